@@ -1,0 +1,123 @@
+"""The access graph: everything the decision depends on, frozen, with no database behind it.
+
+Times are whole seconds since the Unix epoch (UTC). Ids are opaque, stable strings. Collections are tuples or
+frozensets so that a graph can be hashed, compared and compiled twice to the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class SubjectKind(StrEnum):
+    PERSON = "person"
+    TEAM = "team"
+    WORKLOAD = "workload"
+    AGENT = "agent"
+
+
+class Point(StrEnum):
+    """A door: where a Policy Enforcement Point stands."""
+
+    EDGE = "edge"
+    MESH = "mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who acts. ``id`` is ``<kind>:<name>``, e.g. ``person:ada`` or ``workload:spiffe://shop.test/ns/shop/sa/cart``.
+
+    ``active`` is false for a suspended subject, and for an agent whose owner is suspended.
+    ``teams`` holds the ids of the teams it belongs to (empty for a team).
+    """
+
+    id: str
+    kind: SubjectKind
+    name: str = ""
+    active: bool = True
+    teams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One thing a service does: a set of methods on one path template.
+
+    ``template`` starts with ``/``; a segment is a literal or a whole ``{parameter}``. See ``paths`` for its meaning.
+    """
+
+    id: str
+    methods: frozenset[str]
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeExposure:
+    """Reachable from outside as ``https://<host><base_path>``; ``base_path`` is ``""`` or ``/x`` without trailing slash."""
+
+    host: str
+    base_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MeshExposure:
+    """Reachable inside: the workload identity (SPIFFE id) that answers, and the port its sidecar listens on."""
+
+    namespace: str
+    workload: str
+    port: int
+    upstream_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    id: str
+    name: str
+    routes: tuple[Route, ...] = ()
+    edge: EdgeExposure | None = None
+    mesh: MeshExposure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """``subject`` may call ``routes`` of ``service`` through ``points`` from ``starts_at`` (incl.) to ``ends_at`` (excl.).
+
+    ``ends_at`` None means standing access. A grant to a team is a grant to each of its active members.
+    """
+
+    id: str
+    subject: str
+    service: str
+    routes: frozenset[str]
+    points: frozenset[Point]
+    starts_at: int
+    ends_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A hard denial that no grant overrides. An empty selector set matches everything.
+
+    ``kinds`` and ``subjects`` are alternatives (either match is a match); both empty means every subject.
+    ``subjects`` may name a team: its members are meant.
+    """
+
+    id: str
+    sentence: str
+    kinds: frozenset[SubjectKind] = frozenset()
+    subjects: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
+    routes: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
+    points: frozenset[Point] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessGraph:
+    """The whole policy at one moment. Mappings are keyed by id."""
+
+    subjects: Mapping[str, Subject] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    grants: tuple[Grant, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()

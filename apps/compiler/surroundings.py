@@ -1,0 +1,56 @@
+"""What a target knows besides the graph: keys, names, addresses. Given to the emitters, never read by decide()."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyKey:
+    """A P-256 public key: ``jwk`` has kty, crv, x, y (base64url); ``spki_pem`` is the same key as PEM."""
+
+    kid: str
+    jwk: Mapping[str, str]
+    spki_pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A P-256 private key for ES256; ``jwk`` has kty, crv, x, y, d."""
+
+    kid: str
+    jwk: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSurroundings:
+    """``salt`` keys the subject hashes of the EdgeKV items; ``namespace`` is the EdgeKV namespace they live in."""
+
+    issuer: str
+    audience: str
+    token_keys: tuple[VerifyKey, ...]
+    context_issuer: str
+    context_audience: str
+    context_key: SigningKey
+    salt: str
+    namespace: str
+    console_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSurroundings:
+    """``identities`` maps the lower-case hex SHA-1 fingerprint of an issued certificate to its SPIFFE id.
+
+    ``ingress_workload`` and ``edge_workload`` are the SPIFFE ids of the ingress and of the edge's client certificate.
+    """
+
+    mesh_id: str
+    console_url: str
+    ingress_port: int
+    ingress_workload: str
+    edge_workload: str
+    context_keys: tuple[VerifyKey, ...]
+    context_issuer: str
+    context_audience: str
+    identities: Mapping[str, str] = field(default_factory=dict)
