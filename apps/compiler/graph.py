@@ -54,7 +54,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class EdgeExposure:
-    """Reachable from outside as ``https://<host><base_path>``; ``base_path`` is ``""`` or ``/x`` without trailing slash."""
+    """Reachable from outside as ``https://<host><base_path>``; ``base_path`` is ``""`` or ``/x``, no trailing slash."""
 
     host: str
     base_path: str = ""
@@ -81,7 +81,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """``subject`` may call ``routes`` of ``service`` through ``points`` from ``starts_at`` (incl.) to ``ends_at`` (excl.).
+    """``subject`` may call ``routes`` of ``service`` through ``points`` from ``starts_at`` (included) to ``ends_at`` (not).
 
     ``ends_at`` None means standing access. A grant to a team is a grant to each of its active members.
     """

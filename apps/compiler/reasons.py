@@ -9,21 +9,21 @@ from enum import StrEnum
 class Reason(StrEnum):
     GRANTED = "granted"
     # who are you (401)
-    NO_TOKEN = "no_token"
-    DUPLICATE_TOKEN = "duplicate_token"
-    MALFORMED_TOKEN = "malformed_token"
+    NO_TOKEN = "no_token"  # noqa: S105 - a reason, not a secret
+    DUPLICATE_TOKEN = "duplicate_token"  # noqa: S105 - a reason, not a secret
+    MALFORMED_TOKEN = "malformed_token"  # noqa: S105 - a reason, not a secret
     BAD_ALGORITHM = "bad_algorithm"
     BAD_TYPE = "bad_type"
     UNKNOWN_KEY = "unknown_key"
     BAD_SIGNATURE = "bad_signature"
     WRONG_ISSUER = "wrong_issuer"
     WRONG_AUDIENCE = "wrong_audience"
-    EXPIRED_TOKEN = "expired_token"
-    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a reason, not a secret
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid"  # noqa: S105 - a reason, not a secret
     MISSING_CLAIM = "missing_claim"
     BAD_CLIENT_CERTIFICATE = "bad_client_certificate"
     UNKNOWN_WORKLOAD = "unknown_workload"
-    EDGE_TOKEN_ABSENT = "edge_token_absent"
+    EDGE_TOKEN_ABSENT = "edge_token_absent"  # noqa: S105 - a reason, not a secret
     SERVICE_MISMATCH = "service_mismatch"
     UNKNOWN_SUBJECT = "unknown_subject"
     # what do you want (403, 404, 400)
@@ -41,7 +41,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonText:
-    """``status`` is the HTTP answer an enforcer gives; ``sentence`` and ``next_step`` are for the person who was refused."""
+    """``status`` is the HTTP answer an enforcer gives; ``sentence`` and ``next_step`` are for whoever was refused."""
 
     status: int
     sentence: str
@@ -73,7 +73,7 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.UNKNOWN_SUBJECT: ReasonText(403, "This identity is unknown here or suspended.", _OPERATOR),
     Reason.BAD_PATH: ReasonText(400, "The path can be read in two ways, so it is refused.", "Send a plain path."),
     Reason.NO_SERVICE: ReasonText(404, "No service answers at this address.", "Look in the catalogue."),
-    Reason.NO_ROUTE: ReasonText(404, "The service has no such method and path.", "Look at its routes in the catalogue."),
+    Reason.NO_ROUTE: ReasonText(404, "The service has no such method and path.", "See its routes in the catalogue."),
     Reason.GUARDRAIL: ReasonText(403, "A guardrail forbids this, whatever is granted.", "Talk to security."),
     Reason.NO_GRANT: ReasonText(403, "Nobody has opened this to you.", _ASK),
     Reason.GRANT_NOT_STARTED: ReasonText(403, "Your access has not started yet.", "Wait for its start."),

@@ -1,0 +1,236 @@
+"""The reference Policy Decision Point: may this subject do this, here, now, and why (not)?
+
+Every enforcer is compiled from the same graph and must agree with this module. Deny by default; guardrails beat grants.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, Service, Subject, SubjectKind
+from apps.compiler.paths import Template, matches, ranked, segments
+from apps.compiler.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """``path`` is the path of the request target as received, below the exposure's base path, without query."""
+
+    service: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    point: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``grant_ids`` are the grants the reason speaks of: those that allow, have not started, or have ended."""
+
+    allowed: bool
+    reason: Reason
+    grant_ids: tuple[str, ...] = ()
+    route: str | None = None
+    guardrail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """``subject`` may call ``methods`` of ``route`` through ``point`` by ``grant_ids``, the last until ``ends_at``."""
+
+    subject: str
+    route: str
+    methods: frozenset[str]
+    point: Point
+    grant_ids: tuple[str, ...]
+    ends_at: int | None
+
+
+def decide(graph: AccessGraph, subject: str, action: Action, resource: Resource, context: Context, at: int) -> Decision:
+    """One decision. To take many on the same graph build a ``Pdp`` once."""
+    return Pdp(graph).decide(subject, action, resource, context, at)
+
+
+def stands(guardrail: Guardrail, route: Route, method: str, point: Point) -> bool:
+    """Whether the guardrail stands across this method of a route at this point, for whomever it concerns."""
+    return (
+        _selected(guardrail.routes, route.id)
+        and _selected(guardrail.methods, method)
+        and _selected(guardrail.points, point)
+    )
+
+
+def guards(guardrail: Guardrail, who: Subject) -> bool:
+    """Whether the guardrail concerns ``who``."""
+    if not guardrail.kinds and not guardrail.subjects:
+        return True
+    return who.kind in guardrail.kinds or who.id in guardrail.subjects or not guardrail.subjects.isdisjoint(who.teams)
+
+
+def _selected(selector: frozenset[str] | frozenset[Point], value: str) -> bool:
+    return not selector or value in selector
+
+
+def weigh(grants: Iterable[Grant], at: int) -> tuple[Reason, tuple[str, ...]]:
+    """What a set of matching grants amounts to at a moment: the best of running, coming, ended, none."""
+    running, coming, ended = [], [], []
+    for grant in grants:
+        if at < grant.starts_at:
+            coming.append(grant.id)
+        elif grant.ends_at is not None and at >= grant.ends_at:
+            ended.append(grant.id)
+        else:
+            running.append(grant.id)
+    if running:
+        return Reason.GRANTED, tuple(sorted(running))
+    if coming:
+        return Reason.GRANT_NOT_STARTED, tuple(sorted(coming))
+    return (Reason.GRANT_EXPIRED, tuple(sorted(ended))) if ended else (Reason.NO_GRANT, ())
+
+
+class Pdp:
+    """A graph indexed for many decisions: one pass over the grants, after which a decision does not slow with them."""
+
+    def __init__(self, graph: AccessGraph) -> None:
+        self._graph = graph
+        self._grants: dict[str, list[Grant]] = defaultdict(list)
+        for grant in graph.grants:
+            self._grants[grant.service].append(grant)
+        self._desks: dict[str, _Desk] = {}
+
+    def decide(self, subject: str, action: Action, resource: Resource, context: Context, at: int) -> Decision:
+        who = self._graph.subjects.get(subject)
+        if who is None or not who.active:
+            return Decision(False, Reason.UNKNOWN_SUBJECT)
+        desk = self._desk(resource.service)
+        if desk is None:
+            return Decision(False, Reason.NO_SERVICE)
+        return desk.decide(who, self._holders(who), action.method, resource.path, context.point, at)
+
+    def decide_at_edge(self, subject: str, action: Action, resource: Resource, at: int) -> Decision:
+        """The same question as the edge can answer it: it knows who holds what, not who exists.
+
+        A subject that is unknown or suspended is therefore one without grants; guardrails still see its kind and id.
+        """
+        who = self._graph.subjects.get(subject) or Subject(subject, kind_of(subject))
+        desk = self._desk(resource.service)
+        if who.kind is SubjectKind.TEAM:
+            return Decision(False, Reason.UNKNOWN_SUBJECT)
+        if desk is None:
+            return Decision(False, Reason.NO_SERVICE)
+        holders = self._holders(who) if who.active else ()
+        return desk.decide(who, holders, action.method, resource.path, Point.EDGE, at)
+
+    def entitlements(self, service: str, at: int) -> tuple[Entitlement, ...]:
+        """Who may call which route of the service at a moment, teams expanded, guardrails applied."""
+        desk = self._desk(service)
+        if desk is None:
+            return ()
+        actors = (who for who in self._graph.subjects.values() if who.active and who.kind is not SubjectKind.TEAM)
+        found = [row for who in actors for row in desk.entitlements(who, self._holders(who), at)]
+        return tuple(sorted(found, key=lambda row: (row.subject, row.route, row.point)))
+
+    def _holders(self, who: Subject) -> tuple[str, ...]:
+        """The ids whose grants ``who`` may use: its own and its active teams'."""
+        if not who.teams:
+            return (who.id,)
+        return (who.id, *(team for team in who.teams if self._is_active_team(team)))
+
+    def _is_active_team(self, team: str) -> bool:
+        found = self._graph.subjects.get(team)
+        return found is not None and found.active and found.kind is SubjectKind.TEAM
+
+    def _desk(self, service: str) -> _Desk | None:
+        desk = self._desks.get(service)
+        if desk is None and service in self._graph.services:
+            desk = _Desk(self._graph.services[service], self._grants.get(service, ()), self._graph.guardrails)
+            self._desks[service] = desk
+        return desk
+
+
+def kind_of(subject: str) -> SubjectKind:
+    """The kind that a subject id speaks of. An id that speaks of none is taken for a team, which never acts."""
+    kind = subject.partition(":")[0]
+    return SubjectKind(kind) if kind in SubjectKind else SubjectKind.TEAM
+
+
+class _Lane(NamedTuple):
+    """One method of one route, with the guardrails that stand at each point of it."""
+
+    template: Template
+    route: Route
+    guardrails: dict[Point, tuple[Guardrail, ...]]
+
+
+class _Desk:
+    """Everything needed to decide about one service."""
+
+    def __init__(self, service: Service, grants: Iterable[Grant], guardrails: Iterable[Guardrail]) -> None:
+        standing = sorted((g for g in guardrails if _selected(g.services, service.id)), key=lambda g: g.id)
+        self._lanes: dict[tuple[str, int], list[_Lane]] = defaultdict(list)
+        for template, route in ranked(service.routes):
+            for method in sorted(route.methods):
+                across = {point: tuple(g for g in standing if stands(g, route, method, point)) for point in Point}
+                self._lanes[method, len(template)].append(_Lane(template, route, across))
+        self._held: dict[tuple[str, Point], list[Grant]] = defaultdict(list)
+        for grant in grants:
+            for point in grant.points:
+                self._held[grant.subject, point].append(grant)
+
+    def decide(self, who: Subject, holders: tuple[str, ...], method: str, path: str, point: Point, at: int) -> Decision:
+        parts = segments(path)
+        if parts is None:
+            return Decision(False, Reason.BAD_PATH)
+        lane = self._lane(method, parts)
+        if lane is None:
+            return Decision(False, Reason.NO_ROUTE)
+        for guardrail in lane.guardrails[point]:
+            if guards(guardrail, who):
+                return Decision(False, Reason.GUARDRAIL, (), lane.route.id, guardrail.id)
+        reason, grant_ids = weigh(self._matching(holders, lane.route, point), at)
+        return Decision(reason is Reason.GRANTED, reason, grant_ids, lane.route.id)
+
+    def entitlements(self, who: Subject, holders: tuple[str, ...], at: int) -> Iterator[Entitlement]:
+        methods: dict[tuple[Route, Point], set[str]] = defaultdict(set)
+        for (method, _), lanes in self._lanes.items():
+            for lane, point in product(lanes, Point):
+                if not any(guards(guardrail, who) for guardrail in lane.guardrails[point]):
+                    methods[lane.route, point].add(method)
+        for (route, point), open_methods in methods.items():
+            grants = self._matching(holders, route, point)
+            reason, grant_ids = weigh(grants, at)
+            if reason is Reason.GRANTED:
+                until = _latest_end(grant for grant in grants if grant.id in grant_ids)
+                yield Entitlement(who.id, route.id, frozenset(open_methods), point, grant_ids, until)
+
+    def _lane(self, method: str, parts: tuple[str, ...]) -> _Lane | None:
+        for lane in self._lanes.get((method, len(parts)), ()):
+            if matches(lane.template, parts):
+                return lane
+        return None
+
+    def _matching(self, holders: tuple[str, ...], route: Route, point: Point) -> list[Grant]:
+        held, wanted = self._held, route.id
+        return [grant for holder in holders for grant in held.get((holder, point), ()) if wanted in grant.routes]
+
+
+def _latest_end(grants: Iterable[Grant]) -> int | None:
+    ends = [grant.ends_at for grant in grants]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else None
+
+
+def entitlements(graph: AccessGraph, service: str, at: int) -> tuple[Entitlement, ...]:
+    """Who may call what of a service at a moment, and through which grants."""
+    return Pdp(graph).entitlements(service, at)
