@@ -81,7 +81,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """``subject`` may call ``routes`` of ``service`` through ``points`` from ``starts_at`` (included) to ``ends_at`` (not).
+    """``subject`` may call ``routes`` of ``service`` through ``points`` from ``starts_at`` to before ``ends_at``.
 
     ``ends_at`` None means standing access. A grant to a team is a grant to each of its active members.
     """

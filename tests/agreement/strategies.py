@@ -1,0 +1,336 @@
+"""Small adversarial estates, and calls against them, for the agreement tests of every enforcer.
+
+A ``Situation`` is one graph and the product of a handful of callers, addresses, methods and moments: hypothesis draws
+and shrinks the handful, the product makes the many cases. Pools are small on purpose, so that things collide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+
+from hypothesis import strategies as st
+
+from apps.compiler.graph import (
+    AccessGraph,
+    EdgeExposure,
+    Grant,
+    Guardrail,
+    MeshExposure,
+    Point,
+    Route,
+    Service,
+    Subject,
+    SubjectKind,
+)
+from apps.compiler.paths import METHODS
+
+T0 = 1_800_000_000
+"""The moment around which every grant starts, runs or ends."""
+
+TRUST_DOMAIN = "shop.test"
+TEAMS = ("team:red", "team:blue")
+ACTORS = (
+    "person:ada",
+    "person:ben",
+    "agent:bot",
+    f"workload:spiffe://{TRUST_DOMAIN}/ns/shop/sa/cart",
+    f"workload:spiffe://{TRUST_DOMAIN}/ns/shop/sa/front",
+)
+STRANGERS = ("person:eve", "agent:ada", "team:red", "nobody", "person:", "PERSON:ada")
+SERVICE_IDS = ("payments", "cart", "odd.id")
+EXPOSURES = (
+    ("shop.test", ""),
+    ("shop.test", "/pay"),
+    ("shop.test", "/payments"),
+    ("shop.test", "/payments/v1"),
+    ("api.shop.test", "/payments"),
+    ("api.shop.test", "/a"),
+)
+TEMPLATES = (
+    "/",
+    "/a",
+    "/A",
+    "/a/",
+    "/a/b",
+    "/a/{id}",
+    "/{x}",
+    "/{x}/",
+    "/{x}/b",
+    "/{x}/{y}",
+    "/a/{id}/refunds",
+    "/a/{id}/{what}",
+    "/a.b",
+    "/~a_b-c",
+)
+PLAIN_PATHS = (
+    "/",
+    "/a",
+    "/A",
+    "/a/",
+    "/a/b",
+    "/a/b/",
+    "/a/7",
+    "/b",
+    "/b/b",
+    "/b/c",
+    "/a/7/refunds",
+    "/a/7/x",
+    "/a/7/refunds/",
+    "/a.b",
+    "/axb",
+    "/~a_b-c",
+    "/...",
+    "/a/b/c/d",
+    "/v1",
+    "/v1/a",
+    "/%61",
+    "/%41",
+    "/a/%62",
+    "/a/%C3%A9",
+    "/a/%c3%a9",
+    "/a/a%20b",
+    "/a/a+b",
+    "/a/%3Fx",
+    "/a/%23x",
+    "/a/%7Bid%7D",
+    "/a/'\"<>$!*(),:@&=|^`{}[]",
+)
+HOSTILE_PATHS = (
+    "//",
+    "//a",
+    "/a//b",
+    "/a//",
+    "/.",
+    "/..",
+    "/a/.",
+    "/a/..",
+    "/a/../a",
+    "/a/./b",
+    "/b/../a/b",
+    "/%2e",
+    "/%2E%2e",
+    "/.%2e/a",
+    "/a/%2e%2e/b",
+    "/a%2Fb",
+    "/a%2fb",
+    "/a%5Cb",
+    "/a\\b",
+    "/a/..\\b",
+    "/%00",
+    "/a%00",
+    "/a%0A",
+    "/a%0d%0ab",
+    "/a%7F",
+    "/a%C2%85",
+    "/%25",
+    "/a%252Fb",
+    "/%252e%252e/a",
+    "/a;v=1",
+    "/a;/b",
+    "/a%3Bv",
+    "/;",
+    "/%",
+    "/%4",
+    "/a%zz",
+    "/%u0061",
+    "/%ff",
+    "/%C3",
+    "/%C0%AE%C0%AE/a",
+    "/%C0%AFa",
+    "/%ED%A0%80",
+    "/%F4%90%80%80",
+)
+ODD_METHODS = ("get", "Post", "TRACE", "PROPFIND", "PURGE")
+
+
+class TokenFault(StrEnum):
+    """What is wrong with the token of a call, if anything. Each test signs or spoils its tokens accordingly."""
+
+    NONE = "none"
+    ABSENT = "absent"
+    OTHER_SCHEME = "other_scheme"
+    DUPLICATE = "duplicate"
+    GARBAGE = "garbage"
+    TWO_PARTS = "two_parts"
+    EMPTY_SIGNATURE = "empty_signature"
+    HEADER_NOT_AN_OBJECT = "header_not_an_object"
+    OTHER_TYPE = "other_type"
+    NO_TYPE = "no_type"
+    ALG_NONE = "alg_none"
+    ALG_HS256 = "alg_hs256"
+    UNKNOWN_KID = "unknown_kid"
+    NO_KID = "no_kid"
+    OTHER_KEY = "other_key"
+    TAMPERED = "tampered"
+    DER_SIGNATURE = "der_signature"
+    NO_SUBJECT = "no_subject"
+    EMPTY_SUBJECT = "empty_subject"
+    SUBJECT_NOT_TEXT = "subject_not_text"
+    NO_EXPIRY = "no_expiry"
+    EXPIRY_IS_TEXT = "expiry_is_text"
+    NO_ISSUED_AT = "no_issued_at"
+    NO_AUDIENCE = "no_audience"
+    WRONG_ISSUER = "wrong_issuer"
+    FROM_THE_FUTURE = "from_the_future"
+    NOT_BEFORE_LATER = "not_before_later"
+    JUST_NOT_TOO_EARLY = "just_not_too_early"
+    EXPIRED = "expired"
+    JUST_EXPIRED = "just_expired"
+    JUST_NOT_EXPIRED = "just_not_expired"
+    WRONG_AUDIENCE = "wrong_audience"
+    AUDIENCE_LIST = "audience_list"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call. ``service`` answers at ``host`` + ``base`` (None: nobody does); ``path`` is what follows, as sent."""
+
+    subject: str
+    method: str
+    service: str | None
+    host: str
+    base: str
+    path: str
+    at: int
+    fault: TokenFault = TokenFault.NONE
+
+    @property
+    def target(self) -> str:
+        return self.base + self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    graph: AccessGraph
+    cases: tuple[Case, ...]
+
+
+def actors() -> st.SearchStrategy[tuple[Subject, ...]]:
+    return st.tuples(*(_actor(subject) for subject in ACTORS))
+
+
+def _actor(subject: str) -> st.SearchStrategy[Subject]:
+    return st.builds(
+        Subject,
+        id=st.just(subject),
+        kind=st.just(SubjectKind(subject.partition(":")[0])),
+        active=st.sampled_from((True, True, True, False)),
+        teams=st.frozensets(st.sampled_from(TEAMS)),
+    )
+
+
+def teams() -> st.SearchStrategy[tuple[Subject, ...]]:
+    active = st.sampled_from((True, True, True, False))
+    return st.tuples(*(st.builds(Subject, id=st.just(t), kind=st.just(SubjectKind.TEAM), active=active) for t in TEAMS))
+
+
+def methods() -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from(METHODS), min_size=1, max_size=3)
+
+
+@st.composite
+def services(draw: st.DrawFn, first_port: int = 9101) -> tuple[Service, ...]:
+    ids = draw(st.lists(st.sampled_from(SERVICE_IDS), min_size=1, max_size=3, unique=True))
+    addresses = draw(st.permutations(EXPOSURES))
+    return tuple(
+        Service(
+            id=service,
+            name=service.title(),
+            routes=draw(routes()),
+            edge=EdgeExposure(*addresses[place]),
+            mesh=MeshExposure(
+                namespace="shop",
+                workload=f"spiffe://{TRUST_DOMAIN}/ns/shop/sa/{service.replace('.', '-')}-server",
+                port=first_port + place,
+                upstream_port=first_port + 100 + place,
+            ),
+        )
+        for place, service in enumerate(ids)
+    )
+
+
+@st.composite
+def routes(draw: st.DrawFn) -> tuple[Route, ...]:
+    templates = draw(st.lists(st.sampled_from(TEMPLATES), min_size=1, max_size=5))
+    return tuple(Route(f"r{place}", draw(methods()), template) for place, template in enumerate(templates))
+
+
+@st.composite
+def grants(draw: st.DrawFn, place: int, among: Sequence[Service]) -> Grant:
+    service = draw(st.sampled_from(among))
+    names = [route.id for route in service.routes]
+    return Grant(
+        id=f"g{place}",
+        subject=draw(st.sampled_from(ACTORS + TEAMS)),
+        service=service.id,
+        routes=draw(st.frozensets(st.sampled_from(names), min_size=1)),
+        points=draw(st.frozensets(st.sampled_from(Point), min_size=1)),
+        starts_at=T0 + draw(st.sampled_from((-1000, -10, 0, 10))),
+        ends_at=draw(st.sampled_from((None, T0 - 5, T0, T0 + 5, T0 + 1000))),
+    )
+
+
+@st.composite
+def guardrails(draw: st.DrawFn, place: int, among: Sequence[Service]) -> Guardrail:
+    names = sorted({route.id for service in among for route in service.routes})
+    return Guardrail(
+        id=f"k{place}",
+        sentence="Never.",
+        kinds=draw(st.frozensets(st.sampled_from(SubjectKind), max_size=1)),
+        subjects=draw(st.frozensets(st.sampled_from(ACTORS + TEAMS), max_size=2)),
+        services=draw(st.frozensets(st.sampled_from([service.id for service in among]), max_size=1)),
+        routes=draw(st.frozensets(st.sampled_from(names), max_size=1)),
+        methods=draw(st.frozensets(st.sampled_from(METHODS), max_size=2)),
+        points=draw(st.frozensets(st.sampled_from(Point), max_size=1)),
+    )
+
+
+@st.composite
+def graphs(draw: st.DrawFn, first_port: int = 9101) -> AccessGraph:
+    people = draw(actors()) + draw(teams())
+    estate = draw(services(first_port))
+    return AccessGraph(
+        subjects={subject.id: subject for subject in people},
+        services={service.id: service for service in estate},
+        grants=tuple(draw(grants(place, estate)) for place in range(draw(st.integers(0, 8)))),
+        guardrails=tuple(draw(guardrails(place, estate)) for place in range(draw(st.integers(0, 2)))),
+    )
+
+
+def paths() -> st.SearchStrategy[str]:
+    known = st.sampled_from(PLAIN_PATHS)
+    return st.one_of(known, known, st.sampled_from(HOSTILE_PATHS), scrambled_paths())
+
+
+def scrambled_paths() -> st.SearchStrategy[str]:
+    """Paths put together from pieces that are harmless or not, in any order."""
+    pieces = st.sampled_from(("/", "/", "a", "b", "7", ".", "..", "%2e", "%2F", "%61", "%25", ";", "%", "%C3%A9"))
+    return st.lists(pieces, max_size=6).map(lambda chosen: "/" + "".join(chosen))
+
+
+def moments() -> st.SearchStrategy[int]:
+    return st.sampled_from([T0 + step for step in (-1001, -1000, -11, -10, -6, -5, -1, 0, 4, 5, 9, 10, 999, 1000)])
+
+
+@st.composite
+def situations(draw: st.DrawFn, first_port: int = 9101, *, faulty: int = 1) -> Situation:
+    """One graph and some hundreds of cases; ``faulty`` token faults besides the good token (0 for none)."""
+    graph = draw(graphs(first_port))
+    doors = [(s.id, s.edge.host, s.edge.base_path) for s in graph.services.values() if s.edge is not None]
+    callers = draw(st.lists(st.sampled_from(ACTORS), min_size=3, max_size=3, unique=True))
+    callers.append(draw(st.sampled_from(STRANGERS)))
+    verbs = draw(st.lists(st.sampled_from(METHODS), min_size=2, max_size=2, unique=True))
+    verbs.append(draw(st.sampled_from(METHODS + ODD_METHODS)))
+    tails = draw(st.lists(paths(), min_size=8, max_size=8, unique=True))
+    times = draw(st.lists(moments(), min_size=2, max_size=2, unique=True))
+    cases = [
+        Case(caller, verb, *door, tail, at)
+        for caller, verb, door, tail, at in product(callers, dict.fromkeys(verbs), doors, tails, times)
+    ]
+    cases.append(Case(callers[0], verbs[0], None, "nowhere.test", "", tails[0], times[0]))
+    faults = draw(st.lists(st.sampled_from(TokenFault), min_size=faulty, max_size=faulty))
+    spoiled = [Case(callers[0], verbs[0], *doors[0], tail, times[0], fault) for fault in faults for tail in tails]
+    return Situation(graph, tuple(dict.fromkeys(cases + spoiled)))
