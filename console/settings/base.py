@@ -22,10 +22,16 @@ def database(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
-        "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
-        "CONN_MAX_AGE": env.read_int("SALLYPORT_DB_CONN_MAX_AGE", 600),
+        "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query)), **_pool()},
+        "CONN_MAX_AGE": 0 if _pool() else env.read_int("SALLYPORT_DB_CONN_MAX_AGE", 600),
         "CONN_HEALTH_CHECKS": True,
     }
+
+
+def _pool() -> dict[str, object]:
+    """Threaded servers (ASGI, a threads worker) share a pool; a connection per thread would never be closed."""
+    size = env.read_int("SALLYPORT_DB_POOL", 0)
+    return {"pool": {"min_size": 1, "max_size": size, "timeout": 10}} if size else {}
 
 
 SALLYPORT_URL = env.read("SALLYPORT_URL", "http://127.0.0.1:8000").rstrip("/")
@@ -155,6 +161,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "console.problems.handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sallyport",

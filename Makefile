@@ -1,0 +1,75 @@
+# The front door. `make demo` and `make test` need only Python 3.11 and a network that reaches a package index.
+VENV   ?= .venv
+PY      = $(VENV)/bin/python
+PYTHON ?= python3
+
+.PHONY: help demo demo-reset test lint type arch unit e2e bench screenshots format setup setup-dev browser lock
+
+help:
+	@echo "make demo        start everything on this machine and print where to click"
+	@echo "make demo-reset  forget the demo's state"
+	@echo "make test        install what the tests need and run them all"
+	@echo "make lint type arch unit e2e   the parts of it;  make bench  the benchmarks;  make screenshots  every page"
+
+demo: setup
+	@$(PY) -m deploy.demo up
+
+demo-reset:
+	@if [ -x $(PY) ]; then $(PY) -m deploy.demo reset; else rm -rf .demo; fi
+
+test: setup-dev browser lint type arch unit
+
+# -- installing ---------------------------------------------------------------------------------------------------
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Sallyport needs Python 3.11: set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/bin/uv: | $(VENV)/bin/python
+	@if command -v uv >/dev/null 2>&1; then ln -sf "$$(command -v uv)" $(VENV)/bin/uv; \
+	 else $(VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock; fi
+
+setup: $(VENV)/.installed-any
+$(VENV)/.installed-any: requirements.lock | $(VENV)/bin/uv
+	@$(VENV)/bin/uv pip install -q --python $(PY) --require-hashes -r requirements.lock
+	@touch $@
+
+setup-dev: $(VENV)/.installed-dev
+$(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/uv
+	@$(VENV)/bin/uv pip install -q --python $(PY) --require-hashes -r requirements-dev.lock
+	@touch $@ $(VENV)/.installed-any
+
+browser:
+	@sh deploy/install-browser.sh
+
+lock:
+	uv pip compile pyproject.toml --extra demo --generate-hashes --universal --no-emit-index-url --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --generate-hashes --universal --no-emit-index-url --no-header -q -c requirements.lock -o requirements-dev.lock
+
+# -- checking -----------------------------------------------------------------------------------------------------
+lint:
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/djlint templates --check --quiet
+	$(VENV)/bin/djlint templates --lint --quiet
+
+type:
+	$(VENV)/bin/mypy apps console deploy
+
+arch:
+	$(VENV)/bin/lint-imports
+
+unit:
+	$(VENV)/bin/pytest -q
+
+e2e:
+	$(VENV)/bin/pytest -q -m e2e
+
+format:
+	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format . && $(VENV)/bin/djlint templates --reformat --quiet
+
+bench:
+	$(PY) -m tests.bench
+
+screenshots:
+	$(PY) -m tests.e2e.screenshots
