@@ -25,7 +25,10 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSurroundings:
-    """``salt`` keys the subject hashes of the EdgeKV items; ``namespace`` is the EdgeKV namespace they live in."""
+    """``salt`` keys the subject hashes of the EdgeKV items; ``namespace`` is the EdgeKV namespace they live in.
+
+    ``kv_token_ref`` names (by reference, it is no secret in itself) the EdgeKV access token that reads them.
+    """
 
     issuer: str
     audience: str
@@ -36,6 +39,7 @@ class EdgeSurroundings:
     salt: str
     namespace: str
     console_url: str
+    kv_token_ref: str = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a reference, not the token
 
 
 @dataclass(frozen=True, slots=True)

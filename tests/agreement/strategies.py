@@ -327,8 +327,8 @@ def situations(draw: st.DrawFn, first_port: int = 9101, *, faulty: int = 1) -> S
     tails = draw(st.lists(paths(), min_size=8, max_size=8, unique=True))
     times = draw(st.lists(moments(), min_size=2, max_size=2, unique=True))
     cases = [
-        Case(caller, verb, *door, tail, at)
-        for caller, verb, door, tail, at in product(callers, dict.fromkeys(verbs), doors, tails, times)
+        Case(caller, verb, service, host, base, tail, at)
+        for caller, verb, (service, host, base), tail, at in product(callers, dict.fromkeys(verbs), doors, tails, times)
     ]
     cases.append(Case(callers[0], verbs[0], None, "nowhere.test", "", tails[0], times[0]))
     faults = draw(st.lists(st.sampled_from(TokenFault), min_size=faulty, max_size=faulty))

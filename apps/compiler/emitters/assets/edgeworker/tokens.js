@@ -1,0 +1,75 @@
+// The edge token: one JWT, ES256 and nothing else, by one of our keys. Every claim the door relies on must be there.
+import { crypto } from "crypto";
+import { fromBase64url, fromBytes, toBytes } from "./bytes.js";
+import { policy } from "./policy.js";
+
+const { issuer, audience, type, algorithm, leeway } = policy.token;
+const BEARER = /^bearer +(\S+) *$/i;
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+const SIGNATURE_BYTES = 64;
+const ECDSA = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+
+const JWKS = new Map(policy.token.keys);
+const imported = new Map();
+
+async function keyNamed(kid) {
+  if (!imported.has(kid)) {
+    imported.set(kid, await crypto.subtle.importKey("jwk", JWKS.get(kid), ECDSA, false, ["verify"]));
+  }
+  return imported.get(kid);
+}
+
+function bytesOf(text) {
+  return text.length % 4 === 1 ? null : fromBase64url(text);
+}
+
+function jsonObject(text) {
+  try {
+    const found = JSON.parse(fromBytes(bytesOf(text)));
+    return typeof found === "object" && !Array.isArray(found) ? found : null;
+  } catch {
+    return null;
+  }
+}
+
+async function isSigned(token, kid) {
+  const cut = token.lastIndexOf(".");
+  const signature = bytesOf(token.slice(cut + 1));
+  if (signature === null || signature.length !== SIGNATURE_BYTES) return false;
+  return crypto.subtle.verify(ECDSA, await keyNamed(kid), signature, toBytes(token.slice(0, cut)));
+}
+
+const isText = (value) => typeof value === "string" && value !== "";
+const isNumber = (value) => typeof value === "number";
+
+function isComplete({ iss, sub, aud, iat, exp, nbf = 0 }) {
+  return isText(iss) && isText(sub) && [iat, exp, nbf].every(isNumber) && (isText(aud) || Array.isArray(aud));
+}
+
+function claimFault(claims, at) {
+  if (!isComplete(claims)) return "missing_claim";
+  if (claims.iss !== issuer) return "wrong_issuer";
+  if (Math.max(claims.iat, claims.nbf || 0) > at + leeway) return "token_not_yet_valid";
+  if (claims.exp + leeway <= at) return "expired_token";
+  return [claims.aud].flat().includes(audience) ? null : "wrong_audience";
+}
+
+async function fault(token, header, claims, at) {
+  if (header === null || claims === null) return "malformed_token";
+  if (header.typ !== type) return "bad_type";
+  if (header.alg !== algorithm) return "bad_algorithm";
+  if (!JWKS.has(header.kid)) return "unknown_key";
+  if (!(await isSigned(token, header.kid))) return "bad_signature";
+  return claimFault(claims, at);
+}
+
+/** Whose token came with a call ({reason: null, subject}), or the first thing wrong with it ({reason}). */
+export async function checkAuthorization(values, at) {
+  if (values !== null && values !== undefined && values.length > 1) return { reason: "duplicate_token" };
+  const found = values && values.length === 1 ? BEARER.exec(values[0]) : null;
+  if (found === null) return { reason: "no_token" };
+  const token = found[1];
+  const [header, claims] = COMPACT.test(token) ? token.split(".", 2).map(jsonObject) : [null, null];
+  const reason = await fault(token, header, claims, at);
+  return reason === null ? { reason, subject: claims.sub } : { reason };
+}
