@@ -88,7 +88,6 @@ def services(places: Places, environment: Mapping[str, str], secrets: Mapping[st
     plain = {"PYTHONUNBUFFERED": "1"}
     celery = [PYTHON, "-m", "celery", "-A", "console", "--quiet"]
     web = [PYTHON, "-m", "uvicorn", "console.asgi:application", "--host", "127.0.0.1", "--port", str(ports["web"])]
-    agent_status = state / "agent" / "status.json"
     return [
         Child("edge", [PYTHON, "-m", "apps.localedge", "--config", str(state / "edge.json")], plain,
               ready=lambda: _says_ok(f"{places.edge_control_url}/healthz") and answers(ports["edge"])),

@@ -1,4 +1,4 @@
-"""A small supervisor: starts children, prefixes their logs, restarts what dies and says so, stops all in reverse order."""
+"""A small supervisor: starts children, prefixes their logs, restarts what dies and says so, stops all in reverse."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Supervisor:
         threading.Thread(target=self._pump, args=(child, child.process), daemon=True).start()
 
     def wait_ready(self, children: Sequence[Child], *, timeout: float) -> None:
-        """Blocks until every child answers ready; restarts the ones that die. Raises TimeoutError naming the laggards."""
+        """Blocks until every child is ready, restarting the ones that die. Raises TimeoutError naming the laggards."""
         deadline = time.monotonic() + timeout
         waiting = list(children)
         while waiting:
