@@ -1,4 +1,4 @@
-"""The five-minute story through the API alone: denied, asked, approved by others, proven, used, handed back, checked."""
+"""The five-minute story through the API alone: denied, asked, approved, proven, used, handed back, checked."""
 
 from __future__ import annotations
 
