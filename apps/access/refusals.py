@@ -1,0 +1,146 @@
+"""What this app refuses, by name. The message is the sentence the asker reads."""
+
+from __future__ import annotations
+
+from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
+
+
+class UnknownRequest(NotFound):
+    code = "unknown_request"
+    default_message = "There is no such request, or you may not see it."
+
+
+class UnknownGrant(NotFound):
+    code = "unknown_grant"
+    default_message = "There is no such access, or you may not see it."
+
+
+class NotYourSubject(NotAllowed):
+    code = "not_your_subject"
+    default_message = "You can ask for yourself, your teams, and the workloads and agents they or you own."
+
+
+class SubjectSuspended(Refusal):
+    code = "subject_suspended"
+    default_message = "Whoever this is for is suspended."
+
+
+class ServiceRetired(Refusal):
+    code = "service_retired"
+    default_message = "This service is retired; nothing on it can be opened."
+
+
+class BadRoutes(InvalidInput):
+    code = "bad_routes"
+
+
+class BadPoints(InvalidInput):
+    code = "bad_points"
+
+
+class BadDuration(InvalidInput):
+    code = "bad_duration"
+
+
+class BadReason(InvalidInput):
+    code = "bad_reason"
+
+
+class DurationTooLong(InvalidInput):
+    code = "duration_too_long"
+
+
+class GuardrailStands(Refusal):
+    """Nobody overrides a guardrail, so nobody can be asked to."""
+
+    code = "guardrail"
+    status = 422
+
+
+class NoRuleCovers(Refusal):
+    """No rule never means yes."""
+
+    code = "no_rule_covers"
+    status = 422
+    default_message = "No approval rule covers this, so nobody may open it. Ask security to write one."
+
+
+class NobodyCanApprove(Refusal):
+    code = "nobody_can_approve"
+    status = 422
+
+
+class AlreadyAsked(Refusal):
+    code = "already_asked"
+    default_message = "The same is already asked for and waits for an answer."
+
+
+class RequestNotOpen(Refusal):
+    code = "request_not_open"
+    default_message = "This request is decided already."
+
+
+class SelfApproval(NotAllowed):
+    code = "self_approval"
+    default_message = "You asked for this, so somebody else has to decide."
+
+
+class OwnerOfAskingAgent(NotAllowed):
+    code = "owner_of_asking_agent"
+    default_message = "The agent that asks is yours, so somebody else has to decide."
+
+
+class AgentsNeverDecide(NotAllowed):
+    code = "agents_never_decide"
+    default_message = "Only a person can decide; agents and workloads can ask and wait."
+
+
+class NotAnApprover(NotAllowed):
+    code = "not_an_approver"
+    default_message = "The rules do not name you as an approver of this request."
+
+
+class AlreadyReviewed(Refusal):
+    code = "already_reviewed"
+    default_message = "You have answered this request already."
+
+
+class NotYoursToCancel(NotAllowed):
+    code = "not_yours_to_cancel"
+    default_message = "Only whoever asked can withdraw a request."
+
+
+class NotYoursToEnd(NotAllowed):
+    code = "not_yours_to_end"
+    default_message = "Only whoever asked for it, whoever holds it, the service's owners and security can end this."
+
+
+class GrantEnded(Refusal):
+    code = "grant_ended"
+    default_message = "This access has ended already."
+
+
+class AlreadyStanding(Refusal):
+    code = "already_standing"
+    default_message = "The same standing access exists already."
+
+
+class NotYoursToGovern(NotAllowed):
+    code = "not_yours_to_govern"
+    default_message = "Rules and guardrails are set by security and administrators."
+
+
+class BadRule(InvalidInput):
+    code = "bad_rule"
+
+
+class BadGuardrail(InvalidInput):
+    code = "bad_guardrail"
+
+
+class UnknownRule(NotFound):
+    code = "unknown_rule"
+
+
+class UnknownGuardrail(NotFound):
+    code = "unknown_guardrail"

@@ -1,0 +1,82 @@
+"""The state machines of a request, a grant and a door, and the one function that moves any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from django.db import models
+
+from apps.audit.errors import Refusal
+
+
+class RequestState(models.TextChoices):
+    PENDING = "pending", "Waiting for review"
+    APPROVED = "approved", "Approved"
+    DENIED = "denied", "Denied"
+    EXPIRED = "expired", "Nobody answered in time"
+    CANCELLED = "cancelled", "Withdrawn"
+
+
+class GrantState(models.TextChoices):
+    PENDING = "pending", "Opening"
+    ACTIVE = "active", "Open"
+    EXPIRED = "expired", "Ran out"
+    REVOKED = "revoked", "Revoked"
+    HANDED_BACK = "handed_back", "Handed back"
+
+
+class DoorState(models.TextChoices):
+    CLOSED = "closed", "Closed"
+    OPENING = "opening", "Opening"
+    OPEN = "open", "Open"
+    PROVEN = "proven", "Open and proven"
+    FAILING = "failing", "Failing"
+    CLOSING = "closing", "Closing"
+
+
+LIVE_GRANTS = (GrantState.PENDING, GrantState.ACTIVE)
+ENDED_GRANTS = (GrantState.EXPIRED, GrantState.REVOKED, GrantState.HANDED_BACK)
+
+_DECIDED = (RequestState.APPROVED, RequestState.DENIED, RequestState.EXPIRED, RequestState.CANCELLED)
+
+EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "request": {RequestState.PENDING: _DECIDED},
+    "grant": {
+        GrantState.PENDING: (GrantState.ACTIVE, *ENDED_GRANTS),
+        GrantState.ACTIVE: ENDED_GRANTS,
+    },
+    "door": {
+        DoorState.CLOSED: (DoorState.OPENING,),
+        DoorState.OPENING: (DoorState.OPEN, DoorState.PROVEN, DoorState.FAILING, DoorState.CLOSING),
+        DoorState.OPEN: (DoorState.PROVEN, DoorState.FAILING, DoorState.CLOSING),
+        DoorState.PROVEN: (DoorState.OPEN, DoorState.FAILING, DoorState.CLOSING),
+        DoorState.FAILING: (DoorState.OPEN, DoorState.PROVEN, DoorState.CLOSING, DoorState.CLOSED),
+        DoorState.CLOSING: (DoorState.CLOSED, DoorState.FAILING),
+    },
+}
+
+
+class Stateful(Protocol):
+    """A row with a state, and the name of the machine that governs it."""
+
+    machine: str
+    state: str
+
+
+class MoveRefused(Refusal):
+    """The machine has no edge from here to there: somebody else was first, or the caller is wrong."""
+
+    code = "move_refused"
+    default_message = "It has moved on meanwhile; this change is not possible any more."
+
+
+def can_move(row: Stateful, to: str) -> bool:
+    return to in EDGES[row.machine].get(row.state, ())
+
+
+def move(row: Stateful, to: str) -> None:
+    """The only assignment of a state in this app. The caller holds the row's lock and saves."""
+    if not can_move(row, to):
+        raise MoveRefused(f"This {row.machine} is {row.state}; it cannot become {to} any more.")
+    row.state = to
