@@ -1,0 +1,55 @@
+"""``make screenshots``: every page in light and dark, wide and narrow, into ``docs/screenshots/all`` (not committed)."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from deploy.demo.places import REPOSITORY
+from tests.e2e.browsing import LOOKS, PAGES, context_for, settle
+from tests.e2e.conftest import CHROMIUM
+from tests.running import Running, running_demo, wait_until
+
+
+def main() -> int:
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "screenshots" / "all"
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, running_demo(Path(folder)) as demo:
+        take(demo, target, tell_a_story(demo))
+    return 0
+
+
+def tell_a_story(demo: Running) -> dict[str, str]:
+    """Something to look at: a denial, an open request, an approved and used grant."""
+    ada, ben, cyd = demo.api("ada"), demo.api("ben"), demo.api("cyd")
+    demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}")
+    body = {"service": "payments", "routes": ["post-refunds"], "duration": 8 * 3600, "reason": "A customer paid twice."}
+    request = ada.post("requests/", body).json()
+    for reviewer in (ben, cyd):
+        reviewer.post(f"requests/{request['id']}/review/", {"verdict": "approve"})
+    wait_until(lambda: (ada.get(f"requests/{request['id']}/")["grant"] or {}).get("state") == "active", what="proof")
+    demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}")
+    waiting = ada.post("requests/", {**body, "routes": ["get-charges-id"], "reason": "Looking at one charge."}).json()
+    return {"request": request["id"], "waiting": waiting["id"]}
+
+
+def take(demo: Running, target: Path, names: dict[str, str]) -> None:
+    pages = {**PAGES, "request-waiting": ("ben", "/requests/{waiting}/")}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for look in LOOKS:
+            for name, (who, path) in pages.items():
+                context = context_for(browser, demo, who, look)
+                page = context.new_page()
+                page.goto(path.format(**names))
+                settle(page)
+                page.screenshot(path=target / f"{name}-{look.name}.png", full_page=True)
+                context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

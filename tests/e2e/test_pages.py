@@ -1,0 +1,66 @@
+"""Every page, as people meet it: accessible, in both schemes and widths, with and without JavaScript."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.e2e.browsing import LOOKS, PAGES, Look, context_for, settle
+from tests.running import Running, wait_until
+
+pytestmark = pytest.mark.e2e
+
+GRAVE = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def names(demo: Running) -> dict[str, str]:
+    """A request that is open, so that the page at the heart has something to show."""
+    ada = demo.api("ada")
+    body = {"service": "payments", "routes": ["get-charges-id"], "duration": 3600, "reason": "Looking at one charge."}
+    answer = ada.post("requests/", body)
+    found = answer.json()["id"] if answer.status_code == 201 else ada.get("requests/")["results"][0]["id"]
+    return {"request": found}
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+def test_axe_finds_nothing_grave(demo: Running, browser: Browser, names: dict[str, str], page_name: str) -> None:
+    who, path = PAGES[page_name]
+    for look in (LOOKS[0], LOOKS[3]):
+        context = context_for(browser, demo, who, look)
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)  # noqa: B023
+        answer = page.goto(path.format(**names))
+        assert answer is not None and answer.status == 200, f"{path}: {answer and answer.status}"
+        settle(page)
+        found = [one for one in Axe().run(page).response["violations"] if one["impact"] in GRAVE]
+        assert found == [], [(one["id"], [node["html"][:160] for node in one["nodes"]][:3]) for one in found]
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{path} scrolls sideways by {wide} px at {look.width}"
+        assert errors == [], errors
+        context.close()
+
+
+def test_every_page_works_without_javascript(demo: Running, browser: Browser, names: dict[str, str]) -> None:
+    plain = Look("plain", 1440, "light", javascript=False)
+    for who, path in PAGES.values():
+        context = context_for(browser, demo, who, plain)
+        page = context.new_page()
+        answer = page.goto(path.format(**names))
+        assert answer is not None and answer.status == 200, path
+        assert page.locator("h1").count() == 1, path
+        context.close()
+
+
+def test_a_request_can_be_made_and_withdrawn_without_javascript(demo: Running, browser: Browser) -> None:
+    context = context_for(browser, demo, "ada", Look("plain", 1440, "light", javascript=False))
+    page = context.new_page()
+    page.goto("/requests/new?service=currency&method=POST&path=/conversions")
+    page.get_by_label("Reason").fill("Checking prices by hand.")
+    page.get_by_role("button", name="Send request").click()
+    assert "/requests/req_" in page.url
+    page.get_by_role("button", name="Withdraw").click()
+    wait_until(lambda: "ithdrawn" in page.content() or "ancelled" in page.content(), what="the withdrawal")
+    context.close()
