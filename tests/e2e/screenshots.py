@@ -1,4 +1,4 @@
-"""``make screenshots``: every page in light and dark, wide and narrow, into ``docs/screenshots/all`` (not committed)."""
+"""``make screenshots``: every page, light and dark, wide and narrow, into ``docs/screenshots/all`` (not committed)."""
 
 from __future__ import annotations
 
