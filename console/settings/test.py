@@ -10,3 +10,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+
+# Pokes are published into a broker that lives and dies with the process.
+CELERY_BROKER_URL = "memory://"
+# The test database may be emptied between tests; the audit record's trigger lets nothing else through.
+DATABASES["default"]["OPTIONS"]["options"] = "-c sallyport.audit_unlock=TRUNCATE"  # type: ignore[index]

@@ -1,0 +1,58 @@
+"""What identity refuses."""
+
+from __future__ import annotations
+
+from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
+
+
+class UnknownSubject(NotFound):
+    code = "unknown_subject"
+    default_message = "There is no such person, team, workload or agent."
+
+
+class InvalidSubject(InvalidInput):
+    code = "invalid_subject"
+    default_message = "This does not describe a person, team, workload or agent."
+
+
+class InvalidMembership(InvalidInput):
+    code = "invalid_membership"
+    default_message = "Only people, workloads and agents can be in a team."
+
+
+class NotAnAdministrator(NotAllowed):
+    code = "not_an_administrator"
+    default_message = "Only an administrator may do this."
+
+
+class MayNotSuspend(NotAllowed):
+    code = "may_not_suspend"
+    default_message = "Only security or an administrator may suspend or reinstate somebody."
+
+
+class SelfSuspension(Refusal):
+    code = "self_suspension"
+    default_message = "You cannot suspend yourself; ask somebody else to."
+
+
+class LastAdministrator(Refusal):
+    code = "last_administrator"
+    default_message = "This is the last administrator; make somebody else one first."
+
+
+class MayNotIssueToken(NotAllowed):
+    code = "may_not_issue_token"
+    default_message = "You may make tokens for yourself, for your agents, and for your teams' workloads and agents."
+
+
+class InvalidToken(NotAllowed):
+    """Bearer credentials that name nobody. One answer for unknown, expired and revoked: the caller learns no more."""
+
+    code = "invalid_token"
+    status = 401
+    default_message = "The API token is unknown, expired or revoked."
+
+
+class Suspended(NotAllowed):
+    code = "suspended"
+    default_message = "This identity is suspended."

@@ -1,0 +1,23 @@
+"""Every request knows which subject is behind it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.utils.deprecation import MiddlewareMixin
+
+from apps.identity.models import Subject, User
+
+
+class SubjectMiddleware(MiddlewareMixin):
+    """Sets ``request.subject``: the signed-in, active subject, or None.
+
+    A suspended subject is nobody from the next request on; API tokens set theirs when the API
+    authenticates them.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        request.subject = subject_of(request.user)  # type: ignore[attr-defined]  # this is where it is added
+
+
+def subject_of(user: object) -> Subject | None:
+    return user.subject if isinstance(user, User) and user.is_active else None

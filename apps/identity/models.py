@@ -1,0 +1,207 @@
+"""Who there is: people, teams, workloads and agents, how they belong together, and how they prove who they are."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat
+from django.utils.functional import cached_property
+
+from apps.audit.actors import Actor
+
+
+class Kind(models.TextChoices):
+    PERSON = "person", "Person"
+    TEAM = "team", "Team"
+    WORKLOAD = "workload", "Workload"
+    AGENT = "agent", "Agent"
+
+
+class SubjectState(models.TextChoices):
+    ACTIVE = "active", "Active"
+    SUSPENDED = "suspended", "Suspended"
+
+
+class MembershipRole(models.TextChoices):
+    MEMBER = "member", "Member"
+    OWNER = "owner", "Owner"
+
+
+class Role(models.TextChoices):
+    """What a person may do in the console itself, beside asking for access."""
+
+    SECURITY = "security", "Security"
+    AUDITOR = "auditor", "Auditor"
+    OPERATOR = "operator", "Operator"
+    ADMINISTRATOR = "administrator", "Administrator"
+
+
+class Scope(models.TextChoices):
+    """What an API token may do of what its subject may do."""
+
+    READ = "read", "Read"
+    WRITE = "write", "Ask, decide and change"
+    EDGE = "edge", "Get edge tokens"
+
+
+class Subject(models.Model):
+    """Somebody or something that may hold access. ``key`` is its id everywhere: ``person:ada``, ``team:storefront``."""
+
+    key = models.CharField(max_length=300, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind)
+    name = models.CharField("shown name", max_length=200)
+    email = models.CharField("mail, for notices only", max_length=254, default="", blank=True)
+    state = models.CharField(max_length=9, choices=SubjectState, default=SubjectState.ACTIVE)
+    owner = models.ForeignKey("self", models.PROTECT, null=True, related_name="agents")
+    team = models.ForeignKey("self", models.PROTECT, null=True, related_name="belongings")
+    spiffe_id = models.CharField(max_length=255, null=True, unique=True)
+    purpose = models.CharField(max_length=300, default="", blank=True)
+    created_at = models.DateTimeField()
+    suspended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="identity_subject_kind_known"),
+            models.CheckConstraint(condition=Q(state__in=SubjectState.values), name="identity_subject_state_known"),
+            models.CheckConstraint(
+                condition=Q(key__startswith=Concat(F("kind"), Value(":"))), name="identity_subject_key_has_kind"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=Kind.AGENT, owner__isnull=False) | (~Q(kind=Kind.AGENT) & Q(owner=None)),
+                name="identity_subject_agents_have_an_owner",
+            ),
+            models.CheckConstraint(
+                condition=Q(team=None) | Q(kind__in=[Kind.WORKLOAD, Kind.AGENT]),
+                name="identity_subject_people_and_teams_have_no_owning_team",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=Kind.WORKLOAD, key=Concat(Value("workload:"), F("spiffe_id")))
+                | (~Q(kind=Kind.WORKLOAD) & Q(spiffe_id=None)),
+                name="identity_subject_workloads_have_a_spiffe_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=SubjectState.ACTIVE, suspended_at=None)
+                | Q(state=SubjectState.SUSPENDED, suspended_at__isnull=False),
+                name="identity_subject_suspended_at_when_suspended",
+            ),
+        ]
+        indexes = [models.Index(fields=["kind", "name"], name="identity_subject_kind_name")]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def is_active(self) -> bool:
+        """Not suspended itself, nor, for an agent, owned by somebody who is."""
+        return self.state == SubjectState.ACTIVE and (self.owner is None or self.owner.state == SubjectState.ACTIVE)
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(id=self.key, name=self.name)
+
+
+class Membership(models.Model):
+    team = models.ForeignKey(Subject, models.CASCADE, related_name="memberships")
+    member = models.ForeignKey(Subject, models.CASCADE, related_name="team_memberships")
+    role = models.CharField(max_length=6, choices=MembershipRole, default=MembershipRole.MEMBER)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "member"], name="identity_membership_once"),
+            models.CheckConstraint(condition=Q(role__in=MembershipRole.values), name="identity_membership_role_known"),
+            models.CheckConstraint(condition=~Q(team=F("member")), name="identity_membership_not_of_itself"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.member_id} in {self.team_id} ({self.role})"
+
+
+class ConsoleRole(models.Model):
+    subject = models.ForeignKey(Subject, models.CASCADE, related_name="console_roles")
+    role = models.CharField(max_length=13, choices=Role)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subject", "role"], name="identity_consolerole_once"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="identity_consolerole_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject_id} is {self.role}"
+
+
+class Login(models.Model):
+    """How a provider names a person. The pair is the identity; an e-mail address never is."""
+
+    issuer = models.CharField(max_length=300)
+    sub = models.CharField(max_length=255)
+    subject = models.ForeignKey(Subject, models.CASCADE, related_name="logins")
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "sub"], name="identity_login_once")]
+
+    def __str__(self) -> str:
+        return f"{self.sub} at {self.issuer}"
+
+
+class ApiToken(models.Model):
+    """A bearer secret for programs. Only its hash is kept; the secret is shown once."""
+
+    subject = models.ForeignKey(Subject, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=12)
+    hash = models.CharField(max_length=64, unique=True)
+    scopes = ArrayField(models.CharField(max_length=10, choices=Scope))
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=Scope.values, scopes__len__gt=0), name="identity_apitoken_scopes_known"
+            ),
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="identity_apitoken_expires_later"),
+        ]
+        indexes = [models.Index(fields=["subject", "-created_at"], name="identity_apitoken_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}... of {self.subject_id}"
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_queryset(self) -> models.QuerySet[User]:
+        """With the subject, because every request asks whether it is still active."""
+        return super().get_queryset().select_related("subject__owner")
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A session's holder. Who it is and what it may do hangs on ``subject``, whose key is the ``username``."""
+
+    username = models.CharField(max_length=300, unique=True)
+    subject = models.OneToOneField(Subject, models.CASCADE, related_name="user")
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.username
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]  # derived, so that it cannot disagree with the subject
+        return self.subject.is_active
+
+    @cached_property
+    def is_staff(self) -> bool:
+        """May open Django's admin, which is for operators."""
+        return self.subject.console_roles.filter(role__in=[Role.OPERATOR, Role.ADMINISTRATOR]).exists()

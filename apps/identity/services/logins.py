@@ -1,0 +1,159 @@
+"""How people get in: the session user of a subject, and which provider's word names which person."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from apps.audit import services as audit
+from apps.audit.actors import SYSTEM, Actor
+from apps.audit.errors import Refusal
+from apps.identity import policies
+from apps.identity.errors import InvalidSubject, Suspended
+from apps.identity.models import Kind, Login, Role, Subject, User
+from apps.identity.services.roles import assign_role
+from apps.identity.services.subjects import find_locked, get_locked, upsert_subject
+
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+class UnknownLogin(Refusal):
+    code = "unknown_login"
+    status = 403
+    default_message = "You signed in, but this console does not know you yet. Ask an administrator to add you."
+
+
+class LoginTaken(Refusal):
+    code = "login_taken"
+    default_message = "That sign-in already belongs to somebody else."
+
+
+def ensure_user(subject: Subject) -> User:
+    """The user as which ``subject`` has sessions and tokens. Without a usable password."""
+    user, _ = User.objects.get_or_create(
+        subject=subject, defaults={"username": subject.key, "password": make_password(None)}
+    )
+    return user
+
+
+def person_for_login(*, issuer: str, sub: str, claims: Mapping[str, object], create: bool, at: datetime) -> Subject:
+    """The person ``issuer`` calls ``sub``. Somebody new is created without any rights, or refused (UnknownLogin).
+
+    Names and addresses in ``claims`` are for showing; nobody is ever found by them.
+    """
+    with transaction.atomic():
+        login = (
+            Login.objects.select_for_update(of=("self",))
+            .select_related("subject")
+            .filter(issuer=issuer, sub=sub)
+            .first()
+        )
+        if login is None:
+            if not create:
+                raise UnknownLogin
+            login = _first_login(issuer=issuer, sub=sub, claims=claims, at=at)
+        if not login.subject.is_active:
+            raise Suspended
+        if login.last_used_at is None or login.last_used_at <= at - USE_NOTED_EVERY:
+            login.last_used_at = at
+            login.save(update_fields=["last_used_at"])
+    return login.subject
+
+
+def _first_login(*, issuer: str, sub: str, claims: Mapping[str, object], at: datetime) -> Login:
+    subject = upsert_subject(
+        key=_free_key(issuer, sub, claims),
+        name=_text(claims, "name") or _text(claims, "preferred_username") or sub,
+        email=_text(claims, "email"),
+        actor=SYSTEM,
+        at=at,
+    )
+    return _link(issuer=issuer, sub=sub, subject=subject, actor=SYSTEM, at=at)
+
+
+def _free_key(issuer: str, sub: str, claims: Mapping[str, object]) -> str:
+    """A readable key that nobody has: taking an existing person's key would be taking over the person."""
+    wish = _text(claims, "preferred_username").partition("@")[0].lower()
+    name = re.sub(r"[^a-z0-9._-]+", "-", wish).strip("-._")[:40]
+    suffix = hashlib.sha256(f"{issuer}\n{sub}".encode()).hexdigest()[:10]
+    if name and not Subject.objects.filter(key=f"person:{name}").exists():
+        return f"person:{name}"
+    return f"person:{name or 'p'}-{suffix}"
+
+
+def _text(claims: Mapping[str, object], name: str) -> str:
+    value = claims.get(name)
+    return value[:200] if isinstance(value, str) else ""
+
+
+def link_login(*, issuer: str, sub: str, subject_key: str, actor: Actor, at: datetime) -> Login:
+    """Let ``sub`` at ``issuer`` sign in as an existing person: an administrator's decision."""
+    policies.require_can_administer(actor)
+    with transaction.atomic():
+        subject = get_locked(subject_key)
+        if subject.kind != Kind.PERSON:
+            raise InvalidSubject("Only people sign in.")
+        taken = Login.objects.select_for_update().filter(issuer=issuer, sub=sub).first()
+        if taken is not None and taken.subject_id != subject.pk:
+            raise LoginTaken
+        return taken or _link(issuer=issuer, sub=sub, subject=subject, actor=actor, at=at)
+
+
+def _link(*, issuer: str, sub: str, subject: Subject, actor: Actor, at: datetime) -> Login:
+    login = Login.objects.create(issuer=issuer, sub=sub, subject=subject, created_at=at)
+    _record("identity.login.linked", subject, actor, at, {"issuer": issuer, "sub": sub})
+    return login
+
+
+def note_sign_in(*, subject: Subject, way: str, at: datetime) -> User:
+    """Record that ``subject`` signed in by ``way`` ("oidc", "demo"), and return its user for the session."""
+    if not subject.is_active:
+        raise Suspended
+    with transaction.atomic():
+        user = ensure_user(subject)
+        _record("identity.session.started", subject, subject.actor, at, {"way": way})
+    return user
+
+
+def create_operator(*, name: str, password: str, at: datetime) -> User:
+    """Break glass: a local administrator with a password, for when the identity provider is not there.
+
+    Run again for the same name, it sets a new password and gives the roles back.
+    """
+    key = f"person:{name}"
+    with transaction.atomic():
+        subject = find_locked(key) or upsert_subject(key=key, name=name, actor=SYSTEM, at=at)
+        user = ensure_user(subject)
+        _require_good_password(password, user)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        for role in (Role.ADMINISTRATOR, Role.OPERATOR):
+            assign_role(subject_key=key, role=role, actor=SYSTEM, at=at)
+        _record("identity.operator.password_set", subject, SYSTEM, at, {})
+    return user
+
+
+def _require_good_password(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise InvalidSubject("Choose a better password.", fields={"password": error.messages}) from error
+
+
+def _record(action: str, subject: Subject, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
+    audit.record(
+        action=action,
+        actor=actor,
+        target_type="identity.subject",
+        target_id=subject.key,
+        target_name=subject.name,
+        after=after,
+        at=at,
+    )

@@ -1,0 +1,172 @@
+"""People, teams, workloads and agents: made, changed, suspended, reinstated."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.audit import services as audit
+from apps.audit.actors import Actor
+from apps.identity import policies
+from apps.identity.errors import InvalidSubject, SelfSuspension, UnknownSubject
+from apps.identity.models import Kind, Subject, SubjectState
+from apps.outbox import services as outbox
+
+CHANGED = "identity.subject.changed"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+SPIFFE_ID = re.compile(r"spiffe://[a-z0-9][a-z0-9._-]{0,62}(/[A-Za-z0-9._-]{1,63}){1,8}")
+
+
+def upsert_subject(
+    *,
+    key: str,
+    name: str,
+    email: str = "",
+    owner_key: str | None = None,
+    team_key: str | None = None,
+    purpose: str = "",
+    actor: Actor,
+    at: datetime,
+) -> Subject:
+    """Make ``key`` what is described here. Nothing is written, recorded or enqueued when it already is.
+
+    The caller has checked that ``actor`` may: imports and directory syncs use this too.
+    """
+    kind = kind_of(key)
+    wanted: dict[str, object] = {
+        "name": name or key.partition(":")[2],
+        "email": email,
+        "owner": _person(owner_key) if kind == Kind.AGENT else None,
+        "team": _team(team_key) if kind in {Kind.WORKLOAD, Kind.AGENT} else None,
+        "purpose": purpose,
+    }
+    with transaction.atomic():
+        subject = find_locked(key)
+        if subject is None:
+            return _create(key, kind, wanted, actor, at)
+        return _change(subject, wanted, actor, at)
+
+
+def kind_of(key: str) -> Kind:
+    """The kind a key speaks of; raises InvalidSubject unless the key is well formed."""
+    kind, _, rest = key.partition(":")
+    pattern = SPIFFE_ID if kind == Kind.WORKLOAD else NAME
+    if kind not in Kind.values or not pattern.fullmatch(rest) or len(key) > 265:
+        raise InvalidSubject(fields={"key": [f"{key!r} is not like person:ada or workload:spiffe://domain/path."]})
+    return Kind(kind)
+
+
+def find_locked(key: str) -> Subject | None:
+    return Subject.objects.select_for_update(of=("self",)).select_related("owner", "team").filter(key=key).first()
+
+
+def get_locked(key: str) -> Subject:
+    subject = find_locked(key)
+    if subject is None:
+        raise UnknownSubject(f"There is no {key}.")
+    return subject
+
+
+def _person(key: str | None) -> Subject:
+    owner = Subject.objects.filter(key=key, kind=Kind.PERSON).first()
+    if owner is None:
+        raise InvalidSubject(fields={"owner": ["An agent needs an owner, and the owner is a person we know."]})
+    return owner
+
+
+def _team(key: str | None) -> Subject | None:
+    if key is None:
+        return None
+    team = Subject.objects.filter(key=key, kind=Kind.TEAM).first()
+    if team is None:
+        raise InvalidSubject(fields={"team": [f"There is no team {key}."]})
+    return team
+
+
+def _create(key: str, kind: Kind, wanted: dict[str, object], actor: Actor, at: datetime) -> Subject:
+    spiffe_id = key.partition(":")[2] if kind == Kind.WORKLOAD else None
+    subject = Subject.objects.create(key=key, kind=kind, spiffe_id=spiffe_id, created_at=at, **wanted)
+    note(subject, "identity.subject.created", actor=actor, at=at, after=_described(wanted))
+    return subject
+
+
+def _change(subject: Subject, wanted: dict[str, object], actor: Actor, at: datetime) -> Subject:
+    changed = {name: value for name, value in wanted.items() if getattr(subject, name) != value}
+    if not changed:
+        return subject
+    before = {name: getattr(subject, name) for name in changed}
+    for name, value in changed.items():
+        setattr(subject, name, value)
+    subject.save(update_fields=list(changed))
+    note(
+        subject,
+        "identity.subject.changed",
+        actor=actor,
+        at=at,
+        before=_described(before),
+        after=_described(changed),
+    )
+    return subject
+
+
+def _described(values: dict[str, object]) -> dict[str, object]:
+    return {name: value.key if isinstance(value, Subject) else value for name, value in values.items()}
+
+
+def note(
+    subject: Subject,
+    action: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    before: dict[str, object] | None = None,
+    after: dict[str, object] | None = None,
+) -> None:
+    """Record a change of ``subject`` and tell whoever compiles from it."""
+    audit.record(
+        action=action,
+        actor=actor,
+        target_type="identity.subject",
+        target_id=subject.key,
+        target_name=subject.name,
+        before=before,
+        after=after,
+        at=at,
+    )
+    outbox.enqueue(topic=CHANGED, key=subject.key, at=at)
+
+
+def suspend_subject(*, key: str, actor: Actor, at: datetime, why: str = "") -> Subject:
+    """Nothing of ``key`` works from now on: sessions, API tokens, and, once compiled, its grants at both doors.
+
+    The same goes for the agents of a suspended person. Suspending twice is suspending once.
+    """
+    if actor.id == key:
+        raise SelfSuspension
+    return _move(key=key, to=SubjectState.SUSPENDED, actor=actor, at=at, why=why)
+
+
+def reinstate_subject(*, key: str, actor: Actor, at: datetime, why: str = "") -> Subject:
+    """Undo a suspension. What ended meanwhile stays ended."""
+    return _move(key=key, to=SubjectState.ACTIVE, actor=actor, at=at, why=why)
+
+
+def _move(*, key: str, to: SubjectState, actor: Actor, at: datetime, why: str) -> Subject:
+    policies.require_can_suspend(actor)
+    with transaction.atomic():
+        subject = get_locked(key)
+        if subject.kind == Kind.TEAM:
+            raise InvalidSubject("A team cannot be suspended; suspend its members.")
+        if subject.state == to:
+            return subject
+        before = {"state": subject.state}
+        subject.state = to
+        subject.suspended_at = at if to == SubjectState.SUSPENDED else None
+        subject.save(update_fields=["state", "suspended_at"])
+        verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
+        note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
+        for agent in subject.agents.order_by("key"):
+            outbox.enqueue(topic=CHANGED, key=agent.key, at=at)
+    return subject
