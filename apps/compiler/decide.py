@@ -161,8 +161,11 @@ class Pdp:
 
 def kind_of(subject: str) -> SubjectKind:
     """The kind that a subject id speaks of. An id that speaks of none is taken for a team, which never acts."""
-    kind = subject.partition(":")[0]
-    return SubjectKind(kind) if kind in SubjectKind else SubjectKind.TEAM
+    kind, colon, _ = subject.partition(":")
+    return _KINDS.get(kind + colon, SubjectKind.TEAM)
+
+
+_KINDS = {f"{kind.value}:": kind for kind in SubjectKind}
 
 
 class _Lane(NamedTuple):

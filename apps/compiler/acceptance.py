@@ -1,0 +1,134 @@
+"""The decision table that freshly compiled edge policy must reproduce, in its own engine, before it may be activated.
+
+The table is made of what the policy is about: every grant at the seconds where it changes its mind, on each of its
+routes, by one who holds it; and for every service a stranger, a missing token, and paths that must not be understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from apps.compiler.doors import EdgeCall, EdgeDoor
+from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Point, Service
+from apps.compiler.reasons import Reason
+from apps.compiler.slices import holders, members
+
+STRANGER = "person:nobody-we-know"
+_BELOW_NOTHING = ("/..", "/%2e%2e/x", "//", "/x%2Fy", "/x;y")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A call and the answer it must get. ``subject`` None: without a token; else with a token made out at ``at``."""
+
+    call: EdgeCall
+    subject: str | None
+    at: int
+    allowed: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the engine answered; ``reason`` is its own word, which may be none of ours."""
+
+    allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    trial: Trial
+    outcome: Outcome
+
+    @property
+    def sentence(self) -> str:
+        trial = self.trial
+        return (
+            f"{trial.call.method} {trial.call.host}{trial.call.path} by {trial.subject or 'nobody'} at {trial.at}: "
+            f"the engine says {self.outcome.reason}, the policy says {trial.reason.value}."
+        )
+
+
+class Engine(Protocol):
+    """Runs the compiled artifacts and answers the trials in order."""
+
+    def run(self, trials: Sequence[Trial]) -> Sequence[Outcome]: ...
+
+
+def rehearse(engine: Engine, trials: Sequence[Trial]) -> tuple[Disagreement, ...]:
+    """Where the engine's answers differ from the table. None may be activated unless this is empty."""
+    outcomes = engine.run(trials)
+    pairs = zip(trials, outcomes, strict=True)
+    return tuple(
+        Disagreement(trial, outcome)
+        for trial, outcome in pairs
+        if (outcome.allowed, outcome.reason) != (trial.allowed, trial.reason.value)
+    )
+
+
+def decision_table(graph: AccessGraph, at: int, *, most_per_service: int = 200) -> tuple[Trial, ...]:
+    """Trials for every service of the graph that the edge exposes, at most so many for each; the order is stable."""
+    door = EdgeDoor(graph)
+    table: list[Trial] = []
+    for service_id in sorted(graph.services):
+        service = graph.services[service_id]
+        if service.edge is not None:
+            rows = dict.fromkeys(_rows(graph, service, service.edge, at))
+            table.extend(_expected(door, *row) for row in list(rows)[:most_per_service])
+    return tuple(table)
+
+
+_Row = tuple[EdgeCall, str | None, int]
+
+
+def _expected(door: EdgeDoor, call: EdgeCall, subject: str | None, at: int) -> Trial:
+    decision = door.judge(call, Reason.NO_TOKEN if subject is None else None, subject or "", at)
+    return Trial(call, subject, at, decision.allowed, decision.reason)
+
+
+def _rows(graph: AccessGraph, service: Service, edge: EdgeExposure, at: int) -> Iterator[_Row]:
+    yield from _odd_rows(service, edge, at)
+    calls = _calls(service, edge)
+    teams = members(graph.subjects)
+    for grant in sorted(graph.grants, key=lambda grant: grant.id):
+        if grant.service == service.id and Point.EDGE in grant.points:
+            for holder in holders(grant, graph.subjects, teams)[:1]:
+                yield from _grant_rows(grant, holder, calls, at)
+
+
+def _odd_rows(service: Service, edge: EdgeExposure, at: int) -> Iterator[_Row]:
+    for below in _BELOW_NOTHING:
+        yield EdgeCall(edge.host, "GET", edge.base_path + below), STRANGER, at
+    for call in _calls(service, edge).values():
+        yield call, None, at
+        yield call, STRANGER, at
+        yield EdgeCall(call.host, "TRACE", call.path), STRANGER, at
+
+
+def _grant_rows(grant: Grant, holder: str, calls: Mapping[str, EdgeCall], at: int) -> Iterator[_Row]:
+    turns = (
+        grant.starts_at - 1,
+        grant.starts_at,
+        *(() if grant.ends_at is None else (grant.ends_at - 1, grant.ends_at)),
+    )
+    for route in sorted(grant.routes):
+        if route in calls:
+            for moment in (at, *turns):
+                yield calls[route], holder, moment
+
+
+def _calls(service: Service, edge: EdgeExposure) -> dict[str, EdgeCall]:
+    """One concrete call for each route."""
+    return {
+        route.id: EdgeCall(edge.host, min(route.methods), edge.base_path + example_path(route.template))
+        for route in service.routes
+        if route.methods
+    }
+
+
+def example_path(template: str) -> str:
+    """A path that the template matches."""
+    return "/".join("x1" if part.startswith("{") else part for part in template.split("/"))
