@@ -1,0 +1,74 @@
+"""The state machines of an activation and of a probe, and the one function that moves either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from django.db import models
+
+from apps.audit.errors import Refusal
+
+
+class ActivationState(models.TextChoices):
+    PENDING = "pending", "Waiting"
+    APPLYING = "applying", "Being applied"
+    ACTIVE = "active", "Applied"
+    PROVEN = "proven", "Applied and proven"
+    FAILED = "failed", "Failed"
+    SUPERSEDED = "superseded", "Overtaken by a newer one"
+
+
+class ProbeState(models.TextChoices):
+    WAITING = "waiting", "Waits until the configuration is applied"
+    READY = "ready", "About to be tried"
+    FAILING = "failing", "Tried, not as expected"
+    PASSED = "passed", "As expected"
+    DROPPED = "dropped", "No longer asked"
+
+
+OPEN_ACTIVATIONS = (ActivationState.PENDING, ActivationState.APPLYING)
+OPEN_PROBES = (ProbeState.WAITING, ProbeState.READY, ProbeState.FAILING)
+DUE_PROBES = (ProbeState.READY, ProbeState.FAILING)
+
+EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "activation": {
+        ActivationState.PENDING: (
+            ActivationState.APPLYING,
+            ActivationState.SUPERSEDED,
+            ActivationState.FAILED,
+        ),
+        ActivationState.APPLYING: (
+            ActivationState.ACTIVE,
+            ActivationState.SUPERSEDED,
+            ActivationState.FAILED,
+        ),
+        ActivationState.ACTIVE: (ActivationState.PROVEN,),
+    },
+    "probe": {
+        ProbeState.WAITING: (ProbeState.READY, ProbeState.DROPPED),
+        ProbeState.READY: (ProbeState.PASSED, ProbeState.FAILING, ProbeState.DROPPED),
+        ProbeState.FAILING: (ProbeState.PASSED, ProbeState.FAILING, ProbeState.DROPPED),
+    },
+}
+
+
+class Stateful(Protocol):
+    """A row with a state, and the name of the machine that governs it."""
+
+    machine: str
+    state: str
+
+
+class MoveRefused(Refusal):
+    """The machine has no edge from here to there: another process was first."""
+
+    code = "move_refused"
+    default_message = "It has moved on meanwhile; this change is not possible any more."
+
+
+def move(row: Stateful, to: str) -> None:
+    """The only assignment of a state in this app. The caller holds the target's lock, or the row's, and saves."""
+    if to not in EDGES[row.machine].get(row.state, ()):
+        raise MoveRefused(f"This {row.machine} is {row.state}; it cannot become {to}.")
+    row.state = to
