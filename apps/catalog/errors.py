@@ -1,0 +1,27 @@
+"""What the catalogue refuses."""
+
+from __future__ import annotations
+
+from apps.audit.errors import InvalidInput, NotFound
+
+
+class UnknownService(NotFound):
+    code = "unknown_service"
+    default_message = "There is no such service in the catalogue."
+
+
+class UnknownEnvironment(NotFound):
+    code = "unknown_environment"
+    default_message = "There is no such environment."
+
+
+class UnknownRoute(InvalidInput):
+    code = "unknown_route"
+    default_message = "The service has no such route."
+
+
+class UnusableImport(InvalidInput):
+    """The input is good, but the database moved while it was read; running the import again settles it."""
+
+    code = "unusable_import"
+    default_message = "The catalogue changed while this was imported; nothing was written. Run it again."

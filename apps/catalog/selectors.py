@@ -1,0 +1,229 @@
+"""Reading the catalogue. Everybody who can sign in may read all of it: one must see a door to ask for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from apps.catalog.errors import UnknownEnvironment, UnknownRoute, UnknownService
+from apps.catalog.models import Dependency, Door, Environment, Exposure, ImportRun, Route, Service
+from apps.compiler import graph
+from apps.compiler.paths import matches, ranked, segments
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``after`` continues the list when passed back; None at its end."""
+
+    items: tuple[Service, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """That one service needs another. ``workload`` is the caller's subject key where it runs in the mesh.
+
+    ``routes`` are the keys of the callee's routes it needs: those the catalogue names, else all of them.
+    """
+
+    caller: str
+    callee: str
+    workload: str | None
+    routes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeAddress:
+    service: str
+    host: str
+    base_path: str
+
+
+def get_environment(slug: str | None = None) -> Environment:
+    """The environment called ``slug``, or the default one; raises UnknownEnvironment."""
+    wanted = Q(slug=slug) if slug else Q(is_default=True)
+    found = Environment.objects.filter(wanted).first()
+    if found is None:
+        raise UnknownEnvironment(f"There is no environment {slug}." if slug else "There is no environment yet.")
+    return found
+
+
+def list_environments() -> QuerySet[Environment]:
+    return Environment.objects.order_by("-is_default", "slug")
+
+
+def get_service(slug: str) -> Service:
+    """The service with its team, retired or not; raises UnknownService."""
+    service = Service.objects.select_related("team").filter(slug=slug).first()
+    if service is None:
+        raise UnknownService
+    return service
+
+
+def list_services(
+    *,
+    query: str = "",
+    team: str = "",
+    sensitivity: str = "",
+    retired: bool = False,
+    after: str = "",
+    limit: int = 50,
+) -> Page:
+    """Services by slug. ``query`` finds every word of it in what a service or one of its routes says of itself."""
+    found = Service.objects.select_related("team").filter(retired_at__isnull=not retired)
+    if team:
+        found = found.filter(team__key=team)
+    if sensitivity:
+        found = found.filter(sensitivity=sensitivity)
+    if after:
+        found = found.filter(slug__gt=after)
+    for word in query.replace("\x00", " ").lower().split()[:8]:
+        found = found.filter(_mentions(word))
+    rows = tuple(found.order_by("slug")[: limit + 1])
+    return Page(rows[:limit], rows[limit - 1].slug if len(rows) > limit else None)
+
+
+def _mentions(word: str) -> Q:
+    routes = Route.objects.filter(service=OuterRef("pk"), retired_at=None, search_text__contains=word)
+    return Q(search_text__contains=word) | Q(team__key__contains=word) | Exists(routes)
+
+
+def list_routes(service: Service) -> QuerySet[Route]:
+    return Route.objects.filter(service=service, retired_at=None).order_by("template", "key")
+
+
+def get_routes(service: Service, keys: Collection[str]) -> list[Route]:
+    """The live routes with these keys, in order; raises UnknownRoute naming those that are not there."""
+    found = list(list_routes(service).filter(key__in=keys))
+    missing = sorted(set(keys) - {route.key for route in found})
+    if missing:
+        raise UnknownRoute(f"{service.title} has no route {', '.join(missing)}.", fields={"routes": missing})
+    return found
+
+
+def match_route(service: Service, *, method: str, path: str) -> Route | None:
+    """The route a call would take, by the one meaning of paths; None when it would be refused."""
+    parts = segments(path)
+    by_key = {route.key: route for route in list_routes(service)}
+    for template, candidate in ranked(_graph_route(route) for route in by_key.values()):
+        if parts is not None and method in candidate.methods and matches(template, parts):
+            return by_key[candidate.id]
+    return None
+
+
+def list_exposures(service: Service) -> QuerySet[Exposure]:
+    return (
+        Exposure.objects.filter(service=service)
+        .select_related("environment", "workload")
+        .order_by("-environment__is_default", "environment__slug", "point")
+    )
+
+
+def list_callers(service: Service) -> QuerySet[Dependency]:
+    """Who says it calls ``service``."""
+    live = Dependency.objects.filter(callee=service, caller__retired_at=None)
+    return live.select_related("caller__team").order_by("caller__slug")
+
+
+def list_callees(service: Service) -> QuerySet[Dependency]:
+    """Whom ``service`` says it calls."""
+    live = Dependency.objects.filter(caller=service, callee__retired_at=None)
+    return live.select_related("callee__team").order_by("callee__slug")
+
+
+def list_dependencies(environment: str | None = None) -> tuple[ServiceCall, ...]:
+    """Every declared call between living services, with the workload that makes it in ``environment``."""
+    where = get_environment(environment)
+    pairs = Dependency.objects.filter(caller__retired_at=None, callee__retired_at=None)
+    mesh = Exposure.objects.filter(environment=where, point=Door.MESH).values_list("service_id", "workload__key")
+    workloads: dict[int, str | None] = dict(mesh)
+    everything = _route_keys(pairs.values_list("callee_id", flat=True))
+    return tuple(
+        ServiceCall(
+            caller=pair.caller.slug,
+            callee=pair.callee.slug,
+            workload=workloads.get(pair.caller_id),
+            routes=tuple(key for key in everything[pair.callee_id] if not pair.routes or key in pair.routes),
+        )
+        for pair in pairs.select_related("caller", "callee").order_by("caller__slug", "callee__slug")
+    )
+
+
+def _route_keys(service_ids: Iterable[int]) -> dict[int, list[str]]:
+    keys: dict[int, list[str]] = defaultdict(list)
+    rows = Route.objects.filter(service__in=set(service_ids), retired_at=None).order_by("key")
+    for service_id, key in rows.values_list("service_id", "key"):
+        keys[service_id].append(key)
+    return keys
+
+
+def list_edge_addresses() -> tuple[EdgeAddress, ...]:
+    """Where services answer at the edge, longest base path first, so that the first match is the right one."""
+    rows = Exposure.objects.filter(point=Door.EDGE, service__retired_at=None)
+    found = [EdgeAddress(*row) for row in rows.values_list("service__slug", "host", "base_path")]
+    return tuple(sorted(found, key=lambda one: (-len(one.base_path), one.host, one.base_path)))
+
+
+def list_owned_by(team_keys: Iterable[str]) -> tuple[str, ...]:
+    """Slugs of the services of these teams, retired ones included: their calls stay theirs to see."""
+    slugs = Service.objects.filter(team__key__in=set(team_keys)).order_by("slug")
+    return tuple(slugs.values_list("slug", flat=True))
+
+
+def list_import_runs(limit: int = 20) -> QuerySet[ImportRun]:
+    return ImportRun.objects.order_by("-at", "-id")[:limit]
+
+
+def graph_services(slugs: Collection[str] | None, environment: str | None = None) -> dict[str, graph.Service]:
+    """The compiler's view of living services as they stand in an environment. ``None`` means all. Three queries."""
+    found = Service.objects.filter(retired_at=None)
+    if slugs is not None:
+        found = found.filter(slug__in=slugs)
+    services = list(found.order_by("slug"))
+    routes, doors = _routes_of(services), _doors_of(services, environment)
+    return {
+        service.slug: graph.Service(
+            id=service.slug,
+            name=service.title,
+            routes=tuple(routes[service.pk]),
+            edge=_edge(doors.get((service.pk, Door.EDGE))),
+            mesh=_mesh(doors.get((service.pk, Door.MESH))),
+        )
+        for service in services
+    }
+
+
+def _routes_of(services: list[Service]) -> dict[int, list[graph.Route]]:
+    found: dict[int, list[graph.Route]] = defaultdict(list)
+    for route in Route.objects.filter(service__in=services, retired_at=None).order_by("service_id", "key"):
+        found[route.service_id].append(_graph_route(route))
+    return found
+
+
+def _graph_route(route: Route) -> graph.Route:
+    return graph.Route(id=route.key, methods=frozenset(route.methods), template=route.template)
+
+
+def _doors_of(services: list[Service], environment: str | None) -> dict[tuple[int, str], Exposure]:
+    where = Q(environment__slug=environment) if environment else Q(environment__is_default=True)
+    rows = Exposure.objects.filter(where, service__in=services).select_related("workload")
+    return {(row.service_id, row.point): row for row in rows}
+
+
+def _edge(row: Exposure | None) -> graph.EdgeExposure | None:
+    return graph.EdgeExposure(host=row.host, base_path=row.base_path) if row else None
+
+
+def _mesh(row: Exposure | None) -> graph.MeshExposure | None:
+    """The row's constraint promises what a mesh exposure needs."""
+    if row is None or row.workload is None or row.port is None or row.upstream_port is None:
+        return None
+    return graph.MeshExposure(
+        namespace=row.namespace,
+        workload=row.workload.spiffe_id or "",
+        port=row.port,
+        upstream_port=row.upstream_port,
+    )
