@@ -11,6 +11,8 @@ from apps.audit.actors import Actor
 from apps.audit.chain import GENESIS, Row, digest, plain, plain_text
 from apps.audit.models import Event, Head
 
+_LENGTHS = {field.name: field.max_length for field in Event._meta.fields if field.max_length}
+
 
 class NotInTransaction(RuntimeError):
     """The record must commit or roll back with the change it describes."""
@@ -68,5 +70,4 @@ def _locked_head() -> Head:
 
 def _text(value: str, field: str) -> str:
     """Cut to what the column holds: an event with a shortened name is better than a refused write."""
-    limit = Event._meta.get_field(field).max_length
-    return plain_text(value)[:limit]
+    return plain_text(value)[: _LENGTHS[field]]

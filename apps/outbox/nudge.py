@@ -47,8 +47,16 @@ class _Breaker:
             log.warning("Valkey does not answer (%s); going on without nudges.", type(error).__name__)
         self._rests_until = time.monotonic() + REST_SECONDS
 
+    def reset(self) -> None:
+        self._rests_until = 0.0
+
 
 _breaker = _Breaker()
+
+
+def forget_failures() -> None:
+    """Try Valkey again at once, however lately it failed."""
+    _breaker.reset()
 
 
 @cache
@@ -100,7 +108,7 @@ def _heard(pubsub: Any, deadline: float) -> bool:
 @contextmanager
 def listen(channel: str) -> Iterator[Ear]:
     """Listen on ``channel`` until the block ends."""
-    pubsub = _client(settings.REDIS_URL).pubsub()
+    pubsub = _client(settings.REDIS_URL).pubsub()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     try:
         yield Ear(_subscribed(pubsub, channel))
     finally:
@@ -163,7 +171,7 @@ async def listen_async(channel: str) -> AsyncIterator[AsyncEar]:
         yield AsyncEar(await _subscribed_async(pubsub, channel))
     finally:
         with suppress(*_DOWN):
-            await pubsub.aclose()
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await client.aclose()
 
 

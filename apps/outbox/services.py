@@ -60,7 +60,7 @@ def enqueue(*, topic: str, key: str, payload: Mapping[str, object] | None = None
 
 def _poke_on_commit() -> None:
     """Once per transaction however much it writes down; the sweep finds what a lost poke leaves behind."""
-    if all(function is not poke for _, function, _ in connection.run_on_commit):
+    if all(hook[1] is not poke for hook in connection.run_on_commit):
         transaction.on_commit(poke, robust=True)
 
 
@@ -179,7 +179,7 @@ def _ours(message: Message) -> QuerySet[Message]:
 def delay(*, attempts: int, spread: int) -> timedelta:
     """How long to wait after ``attempts`` failures: doubling, and spread out by up to a quarter so that messages
     that failed together do not return together. Deterministic: the spread comes from the message's own number."""
-    doubled = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), LONGEST_DELAY)
+    doubled: timedelta = min(FIRST_DELAY * 2 ** min(attempts - 1, 20), LONGEST_DELAY)
     return doubled * (1 + (spread * 2654435761 % 1024) / 4096)
 
 

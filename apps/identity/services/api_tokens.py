@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
@@ -106,7 +106,7 @@ def authenticate_api_token(plain: str, *, at: datetime) -> ApiToken:
     return token
 
 
-def _live(at: datetime):  # type: ignore[no-untyped-def]
+def _live(at: datetime) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(revoked_at=None, expires_at__gt=at)
 
 

@@ -1,0 +1,79 @@
+"""Subjects made through the services, so that a test's world is one the console could have made."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from apps.audit.actors import SYSTEM
+from apps.identity import services
+from apps.identity.models import ApiToken, Subject, User
+
+AT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+TRUST_DOMAIN = "shop.test"
+
+
+def person(name: str = "ada", *, roles: tuple[str, ...] = (), teams: tuple[Subject, ...] = ()) -> Subject:
+    subject = services.upsert_subject(key=f"person:{name}", name=name.title(), actor=SYSTEM, at=AT)
+    for role in roles:
+        services.assign_role(subject_key=subject.key, role=role, actor=SYSTEM, at=AT)
+    for one in teams:
+        join(one, subject)
+    return subject
+
+
+def team(name: str = "storefront", *, owners: tuple[Subject, ...] = (), members: tuple[Subject, ...] = ()) -> Subject:
+    subject = services.upsert_subject(key=f"team:{name}", name=name.title(), actor=SYSTEM, at=AT)
+    roles = {one.key: "member" for one in members} | {one.key: "owner" for one in owners}
+    return services.set_memberships(team_key=subject.key, members=roles, actor=SYSTEM, at=AT)
+
+
+def join(to: Subject, member: Subject, *, role: str = "member") -> None:
+    """Add one member to a team."""
+    present = {one.member.key: one.role for one in to.memberships.select_related("member")}
+    services.set_memberships(team_key=to.key, members={**present, member.key: role}, actor=SYSTEM, at=AT)
+
+
+def workload(name: str = "payments", *, team: Subject | None = None, namespace: str = "shop") -> Subject:
+    return services.upsert_subject(
+        key=f"workload:spiffe://{TRUST_DOMAIN}/ns/{namespace}/sa/{name}",
+        name=name,
+        team_key=team.key if team else None,
+        actor=SYSTEM,
+        at=AT,
+    )
+
+
+def agent(name: str = "release-bot", *, owner: Subject | None = None, team: Subject | None = None) -> Subject:
+    return services.upsert_subject(
+        key=f"agent:{name}",
+        name=name,
+        owner_key=(owner or person("dan")).key,
+        team_key=team.key if team else None,
+        actor=SYSTEM,
+        at=AT,
+    )
+
+
+def user(subject: Subject) -> User:
+    """The user to give to a test client: ``client.force_login(user(ada))``."""
+    return services.ensure_user(subject)
+
+
+def api_token(
+    subject: Subject,
+    *,
+    scopes: tuple[str, ...] = ("read", "write", "edge"),
+    at: datetime | None = None,
+    days: int = 30,
+) -> tuple[ApiToken, str]:
+    """The token's row, and the secret itself."""
+    at = at or datetime.now(UTC)
+    issued = services.issue_api_token(
+        subject_key=subject.key,
+        name="test",
+        scopes=scopes,
+        expires_at=at + timedelta(days=days),
+        actor=SYSTEM,
+        at=at,
+    )
+    return issued.token, issued.plain

@@ -1,0 +1,74 @@
+"""PostgreSQL and Valkey for one test session, started as the demo starts them and thrown away afterwards."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.demo import servers
+from deploy.demo.places import answers
+
+
+@dataclass(frozen=True)
+class Stores:
+    database_url: str
+    redis_url: str
+
+
+def free_port() -> int:
+    """A port below the range handed to outgoing connections, where a listener can lose a race for it."""
+    for port in range(20000, 32000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port")
+
+
+@contextmanager
+def running(command: servers.Command, port: int, log: Path) -> Iterator[None]:
+    """Run a server until the block ends; it accepts connections when the block begins."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command.argv, user=command.user, cwd="/", stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while not answers(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command.argv[0]} did not start: {log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@contextmanager
+def valkey(state: Path, port: int) -> Iterator[str]:
+    with running(servers.valkey(state, port), port, state / "valkey.log"):
+        yield servers.valkey_url(port)
+
+
+@contextmanager
+def stores() -> Iterator[Stores]:
+    with ExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sallyport-test-")))
+        stack.callback(servers.forget, state)
+        port = free_port()
+        postgres = servers.postgres(state, port)
+        postgres.argv.extend(["-c", "fsync=off", "-c", "full_page_writes=off"])
+        stack.enter_context(running(postgres, port, state / "postgres.log"))
+        redis_url = stack.enter_context(valkey(state, free_port()))
+        yield Stores(servers.postgres_url(port, "postgres"), redis_url)
