@@ -1,0 +1,159 @@
+"""The components a page is built of, as tags. What they show is in ``templates/components``; here is what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
+from zlib import crc32
+
+from django import template
+from django.forms import BoundField
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from console.words import DOOR_STATES, READS, RISKS, STATES, brief_name, door_sentence, initials, span_words
+
+register = template.Library()
+
+
+class Named(Protocol):
+    """Anything with a kind and a shown name: a subject of any app, or one known only by its key."""
+
+    kind: str
+    name: str
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"/></svg>', name)
+
+
+@register.simple_tag
+def mark(who: Named) -> SafeString:
+    """The shape alone: round for people, stacked for teams, square for agents, six-sided for workloads."""
+    hue = crc32(who.name.encode()) % 8
+    return format_html(
+        '<span class="mark {} hue-{}" aria-hidden="true">{}</span>', who.kind, hue, initials(who.name, who.kind)
+    )
+
+
+@register.simple_tag
+def who(subject: Named | None, url: str = "") -> SafeString:
+    """Mark and name. The kind is said to those who cannot see the shape, except for people."""
+    if subject is None:
+        return format_html('<span class="faint">{}</span>', "nobody")
+    kind = "" if subject.kind == "person" else format_html('<span class="vh">{} </span>', subject.kind)
+    name = brief_name(subject.name, subject.kind)
+    shown = format_html('<a href="{}">{}</a>', url, name) if url else format_html("{}", name)
+    return format_html('<span class="who">{}{}<span>{}</span></span>', mark(subject), kind, shown)
+
+
+@register.simple_tag
+def method(name: str) -> SafeString:
+    tone = "" if name in READS else " removes" if name == "DELETE" else " writes"
+    return format_html('<span class="method{}">{}</span>', tone, name)
+
+
+@register.simple_tag
+def path(template_text: str) -> SafeString:
+    """A path template with its parameters dimmed."""
+    parts = (
+        format_html('<span class="param">{}</span>', part) if part.startswith("{") else format_html("{}", part)
+        for part in template_text.split("/")
+    )
+    return format_html_join("/", "{}", ((part,) for part in parts))
+
+
+@register.simple_tag
+def route(methods: Iterable[str], template_text: str) -> SafeString:
+    chips = format_html_join(" ", "{}", ((method(name),) for name in sorted(methods)))
+    return format_html('<span class="route">{} <span>{}</span></span>', chips, path(template_text))
+
+
+@register.simple_tag
+def doors(edge: str, mesh: str, label: str | None = None) -> SafeString:
+    """The two arches, small. An empty state draws a door that is no part of this. ``label`` replaces the words."""
+    words = door_sentence(edge, mesh) if label is None else label
+    said = format_html('<span class="vh">{}</span>', words) if words else ""
+    return format_html('<span class="doors" title="{}">{}{}{}</span>', words, arch(edge), arch(mesh), said)
+
+
+@register.simple_tag
+def arch(state: str, size: str = "") -> SafeString:
+    """One door. ``size`` is empty, "big" or "huge"; the words stand beside it, not in it."""
+    return format_html(
+        '<svg class="arch{} s-{} tone-{}" aria-hidden="true"><use href="#d-{}"/></svg>',
+        f" {size}" if size else "",
+        state or "unused",
+        DOOR_STATES[state].tone,
+        state or "unused",
+    )
+
+
+@register.inclusion_tag("components/door_card.html")
+def door_card(point: str, state: str, since: datetime | None = None, how: str = "") -> dict[str, object]:
+    """One door at length: which, what, since when, and how we know."""
+    return {"point": point, "state": state, "words": DOOR_STATES[state], "since": since, "how": how}
+
+
+@register.simple_tag
+def state(code: str, label: str = "") -> SafeString:
+    """A state in shape and word. ``label`` replaces the usual word."""
+    words = STATES[code]
+    return format_html('<span class="state tone-{}">{} {}</span>', words.tone, icon(words.icon), label or words.label)
+
+
+@register.simple_tag
+def when(moment: datetime | None, style: str = "ago") -> SafeString:
+    """A moment: relative with the exact time on focus ("ago"), "clock", or "full". Without a script: UTC, named."""
+    if moment is None:
+        return format_html('<span class="faint">{}</span>', "–")
+    text = f"{moment:%H:%M:%S} UTC" if style == "clock" else f"{moment:%-d %b %Y, %H:%M} UTC"
+    return format_html('<time datetime="{}" data-as="{}">{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", style, text)
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    """A length of time in words; None is standing access."""
+    return span_words(seconds)
+
+
+@register.filter
+def first_word(text: str) -> str:
+    return text.split(" ", 1)[0]
+
+
+@register.inclusion_tag("components/risk.html")
+def risk(level: str, causes: Iterable[str]) -> dict[str, object]:
+    return {"risk": RISKS[level], "causes": causes}
+
+
+@register.inclusion_tag("components/empty.html")
+def empty(title: str, text: str, url: str = "", action: str = "") -> dict[str, object]:
+    """What to do when there is nothing yet: a title, a sentence that teaches, one way on."""
+    return {"title": title, "text": text, "url": url, "action": action}
+
+
+@register.inclusion_tag("components/field.html")
+def field(bound: BoundField) -> dict[str, object]:
+    """A labelled input with its hint and its complaints."""
+    return {"field": bound}
+
+
+@register.inclusion_tag("components/take.html")
+def take(text: str, name: str) -> dict[str, object]:
+    """Code to take away. ``name`` says what the copy button copies."""
+    return {"text": text, "name": name}
+
+
+@register.inclusion_tag("components/raw_diff.html")
+def raw_diff(text: str, name: str) -> dict[str, object]:
+    """Unified diff text behind one click; ``name`` keeps it open across refreshes."""
+    return {"lines": [(_line_kind(line), line) for line in text.splitlines()], "name": name}
+
+
+def _line_kind(line: str) -> str:
+    if line.startswith(("+++", "---")):
+        return "file"
+    return {"+": "add", "-": "del", "@": "at"}.get(line[:1], "")

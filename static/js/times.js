@@ -1,0 +1,31 @@
+// Times in the reader's own zone, the zone named; relative where that says more, exact on focus and hover.
+(() => {
+  const zone = { timeZoneName: "short" };
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const near = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...zone });
+  const far = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...zone });
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long", hourCycle: "h23" });
+  const steps = [[60, 1, "second"], [3600, 60, "minute"], [86400, 3600, "hour"], [604800, 86400, "day"]];
+  const words = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+
+  const ago = (moment) => {
+    const seconds = Math.round((moment - Date.now()) / 1000);
+    const step = steps.find(([limit]) => Math.abs(seconds) < limit);
+    if (!step) return far.format(moment);
+    return Math.abs(seconds) < 5 ? "now" : words.format(Math.trunc(seconds / step[1]), step[2]);
+  };
+
+  const full = (moment) => (moment.toDateString() === new Date().toDateString() ? near : far).format(moment);
+
+  const show = (element) => {
+    const moment = new Date(element.dateTime);
+    const style = element.dataset.as;
+    element.textContent = style === "clock" ? clock.format(moment) : style === "full" ? full(moment) : ago(moment);
+    element.title = exact.format(moment);
+  };
+
+  const showAll = (root) => root.querySelectorAll("time[data-as]").forEach(show);
+  showAll(document);
+  document.addEventListener("htmx:afterSettle", (event) => showAll(event.target.parentElement || document));
+  setInterval(() => document.querySelectorAll('time[data-as="ago"]').forEach(show), 15000);
+})();
