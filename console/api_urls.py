@@ -6,11 +6,11 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.access import api as access
-from apps.audit import api as audit
 from apps.catalog import api as catalog
 from apps.identity import api as identity
 from apps.rollout import api as rollout
 from apps.telemetry import api as telemetry
+from console import audit_api as audit
 
 app_name = "api"
 
