@@ -88,7 +88,7 @@ def list_services(
 
 def _mentions(word: str) -> Q:
     routes = Route.objects.filter(service=OuterRef("pk"), retired_at=None, search_text__contains=word)
-    return Q(search_text__contains=word) | Q(team__key__contains=word) | Exists(routes)
+    return Q(search_text__contains=word) | Q(team__key__contains=word) | Q(Exists(routes))
 
 
 def list_routes(service: Service) -> QuerySet[Route]:
