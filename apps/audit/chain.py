@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import orjson
 
@@ -15,12 +14,11 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 GENESIS = "0" * 64
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Everything the hash covers except the previous hash, in the order it is written down."""
+class Row(NamedTuple):
+    """Everything the hash covers except the previous hash. A tuple because verifying makes millions of them."""
 
     seq: int
-    at: datetime
+    at: str
     actor_id: str
     actor_name: str
     action: str
@@ -32,22 +30,15 @@ class Row:
     context: Json
 
 
+def moment(at: datetime) -> str:
+    """UTC with microseconds, as the hash covers it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def digest(row: Row, prev_hash: str) -> str:
-    """SHA-256 over canonical JSON: UTF-8, keys sorted, no spaces, times in UTC with microseconds."""
-    body = {
-        "seq": row.seq,
-        "at": row.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "actor_id": row.actor_id,
-        "actor_name": row.actor_name,
-        "action": row.action,
-        "target_type": row.target_type,
-        "target_id": row.target_id,
-        "target_name": row.target_name,
-        "before": row.before,
-        "after": row.after,
-        "context": row.context,
-        "prev_hash": prev_hash,
-    }
+    """SHA-256 over canonical JSON: one object of the row's fields and the previous hash, keys sorted, no spaces."""
+    body = row._asdict()
+    body["prev_hash"] = prev_hash
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

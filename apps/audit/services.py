@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
-from django.db import transaction
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Concat, Replace
 
 from apps.audit.actors import Actor
-from apps.audit.chain import GENESIS, Row, digest, plain, plain_text
+from apps.audit.chain import GENESIS, Row, digest, moment, plain, plain_text
+from apps.audit.errors import NotFound, Refusal
 from apps.audit.models import Event, Head
+from apps.audit.verification import Fault, Verification, verify
+
+__all__ = ["Fault", "Verification", "mend_for_demo", "record", "tamper_for_demo", "verify"]
 
 _LENGTHS = {field.name: field.max_length for field in Event._meta.fields if field.max_length}
 
 
+TAMPERED = " (tampered)"
+
+
 class NotInTransaction(RuntimeError):
     """The record must commit or roll back with the change it describes."""
+
+
+class NotADemo(Refusal):
+    code = "not_a_demo"
+    status = 404
+    default_message = "Only a demo can have its record tampered with."
 
 
 def record(
@@ -31,12 +48,12 @@ def record(
     context: Mapping[str, object] | None = None,
 ) -> Event:
     """Append one event to the chain. Locks the head until the transaction ends, so call it late in the service."""
-    if not transaction.get_connection().in_atomic_block:
+    if not connection.in_atomic_block:
         raise NotInTransaction(f"{action} was recorded outside a transaction.")
     head = _locked_head()
     row = Row(
         seq=head.seq + 1,
-        at=at,
+        at=moment(at),
         actor_id=_text(actor.id, "actor_id"),
         actor_name=_text(actor.name, "actor_name"),
         action=_text(action, "action"),
@@ -47,13 +64,11 @@ def record(
         after=plain(after),
         context=plain(context),
     )
-    return _append(head, row)
+    return _append(head, row, at)
 
 
-def _append(head: Head, row: Row) -> Event:
-    event = Event(
-        **{name: getattr(row, name) for name in Row.__slots__}, prev_hash=head.hash, hash=digest(row, head.hash)
-    )
+def _append(head: Head, row: Row, at: datetime) -> Event:
+    event = Event(**{**row._asdict(), "at": at}, prev_hash=head.hash, hash=digest(row, head.hash))
     event.save(force_insert=True)
     head.seq, head.hash = row.seq, event.hash
     head.save(update_fields=["seq", "hash"])
@@ -71,3 +86,34 @@ def _locked_head() -> Head:
 def _text(value: str, field: str) -> str:
     """Cut to what the column holds: an event with a shortened name is better than a refused write."""
     return plain_text(value)[: _LENGTHS[field]]
+
+
+def tamper_for_demo(*, seq: int | None = None) -> int:
+    """Change a row behind the record's back, as an intruder with the database's password would; returns its number.
+
+    Only in a demo, so that people can watch ``verify`` find it. ``mend_for_demo`` undoes it.
+    """
+    with _unlocked_for_demo():
+        rows = Event.objects.exclude(actor_name__endswith=TAMPERED)
+        row = (rows.filter(seq=seq) if seq else rows.order_by("-seq")).first()
+        if row is None:
+            raise NotFound("There is no such row to tamper with.")
+        Event.objects.filter(seq=row.seq).update(actor_name=Concat(F("actor_name"), Value(TAMPERED)))
+    return row.seq
+
+
+def mend_for_demo() -> int:
+    """Take back what ``tamper_for_demo`` did; returns how many rows it mended."""
+    with _unlocked_for_demo():
+        tampered = Event.objects.filter(actor_name__endswith=TAMPERED)
+        return tampered.update(actor_name=Replace(F("actor_name"), Value(TAMPERED), Value("")))
+
+
+@contextmanager
+def _unlocked_for_demo() -> Iterator[None]:
+    if not settings.SALLYPORT_DEMO:
+        raise NotADemo
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('sallyport.audit_unlock', 'UPDATE', true)")
+        yield
+        cursor.execute("SELECT set_config('sallyport.audit_unlock', '', true)")
