@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -10,6 +11,10 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.access.states import ENDED_GRANTS, LIVE_GRANTS, DoorState, GrantState, RequestState
+from apps.compiler.graph import SubjectKind
+from apps.compiler.paths import METHODS
+
+SENSITIVITIES = ("open", "internal", "sensitive", "critical")
 
 
 class Point(models.TextChoices):
@@ -35,9 +40,10 @@ class Origin(models.TextChoices):
     API = "api", "Through the API"
 
 
-def codes(max_length: int = 255) -> ArrayField[list[str], list[str]]:
+def codes(known: Iterable[str] | None = None) -> ArrayField[list[str], list[str]]:
     """A set of codes; empty means "any"."""
-    return ArrayField(models.CharField(max_length=max_length), default=list, blank=True)
+    choices = None if known is None else [(code, code) for code in known]
+    return ArrayField(models.CharField(max_length=300, choices=choices), default=list, blank=True)
 
 
 def a_point_or_two(prefix: str) -> list[models.CheckConstraint]:
@@ -56,11 +62,11 @@ class ApprovalRule(models.Model):
     slug = models.SlugField(max_length=64, unique=True)
     sentence = models.CharField(max_length=300)
     enabled = models.BooleanField(default=True)
-    sensitivities = codes(32)
-    services = codes(128)
-    subject_kinds = codes(16)
-    methods = codes(16)
-    points = codes(8)
+    sensitivities = codes(SENSITIVITIES)
+    services = codes()
+    subject_kinds = codes(SubjectKind)
+    methods = codes(METHODS)
+    points = codes(Point.values)
     approver_kind = models.CharField(max_length=16, choices=SelectorKind, blank=True, default="")
     approver_value = models.CharField(max_length=255, blank=True, default="")
     count = models.PositiveSmallIntegerField(default=0)
@@ -71,13 +77,22 @@ class ApprovalRule(models.Model):
             models.CheckConstraint(
                 condition=Q(approver_kind="", count=0) | Q(approver_kind__in=SelectorKind.values, count__gte=1),
                 name="access_rule_approvers_counted",
+                violation_error_message="Say who approves and how many, or neither.",
+            ),
+            models.CheckConstraint(
+                condition=Q(approver_kind__in=["", SelectorKind.OWNER_TEAM], approver_value="")
+                | (Q(approver_kind__in=[SelectorKind.ROLE, SelectorKind.TEAM]) & ~Q(approver_value="")),
+                name="access_rule_approvers_named",
+                violation_error_message="Name the role or the team that approves; owners need no name.",
             ),
             models.CheckConstraint(
                 condition=Q(max_duration__isnull=True) | Q(max_duration__gte=1),
                 name="access_rule_max_duration_positive",
             ),
             models.CheckConstraint(
-                condition=Q(count__gte=1) | Q(max_duration__isnull=False), name="access_rule_says_something"
+                condition=Q(count__gte=1) | Q(max_duration__isnull=False),
+                name="access_rule_says_something",
+                violation_error_message="A rule asks for approvers, limits the duration, or both.",
             ),
         ]
 
@@ -91,12 +106,12 @@ class Guardrail(models.Model):
     slug = models.SlugField(max_length=64, unique=True)
     sentence = models.CharField(max_length=300)
     enabled = models.BooleanField(default=True)
-    kinds = codes(16)
+    kinds = codes(SubjectKind)
     subjects = codes()
-    services = codes(128)
+    services = codes()
     routes = codes()
-    methods = codes(16)
-    points = codes(8)
+    methods = codes(METHODS)
+    points = codes(Point.values)
 
     class Meta:
         constraints = [
@@ -162,13 +177,17 @@ class AccessRequest(models.Model):
 
 
 class Requirement(models.Model):
-    """One line of the resolved rules: ``count`` different people out of those the selector names."""
+    """One line of the resolved rules: ``count`` different people out of those the selector names.
+
+    ``met`` is how far it was met at the last answer: for lists only, a decision always counts again.
+    """
 
     request = models.ForeignKey(AccessRequest, on_delete=models.CASCADE, related_name="requirements")
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=16, choices=SelectorKind)
     value = models.CharField(max_length=255)
     count = models.PositiveSmallIntegerField()
+    met = models.PositiveSmallIntegerField(default=0)
     sentence = models.CharField(max_length=300)
 
     class Meta:

@@ -1,0 +1,124 @@
+"""Reading what is asked for: names in, known things out, every impossible input refused by the field it came in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apps.access import refusals
+from apps.catalog import selectors as catalog
+from apps.compiler import graph
+from apps.compiler.graph import Point, SubjectKind
+
+if TYPE_CHECKING:
+    from apps.catalog.models import Environment, Route, Service
+    from apps.identity.models import Subject
+
+SHORTEST, LONGEST = 60, 366 * 24 * 3600
+DEFAULT_DURATION = 8 * 3600
+REASON_LENGTH, TICKET_LENGTH = 2000, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What access is wanted to. ``shape`` is the compiler's view of ``service`` in ``environment``."""
+
+    service: Service
+    environment: Environment
+    shape: graph.Service
+    routes: tuple[Route, ...]
+    points: tuple[str, ...]
+
+    @property
+    def route_keys(self) -> frozenset[str]:
+        return frozenset(route.key for route in self.routes)
+
+    @property
+    def graph_routes(self) -> tuple[graph.Route, ...]:
+        return tuple(route for route in self.shape.routes if route.id in self.route_keys)
+
+    @property
+    def graph_points(self) -> frozenset[Point]:
+        return frozenset(Point(point) for point in self.points)
+
+    @property
+    def methods(self) -> frozenset[str]:
+        return frozenset[str]().union(*(route.methods for route in self.routes))
+
+
+def read_target(
+    *,
+    subject: Subject,
+    service_slug: str,
+    route_keys: Collection[str],
+    points: Collection[str],
+    environment: str | None,
+) -> Target:
+    """Raises UnknownService, UnknownEnvironment, UnknownRoute, ServiceRetired, BadRoutes or BadPoints."""
+    service = catalog.get_service(service_slug)
+    where = catalog.get_environment(environment)
+    shape = catalog.graph_services([service_slug], where.slug).get(service_slug)
+    if shape is None:
+        raise refusals.ServiceRetired(f"{service.title} is retired; nothing on it can be opened.")
+    if not route_keys:
+        raise refusals.BadRoutes("Choose at least one route.", fields={"routes": ["Choose at least one route."]})
+    return Target(
+        service=service,
+        environment=where,
+        shape=shape,
+        routes=tuple(catalog.get_routes(service, route_keys)),
+        points=_points(points, shape, SubjectKind(subject.kind)),
+    )
+
+
+def default_points(shape: graph.Service, kind: SubjectKind) -> tuple[str, ...]:
+    """A workload calls from inside; everybody else comes from outside and passes both doors, where there are two."""
+    exposed = _exposed(shape)
+    if kind is SubjectKind.WORKLOAD and Point.MESH in exposed:
+        return (Point.MESH.value,)
+    return exposed
+
+
+def _exposed(shape: graph.Service) -> tuple[str, ...]:
+    doors = ((Point.EDGE, shape.edge), (Point.MESH, shape.mesh))
+    return tuple(point.value for point, exposure in doors if exposure is not None)
+
+
+def _points(wanted: Collection[str], shape: graph.Service, kind: SubjectKind) -> tuple[str, ...]:
+    chosen = tuple(sorted(set(wanted))) or default_points(shape, kind)
+    closed = [point for point in chosen if point not in _exposed(shape)]
+    if closed or not chosen:
+        complaint = f"{shape.name} has no {' and no '.join(closed) or 'edge and no mesh'} door here."
+        raise refusals.BadPoints(complaint, fields={"points": [complaint]})
+    return chosen
+
+
+def read_duration(duration: int) -> int:
+    if not SHORTEST <= duration <= LONGEST:
+        complaint = "Choose between one minute and a year."
+        raise refusals.BadDuration(complaint, fields={"duration": [complaint]})
+    return duration
+
+
+def read_text(field: str, text: str, *, longest: int, required: bool = False) -> str:
+    """Text as people write it, without what a database or a terminal would choke on."""
+    clean = text.strip()
+    complaint = None
+    if required and not clean:
+        complaint = "Say why, in a few words."
+    elif len(clean) > longest:
+        complaint = f"At most {longest} characters, please."
+    elif any(ord(char) < 32 and char not in "\t\n\r" for char in clean):
+        complaint = "Control characters cannot be kept."
+    if complaint:
+        raise refusals.BadReason(complaint, fields={field: [complaint]})
+    return clean
+
+
+def fingerprint(subject: Subject, target: Target) -> str:
+    """What is asked for, as one name: whom for, what, and where. How long and why do not make it another ask."""
+    what = [subject.key, target.service.slug, target.environment.slug, sorted(target.route_keys)]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()

@@ -1,0 +1,13 @@
+"""Public ids: opaque, stable, not countable."""
+
+from __future__ import annotations
+
+import secrets
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(8)}"
+
+
+def new_grant_id() -> str:
+    return f"g_{secrets.token_hex(8)}"

@@ -1,0 +1,41 @@
+"""The writes of this app, one function per use case: lock, guard, write, record, enqueue, in that order."""
+
+from __future__ import annotations
+
+from apps.access.services.doors import activate, mark_door, record_error
+from apps.access.services.governance import (
+    ensure_default_rules,
+    remove_guardrail,
+    remove_rule,
+    set_guardrail,
+    set_rule,
+)
+from apps.access.services.grants import (
+    create_standing_grant,
+    end_grant,
+    expire_due_grants,
+    follow_subject,
+)
+from apps.access.services.requests import cancel_request, expire_due_requests, open_request
+from apps.access.services.reviews import ItemResult, review, review_many
+
+__all__ = [
+    "ItemResult",
+    "activate",
+    "cancel_request",
+    "create_standing_grant",
+    "end_grant",
+    "ensure_default_rules",
+    "expire_due_grants",
+    "expire_due_requests",
+    "follow_subject",
+    "mark_door",
+    "open_request",
+    "record_error",
+    "remove_guardrail",
+    "remove_rule",
+    "review",
+    "review_many",
+    "set_guardrail",
+    "set_rule",
+]

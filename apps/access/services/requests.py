@@ -1,0 +1,169 @@
+"""Asking, and taking back an ask."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from apps.access import policies, refusals
+from apps.access.asks import REASON_LENGTH, TICKET_LENGTH, Target, fingerprint, read_duration, read_target, read_text
+from apps.access.ids import new_request_id
+from apps.access.judging import judge_risk
+from apps.access.models import AccessRequest, Origin, Requirement
+from apps.access.selectors.visibility import visible_requests
+from apps.access.services.records import announce_request, record_request
+from apps.access.states import RequestState, move
+from apps.access.weighing import Weighed, weigh
+from apps.audit.actors import SYSTEM, Actor
+from apps.identity import selectors as identity
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
+
+LIFETIME = timedelta(days=7)
+
+
+def open_request(
+    *,
+    actor: Subject,
+    subject_key: str,
+    service_slug: str,
+    route_keys: Collection[str],
+    points: Collection[str] = (),
+    duration: int,
+    environment: str | None = None,
+    reason: str,
+    ticket: str = "",
+    origin: str = Origin.WEB,
+    at: datetime,
+) -> AccessRequest:
+    """Ask. The rules are resolved now and kept with the request; the first thing against it is raised as a refusal.
+
+    The same ask cannot be open twice: of two that come at once the database lets one through.
+    """
+    subject = identity.get_subject(subject_key)
+    policies.require_may_ask_for(actor, subject)
+    target = read_target(
+        subject=subject, service_slug=service_slug, route_keys=route_keys, points=points, environment=environment
+    )
+    with transaction.atomic():
+        request = AccessRequest(
+            public_id=new_request_id(),
+            requester=actor,
+            subject=subject,
+            service=target.service,
+            environment=target.environment,
+            points=list(target.points),
+            duration=read_duration(duration),
+            reason=read_text("reason", reason, longest=REASON_LENGTH, required=True),
+            ticket=read_text("ticket", ticket, longest=TICKET_LENGTH),
+            origin=Origin(origin),
+            fingerprint=fingerprint(subject, target),
+            created_at=at,
+            expires_at=at + LIFETIME,
+        )
+        weighed = weigh(requester=actor, subject=subject, target=target, duration=duration)
+        if weighed.blockers:
+            raise weighed.blockers[0]
+        _store(request, target, weighed)
+        record_request("opened", request, actor=actor.actor, at=at, after=_described(request, target))
+        announce_request("opened", request, at)
+    return request
+
+
+def _store(request: AccessRequest, target: Target, weighed: Weighed) -> None:
+    request.resolved = weighed.resolution.as_json()
+    request.risk = judge_risk(request.subject, target, request.duration).as_json()
+    try:
+        with transaction.atomic():
+            request.save(force_insert=True)
+    except IntegrityError as error:
+        raise refusals.AlreadyAsked from error
+    request.routes.set(target.routes)
+    Requirement.objects.bulk_create(
+        [
+            Requirement(
+                request=request,
+                name=need.name,
+                kind=need.kind,
+                value=need.value,
+                count=need.count,
+                sentence=need.sentence,
+            )
+            for need in weighed.resolution.needs
+        ]
+    )
+
+
+def _described(request: AccessRequest, target: Target) -> dict[str, object]:
+    return {
+        "subject": request.subject.key,
+        "service": request.service.slug,
+        "environment": request.environment.slug,
+        "routes": sorted(target.route_keys),
+        "points": list(target.points),
+        "duration": request.duration,
+        "reason": request.reason,
+        "ticket": request.ticket,
+        "origin": request.origin,
+        "resolved": request.resolved,
+        "risk": request.risk,
+    }
+
+
+def locked(public_id: str) -> AccessRequest:
+    request = (
+        AccessRequest.objects.select_for_update(of=("self",))
+        .select_related("requester__owner", "subject__owner", "subject__team", "service__team", "environment")
+        .filter(public_id=public_id)
+        .first()
+    )
+    if request is None:
+        raise refusals.UnknownRequest
+    return request
+
+
+def locked_visible(public_id: str, viewer: Subject) -> AccessRequest:
+    request = locked(public_id)
+    if not visible_requests(viewer).filter(pk=request.pk).exists():
+        raise refusals.UnknownRequest
+    return request
+
+
+def settle(request: AccessRequest, *, to: RequestState, actor: Actor, at: datetime, why: str = "") -> AccessRequest:
+    """Decide a locked request, once. Approval also needs a grant: see ``reviews``."""
+    move(request, to)
+    request.decided_at = at
+    request.save(update_fields=["state", "decided_at"])
+    record_request(
+        to, request, actor=actor, at=at, before={"state": RequestState.PENDING}, after={"state": to, "why": why}
+    )
+    announce_request(to, request, at)
+    return request
+
+
+def cancel_request(*, public_id: str, actor: Subject, at: datetime, why: str = "") -> AccessRequest:
+    with transaction.atomic():
+        request = locked_visible(public_id, actor)
+        policies.require_may_cancel(actor, request)
+        policies.require_open(request, at)
+        why = read_text("why", why, longest=REASON_LENGTH)
+        return settle(request, to=RequestState.CANCELLED, actor=actor.actor, at=at, why=why)
+
+
+def expire_due_requests(*, at: datetime, limit: int = 200) -> int:
+    """Close what nobody answered in time, each in its own transaction."""
+    due = AccessRequest.objects.filter(state=RequestState.PENDING, expires_at__lte=at).order_by("expires_at", "pk")
+    return sum(_expire(public_id, at) for public_id in due.values_list("public_id", flat=True)[:limit])
+
+
+def _expire(public_id: str, at: datetime) -> bool:
+    with transaction.atomic():
+        request = locked(public_id)
+        if request.state != RequestState.PENDING or request.expires_at > at:
+            return False
+        settle(request, to=RequestState.EXPIRED, actor=SYSTEM, at=at, why="Nobody answered in time.")
+    return True

@@ -1,0 +1,137 @@
+"""Deciding. The last approval that is needed opens the grant, in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from apps.access import policies, refusals
+from apps.access.approvers import Person, progress
+from apps.access.asks import REASON_LENGTH, read_target, read_text
+from apps.access.models import AccessRequest, Requirement, Review, Verdict
+from apps.access.services.grants import create_from_request, described
+from apps.access.services.records import announce_grant, record_grant, record_request
+from apps.access.services.requests import locked_visible, settle
+from apps.access.states import RequestState
+from apps.access.weighing import guardrail_refusals, standing_obstacles
+from apps.audit.actors import Actor
+from apps.audit.errors import Refusal
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
+
+
+def review(*, public_id: str, actor: Subject, verdict: str, comment: str = "", at: datetime) -> AccessRequest:
+    """Answer a request. A denial by anybody the rules name decides it; the last approval needed opens the grant.
+
+    Eligibility is asked now, of the reviewer and of everybody who approved before. Raises AgentsNeverDecide,
+    SelfApproval, OwnerOfAskingAgent, RequestNotOpen, AlreadyReviewed or NotAnApprover; and, when the last approval
+    would open what may not be opened any more, the refusal that says why: then the answer is not kept either.
+    """
+    with transaction.atomic():
+        request = locked_visible(public_id, actor)
+        requirements = list(request.requirements.order_by("kind", "value"))
+        able = _require_may_review(actor, request, requirements, at)
+        answer = _store(request, actor, Verdict(verdict), read_text("comment", comment, longest=REASON_LENGTH), at)
+        record_request(
+            f"{'approval' if answer.verdict == Verdict.APPROVE else 'denial'}_given",
+            request,
+            actor=actor.actor,
+            at=at,
+            after={"verdict": answer.verdict, "comment": answer.comment},
+        )
+        if answer.verdict == Verdict.DENY:
+            return settle(request, to=RequestState.DENIED, actor=actor.actor, at=at, why=answer.comment)
+        if _count(request, requirements, able):
+            _open(request, actor.actor, at)
+    return request
+
+
+def _require_may_review(
+    actor: Subject, request: AccessRequest, requirements: list[Requirement], at: datetime
+) -> list[dict[str, Person]]:
+    policies.require_may_decide(actor, request)
+    if request.reviews.filter(reviewer=actor).exists():
+        raise refusals.AlreadyReviewed
+    policies.require_open(request, at)
+    able = policies.able_to_decide(request, requirements)
+    policies.require_named(actor, able)
+    return able
+
+
+def _store(request: AccessRequest, actor: Subject, verdict: Verdict, comment: str, at: datetime) -> Review:
+    try:
+        with transaction.atomic():
+            return Review.objects.create(request=request, reviewer=actor, verdict=verdict, comment=comment, at=at)
+    except IntegrityError as error:
+        raise refusals.AlreadyReviewed from error
+
+
+def _count(request: AccessRequest, requirements: list[Requirement], able: list[dict[str, Person]]) -> bool:
+    """Note how far each requirement is met, by those who may decide now; True when all are."""
+    approvals = request.reviews.filter(verdict=Verdict.APPROVE).order_by("at", "pk")
+    met = progress(requirements, able, list(approvals.values_list("reviewer__key", flat=True)))
+    for requirement, standing in zip(requirements, met, strict=True):
+        requirement.met = len(standing.answered)
+        requirement.save(update_fields=["met"])
+    return bool(met) and all(standing.is_met for standing in met)
+
+
+def _open(request: AccessRequest, actor: Actor, at: datetime) -> None:
+    _require_startable(request)
+    settle(request, to=RequestState.APPROVED, actor=actor, at=at, why="Everybody who had to agree has agreed.")
+    grant = create_from_request(request, at)
+    record_grant("created", grant, actor=actor, at=at, after=described(grant))
+    announce_grant(grant, at)
+
+
+def _require_startable(request: AccessRequest) -> None:
+    """Days may lie between the ask and the answer: whoever and whatever it is about must still be there."""
+    policies.require_active(request.requester)
+    policies.require_active(request.subject)
+    target = read_target(
+        subject=request.subject,
+        service_slug=request.service.slug,
+        route_keys=set(request.routes.values_list("key", flat=True)),
+        points=request.points,
+        environment=request.environment.slug,
+    )
+    for refusal in guardrail_refusals(standing_obstacles(request.subject, target)):
+        raise refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """What became of one request of a bulk decision. ``refusal`` is None when the answer was taken."""
+
+    public_id: str
+    state: str = ""
+    refusal: Refusal | None = None
+
+    @property
+    def is_taken(self) -> bool:
+        return self.refusal is None
+
+
+def review_many(
+    *, public_ids: Collection[str], actor: Subject, verdict: str, comment: str = "", at: datetime
+) -> list[ItemResult]:
+    """Answer many requests alike, each in its own savepoint: one refusal leaves the others standing.
+
+    Rows are locked in the order of their ids, so that two bulk decisions cannot block one another.
+    """
+    with transaction.atomic():
+        done = {public_id: _review_one(public_id, actor, verdict, comment, at) for public_id in sorted(set(public_ids))}
+    return [done[public_id] for public_id in dict.fromkeys(public_ids)]
+
+
+def _review_one(public_id: str, actor: Subject, verdict: str, comment: str, at: datetime) -> ItemResult:
+    try:
+        request = review(public_id=public_id, actor=actor, verdict=verdict, comment=comment, at=at)
+    except Refusal as refusal:
+        return ItemResult(public_id, refusal=refusal)
+    return ItemResult(public_id, state=request.state)
