@@ -1,0 +1,192 @@
+// The doors of the mesh. NGINX asks a door where a request goes next and jumps to the named location of that name; any
+// answer that is not the name of a location ends as 500, which is answered as "policy unavailable". So: deny by default.
+//
+// A js_set function that forgets to return gives the value of the one before it, and one that throws gives nothing.
+// Hence one function per request, which always returns a text, and leaves everything else in variables.
+import certificate from './certificate.js';
+import context from './context.js';
+import denial from './denial.js';
+import paths from './paths.js';
+import policy from './policy.js';
+
+var REQUEST_ID = /^[0-9a-f]{32}$/;
+var SUBJECT = /^[^\x00-\x20\x7f]+$/;
+var PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'";
+var OWNED_FAMILIES = /^(?:x-sallyport-|x-auth-request-|x-ssl-client-|ssl-client-)/;
+
+function newCall(r) {
+  return {
+    at: Date.now() / 1000,
+    id: r.variables.request_id,
+    method: r.method,
+    accept: r.headersIn.Accept || '',
+    service: r.variables.sp_own_service || '',
+    path: '',
+    peer: '',
+    subject: '',
+    reason: 'policy_unavailable',
+    grants: [],
+    tokens: 0,
+    probe: false,
+    owned: false,
+  };
+}
+
+// One look at the headers: is it a probe, how many tokens came, is there any that speaks in our name?
+function survey(r, call) {
+  let headers = r.rawHeadersIn;
+  for (let i = 0; i < headers.length; i++) {
+    let name = headers[i][0].toLowerCase();
+    if (name === 'txn-token') call.tokens += 1;
+    else if (name === 'x-sallyport-probe') call.probe = call.probe || isOn(headers[i][1]);
+    else if (OWNED_FAMILIES.test(name)) call.owned = true;
+  }
+}
+
+function isOn(value) {
+  return value.split(',').some((part) => part.trim() === '1');
+}
+
+function peerFault(r, call) {
+  if (r.variables.ssl_client_verify !== 'SUCCESS') return 'bad_client_certificate';
+  call.peer = r.variables.sp_known_peer || '';
+  return call.peer === '' ? 'unknown_workload' : null;
+}
+
+function adoptRequestId(r, call) {
+  let given = r.headersIn['X-Request-Id'] || '';
+  if (REQUEST_ID.test(given)) call.id = given;
+}
+
+// The ingress and the sidecars ask the same of a context token; `call.service` is known by then.
+function tokenFault(r, call) {
+  if (call.tokens === 0) return 'edge_token_absent';
+  if (call.tokens > 1) return 'duplicate_token';
+  let told = context.recall(r.variables.sp_context, call.at);
+  if (told.reason !== null) return told.reason;
+  call.subject = SUBJECT.test(told.subject) ? told.subject : '';
+  call.grants = told.grants;
+  return told.service === call.service ? null : 'service_mismatch';
+}
+
+function own(object, name) {
+  return Object.prototype.hasOwnProperty.call(object, name) ? object[name] : undefined;
+}
+
+// Base paths are compared as they were sent, whole segments only; the longest wins.
+function locate(r, call) {
+  let bases = own(mesh.hosts, (r.headersIn.Host || '').toLowerCase().replace(/:[0-9]+$/, '')) || {};
+  let sent = paths.sentPath(r);
+  let parts = sent.split('/');
+  call.path = sent;
+  for (let depth = Math.min(parts.length, mesh.deepestBase); depth > 0; depth--) {
+    let base = parts.slice(0, depth).join('/');
+    let found = own(bases, base);
+    if (found !== undefined) {
+      call.service = found[0];
+      call.path = sent === base && base !== '' ? '/' : sent.slice(base.length);
+      r.variables.sp_upstream = found[1];
+      r.variables.sp_server_name = found[2];
+      return true;
+    }
+  }
+  return false;
+}
+
+function judgeAtIngress(r, call) {
+  let fault = peerFault(r, call);
+  if (fault !== null) return fault;
+  let fromEdge = call.peer === mesh.edge;
+  if (fromEdge) adoptRequestId(r, call);
+  if (!locate(r, call)) return 'no_service';
+  if (paths.segmentsOf(call.path) === null) return 'bad_path';
+  return fromEdge ? tokenFault(r, call) || 'granted' : 'edge_token_absent';
+}
+
+function judgeAtSidecar(r, call) {
+  let fault = peerFault(r, call);
+  if (fault !== null) return fault;
+  call.path = paths.sentPath(r);
+  if (call.peer === mesh.ingress) {
+    adoptRequestId(r, call);
+    fault = tokenFault(r, call);
+    if (fault !== null) return fault;
+  } else {
+    call.subject = `workload:${call.peer}`;
+  }
+  let found = policy.decide(r, call.service, call.subject, call.path, call.at);
+  call.route = found.route;
+  call.grants = found.grants || [];
+  call.guardrail = found.guardrail;
+  return found.reason;
+}
+
+function tell(r, call) {
+  let verdict = call.reason === 'granted' ? 'allow' : 'deny';
+  let grants = call.grants.join(',');
+  r.variables.sp_told = '1';
+  r.variables.sp_verdict = verdict;
+  r.variables.sp_reason = call.reason;
+  r.variables.sp_id = call.id;
+  r.variables.sp_method = call.method;
+  r.variables.sp_peer = call.peer;
+  r.variables.sp_subject = call.subject;
+  r.variables.sp_service = call.service;
+  r.variables.sp_route = call.route || '';
+  r.variables.sp_path = call.path;
+  r.variables.sp_grants = grants;
+  if (call.probe) {
+    r.variables.sp_probe = '1';
+    r.variables.sp_answer = `${verdict};${call.reason};${grants}`;
+  }
+}
+
+function refuse(r, call) {
+  let found = denial.denial(call);
+  r.variables.sp_body = found.body;
+  r.variables.sp_cache = 'no-store';
+  if (found.asPage) r.variables.sp_csp = PAGE_POLICY;
+  if (found.status === 401) r.variables.sp_challenge = 'Bearer';
+  return `${found.status}_${found.asPage ? 'page' : 'problem'}`;
+}
+
+function decideWith(r, judge) {
+  let call = newCall(r);
+  try {
+    survey(r, call);
+    call.reason = judge(r, call);
+  } catch (e) {
+    r.error(`no decision: ${e}`);
+    call.reason = 'policy_unavailable';
+  }
+  tell(r, call);
+  if (call.reason !== 'granted') return refuse(r, call);
+  return call.owned ? 'forward_bare' : 'forward';
+}
+
+function atIngress(r) {
+  return decideWith(r, judgeAtIngress);
+}
+
+function atSidecar(r) {
+  let next = decideWith(r, judgeAtSidecar);
+  return next.startsWith('forward') && r.variables.sp_probe === '1' ? 'probe' : next;
+}
+
+/** For what NGINX itself refused; the error page has already forgotten the method and perhaps the path. */
+function refused(r) {
+  return decideWith(r, (request, call) => {
+    call.method = (r.variables.request || '').split(' ')[0].slice(0, 32);
+    let fault = peerFault(r, call);
+    call.path = paths.sentPath(r);
+    if (r.variables.sp_forced === 'policy_unavailable') return 'policy_unavailable';
+    return fault || r.variables.sp_forced || 'policy_unavailable';
+  });
+}
+
+/** Only asked for a certificate whose fingerprint is not in the map: one issued after this revision was compiled. */
+function peerNamed(r) {
+  return certificate.workloadOf(r.variables.ssl_client_raw_cert || '', mesh.trustDomain);
+}
+
+export default { atIngress, atSidecar, peerNamed, refused, verify: context.verify };

@@ -1,0 +1,78 @@
+// The decision, on the compiled map. Every lookup goes through one map whose keys are exact and whose values are JSON.
+import crypto from 'crypto';
+import paths from './paths.js';
+
+var LONGEST_KEY = 160;
+var UNSAFE = /[\x00-\x20"$';A-Z\\^{}\x7f]/g;
+var KINDS = ['person', 'workload', 'agent'];
+
+// NGINX compares map keys without respect to case, and reads some characters as syntax: both are spelt out.
+function escaped(letter) {
+  return /[A-Z]/.test(letter) ? `^${letter.toLowerCase()}` : `^${letter.charCodeAt(0)}.`;
+}
+
+function keyOf(parts) {
+  let key = parts.map((part) => part.replace(UNSAFE, escaped)).join(' ');
+  return key.length <= LONGEST_KEY ? key : `sha256 ${crypto.createHash('sha256').update(key).digest('hex')}`;
+}
+
+function entry(r, parts) {
+  r.variables.sp_key = keyOf(parts);
+  return JSON.parse(r.variables.sp_entry || '[]');
+}
+
+function routeFor(r, service, segments) {
+  let lanes = entry(r, ['routes', service, r.method, String(segments.length)]);
+  for (let i = 0; i < lanes.length; i++) {
+    if (paths.matches(lanes[i][1], segments)) return lanes[i][0];
+  }
+  return null;
+}
+
+function kindOf(subject) {
+  let parts = subject.split(':');
+  return parts.length > 1 && KINDS.includes(parts[0]) ? parts[0] : null;
+}
+
+function barrier(r, service, route, subject) {
+  let standing = entry(r, ['guards', service, r.method, route]);
+  if (standing.length === 0) return null;
+  let kind = kindOf(subject);
+  let named = entry(r, ['guarded', service, subject]);
+  for (let i = 0; i < standing.length; i++) {
+    let kinds = standing[i][1];
+    if (kinds === null || kinds.includes(kind) || named.includes(standing[i][0])) return standing[i][0];
+  }
+  return null;
+}
+
+function standingOf(grant, at) {
+  if (at < grant[1]) return 'grant_not_started';
+  return grant[2] !== null && at >= grant[2] ? 'grant_expired' : 'granted';
+}
+
+/** The best that the subject's grants amount to now: running, coming, ended, or none at all. */
+function weigh(held, at) {
+  let reasons = ['granted', 'grant_not_started', 'grant_expired'];
+  for (let i = 0; i < reasons.length; i++) {
+    let grants = held.filter((grant) => standingOf(grant, at) === reasons[i]).map((grant) => grant[0]);
+    if (grants.length > 0) return { reason: reasons[i], grants: grants };
+  }
+  return { reason: 'no_grant', grants: [] };
+}
+
+/** Returns {reason, route, grants, guardrail}. ``path`` is the path below the base, as sent. */
+function decide(r, service, subject, path, at) {
+  if (kindOf(subject) === null) return { reason: 'unknown_subject' };
+  let segments = paths.segmentsOf(path);
+  if (segments === null) return { reason: 'bad_path' };
+  let route = routeFor(r, service, segments);
+  if (route === null) return { reason: 'no_route' };
+  let guardrail = barrier(r, service, route, subject);
+  if (guardrail !== null) return { reason: 'guardrail', route: route, guardrail: guardrail };
+  let found = weigh(entry(r, ['grants', service, route, subject]), at);
+  found.route = route;
+  return found;
+}
+
+export default { decide };

