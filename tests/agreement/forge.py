@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -117,11 +117,11 @@ class Forge:
     stranger: KeyPair
     type: str
 
-    def make(self, claims: Claims, fault: TokenFault, at: int) -> Forged:
+    def make(self, claims: Mapping[str, object], fault: TokenFault, at: int) -> Forged:
         """Values for an Authorization header; strip ``Bearer`` for a header that carries the bare token."""
         if fault is TokenFault.ABSENT:
             return Forged((), None)
-        token = self._token(claims, fault, at)
+        token = self._token(dict(claims), fault, at)
         scheme = "Basic" if fault is TokenFault.OTHER_SCHEME else "Bearer"
         copies = 2 if fault is TokenFault.DUPLICATE else 1
         return Forged((f"{scheme} {token}",) * copies, self._presented(token, fault))
