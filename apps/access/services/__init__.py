@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from apps.access.services.doors import activate, mark_door, record_error
 from apps.access.services.governance import (
+    GuardrailValues,
+    RuleValues,
     ensure_default_rules,
     remove_guardrail,
     remove_rule,
@@ -20,7 +22,9 @@ from apps.access.services.requests import cancel_request, expire_due_requests, o
 from apps.access.services.reviews import ItemResult, review, review_many
 
 __all__ = [
+    "GuardrailValues",
     "ItemResult",
+    "RuleValues",
     "activate",
     "cancel_request",
     "create_standing_grant",

@@ -1,0 +1,176 @@
+"""What the API says about requests and grants, and what it wants to hear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.access.approvers import barred, candidates
+from apps.access.models import AccessRequest, Grant, GrantDoor, Point, Requirement, Review, Verdict
+from apps.access.states import GrantState, RequestState
+
+LONGEST = 2**31 - 1
+
+
+class SubjectRef(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    name = serializers.CharField()
+
+
+class DoorSchema(serializers.Serializer[GrantDoor]):
+    point = serializers.ChoiceField(choices=Point.choices)
+    state = serializers.CharField()
+    changed_at = serializers.DateTimeField()
+    opened_at = serializers.DateTimeField(allow_null=True)
+    proven_at = serializers.DateTimeField(allow_null=True)
+    closed_at = serializers.DateTimeField(allow_null=True)
+    detail = serializers.CharField()
+
+
+class GrantSchema(serializers.Serializer[Grant]):
+    id = serializers.CharField(source="public_id")
+    request = serializers.CharField(source="request.public_id", allow_null=True, default=None)
+    subject = SubjectRef()
+    service = serializers.CharField(source="service.slug")
+    routes = serializers.SerializerMethodField()
+    points = serializers.ListField(child=serializers.ChoiceField(choices=Point.choices))
+    state = serializers.ChoiceField(choices=GrantState.choices)
+    duration = serializers.IntegerField(allow_null=True, help_text="Seconds; null for standing access")
+    approved_at = serializers.DateTimeField()
+    activated_at = serializers.DateTimeField(allow_null=True)
+    starts_at = serializers.DateTimeField(allow_null=True)
+    ends_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    end_reason = serializers.CharField()
+    error = serializers.CharField()
+    doors = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_routes(self, grant: Grant) -> list[str]:
+        return sorted(route.key for route in grant.routes.all())
+
+    @extend_schema_field(DoorSchema(many=True))
+    def get_doors(self, grant: Grant) -> list[dict[str, Any]]:
+        return list(DoorSchema(sorted(grant.doors.all(), key=lambda door: door.point), many=True).data)
+
+
+class ReviewSchema(serializers.Serializer[Review]):
+    reviewer = SubjectRef()
+    verdict = serializers.ChoiceField(choices=Verdict.choices)
+    comment = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class RequirementSchema(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+    met = serializers.IntegerField()
+    sentence = serializers.CharField()
+
+
+class OpenRequirementSchema(RequirementSchema):
+    eligible = serializers.ListField(child=serializers.CharField(), help_text="Who may answer now")
+
+
+class RequestSchema(serializers.Serializer[AccessRequest]):
+    id = serializers.CharField(source="public_id")
+    requester = SubjectRef()
+    subject = SubjectRef()
+    service = serializers.CharField(source="service.slug")
+    routes = serializers.SerializerMethodField()
+    points = serializers.ListField(child=serializers.ChoiceField(choices=Point.choices))
+    duration = serializers.IntegerField(help_text="Seconds")
+    reason = serializers.CharField()
+    ticket = serializers.CharField()
+    state = serializers.ChoiceField(choices=RequestState.choices)
+    created_at = serializers.DateTimeField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_routes(self, request: AccessRequest) -> list[str]:
+        return sorted(route.key for route in request.routes.all())
+
+
+class RequestDetailSchema(RequestSchema):
+    risk = serializers.JSONField()
+    resolved = serializers.JSONField(help_text="The rules as they were resolved when it was opened")
+    requirements = serializers.SerializerMethodField()
+    reviews = ReviewSchema(many=True)
+    grant = serializers.SerializerMethodField()
+
+    @extend_schema_field(OpenRequirementSchema(many=True))
+    def get_requirements(self, request: AccessRequest) -> list[dict[str, Any]]:
+        needs: list[Requirement] = list(request.requirements.order_by("kind", "value"))
+        able = candidates(needs, barred(request.requester, request.subject))
+        return [
+            {**RequirementSchema(need).data, "eligible": sorted(people)}
+            for need, people in zip(needs, able, strict=True)
+        ]
+
+    @extend_schema_field(GrantSchema(allow_null=True))
+    def get_grant(self, request: AccessRequest) -> dict[str, Any] | None:
+        grant = getattr(request, "grant", None)
+        return dict(GrantSchema(grant).data) if grant else None
+
+
+class AskSchema(serializers.Serializer[Any]):
+    subject = serializers.CharField(required=False, max_length=300, help_text="Yourself when left out")
+    service = serializers.CharField(max_length=63)
+    routes = serializers.ListField(child=serializers.CharField(max_length=100), min_length=1, max_length=200)
+    points = serializers.ListField(
+        child=serializers.ChoiceField(choices=Point.choices), required=False, default=list, max_length=2
+    )
+    duration = serializers.IntegerField(min_value=1, max_value=LONGEST, help_text="Seconds")
+    environment = serializers.CharField(required=False, default=None, allow_null=True, max_length=63)
+
+
+class NewRequestSchema(AskSchema):
+    reason = serializers.CharField(max_length=5000)
+    ticket = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)
+
+
+class ReviewInput(serializers.Serializer[Any]):
+    verdict = serializers.ChoiceField(choices=Verdict.choices)
+    comment = serializers.CharField(required=False, default="", allow_blank=True, max_length=5000)
+
+
+class WhyInput(serializers.Serializer[Any]):
+    why = serializers.CharField(required=False, default="", allow_blank=True, max_length=300)
+
+
+class ListQuery(serializers.Serializer[Any]):
+    state = serializers.CharField(required=False, default="", max_length=16)
+    service = serializers.CharField(required=False, default="", max_length=63)
+    subject = serializers.CharField(required=False, default="", max_length=300)
+    before = serializers.IntegerField(required=False, default=None, min_value=1, max_value=2**62)
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
+
+
+class DecideInput(serializers.Serializer[Any]):
+    subject = serializers.CharField(required=False, max_length=300, help_text="Yourself when left out")
+    service = serializers.CharField(max_length=63)
+    method = serializers.CharField(max_length=10)
+    path = serializers.CharField(max_length=2000, trim_whitespace=False)
+    point = serializers.ChoiceField(choices=Point.choices)
+
+
+class DecisionSchema(serializers.Serializer[Any]):
+    allowed = serializers.BooleanField()
+    reason = serializers.CharField()
+    sentence = serializers.CharField()
+    grants = serializers.ListField(child=serializers.CharField())
+    route = serializers.CharField(allow_null=True)
+    guardrail = serializers.CharField(allow_null=True)
+
+
+class RequestPage(serializers.Serializer[Any]):
+    results = RequestSchema(many=True)
+    before = serializers.IntegerField(allow_null=True)
+
+
+class GrantPage(serializers.Serializer[Any]):
+    results = GrantSchema(many=True)
+    before = serializers.IntegerField(allow_null=True)
