@@ -15,7 +15,9 @@ from rest_framework.views import APIView
 from apps.access import api_schemas as schemas
 from apps.access import policies, refusals, selectors, services
 from apps.access.models import AccessRequest, Grant, Origin
+from apps.access.selectors.graph import graph_slice
 from apps.access.selectors.visibility import visible_grants, visible_requests
+from apps.catalog import selectors as catalog
 from apps.compiler.decide import Action, Context, Resource, decide
 from apps.compiler.graph import Point
 from apps.compiler.reasons import TEXTS
@@ -166,8 +168,9 @@ class Decide(APIView):
         key = given.get("subject", actor.key)
         _require_may_know(actor, key)
         at = timezone.now()
+        environment = catalog.get_environment().slug
         found = decide(
-            selectors.graph_slice(service_slugs=[given["service"]], environment_slug=None, at=at, subject_keys=[key]),
+            graph_slice(service_slugs=[given["service"]], environment_slug=environment, at=at, also=[key]),
             key,
             Action(given["method"]),
             Resource(given["service"], given["path"]),
