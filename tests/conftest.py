@@ -40,7 +40,7 @@ def console_environment(transactional_db: None) -> dict[str, str]:
     login = f"{at['USER']}:{at['PASSWORD']}" if at["PASSWORD"] else at["USER"]
     return {
         **os.environ,
-        "DJANGO_SETTINGS_MODULE": "console.settings.test",
+        "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
         "DATABASE_URL": f"postgres://{login}@{at['HOST']}:{at['PORT']}/{at['NAME']}",
         "REDIS_URL": settings.REDIS_URL,
     }

@@ -59,5 +59,10 @@ def find(topic: str) -> Registration:
         raise UnknownTopic(f"Nobody handles the topic {topic}.") from None
 
 
+def forget(topic: str) -> None:
+    """Take a handler away again, for topics that exist only while something tries the outbox out."""
+    _HANDLERS.pop(topic, None)
+
+
 def topics() -> Mapping[str, Registration]:
     return dict(_HANDLERS)
