@@ -25,3 +25,11 @@ def require_role(request: PageRequest, *roles: str) -> None:
     """Raises RoleNeeded unless whoever is signed in holds one of ``roles``."""
     if not selectors.has_role(request.subject, *roles):
         raise RoleNeeded(f"This page is for people with the role {' or '.join(roles)}.")
+
+
+PAGE_SIZE = 50
+
+
+def asked_text(request: HttpRequest, name: str) -> str:
+    """A filter from the address: trimmed, bounded, without the one character PostgreSQL refuses."""
+    return request.GET.get(name, "").replace("\x00", "").strip()[:200]
