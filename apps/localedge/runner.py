@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Literal, NotRequired, TypedDict, cast
 
+from apps.localedge.bundles import pack
 from apps.localedge.engine import Engine, Json, find_node
-from apps.localedge.packing import pack
 from apps.localedge.tiers import load_tiers, tier_named
 
 BATCH = 500

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
+
+from apps.localedge.engine import Json
 
 TABLE = Path(__file__).with_name("tiers.json")
 
@@ -51,7 +53,7 @@ class EngineLimits(TypedDict):
     provider: dict[str, int]
 
 
-class UnknownTierError(Exception):
+class UnknownTier(Exception):
     """No resource tier has this name or id."""
 
 
@@ -61,8 +63,9 @@ class Tier:
     name: str
     rows: tuple[TierRow, ...]
 
-    def as_json(self) -> dict[str, object]:
-        return {"resourceTierId": self.id, "resourceTierName": self.name, "edgeWorkerLimits": list(self.rows)}
+    def as_json(self) -> Json:
+        limits = cast("list[Json]", list(self.rows))
+        return {"resourceTierId": self.id, "resourceTierName": self.name, "edgeWorkerLimits": limits}
 
     def engine_limits(self) -> EngineLimits:
         value = {row["limitName"]: row["limitValue"] for row in self.rows}
@@ -85,11 +88,11 @@ def tier_named(tiers: tuple[Tier, ...], name: str) -> Tier:
     for tier in tiers:
         if tier.name.split()[0].lower() == name.lower():
             return tier
-    raise UnknownTierError(name)
+    raise UnknownTier(name)
 
 
 def tier_with_id(tiers: tuple[Tier, ...], tier_id: int) -> Tier:
     for tier in tiers:
         if tier.id == tier_id:
             return tier
-    raise UnknownTierError(str(tier_id))
+    raise UnknownTier(str(tier_id))

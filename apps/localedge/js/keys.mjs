@@ -17,20 +17,20 @@ const OPTIONS = {
 };
 
 export class KeyRing {
-  #keys = [];
+  #keys = new WeakMap();
 
-  /** WebCrypto itself checks format, algorithm, usages and the JWK's members. Returns "handle type". */
-  async import(request, bytes) {
+  /** ``handle`` is an object of the bundle's realm: the key lives as long as it does. Returns the key's type. */
+  async import(request, bytes, handle) {
     const { format, jwk, parameters, usages } = JSON.parse(request);
     const data = format === 'jwk' ? JSON.parse(jwk) : bytes;
-    // KeyObject.from needs no extractable key; the bundle never sees the key itself.
+    // WebCrypto itself checks format, algorithm, usages and the members of a JWK.
     const key = await webcrypto.subtle.importKey(format, data, parameters, false, usages);
-    this.#keys.push({ object: KeyObject.from(key), name: key.algorithm.name, hash: key.algorithm.hash?.name, usages: key.usages });
-    return `${this.#keys.length - 1} ${key.type}`;
+    this.#keys.set(handle, { object: KeyObject.from(key), name: key.algorithm.name, hash: key.algorithm.hash?.name, usages: key.usages });
+    return key.type;
   }
 
   #ready(handle, options, usage) {
-    const key = this.#keys[handle];
+    const key = this.#keys.get(handle);
     const { name, hash, saltLength } = JSON.parse(options);
     if (key.name !== name) throw new Error('the key is for another algorithm');
     if (!key.usages.includes(usage)) throw new Error(`the key may not be used to ${usage}`);

@@ -1,12 +1,16 @@
 // The engine: commands come in on stdin, answers go out on stdout, one JSON line each. It ends with its parent.
 import { stdin, stdout } from 'node:process';
 
+import { Decisions, LogFile, Shipper } from './decisions.mjs';
+import { Door } from './door.mjs';
 import { ItemStore } from './edgekv.mjs';
 import { readLines, writeLine } from './lines.mjs';
 import { Offline } from './offline.mjs';
+import { Origin } from './origin.mjs';
 import { Runtime } from './runtime.mjs';
 
 const OFFLINE = process.argv.includes('--offline');
+const GRACE_MS = 2_000;
 const NETWORKS = ['STAGING', 'PRODUCTION'];
 
 const stores = new Map(NETWORKS.map((network) => [network, new ItemStore(network, OFFLINE)]));
@@ -17,7 +21,34 @@ const offline = new Offline(runtimes.get('PRODUCTION'));
 
 const decoded = (files) => Object.fromEntries(Object.entries(files).map(([name, text]) => [name, Buffer.from(text, 'base64').toString('utf8')]));
 
+const origin = new Origin();
+const doors = [];
+const sinks = [];
+let shipper = null;
+
+/** ``listeners``: {network, node, host, port}; answers with the ports in the same order. */
+async function serve({ listeners, log, ship }) {
+  if (log) sinks.push(new LogFile(log));
+  if (ship) sinks.push((shipper = new Shipper(ship)));
+  const ports = [];
+  for (const { network, node, host, port } of listeners) {
+    const door = new Door({ runtime: runtimes.get(network), origin, decisions: new Decisions(node, sinks) });
+    doors.push(door);
+    ports.push(await door.listen({ host, port }));
+  }
+  return ports;
+}
+
+async function close() {
+  await Promise.all(doors.map((door) => door.close(GRACE_MS)));
+  await Promise.all(sinks.map((sink) => sink.drain(GRACE_MS)));
+}
+
 const commands = {
+  origin: (settings) => origin.configure(settings),
+  serve,
+  close,
+  token: ({ token }) => shipper?.setToken(token),
   activate: ({ network, spec }) => runtimes.get(network).activate({ ...spec, files: decoded(spec.files) }),
   deactivate: ({ network }) => runtimes.get(network).deactivate(),
   items: ({ network, clear, writes }) => {
@@ -28,7 +59,10 @@ const commands = {
   tokens: ({ tokens }) => stores.forEach((store) => store.setTokens(tokens)),
   fault: ({ fault }) => stores.forEach((store) => store.setFault(fault)),
   run: ({ requests, now }) => offline.runAll(requests, now),
-  status: () => ({ active: Object.fromEntries([...runtimes].map(([network, runtime]) => [network, runtime.active])) }),
+  status: () => ({
+    active: Object.fromEntries([...runtimes].map(([network, runtime]) => [network, runtime.active])),
+    telemetry: { waiting: shipper?.waiting ?? 0, lost: sinks.reduce((sum, sink) => sum + sink.lost, 0) },
+  }),
 };
 
 async function obey({ id, command, ...given }) {

@@ -36,7 +36,7 @@ export function operationsFor(meter) {
       digest: (name, data) => toRealm(digest(name, data)),
       sign: (handle, options, data) => toRealm(keys.sign(handle, options, data)),
       verify: (handle, options, signature, data) => keys.verify(handle, options, signature, data),
-      importKey: (request, bytes, _unused, resolve, reject) => report(keys.import(request, bytes), resolve, reject),
+      importKey: (request, bytes, handle, resolve, reject) => report(keys.import(request, bytes, handle), resolve, reject),
       subrequest: (request, _a, _b, resolve, reject) => report(meter.subrequest(request), resolve, reject),
     });
   };

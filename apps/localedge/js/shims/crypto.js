@@ -1,5 +1,5 @@
 // The documented part of WebCrypto: importKey, sign, verify, digest and random values. Keys stay with the host; a bundle
-// holds a handle whose number it cannot read or forge (private fields).
+// holds a handle it can neither read nor forge (private fields).
 import { call, later, stringify } from 'internal:realm';
 import { base64 } from 'encoding';
 
@@ -46,8 +46,9 @@ const subtle = Object.freeze({
     const jwk = format === 'jwk' ? stringify(data) : '';
     const bytes = format === 'jwk' ? null : viewOf(data);
     const request = stringify({ format, jwk, parameters, usages: [...usages] });
-    const [handle, type] = (await later('importKey', request, bytes)).split(' ');
-    return new CryptoKey(Number(handle), type, parameters, usages);
+    const handle = {};
+    const type = await later('importKey', request, bytes, handle);
+    return new CryptoKey(handle, type, parameters, usages);
   },
 
   async sign(algorithm, key, data) {

@@ -1,0 +1,167 @@
+"""The configuration file: one JSON object, read and checked once, at start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+NETWORKS = ("STAGING", "PRODUCTION")
+DEFAULT_LOG_BYTES = 64 * 1024 * 1024
+
+
+class BadConfig(Exception):
+    """The configuration file cannot be used; the message names the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, setting: str, text: str) -> Address:
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdigit():
+            raise BadConfig(f"'{setting}' must be host:port, not {text!r}")
+        return cls(host.strip("[]"), int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    client_token: str
+    client_secret: str
+    access_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSettings:
+    """``identity``: the DNS name or URI in the origin's certificate; None: its host name or the forwarded one."""
+
+    url: str
+    ca: Path
+    cert: Path
+    key: Path
+    identity: str | None
+    idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShipSettings:
+    url: str
+    token_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    control: Address
+    listeners: Mapping[str, Address]
+    state_dir: Path
+    origin: OriginSettings
+    credentials: tuple[Credential, ...]
+    groups: tuple[Group, ...] = (Group(1, "Local edge"),)
+    contracts: tuple[str, ...] = ("C-LOCAL",)
+    account: str = "A-LOCAL"
+    activation_delay: Mapping[str, float] = field(default_factory=lambda: {"STAGING": 0.2, "PRODUCTION": 0.4})
+    activations_per_minute: int = 20
+    kv_delay: float = 0.0
+    tier: str = "dynamic"
+    edgeworker_id: int | None = None
+    name: str = "edge-local"
+    log_file: Path | None = None
+    log_bytes: int = DEFAULT_LOG_BYTES
+    ship: ShipSettings | None = None
+    node: str | None = None
+
+
+Raw = Mapping[str, object]
+
+
+def load_config(path: Path) -> Config:
+    try:
+        raw = cast("Raw", json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"cannot read {path}: {error}") from error
+    return parse_config(raw)
+
+
+def parse_config(raw: Raw) -> Config:
+    listeners = {"PRODUCTION": Address.parse("data", _text(raw, "data"))}
+    if raw.get("data_staging"):
+        listeners["STAGING"] = Address.parse("data_staging", _text(raw, "data_staging"))
+    required = {
+        "control": Address.parse("control", _text(raw, "control")),
+        "listeners": listeners,
+        "state_dir": Path(_text(raw, "state_dir")),
+        "origin": _origin(raw),
+        "credentials": _credentials(raw),
+    }
+    return Config(**required, **_optional(raw))  # type: ignore[arg-type]  # the keys are Config's, the values checked above
+
+
+def _text(raw: Raw, name: str) -> str:
+    value = raw.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadConfig(f"'{name}' must be a text")
+    return value
+
+
+def _origin(raw: Raw) -> OriginSettings:
+    identity = raw.get("origin_identity")
+    return OriginSettings(
+        url=_text(raw, "origin"),
+        ca=Path(_text(raw, "origin_ca")),
+        cert=Path(_text(raw, "origin_cert")),
+        key=Path(_text(raw, "origin_key")),
+        identity=str(identity) if identity else None,
+        idle_seconds=float(cast("float", raw.get("origin_idle_seconds", 300))),
+    )
+
+
+def _credentials(raw: Raw) -> tuple[Credential, ...]:
+    try:
+        found = tuple(Credential(**entry) for entry in cast("list[dict[str, str]]", raw["credentials"]))
+    except (KeyError, TypeError) as error:
+        raise BadConfig(f"'credentials' must list client_token, client_secret and access_token: {error}") from error
+    if not found:
+        raise BadConfig("'credentials' is empty: nobody could call the control API")
+    return found
+
+
+def _optional(raw: Raw) -> dict[str, object]:
+    """Settings with defaults: taken as they are when given, converted where JSON has no such type."""
+    given = {name: raw[name] for name in _PLAIN if raw.get(name) is not None}
+    if raw.get("activation_delay"):
+        delays = cast("Mapping[str, float]", raw["activation_delay"])
+        given["activation_delay"] = {network: float(delays[network]) for network in NETWORKS}
+    if raw.get("log_file"):
+        given["log_file"] = Path(_text(raw, "log_file"))
+    if raw.get("ship"):
+        ship = cast("Raw", raw["ship"])
+        given["ship"] = ShipSettings(_text(ship, "url"), Path(_text(ship, "token_file")))
+    if raw.get("edgeworker_groups"):
+        groups = cast("list[dict[str, object]]", raw["edgeworker_groups"])
+        given["groups"] = tuple(Group(int(str(group["groupId"])), str(group["groupName"])) for group in groups)
+    if raw.get("contract_ids"):
+        given["contracts"] = tuple(cast("list[str]", raw["contract_ids"]))
+    return given
+
+
+_PLAIN = (
+    "account",
+    "activations_per_minute",
+    "edgeworker_id",
+    "kv_delay",
+    "log_bytes",
+    "name",
+    "node",
+    "tier",
+)

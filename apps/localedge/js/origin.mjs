@@ -1,0 +1,71 @@
+// The way to the origin: mutual TLS, connections kept open, the name of the forwarded Host asked for and checked.
+import { Agent, request } from 'node:https';
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
+
+const CONNECT_MS = 5_000;
+const FREE_SOCKET_MS = 30_000;
+
+/** ``identity``: the one name (a DNS name or a URI) the origin's certificate must carry, in place of the host names. */
+function checker(originHost, identity) {
+  return (forwardedHost, certificate) => {
+    if (identity) {
+      const names = (certificate.subjectaltname ?? '').split(', ');
+      if (names.includes(`URI:${identity}`) || names.includes(`DNS:${identity}`)) return undefined;
+      return new Error(`the origin is not ${identity} but ${names.join(', ')}`);
+    }
+    return checkServerIdentity(forwardedHost, certificate) && checkServerIdentity(originHost, certificate);
+  };
+}
+
+export class Origin {
+  #url;
+  #agent = null;
+  #tls;
+  #idleMs;
+
+  get isConfigured() {
+    return this.#agent !== null;
+  }
+
+  /** Called again when certificates change; requests under way keep the connections they have. */
+  configure({ url, ca, cert, key, identity, idleSeconds }) {
+    const old = this.#agent;
+    this.#url = new URL(url);
+    this.#idleMs = idleSeconds * 1000;
+    this.#agent = new Agent({ keepAlive: true, maxFreeSockets: 256, scheduling: 'lifo', timeout: FREE_SOCKET_MS });
+    this.#tls = { ca, cert, key, checkServerIdentity: checker(this.#url.hostname, identity) };
+    if (old === null) return;
+    old.maxFreeSockets = 0;
+    for (const socket of Object.values(old.freeSockets).flat()) socket.destroy();
+  }
+
+  /** A ClientRequest under way; it reports an 'error' when the origin cannot be reached or does not answer in time. */
+  open({ method, path, host, headers }) {
+    const name = host.replace(/:\d+$/, '');
+    const outgoing = request({
+      ...this.#tls,
+      agent: this.#agent,
+      host: this.#url.hostname,
+      port: this.#url.port || 443,
+      // The origin chooses its server by this name; an address is no name.
+      servername: isIP(name) ? '' : name,
+      setHost: false,
+      method,
+      path,
+      headers,
+    });
+    this.#limit(outgoing);
+    return outgoing;
+  }
+
+  #limit(outgoing) {
+    const connecting = setTimeout(() => outgoing.destroy(new Error('connecting to the origin took too long')), CONNECT_MS);
+    outgoing.once('socket', (socket) => {
+      if (!socket.connecting) clearTimeout(connecting);
+      else socket.once('secureConnect', () => clearTimeout(connecting));
+    });
+    outgoing.once('close', () => clearTimeout(connecting));
+    outgoing.setTimeout(this.#idleMs, () => outgoing.destroy(new Error('the origin stopped answering')));
+  }
+}
