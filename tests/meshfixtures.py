@@ -11,15 +11,11 @@ import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
-import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 
@@ -33,8 +29,7 @@ from apps.compiler.emitters.nginx import emit_shard, emit_static, identity_slug,
 from apps.compiler.graph import AccessGraph
 from apps.compiler.slices import split
 from apps.compiler.surroundings import MeshSurroundings
-
-Headers = list[tuple[str, str]]
+from tests.meshclient import Client
 
 
 @dataclass(frozen=True)
@@ -150,126 +145,6 @@ def compile_mesh(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Ar
     return (*emit_static(graph, surroundings), *shards)
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Headers
-    body: bytes
-
-    def header(self, name: str) -> str:
-        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
-
-    def json(self) -> dict[str, object]:
-        found = json.loads(self.body)
-        assert isinstance(found, dict)
-        return found
-
-
-class Client:
-    """Sends requests exactly as written over kept-alive TLS connections with one client certificate (or none)."""
-
-    def __init__(self, authority_pem: bytes, identity: Identity | None = None) -> None:
-        self._context = ssl.create_default_context(cadata=authority_pem.decode())
-        self._context.check_hostname = False
-        if identity is not None:
-            with tempfile.NamedTemporaryFile() as both:
-                both.write(identity.key_pem + identity.certificate_pem)
-                both.flush()
-                self._context.load_cert_chain(both.name)
-        self._open: dict[int, tuple[ssl.SSLSocket, list[bytes]]] = {}
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for port in list(self._open):
-            self._drop(port)
-
-    def connect(self, port: int) -> ssl.SSLSocket:
-        return self._context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
-
-    def send(
-        self,
-        method: str,
-        target: str,
-        *,
-        port: int,
-        host: str = "mesh.test",
-        headers: Headers = [],
-        body: bytes = b"",  # noqa: B006
-    ) -> Answer:
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
-        if body:
-            lines.append(f"Content-Length: {len(body)}")
-        return self.raw(("\r\n".join(lines) + "\r\n\r\n").encode() + body, port=port, head=method == "HEAD")
-
-    def raw(self, request: bytes, *, port: int, head: bool = False) -> Answer:
-        """Retries once on a connection that was kept alive and has gone meanwhile."""
-        reused = port in self._open
-        try:
-            return self._exchange(request, port, head)
-        except (ConnectionError, ssl.SSLError, EOFError):
-            self._drop(port)
-            if not reused:
-                raise
-            return self._exchange(request, port, head)
-
-    def _exchange(self, request: bytes, port: int, head: bool) -> Answer:
-        if port not in self._open:
-            self._open[port] = (self.connect(port), [b""])
-        stream, left = self._open[port]
-        stream.sendall(request)
-        answer, left[0] = read_answer(stream, left[0], head=head)
-        if answer.header("Connection").lower() == "close":
-            self._drop(port)
-        return answer
-
-    def _drop(self, port: int) -> None:
-        if port in self._open:
-            self._open.pop(port)[0].close()
-
-
-def read_answer(stream: socket.socket, left: bytes, *, head: bool = False) -> tuple[Answer, bytes]:
-    """One HTTP/1.1 response off a socket, and the bytes that came after it."""
-    while b"\r\n\r\n" not in left:
-        left += _more(stream)
-    top, _, left = left.partition(b"\r\n\r\n")
-    lines = top.decode("latin-1").split("\r\n")
-    headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines[1:])]
-    answer = Answer(int(lines[0].split()[1]), headers, b"")
-    if head or answer.status == 204:
-        return answer, left
-    if answer.header("Transfer-Encoding") == "chunked":
-        body, left = _read_chunks(stream, left)
-    else:
-        length = int(answer.header("Content-Length") or 0)
-        while len(left) < length:
-            left += _more(stream)
-        body, left = left[:length], left[length:]
-    return Answer(answer.status, headers, body), left
-
-
-def _read_chunks(stream: socket.socket, left: bytes) -> tuple[bytes, bytes]:
-    body = b""
-    while True:
-        while b"\r\n" not in left:
-            left += _more(stream)
-        size_text, _, left = left.partition(b"\r\n")
-        size = int(size_text, 16)
-        while len(left) < size + 2:
-            left += _more(stream)
-        body, left = body + left[:size], left[size + 2 :]
-        if size == 0:
-            return body, left
-
-
-def _more(stream: socket.socket) -> bytes:
-    data = stream.recv(65536)
-    if not data:
-        raise EOFError("the server closed the connection")
-    return data
-
-
 @dataclass
 class MeshNode:
     """NGINX in the directory layout of the node agent, without the agent."""
@@ -377,7 +252,8 @@ class MeshNode:
             self.process = None
 
     def client(self, identity: Identity | None) -> Client:
-        return Client(self.authority.pem, identity)
+        pair = None if identity is None else identity.key_pem + identity.certificate_pem
+        return Client(self.authority.pem, pair)
 
     def error_log(self) -> str:
         log = self.root / "logs/error.log"
@@ -411,43 +287,3 @@ def _working_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-class EchoApplication:
-    """Answers every request with what it received, on each of the given ports."""
-
-    def __init__(self, ports: Iterable[int]) -> None:
-        self.servers = [ThreadingHTTPServer(("127.0.0.1", port), _Echo) for port in ports]
-
-    def __enter__(self) -> EchoApplication:
-        for server in self.servers:
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for server in self.servers:
-            server.shutdown()
-            server.server_close()
-
-
-class _Echo(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        found = {"method": self.command, "target": self.path, "headers": self.headers.items(), "body": body.decode()}
-        data = json.dumps(found).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("X-Request-Id", "from-the-application")
-        self.send_header("X-Sallyport-Mesh", "allow;forged;")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = _answer
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""

@@ -1,0 +1,48 @@
+"""What a node is told when it is installed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ship:
+    """Where decisions are sent to, and the file that holds the token for it."""
+
+    url: str
+    token_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """``target`` may be left out: then the node stays with the target of the first bundle it takes."""
+
+    console: str
+    token_file: Path
+    node: str
+    root: Path
+    bundle_keys: Path
+    workloads: tuple[str, ...]
+    nginx: str | None = None
+    ship: Ship | None = None
+    poll_seconds: int = 25
+    target: str | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Config:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        ship = data.get("ship")
+        return cls(
+            console=data["console"].rstrip("/"),
+            token_file=Path(data["token_file"]),
+            node=data["node"],
+            root=Path(data["root"]).resolve(),
+            bundle_keys=Path(data["bundle_keys"]),
+            workloads=tuple(data["workloads"]),
+            nginx=data.get("nginx"),
+            ship=Ship(ship["url"], Path(ship["token_file"])) if ship else None,
+            poll_seconds=data.get("poll_seconds", 25),
+            target=data.get("target"),
+        )
