@@ -165,7 +165,14 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.identity.authentication.BearerTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "apps.identity.authentication.TokenScope",
+    ],
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "console.problems.handler",
 }
@@ -195,16 +202,22 @@ CELERY_TIMEZONE = "UTC"
 OIDC_OP_ISSUER = env.read("SALLYPORT_OIDC_ISSUER", "")
 OIDC_RP_CLIENT_ID = env.read("SALLYPORT_OIDC_CLIENT_ID", "")
 OIDC_RP_CLIENT_SECRET = env.read("SALLYPORT_OIDC_CLIENT_SECRET", "")
-OIDC_RP_SIGN_ALGO = "RS256"
-OIDC_RP_SCOPES = "openid profile email groups"
+# Which signatures we accept is ours to say, never a token's.
+OIDC_ALGORITHMS = env.read_list("SALLYPORT_OIDC_ALGORITHMS", "RS256")
+OIDC_RP_SIGN_ALGO = "RS256"  # only satisfies the library's constructor: OIDC_ALGORITHMS is what counts
+OIDC_RP_SCOPES = env.read("SALLYPORT_OIDC_SCOPES", "openid profile email")
 OIDC_USE_PKCE = True
+OIDC_TOKEN_USE_BASIC_AUTH = env.read_bool("SALLYPORT_OIDC_BASIC_AUTH", default=True)
 OIDC_TIMEOUT = 5
+# Somebody new to us who signs in becomes a person without any rights; otherwise an administrator links them first.
+SALLYPORT_OIDC_CREATE_PEOPLE = env.read_bool("SALLYPORT_OIDC_CREATE_PEOPLE", default=True)
 OIDC_OP_AUTHORIZATION_ENDPOINT = env.read("SALLYPORT_OIDC_AUTHORIZATION_ENDPOINT", "")
 OIDC_OP_TOKEN_ENDPOINT = env.read("SALLYPORT_OIDC_TOKEN_ENDPOINT", "")
 OIDC_OP_USER_ENDPOINT = env.read("SALLYPORT_OIDC_USERINFO_ENDPOINT", "")
 OIDC_OP_JWKS_ENDPOINT = env.read("SALLYPORT_OIDC_JWKS_ENDPOINT", "")
-OIDC_CALLBACK_CLASS = "mozilla_django_oidc.views.OIDCAuthenticationCallbackView"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+if OIDC_RP_CLIENT_ID:
+    AUTHENTICATION_BACKENDS.append("apps.identity.views.oidc.ProviderBackend")
 
 LOGGING = {
     "version": 1,

@@ -1,0 +1,146 @@
+"""Whether an OpenID provider really said that somebody is who they are. Nothing in a token is believed before this.
+
+Every rule is ours to keep, because the library we use for the flow does not check audience, issuer or expiry.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import Key, KeySet
+
+LEEWAY = 60
+OLDEST = 600
+KEEP_KEYS = 600
+KEEP_KEYS_AT_MOST = 3600
+REFETCH_AFTER = 30
+STALE_KEYS_AT_MOST = 24 * 3600
+_HASHES = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
+
+
+class TokenRefused(Exception):
+    """The provider's answer does not prove anything. The message is for the log, not for whoever signs in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a good ID token says. ``algorithms`` is ours: a token never chooses how it is checked."""
+
+    issuer: str
+    client_id: str
+    algorithms: Sequence[str]
+    nonce: str
+
+
+class ProviderKeys:
+    """The provider's public keys, fetched when needed: not at every sign-in, and soon after the provider rotates."""
+
+    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+        self._url, self._timeout = url, timeout
+        self._lock = threading.Lock()
+        self._keys: dict[str, Key] = {}
+        self._fetched_at = self._good_until = self._tried_at = 0
+
+    def find(self, kid: str, *, at: int) -> Key:
+        """The key named ``kid``. One we do not know is looked for again, at most every half minute."""
+        with self._lock:
+            if at >= self._good_until or kid not in self._keys:
+                self._refresh(at)
+            if kid not in self._keys:
+                raise TokenRefused(f"The provider publishes no key {kid!r}.")
+            return self._keys[kid]
+
+    def _refresh(self, at: int) -> None:
+        if at - self._tried_at < REFETCH_AFTER:
+            return
+        self._tried_at = at
+        try:
+            answer = requests.get(self._url, timeout=self._timeout)
+            answer.raise_for_status()
+            keys = KeySet.import_key_set(answer.json())
+        except (requests.RequestException, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if at - self._fetched_at > STALE_KEYS_AT_MOST:
+                raise TokenRefused(f"The provider's keys cannot be read: {error}") from error
+            return
+        self._keys = {key.kid: key for key in keys.keys if key.kid}
+        self._fetched_at, self._good_until = at, at + _max_age(answer.headers.get("Cache-Control", ""))
+
+
+def _max_age(cache_control: str) -> int:
+    for part in cache_control.split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() == "max-age" and value.isdigit():
+            return min(int(value), KEEP_KEYS_AT_MOST)
+    return KEEP_KEYS
+
+
+def verify_id_token(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) -> dict[str, Any]:
+    """The claims of a token that passes every check; raises TokenRefused."""
+    try:
+        header = jws.extract_compact(token.encode()).headers()
+        _require(header.get("alg") in expected.algorithms, f"signed with {header.get('alg')!r}")
+        kid = header.get("kid")
+        _require(isinstance(kid, str) and kid != "", "names no key")
+        key = keys.find(str(kid), at=at)
+        claims = jwt.decode(token, key, algorithms=list(expected.algorithms)).claims
+    except (JoseError, ValueError, TypeError) as error:
+        raise TokenRefused(f"The ID token does not verify: {error}") from error
+    _check_parties(claims, expected)
+    _check_times(claims, at)
+    _require(hmac.compare_digest(_text(claims, "nonce"), expected.nonce) and expected.nonce != "", "wrong nonce")
+    return claims
+
+
+def _check_parties(claims: Mapping[str, Any], expected: Expectation) -> None:
+    _require(claims.get("iss") == expected.issuer, f"issued by {claims.get('iss')!r}")
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    _require(expected.client_id in audiences, f"meant for {audience!r}")
+    party = claims.get("azp")
+    _require(party == expected.client_id or (party is None and len(audiences) == 1), f"asked for by {party!r}")
+    _require(0 < len(_text(claims, "sub")) <= 255, "about nobody")
+
+
+def _check_times(claims: Mapping[str, Any], at: int) -> None:
+    _require(_number(claims, "exp") > at - LEEWAY, "expired")
+    _require(at - OLDEST <= _number(claims, "iat") <= at + LEEWAY, "issued long ago or in the future")
+    _require("nbf" not in claims or _number(claims, "nbf") <= at + LEEWAY, "not valid yet")
+
+
+def check_access_token(claims: Mapping[str, Any], access_token: str, algorithm: str) -> None:
+    """The ID token may bind the access token that came with it; when it does, they must belong together."""
+    if "at_hash" not in claims:
+        return
+    half = _HASHES[algorithm[-3:]](access_token.encode()).digest()
+    wanted = base64.urlsafe_b64encode(half[: len(half) // 2]).rstrip(b"=").decode()
+    _require(hmac.compare_digest(_text(claims, "at_hash"), wanted), "for another access token")
+
+
+def algorithm_of(token: str) -> str:
+    """The algorithm of a token that was verified already."""
+    return str(jws.extract_compact(token.encode()).headers()["alg"])
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    return value if isinstance(value, str) and value.isascii() else ""
+
+
+def _number(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    _require(isinstance(value, int | float) and not isinstance(value, bool), f"without {name}")
+    return float(value)  # type: ignore[arg-type]  # checked just above
+
+
+def _require(holds: bool, fault: str) -> None:
+    if not holds:
+        raise TokenRefused(f"The ID token is {fault}.")
