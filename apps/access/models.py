@@ -166,10 +166,9 @@ class AccessRequest(models.Model):
         ]
         indexes = [
             models.Index(fields=["expires_at"], condition=Q(state=RequestState.PENDING), name="access_request_due"),
-            models.Index(fields=["requester", "-created_at"], name="access_request_mine"),
-            models.Index(fields=["service", "-created_at"], name="access_request_of_service"),
-            models.Index(fields=["state", "-created_at"], name="access_request_by_state"),
-            models.Index(fields=["-created_at", "-id"], name="access_request_newest"),
+            models.Index(fields=["requester", "-id"], name="access_request_mine"),
+            models.Index(fields=["service", "-id"], name="access_request_of_service"),
+            models.Index(fields=["state", "-id"], name="access_request_by_state"),
         ]
 
     def __str__(self) -> str:
@@ -281,7 +280,7 @@ class Grant(models.Model):
             models.Index(fields=["ends_at"], condition=Q(state__in=LIVE_GRANTS), name="access_grant_due"),
             models.Index(fields=["subject", "state"], name="access_grant_of_subject"),
             models.Index(fields=["service", "starts_at"], name="access_grant_history"),
-            models.Index(fields=["-approved_at", "-id"], name="access_grant_newest"),
+            models.Index(fields=["service", "-id"], name="access_grant_of_service"),
         ]
 
     def __str__(self) -> str:

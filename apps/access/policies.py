@@ -61,6 +61,38 @@ def require_named(actor: Subject, able: Iterable[dict[str, Person]]) -> None:
         raise refusals.NotAnApprover
 
 
+def require_can_review(
+    actor: Subject, request: AccessRequest, requirements: Sequence[Requirement], at: datetime
+) -> list[dict[str, Person]]:
+    """Returns those able to decide, per requirement, so that they are asked for once."""
+    require_may_decide(actor, request)
+    if any(one.reviewer_id == actor.pk for one in request.reviews.all()):
+        raise refusals.AlreadyReviewed
+    require_open(request, at)
+    able = able_to_decide(request, requirements)
+    require_named(actor, able)
+    return able
+
+
+def why_not_review(actor: Subject, request: AccessRequest, at: datetime) -> Refusal | None:
+    """For pages: what ``actor`` would be told; None when they may answer."""
+    try:
+        require_can_review(actor, request, list(request.requirements.all()), at)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+def can_cancel(actor: Subject, request: AccessRequest, at: datetime) -> bool:
+    """For pages: whether to offer it."""
+    try:
+        require_may_cancel(actor, request)
+        require_open(request, at)
+    except Refusal:
+        return False
+    return True
+
+
 def require_may_cancel(actor: Subject, request: AccessRequest) -> None:
     """Whoever asked; and the owner of an agent that asked, because its owner answers for it."""
     require_active(actor)

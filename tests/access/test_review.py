@@ -17,6 +17,7 @@ from apps.audit.errors import Refusal
 from apps.audit.models import Event
 from apps.catalog.models import Route
 from apps.identity import services as people
+from apps.identity.models import Membership
 from apps.outbox.models import Message
 from tests.factories import identity
 from tests.factories.access import HOUR, Shop, approve, ask, service, shop
@@ -150,6 +151,7 @@ def test_who_asks_for_the_agent_does_not_decide_and_neither_does_its_owner(at: d
     there = shop()
     platform = identity.team("platform", members=(there.ben,))
     bot = identity.agent("deploy-bot", owner=there.bea, team=platform)
+    identity.join(there.payments_team, there.flo, role="owner")
     request = ask(there.ben, subject=bot)
     refused(there, request, there.ben, refusals.SelfApproval, at)
     refused(there, request, there.bea, refusals.OwnerOfAskingAgent, at)
@@ -171,8 +173,8 @@ def test_members_who_are_not_owners_have_no_say(at: datetime) -> None:
 @pytest.mark.django_db
 def test_agents_and_workloads_never_decide_even_as_owners_of_the_team(at: datetime) -> None:
     there = shop()
-    identity.join(there.payments_team, there.bot, role="owner")
-    identity.join(there.payments_team, there.cart, role="owner")
+    for intruder in (there.bot, there.cart):
+        Membership.objects.create(team=there.payments_team, member=intruder, role="owner")
     request = ask(there.ada)
     refused(there, request, there.bot, refusals.AgentsNeverDecide, at)
     refused(there, request, there.cart, refusals.AgentsNeverDecide, at)

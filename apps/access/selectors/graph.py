@@ -31,7 +31,7 @@ def graph_slice(
     return assemble(
         services=catalog.graph_services(slugs, environment_slug),
         grants=live_grants(environment_slug, at).filter(service__slug__in=slugs),
-        guardrails=_guardrails().filter(Q(services=[]) | Q(services__overlap=slugs)),
+        guardrails=list_guardrail_rows(slugs),
         at=at,
         also=also,
     )
@@ -133,10 +133,13 @@ def _guardrails() -> QuerySet[Guardrail]:
     return Guardrail.objects.filter(enabled=True).order_by("slug")
 
 
+def list_guardrail_rows(service_slugs: Collection[str]) -> QuerySet[Guardrail]:
+    """The guardrails that can stand in front of any of these services."""
+    return _guardrails().filter(Q(services=[]) | Q(services__overlap=list(service_slugs)))
+
+
 def list_graph_guardrails(service_slug: str) -> tuple[graph.Guardrail, ...]:
-    """The guardrails that can stand in front of a service."""
-    rows = _guardrails().filter(Q(services=[]) | Q(services__contains=[service_slug]))
-    return tuple(_graph_guardrail(row) for row in rows)
+    return tuple(_graph_guardrail(row) for row in list_guardrail_rows([service_slug]))
 
 
 def _graph_guardrail(row: Guardrail) -> graph.Guardrail:

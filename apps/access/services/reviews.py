@@ -35,7 +35,7 @@ def review(*, public_id: str, actor: Subject, verdict: str, comment: str = "", a
     with transaction.atomic():
         request = locked_visible(public_id, actor)
         requirements = list(request.requirements.order_by("kind", "value"))
-        able = _require_may_review(actor, request, requirements, at)
+        able = policies.require_can_review(actor, request, requirements, at)
         answer = _store(request, actor, Verdict(verdict), read_text("comment", comment, longest=REASON_LENGTH), at)
         record_request(
             f"{'approval' if answer.verdict == Verdict.APPROVE else 'denial'}_given",
@@ -49,18 +49,6 @@ def review(*, public_id: str, actor: Subject, verdict: str, comment: str = "", a
         if _count(request, requirements, able):
             _open(request, actor.actor, at)
     return request
-
-
-def _require_may_review(
-    actor: Subject, request: AccessRequest, requirements: list[Requirement], at: datetime
-) -> list[dict[str, Person]]:
-    policies.require_may_decide(actor, request)
-    if request.reviews.filter(reviewer=actor).exists():
-        raise refusals.AlreadyReviewed
-    policies.require_open(request, at)
-    able = policies.able_to_decide(request, requirements)
-    policies.require_named(actor, able)
-    return able
 
 
 def _store(request: AccessRequest, actor: Subject, verdict: Verdict, comment: str, at: datetime) -> Review:

@@ -1,0 +1,57 @@
+"""The reads of this app."""
+
+from __future__ import annotations
+
+from apps.access.selectors.grants import (
+    Reach,
+    get_visible_grant,
+    list_busy_doors,
+    list_ending_soon,
+    list_grants,
+    list_held,
+    list_open_at,
+    who_can_reach,
+)
+from apps.access.selectors.graph import full_graph, graph_slice
+from apps.access.selectors.pages import Page
+from apps.access.selectors.policy import get_guardrail, get_rule, list_guardrails, list_rules
+from apps.access.selectors.requests import (
+    Standing,
+    Waiting,
+    get_visible_request,
+    list_inbox,
+    list_requests,
+    standings,
+    waiting_for,
+)
+from apps.access.selectors.timeline import Moment, timeline
+from apps.access.selectors.visibility import visible_grants, visible_requests
+
+__all__ = [
+    "Moment",
+    "Page",
+    "Reach",
+    "Standing",
+    "Waiting",
+    "full_graph",
+    "get_guardrail",
+    "get_rule",
+    "get_visible_grant",
+    "get_visible_request",
+    "graph_slice",
+    "list_busy_doors",
+    "list_ending_soon",
+    "list_grants",
+    "list_guardrails",
+    "list_held",
+    "list_inbox",
+    "list_open_at",
+    "list_requests",
+    "list_rules",
+    "standings",
+    "timeline",
+    "visible_grants",
+    "visible_requests",
+    "waiting_for",
+    "who_can_reach",
+]

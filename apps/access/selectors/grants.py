@@ -1,0 +1,150 @@
+"""Reading grants: one, many, and who can reach what at any moment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q, QuerySet
+
+from apps.access import refusals
+from apps.access.models import Grant, GrantDoor
+from apps.access.selectors.graph import assemble, list_guardrail_rows, seconds
+from apps.access.selectors.pages import PAGE, Page, page_of
+from apps.access.selectors.visibility import visible_grants
+from apps.access.states import LIVE_GRANTS, DoorState, GrantState
+from apps.catalog import selectors as catalog
+from apps.compiler import graph
+from apps.compiler.decide import Entitlement, entitlements
+from apps.identity import selectors as identity
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
+
+SOON = timedelta(hours=2)
+
+
+def with_parts(rows: QuerySet[Grant]) -> QuerySet[Grant]:
+    """What a list shows of each, in a fixed number of queries."""
+    return rows.select_related(
+        "subject__owner", "subject__team", "service__team", "environment", "request__requester", "ended_by"
+    ).prefetch_related("routes", "doors")
+
+
+def get_visible_grant(*, viewer: Subject, public_id: str) -> Grant:
+    """Raises UnknownGrant for what ``viewer`` may not see."""
+    grant = with_parts(visible_grants(viewer)).filter(public_id=public_id).first()
+    if grant is None:
+        raise refusals.UnknownGrant
+    return grant
+
+
+def list_grants(
+    *,
+    viewer: Subject,
+    states: Collection[str] = (),
+    service: str = "",
+    subject: str = "",
+    after: int | None = None,
+    limit: int = PAGE,
+) -> Page[Grant]:
+    """What ``viewer`` may see, newest first. ``subject`` is a key."""
+    rows = visible_grants(viewer)
+    if states:
+        rows = rows.filter(state__in=states)
+    if service:
+        rows = rows.filter(service__slug=service)
+    if subject:
+        rows = rows.filter(subject__key=subject)
+    return page_of(with_parts(rows), after=after, limit=limit)
+
+
+def list_held(*, subject: Subject, at: datetime) -> QuerySet[Grant]:
+    """What is open or opening to ``subject`` itself or to one of its teams, soonest to end first."""
+    holders = [subject.pk, *identity.list_teams_of(subject).values_list("pk", flat=True)]
+    return with_parts(_running(at).filter(subject__in=holders)).order_by("ends_at", "pk")
+
+
+def list_ending_soon(*, subject: Subject, at: datetime, within: timedelta = SOON) -> QuerySet[Grant]:
+    """What ends soon of all that ``subject`` may ask for: its own, its teams', and their workloads' and agents'."""
+    mine = [one.pk for one in identity.acting_for(subject)]
+    soon = _running(at).filter(subject__in=mine, ends_at__lte=at + within)
+    return with_parts(soon).order_by("ends_at", "pk")
+
+
+def _running(at: datetime) -> QuerySet[Grant]:
+    return Grant.objects.filter(state__in=LIVE_GRANTS).exclude(ends_at__lte=at)
+
+
+def list_busy_doors() -> QuerySet[GrantDoor]:
+    """Doors that are not yet where they should be, for whoever moves them."""
+    busy = GrantDoor.objects.filter(state__in=[DoorState.OPENING, DoorState.FAILING, DoorState.CLOSING])
+    return busy.select_related("grant__service", "grant__environment").order_by("pk")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One subject's way to some routes of a service through one door. ``via`` names the teams it comes by."""
+
+    subject: str
+    name: str
+    kind: graph.SubjectKind
+    point: graph.Point
+    routes: tuple[graph.Route, ...]
+    grant_ids: tuple[str, ...]
+    via: tuple[str, ...]
+    until: datetime | None
+
+
+def list_open_at(*, service_slug: str, environment_slug: str, at: datetime) -> QuerySet[Grant]:
+    """The grants whose window holds ``at``, in the past by when they really ended."""
+    return Grant.objects.filter(
+        Q(ended_at=None) | Q(ended_at__gt=at),
+        Q(ends_at=None) | Q(ends_at__gt=at),
+        service__slug=service_slug,
+        environment__slug=environment_slug,
+        starts_at__lte=at,
+    ).exclude(state=GrantState.PENDING)
+
+
+def who_can_reach(*, service_slug: str, at: datetime, environment_slug: str | None = None) -> tuple[Reach, ...]:
+    """Who may call what of a service at any moment, past or to come, through which door and by which grants.
+
+    Grants are taken as they were or will be; people, teams, routes and guardrails as they are known now. What only
+    waits to be opened does not count.
+    """
+    catalog.get_service(service_slug)
+    where = catalog.get_environment(environment_slug)
+    then = assemble(
+        services=catalog.graph_services([service_slug], where.slug),
+        grants=list_open_at(service_slug=service_slug, environment_slug=where.slug, at=at),
+        guardrails=list_guardrail_rows([service_slug]),
+        at=at,
+    )
+    return _gathered(then, service_slug, entitlements(then, service_slug, seconds(at)))
+
+
+def _gathered(then: graph.AccessGraph, service: str, rows: Iterable[Entitlement]) -> tuple[Reach, ...]:
+    """Rows that differ only in their route become one."""
+    routes = {route.id: route for route in then.services[service].routes} if service in then.services else {}
+    holders = {grant.id: grant.subject for grant in then.grants}
+    together: dict[tuple[str, graph.Point, tuple[str, ...], int | None], list[graph.Route]] = defaultdict(list)
+    for row in rows:
+        open_part = graph.Route(row.route, row.methods, routes[row.route].template)
+        together[row.subject, row.point, row.grant_ids, row.ends_at].append(open_part)
+    return tuple(
+        Reach(
+            subject=key,
+            name=then.subjects[key].name or key,
+            kind=then.subjects[key].kind,
+            point=point,
+            routes=tuple(sorted(found, key=lambda route: (route.template, route.id))),
+            grant_ids=grant_ids,
+            via=tuple(sorted({then.subjects[holders[g]].name for g in grant_ids if holders[g] != key})),
+            until=None if ends_at is None else datetime.fromtimestamp(ends_at, UTC),
+        )
+        for (key, point, grant_ids, ends_at), found in together.items()
+    )
