@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from django.db.models import Q, QuerySet
+
+from apps.access import models
 from apps.compiler.decide import guards, stands
-from apps.compiler.graph import Guardrail, Point, Route, Subject
+from apps.compiler.graph import Guardrail, Point, Route, Subject, SubjectKind
+
+
+def list_guardrail_rows(service_slugs: Collection[str] | None) -> QuerySet[models.Guardrail]:
+    """The guardrails that can stand in front of any of these services; None means all services."""
+    rows = models.Guardrail.objects.filter(enabled=True).order_by("slug")
+    if service_slugs is None:
+        return rows
+    return rows.filter(Q(services=[]) | Q(services__overlap=list(service_slugs)))
+
+
+def graph_guardrail(row: models.Guardrail) -> Guardrail:
+    """The compiler's view."""
+    return Guardrail(
+        id=row.slug,
+        sentence=row.sentence,
+        kinds=frozenset(SubjectKind(kind) for kind in row.kinds),
+        subjects=frozenset(row.subjects),
+        services=frozenset(row.services),
+        routes=frozenset(row.routes),
+        methods=frozenset(row.methods),
+        points=frozenset(Point(point) for point in row.points),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from apps.access import refusals
 from apps.access.approvers import Person, barred, candidates, missing
 from apps.access.asks import Target, fingerprint
-from apps.access.guardrails import Obstacle, obstacles
+from apps.access.guardrails import Obstacle, graph_guardrail, list_guardrail_rows, obstacles
 from apps.access.models import AccessRequest, ApprovalRule
 from apps.access.rules import Facts, Need, Resolution, resolve
-from apps.access.selectors.graph import list_graph_guardrails
 from apps.access.states import RequestState
 from apps.audit.errors import Refusal
 from apps.compiler.words import listed
@@ -67,7 +66,7 @@ def facts(subject: Subject, target: Target) -> Facts:
 
 def standing_obstacles(subject: Subject, target: Target) -> tuple[Obstacle, ...]:
     who = identity.graph_subjects([subject.key])[subject.key]
-    guardrails = list_graph_guardrails(target.service.slug)
+    guardrails = [graph_guardrail(row) for row in list_guardrail_rows([target.service.slug])]
     return obstacles(guardrails, who, target.service.slug, target.graph_routes, target.graph_points)
 
 

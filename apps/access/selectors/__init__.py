@@ -15,6 +15,7 @@ from apps.access.selectors.grants import (
 from apps.access.selectors.graph import full_graph, graph_slice
 from apps.access.selectors.pages import Page
 from apps.access.selectors.policy import get_guardrail, get_rule, list_guardrails, list_rules
+from apps.access.selectors.preview import Planned, Preview, planned_change, preview
 from apps.access.selectors.requests import (
     Standing,
     Waiting,
@@ -30,6 +31,8 @@ from apps.access.selectors.visibility import visible_grants, visible_requests
 __all__ = [
     "Moment",
     "Page",
+    "Planned",
+    "Preview",
     "Reach",
     "Standing",
     "Waiting",
@@ -48,6 +51,8 @@ __all__ = [
     "list_open_at",
     "list_requests",
     "list_rules",
+    "planned_change",
+    "preview",
     "standings",
     "timeline",
     "visible_grants",

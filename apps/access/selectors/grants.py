@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from django.db.models import Q, QuerySet
 
 from apps.access import refusals
+from apps.access.guardrails import list_guardrail_rows
 from apps.access.models import Grant, GrantDoor
-from apps.access.selectors.graph import assemble, list_guardrail_rows, seconds
+from apps.access.selectors.graph import assemble, seconds
 from apps.access.selectors.pages import PAGE, Page, page_of
 from apps.access.selectors.visibility import visible_grants
 from apps.access.states import LIVE_GRANTS, DoorState, GrantState

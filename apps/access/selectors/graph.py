@@ -12,6 +12,7 @@ from datetime import datetime
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Q, QuerySet
 
+from apps.access.guardrails import graph_guardrail, list_guardrail_rows
 from apps.access.models import Grant, Guardrail
 from apps.access.states import LIVE_GRANTS, GrantState
 from apps.catalog import selectors as catalog
@@ -42,7 +43,7 @@ def full_graph(*, environment_slug: str, at: datetime) -> graph.AccessGraph:
     return assemble(
         services=catalog.graph_services(None, environment_slug),
         grants=live_grants(environment_slug, at),
-        guardrails=_guardrails(),
+        guardrails=list_guardrail_rows(None),
         at=at,
     )
 
@@ -60,7 +61,7 @@ def assemble(
     also: Iterable[str] = (),
 ) -> graph.AccessGraph:
     held = tuple(grant for grant in graph_grants(grants, at) if grant.service in services)
-    walls = tuple(_graph_guardrail(guardrail) for guardrail in guardrails)
+    walls = tuple(graph_guardrail(guardrail) for guardrail in guardrails)
     named = {grant.subject for grant in held}.union(also, *(wall.subjects for wall in walls))
     return graph.AccessGraph(
         subjects=identity.graph_subjects(named) if named else {}, services=services, grants=held, guardrails=walls
@@ -127,29 +128,3 @@ def _window(row: _Row, at: datetime) -> tuple[int, int | None]:
 
 def seconds(moment: datetime) -> int:
     return int(moment.timestamp())
-
-
-def _guardrails() -> QuerySet[Guardrail]:
-    return Guardrail.objects.filter(enabled=True).order_by("slug")
-
-
-def list_guardrail_rows(service_slugs: Collection[str]) -> QuerySet[Guardrail]:
-    """The guardrails that can stand in front of any of these services."""
-    return _guardrails().filter(Q(services=[]) | Q(services__overlap=list(service_slugs)))
-
-
-def list_graph_guardrails(service_slug: str) -> tuple[graph.Guardrail, ...]:
-    return tuple(_graph_guardrail(row) for row in list_guardrail_rows([service_slug]))
-
-
-def _graph_guardrail(row: Guardrail) -> graph.Guardrail:
-    return graph.Guardrail(
-        id=row.slug,
-        sentence=row.sentence,
-        kinds=frozenset(graph.SubjectKind(kind) for kind in row.kinds),
-        subjects=frozenset(row.subjects),
-        services=frozenset(row.services),
-        routes=frozenset(row.routes),
-        methods=frozenset(row.methods),
-        points=frozenset(graph.Point(point) for point in row.points),
-    )
