@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -10,11 +10,13 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from apps.audit.errors import Refusal
 from apps.identity.models import ApiToken, Scope, User
 from apps.identity.services import authenticate_api_token
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which imports this module, because the settings name it
 
 
 class BearerTokenAuthentication(BaseAuthentication):
@@ -37,7 +39,10 @@ class BearerTokenAuthentication(BaseAuthentication):
 
 
 class TokenScope(BasePermission):
-    """An API token reads with "read" and does anything else with "write". A session is not limited."""
+    """An API token reads with "read" and does anything else with "write". A session is not limited.
+
+    A view whose POST only asks a question says ``token_scope = Scope.READ``.
+    """
 
     message = "This API token lacks the scope for that."
     code = "missing_scope"
@@ -45,8 +50,8 @@ class TokenScope(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not isinstance(request.auth, ApiToken):
             return True
-        needed = Scope.READ if request.method in SAFE_METHODS else Scope.WRITE
-        return needed in request.auth.scopes
+        usual = Scope.READ if request.method in SAFE_METHODS else Scope.WRITE
+        return getattr(view, "token_scope", usual) in request.auth.scopes
 
 
 class BearerTokenScheme(OpenApiAuthenticationExtension):

@@ -75,7 +75,7 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the l
 
     def get_user(self, user_id: int) -> User | None:
         """As Django does it: a suspended user has no session."""
-        return ModelBackend.get_user(self, user_id)  # type: ignore[return-value, arg-type]  # our User model
+        return ModelBackend.get_user(self, user_id)
 
 
 class SignInView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # the library has no types
