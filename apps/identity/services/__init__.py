@@ -9,6 +9,8 @@ from apps.identity.services.api_tokens import (
     revoke_api_token,
 )
 from apps.identity.services.logins import (
+    LoginTaken,
+    UnknownLogin,
     create_operator,
     ensure_user,
     link_login,
@@ -21,6 +23,8 @@ from apps.identity.services.subjects import reinstate_subject, suspend_subject, 
 
 __all__ = [
     "IssuedToken",
+    "LoginTaken",
+    "UnknownLogin",
     "assign_role",
     "authenticate_api_token",
     "create_operator",
