@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from django.db import models
 
@@ -56,7 +56,7 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 class Stateful(Protocol):
     """A row with a state, and the name of the machine that governs it."""
 
-    machine: str
+    machine: ClassVar[str]
     state: str
 
 

@@ -16,6 +16,7 @@ from django.db.models import F
 from apps.audit import services as audit
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
+from apps.compiler.emitters.nginx import server_name
 from apps.compiler.graph import SubjectKind
 from apps.identity import selectors as identity
 from apps.outbox import services as outbox
@@ -24,6 +25,7 @@ from apps.trust.models import EDGES, Authority, Certificate, KeyState, Purpose, 
 
 EDGE_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
 BUNDLE_TYPE = "bundle+jwt"
+PROBE_TOKEN_SECONDS = 30
 
 LIFETIME: Mapping[str, timedelta] = {
     Purpose.EDGE_TOKEN: timedelta(days=30),
@@ -115,6 +117,7 @@ def issue_certificate(
 ) -> IssuedCertificate:
     """A 30-day certificate for a known workload. The caller has checked that ``node`` may host it.
 
+    It names the workload, the DNS name that sidecars are called by, and ``dns_names``, which the caller vouches for.
     Asking again with the same key gives a fresh certificate; a key is never shared between workloads.
     """
     try:
@@ -130,7 +133,7 @@ def issue_certificate(
             authority_key=pki.load_private_key(vault.unseal(authority.key_sealed)),
             public_key=public_key,
             workload=workload,
-            dns_names=dns_names,
+            dns_names=(server_name(workload), *dns_names),
             at=at,
         )
         _store_leaf(authority, workload, node, leaf, at)
@@ -282,18 +285,32 @@ def sign_edge_token(*, subject: str, client_id: str, at: datetime) -> EdgeToken:
         raise SubjectSuspended
     lifetime = settings.SALLYPORT_EDGE_TOKEN_SECONDS
     issued_at = int(at.timestamp())
+    return EdgeToken(_signed(subject, client_id, issued_at, issued_at + lifetime), lifetime)
+
+
+def sign_probe_token(*, subject: str, at: datetime) -> str:
+    """A token for one probe in the subject's name, suspended or not: a shut door must be seen to be shut."""
+    issued_at = int(at.timestamp())
+    return _signed(subject, "sallyport-probe", issued_at, issued_at + PROBE_TOKEN_SECONDS)
+
+
+def sign_rehearsal_token(*, subject: str, first: int, last: int) -> str:
+    """A token that is good at every moment a rehearsal plays through. It goes to the engine and nowhere else."""
+    return _signed(subject, "sallyport-rehearsal", first, last + 1)
+
+
+def _signed(subject: str, client_id: str, issued_at: int, expires_at: int) -> str:
     claims = {
         "iss": settings.SALLYPORT_URL,
         "aud": settings.SALLYPORT_EDGE_AUDIENCE,
         "sub": subject,
         "client_id": client_id,
         "iat": issued_at,
-        "exp": issued_at + lifetime,
+        "exp": expires_at,
         "jti": secrets.token_hex(16),
     }
     payload = json.dumps(claims, separators=(",", ":")).encode()
-    token = jose.sign(payload, key=selectors.active_key(Purpose.EDGE_TOKEN), typ=EDGE_TOKEN_TYPE)
-    return EdgeToken(token, lifetime)
+    return jose.sign(payload, key=selectors.active_key(Purpose.EDGE_TOKEN), typ=EDGE_TOKEN_TYPE)
 
 
 def count_token(*, subject: str, client_id: str, at: datetime) -> None:

@@ -129,7 +129,7 @@ def _from_session(request: HttpRequest) -> Asker:
         raise TokenError("invalid_grant", "Nobody is signed in.")
     check = _CsrfCheck(lambda _: HttpResponse())
     check.process_request(request)
-    if check.process_view(request, token, (), {}) is not None:
+    if check.process_view(request, metadata, (), {}) is not None:
         raise TokenError("invalid_request", "The X-CSRFToken header is missing or wrong.", 403)
     return Asker(subject.key, "console")
 

@@ -1,0 +1,172 @@
+"""What mesh nodes call. Outgoing from the node only; it proves itself with its token, we with signed bundles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.audit.errors import InvalidInput, Refusal
+from apps.outbox import nudge
+from apps.rollout import tasks
+from apps.rollout.drivers.base import DoorAnswer
+from apps.rollout.models import Node
+from apps.rollout.services import nodes
+from apps.rollout.services.driving import channel_of
+
+LONGEST_WAIT, LOOK_EVERY = 60.0, 1.0
+MOST_HASHES = 20_000
+
+Found = TypeVar("Found")
+Answer = Callable[[Node, Mapping[str, Any]], Mapping[str, object]]
+
+
+class BadBody(InvalidInput):
+    code = "bad_body"
+    status = 400
+    default_message = "The body is not the JSON object that is expected here."
+
+
+def _posted(answer: Answer) -> Callable[[HttpRequest], HttpResponse]:
+    """A node's POST: authenticated, JSON in, JSON or problem+json out."""
+
+    @csrf_exempt
+    @require_POST
+    @wraps(answer)
+    def view(request: HttpRequest) -> HttpResponse:
+        try:
+            node = _node(request)
+            return JsonResponse(dict(answer(node, _body(request))))
+        except Refusal as refusal:
+            return _problem(refusal)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return _problem(BadBody(f"The body cannot be read: {error!r}"))
+
+    return view
+
+
+@_posted
+def certificates(node: Node, body: Mapping[str, Any]) -> Mapping[str, object]:
+    at = timezone.now()  # noqa: TID251 - a view
+    issued = nodes.issue_for_node(node=node, workload=str(body["workload"]), csr_pem=str(body["csr_pem"]), at=at)
+    return {
+        "certificate_pem": issued.certificate_pem,
+        "ca_pem": issued.ca_pem,
+        "not_after": issued.not_after.isoformat(),
+    }
+
+
+@_posted
+def artifacts(node: Node, body: Mapping[str, Any]) -> Mapping[str, object]:
+    hashes = [str(sha256) for sha256 in list(body["sha256"])[:MOST_HASHES]]
+    return {"artifacts": nodes.artifacts_for(node=node, hashes=hashes)}
+
+
+@_posted
+def reports(node: Node, body: Mapping[str, Any]) -> Mapping[str, object]:
+    at = timezone.now()  # noqa: TID251 - a view
+    nodes.record_report(node=node, report=_report(body), at=at)
+    tasks.poke_due(at)
+    return {}
+
+
+@require_GET
+async def bundle(request: HttpRequest) -> HttpResponse:
+    """A long poll: answers at once when there is something, else as soon as there is, else 204.
+
+    While it waits it holds no database connection. Without Valkey it looks every second.
+    """
+    try:
+        node = await sync_to_async(_released)(lambda: _node(request))
+        have, wait = request.GET.get("have", ""), _seconds(request.GET.get("wait", "0"))
+    except Refusal as refusal:
+        return _problem(refusal)
+    deadline = asyncio.get_running_loop().time() + wait
+    async with nudge.listen_async(channel_of(node.target.slug)) as ear:
+        while True:
+            found = await sync_to_async(_released)(lambda: _offer(node, have))
+            if found is not None:
+                return JsonResponse({"signed": found.signed, "inline": found.inline, "probes": found.probes})
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return HttpResponse(status=204)
+            await ear.wait(min(left, LOOK_EVERY))
+
+
+def _offer(node: Node, have: str) -> nodes.Offer | None:
+    at = timezone.now()  # noqa: TID251 - a view
+    try:
+        return nodes.offer(node_id=node.pk, have=have, at=at)
+    except nodes.Overtaken:
+        return nodes.offer(node_id=node.pk, have=have, at=at)
+
+
+def _released(read: Callable[[], Found]) -> Found:
+    """Read, then give the connection back: a long poll must not sit on one."""
+    try:
+        return read()
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def _node(request: HttpRequest) -> Node:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise nodes.UnknownNode
+    return nodes.authenticate_node(token=token.strip(), at=timezone.now())  # noqa: TID251 - a view
+
+
+def _seconds(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), LONGEST_WAIT)
+    except ValueError as error:
+        raise BadBody("wait is a number of seconds.") from error
+
+
+def _body(request: HttpRequest) -> Mapping[str, Any]:
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise BadBody from error
+    if not isinstance(body, dict):
+        raise BadBody
+    return body
+
+
+def _report(body: Mapping[str, Any]) -> nodes.Report:
+    return nodes.Report(
+        revision=int(body["revision"]),
+        digest=str(body["digest"])[:64],
+        active=body["state"] == "active",
+        error=str(body.get("error", ""))[:4000],
+        probes=[_result(result) for result in body.get("probes", [])],
+        identities=[dict(one) for one in body.get("identities", [])],
+    )
+
+
+def _result(result: Mapping[str, Any]) -> nodes.ProbeResult:
+    said = result["verdict"] in {"allow", "deny"}
+    grants = tuple(str(grant) for grant in result.get("grants", []))
+    answer = DoorAnswer(str(result["verdict"]), str(result.get("reason", ""))[:40], grants) if said else None
+    return nodes.ProbeResult(int(result["id"]), answer, str(result.get("detail", ""))[:2000])
+
+
+def _problem(refusal: Refusal) -> JsonResponse:
+    body = {
+        "type": "about:blank",
+        "title": refusal.code,
+        "status": refusal.status,
+        "detail": refusal.message,
+        "code": refusal.code,
+    }
+    return JsonResponse(body, status=refusal.status, content_type="application/problem+json")

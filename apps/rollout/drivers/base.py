@@ -1,0 +1,148 @@
+"""What a driver is given and gives back. No driver sees a row of the database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from apps.compiler.artifacts import Artifact
+
+CODE_GROUP = "code"
+"""How drift names the code as a whole, beside the paths of items."""
+
+
+class StalePlan(RuntimeError):
+    """The plan was made for another revision, or against another observed state. Plan again."""
+
+
+class VendorError(Exception):
+    """What a vendor's API answered instead of what was asked; ``text`` is its own words, as they came."""
+
+    def __init__(self, what: str, status: int, text: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{what}: {status} {text}".strip())
+        self.status, self.text, self.retry_after = status, text, retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What of a revision the target is not known to hold. ``code`` is all of it as soon as any of it differs."""
+
+    number: int
+    digest: str
+    puts: tuple[Artifact, ...] = ()
+    deletes: tuple[str, ...] = ()
+    code: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as last heard of. One that is not ``live`` is waited for by nobody."""
+
+    name: str
+    number: int
+    digest: str
+    live: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """``artifacts``: the hash found at each path that was looked at (``""``: nothing there)."""
+
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    code_version: str = ""
+    nodes: tuple[NodeView, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        parts = [*sorted(self.artifacts.items()), self.code_version, *(repr(node) for node in self.nodes)]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps from ``observed`` (its fingerprint) to a revision. ``lagging`` are the nodes still to be waited for."""
+
+    number: int
+    digest: str
+    observed: str
+    puts: tuple[Artifact, ...] = ()
+    deletes: tuple[str, ...] = ()
+    code: tuple[Artifact, ...] = ()
+    lagging: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one ``apply`` came. Nothing is lost by calling it again.
+
+    ``applied`` maps each path the target now holds to its hash (``""``: it is gone). ``waiting`` says for what.
+    """
+
+    done: bool
+    applied: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[str, ...] = ()
+    waiting: str = ""
+    error: str = ""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One call to be made through the edge, as a probe."""
+
+    id: str
+    host: str
+    method: str
+    path: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorAnswer:
+    """What one door said of a probe."""
+
+    verdict: str
+    reason: str
+    grants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The doors' answers to one probe; a door that was not reached has none, and ``detail`` says why."""
+
+    id: str
+    doors: Mapping[str, DoorAnswer]
+    detail: str = ""
+
+
+class Driver(Protocol):
+    """Moves one target. Safe to repeat at any point: every method starts from what is there."""
+
+    def setup(self) -> Mapping[str, object]:
+        """Make what must exist once; returns what to remember. Raises VendorError."""
+        ...
+
+    def observe(self, expected: Sequence[Artifact]) -> Observed:
+        """Read back. Raises VendorError."""
+        ...
+
+    def plan(self, desired: Desired, observed: Observed) -> Plan: ...
+
+    def apply(self, plan: Plan) -> Step: ...
+
+
+class Prober(Protocol):
+    """A driver whose doors can be called from here."""
+
+    def probe(self, expectations: Sequence[Expectation]) -> tuple[Proof, ...]: ...
+
+
+def door_answer(header: str) -> DoorAnswer | None:
+    """``allow;granted;g_1,g_2`` as the doors write it; None for anything else."""
+    parts = header.split(";")
+    if len(parts) != 3 or parts[0] not in {"allow", "deny"}:
+        return None
+    return DoorAnswer(parts[0], parts[1], tuple(grant for grant in parts[2].split(",") if grant))

@@ -1,0 +1,56 @@
+"""What the rest of the house tells us. Each handler only notes what to compile again and wakes the work.
+
+Running one twice notes the change twice, which compiles to the same bytes once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+
+from apps.outbox.registry import handles
+from apps.rollout import tasks
+from apps.rollout.services import changes
+
+
+@handles("access.grant.changed")
+def grant_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    slugs = changes.note_grant(
+        grant_id=key,
+        service=str(payload["service"]),
+        points=_strings(payload["points"]),
+        environment=str(payload["environment"]),
+        at=at,
+    )
+    _wake(slugs)
+
+
+@handles("access.guardrail.changed")
+def guardrail_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    _wake(changes.note_guardrail(slug=key, services=_strings(payload.get("services", [])), at=at))
+
+
+@handles("catalog.service.changed")
+def service_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    _wake(changes.note_service(slug=key, at=at))
+
+
+@handles("trust.key.changed")
+def key_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    _wake(changes.note_key(purpose=key, at=at))
+
+
+@handles("trust.certificate.issued")
+def certificate_issued(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    _wake(changes.note_certificate(workload=key, at=at))
+
+
+def _strings(value: object) -> Sequence[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _wake(slugs: Sequence[str]) -> None:
+    transaction.on_commit(partial(tasks.poke, tuple(slugs)), robust=True)

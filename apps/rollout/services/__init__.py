@@ -1,0 +1,1 @@
+"""The writes of this app, one function per use case."""

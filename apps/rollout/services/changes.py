@@ -1,0 +1,55 @@
+"""Noting what has to be compiled again. Each answers with the slugs of the targets concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from apps.catalog import selectors as catalog
+from apps.rollout.emitting import COMMON
+from apps.rollout.models import DriverName, PendingChange, Target
+
+GRANT_CHANGED = "access.grant.changed"
+
+
+def note_grant(*, grant_id: str, service: str, points: Collection[str], environment: str, at: datetime) -> list[str]:
+    targets = Target.objects.filter(point__in=points, environment__slug=environment)
+    return _note(targets, [service], GRANT_CHANGED, grant_id, at)
+
+
+def note_service(*, slug: str, at: datetime) -> list[str]:
+    """A service changed: its own shard, and the addresses that all share."""
+    return _note(Target.objects.all(), [COMMON, slug], "catalog.service.changed", slug, at)
+
+
+def note_guardrail(*, slug: str, services: Collection[str], at: datetime) -> list[str]:
+    """No services named means that the guardrail can stand anywhere."""
+    noted: list[str] = []
+    for target in Target.objects.select_related("environment"):
+        touched = services or catalog.graph_services(None, target.environment.slug)
+        noted += _note([target], touched, "access.guardrail.changed", slug, at)
+    return noted
+
+
+def note_key(*, purpose: str, at: datetime) -> list[str]:
+    """Edge tokens are checked at the edge; context tokens are made there and checked in the mesh."""
+    drivers = {"edge_token": [DriverName.AKAMAI], "context": [DriverName.AKAMAI, DriverName.NGINX]}
+    targets = Target.objects.filter(driver__in=drivers.get(purpose, []))
+    return _note(targets, [COMMON], "trust.key.changed", purpose, at)
+
+
+def note_certificate(*, workload: str, at: datetime) -> list[str]:
+    """The mesh recognises its workloads by certificate."""
+    targets = Target.objects.filter(driver=DriverName.NGINX)
+    return _note(targets, [COMMON], "trust.certificate.issued", workload, at)
+
+
+def _note(targets: Iterable[Target], services: Iterable[str], topic: str, cause: str, at: datetime) -> list[str]:
+    found = list(targets)
+    rows = [
+        PendingChange(target=target, service=service, topic=topic, cause=cause, at=at, retry_at=at)
+        for target in found
+        for service in services
+    ]
+    PendingChange.objects.bulk_create(rows, batch_size=500)
+    return [target.slug for target in found]

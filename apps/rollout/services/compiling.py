@@ -1,0 +1,167 @@
+"""From pending changes to a revision: compile what they touch, rehearse it, write down what differs.
+
+The cost is that of the services touched. Nothing here talks to a vendor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from apps.access import selectors as access
+from apps.access.services import record_error
+from apps.catalog import selectors as catalog
+from apps.compiler.artifacts import Artifact
+from apps.compiler.graph import AccessGraph
+from apps.rollout import content, rehearsal
+from apps.rollout.drivers.akamai import is_code
+from apps.rollout.emitting import COMMON, Emitted, emit_services, emitters_of
+from apps.rollout.models import DriverName, PendingChange, Shard, Target, TargetArtifact
+from apps.rollout.services import probing, revising
+from apps.rollout.services.changes import GRANT_CHANGED
+from apps.rollout.snapshots import from_json, merged
+from apps.rollout.surroundings import DEFAULT_NAMESPACE
+from apps.trust import services as trust
+
+SERVICES_AT_ONCE = 50
+SAMPLE = 5
+"""How many services new code is tried on when none of them changes."""
+
+RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=5), timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The outcome of one compilation, before anything is written."""
+
+    graph: AccessGraph
+    emitted: Emitted
+    trials: int
+    refused: Mapping[str, str] = field(default_factory=dict)
+    milliseconds: float = 0.0
+
+
+def prepare(*, target: Target, at: datetime) -> bool:
+    """Turn due changes into a revision, if they make a difference. False when nothing was due.
+
+    The caller holds the target's lock. What is refused stays pending and is tried again later; the rest goes on.
+    """
+    batch = _due(target, at)
+    if not batch:
+        return False
+    dirty = {change.service for change in batch}
+    compiled = _compile(target, dirty, at)
+    with transaction.atomic():
+        accepted = [change for change in batch if change.service not in compiled.refused]
+        revising.revise(
+            target=target,
+            emitted=compiled.emitted,
+            refused=compiled.refused,
+            graph=compiled.graph,
+            causes=[(change.topic, change.cause) for change in accepted],
+            trials=compiled.trials,
+            milliseconds=compiled.milliseconds,
+            at=at,
+        )
+        probing.expect(target=target, services=dirty - compiled.refused.keys(), graph=compiled.graph, at=at)
+        PendingChange.objects.filter(pk__in=[change.pk for change in accepted]).delete()
+        _put_off(batch, compiled.refused, at)
+    return True
+
+
+def _due(target: Target, at: datetime) -> list[PendingChange]:
+    """The oldest changes of so many services; what is common to all comes along whenever it waits."""
+    due = PendingChange.objects.filter(target=target, retry_at__lte=at)
+    slugs = due.exclude(service=COMMON).order_by("pk").values_list("service", flat=True)
+    chosen = list(dict.fromkeys(slugs[: SERVICES_AT_ONCE * 10]))[:SERVICES_AT_ONCE]
+    return list(due.filter(service__in=[COMMON, *chosen]).order_by("pk"))
+
+
+def _compile(target: Target, dirty: set[str], at: datetime) -> Compiled:
+    began = time.perf_counter()
+    emit = emitters_of(target, at)
+    environment = target.environment.slug
+    slugs = dirty - {COMMON}
+    graph = access.graph_slice(service_slugs=slugs, environment_slug=environment, at=at) if slugs else AccessGraph()
+    emitted = emit_services(emit.service, graph, slugs)
+    artifacts = dict(emitted.artifacts)
+    if COMMON in dirty:
+        artifacts[COMMON] = emit.common(AccessGraph(services=catalog.graph_services(None, environment)))
+    whole = Emitted(artifacts, emitted.slices, emitted.refused)
+    rehearsed = _rehearse(target, whole, graph, at)
+    return Compiled(
+        graph=graph,
+        emitted=whole,
+        trials=rehearsed.trials,
+        refused={**whole.refused, **rehearsed.refused},
+        milliseconds=(time.perf_counter() - began) * 1000,
+    )
+
+
+def _rehearse(target: Target, emitted: Emitted, graph: AccessGraph, at: datetime) -> rehearsal.Rehearsal:
+    """Edge policy is run before it is believed. The mesh's nodes test theirs themselves, with ``nginx -t``."""
+    if target.driver != DriverName.AKAMAI:
+        return rehearsal.Rehearsal(0, {})
+    items = [artifact for service, made in emitted.artifacts.items() if service != COMMON for artifact in made]
+    code = emitted.artifacts.get(COMMON) or current_code(target)
+    if not items:
+        items, graph = sample(target)
+    if not code:
+        return rehearsal.Rehearsal(0, {})
+    return rehearse_on(target, code, items, graph, at)
+
+
+def rehearse_on(
+    target: Target, code: Sequence[Artifact], items: Sequence[Artifact], graph: AccessGraph, at: datetime
+) -> rehearsal.Rehearsal:
+    """Run items and code of the target together."""
+
+    def token(subject: str, first: int, last: int) -> str:
+        return trust.sign_rehearsal_token(subject=subject, first=first, last=last)
+
+    return rehearsal.rehearse_edge(
+        graph=graph,
+        code=code,
+        items=items,
+        namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
+        tier=target.config.get("tier", "dynamic"),
+        token_for=token,
+        at=int(at.timestamp()),
+    )
+
+
+def current_code(target: Target) -> tuple[Artifact, ...]:
+    """The bundle the target should run, from what is stored."""
+    return load(TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256=""))
+
+
+def load(rows: Iterable[TargetArtifact]) -> tuple[Artifact, ...]:
+    """The rows with their content."""
+    found = list(rows)
+    contents = content.fetch(row.sha256 for row in found)
+    return tuple(Artifact(row.path, row.media_type, contents[row.sha256], row.sha256) for row in found)
+
+
+def sample(target: Target) -> tuple[list[Artifact], AccessGraph]:
+    """A few services as they stand, to try new code on."""
+    shards = {row.service: from_json(row.graph) for row in Shard.objects.filter(target=target).order_by("pk")[:SAMPLE]}
+    rows = TargetArtifact.objects.filter(target=target, service__in=shards).exclude(sha256="")
+    items = [artifact for artifact in load(rows) if not is_code(artifact.path)]
+    return items, merged(shards.values())
+
+
+def _put_off(batch: Sequence[PendingChange], refused: Mapping[str, str], at: datetime) -> None:
+    """Keep what was refused for later, and say so where people look."""
+    for change in batch:
+        if change.service not in refused:
+            continue
+        change.attempts += 1
+        change.retry_at = at + min(RETRY_FIRST * 2 ** min(change.attempts - 1, 10), RETRY_LONGEST)
+        change.error = refused[change.service]
+        change.save(update_fields=["attempts", "retry_at", "error"])
+        if change.topic == GRANT_CHANGED:
+            record_error(grant_id=change.cause, error=change.error, at=at)

@@ -1,0 +1,102 @@
+"""Drivers for rows, and what we believe a target to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db.models import F
+
+from apps.outbox import nudge
+from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver, is_code
+from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
+from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed
+from apps.rollout.drivers.edge_calls import EdgeCaller
+from apps.rollout.drivers.nginx import NginxDriver
+from apps.rollout.emitting import COMMON
+from apps.rollout.models import DriverName, Node, Revision, Target, TargetArtifact
+from apps.rollout.services.compiling import load
+from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
+
+STALE_AFTER = timedelta(minutes=2)
+"""A node that was not heard of for so long is shown as offline and not waited for."""
+
+
+@contextmanager
+def driver_of(target: Target, at: datetime) -> Iterator[Driver]:
+    if target.driver == DriverName.NGINX:
+        yield NginxDriver(node_views(target, at), partial(nudge.publish, channel_of(target.slug)))
+        return
+    with akamai_driver(target) as driver:
+        yield driver
+
+
+@contextmanager
+def akamai_driver(target: Target) -> Iterator[AkamaiDriver]:
+    secret = secret_of(target)
+    credentials = Credentials(secret["client_token"], secret["client_secret"], secret["access_token"])
+    api = AkamaiApi(target.config["base_url"], credentials)
+    config = AkamaiConfig(
+        namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
+        edgeworker_name=target.config.get("edgeworker_name", f"sallyport-{target.slug}"),
+        group_id=int(target.config["group_id"]),
+        resource_tier_id=int(target.config["resource_tier_id"]),
+        edgeworker_id=target.facts.get("edgeworker_id"),
+    )
+    try:
+        yield AkamaiDriver(api, config, EdgeCaller(target.config.get("probe_url", "")))
+    finally:
+        api.close()
+
+
+def channel_of(slug: str) -> str:
+    """Where nodes of a target listen for news."""
+    return f"bundle:{slug}"
+
+
+def node_views(target: Target, at: datetime) -> list[NodeView]:
+    return [
+        NodeView(
+            name=node.name,
+            number=node.active_number,
+            digest=node.active_digest,
+            live=is_live(node, at),
+            error=node.error if node.failed_number > node.active_number else "",
+        )
+        for node in Node.objects.filter(target=target).order_by("name")
+    ]
+
+
+def is_live(node: Node, at: datetime) -> bool:
+    return node.last_seen_at is not None and node.last_seen_at > at - STALE_AFTER
+
+
+def believed(target: Target, at: datetime) -> Observed:
+    """What the target holds of what it should hold differently, as far as we were told."""
+    if target.driver == DriverName.NGINX:
+        return Observed(nodes=tuple(node_views(target, at)))
+    rows = _differing(target)
+    return Observed(artifacts={row.path: row.applied_sha256 or "?" for row in rows})
+
+
+def desired(target: Target, revision: Revision) -> Desired:
+    """What is still to be brought there. Costs what differs; the nodes of a mesh fetch theirs themselves."""
+    if target.driver == DriverName.NGINX:
+        return Desired(revision.number, revision.digest)
+    rows = _differing(target)
+    puts = [row for row in rows if row.sha256 and not is_code(row.path)]
+    code_differs = any(is_code(row.path) for row in rows)
+    code = TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256="") if code_differs else []
+    return Desired(
+        number=revision.number,
+        digest=revision.digest,
+        puts=load(puts),
+        deletes=tuple(row.path for row in rows if not row.sha256 and not is_code(row.path)),
+        code=load(list(code)),
+    )
+
+
+def _differing(target: Target) -> list[TargetArtifact]:
+    return list(TargetArtifact.objects.filter(target=target).exclude(sha256=F("applied_sha256")).order_by("path"))

@@ -1,0 +1,43 @@
+"""How this app's changes are recorded and announced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from apps.audit import services as audit
+from apps.audit.actors import Actor
+from apps.outbox import services as outbox
+from apps.rollout.models import Activation, Target
+
+ACTIVATION_CHANGED = "rollout.activation.changed"
+
+
+def record_target(
+    verb: str,
+    target: Target,
+    *,
+    actor: Actor,
+    at: datetime,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    audit.record(
+        action=f"rollout.{verb}",
+        actor=actor,
+        target_type="rollout.target",
+        target_id=target.slug,
+        target_name=target.name,
+        before=before,
+        after=after,
+        at=at,
+    )
+
+
+def announce_activation(activation: Activation, at: datetime) -> None:
+    outbox.enqueue(
+        topic=ACTIVATION_CHANGED,
+        key=activation.target.slug,
+        payload={"revision": activation.revision.number, "state": activation.state},
+        at=at,
+    )

@@ -1,0 +1,178 @@
+"""Bringing a target to its newest revision, step by step. Any step may be repeated, or be the last before a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.access.services import record_error
+from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
+from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
+from apps.rollout.services import proving
+from apps.rollout.services.driving import believed, desired, driver_of, node_views
+from apps.rollout.services.evidence import announce_activation
+from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, move
+
+POLL_FIRST, POLL_LONGEST, POLL_NODES = timedelta(seconds=0.15), timedelta(seconds=15), timedelta(seconds=2)
+RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=1), timedelta(minutes=2)
+MOST_EVENTS = 100
+
+
+def needs_setup(target: Target) -> bool:
+    return target.driver == DriverName.AKAMAI and "kv_token_ref" not in target.facts
+
+
+def set_up(*, target: Target, at: datetime) -> bool:
+    """Make what the target needs once. False, with the error on the target, when the vendor would not."""
+    try:
+        with driver_of(target, at) as driver:
+            target.facts = {**target.facts, **driver.setup()}
+    except VendorError as error:
+        put_off(target, str(error), error.retry_after, at)
+        return False
+    target.attempts, target.retry_at, target.error, target.error_at = 0, None, "", None
+    target.save(update_fields=["facts", "attempts", "retry_at", "error", "error_at"])
+    return True
+
+
+def advance(*, target: Target, at: datetime) -> bool:
+    """Take the next step of the open activation. False when there is none. The caller holds the target's lock."""
+    activation = (
+        Activation.objects.select_related("revision", "target")
+        .filter(target=target, state__in=OPEN_ACTIVATIONS)
+        .first()
+    )
+    if activation is None:
+        return False
+    with driver_of(target, at) as driver:
+        plan = driver.plan(desired(target, activation.revision), believed(target, at))
+        _begin(activation, plan, at)
+        step = _apply(driver, plan)
+    _note(activation, step, at)
+    return True
+
+
+def _begin(activation: Activation, plan: Plan, at: datetime) -> None:
+    """Refuse a plan that was overtaken between planning and now; else say that it is being applied."""
+    with transaction.atomic():
+        target = Target.objects.select_for_update().get(pk=activation.target_id)
+        if target.latest_number != plan.number or believed(target, at).fingerprint != plan.observed:
+            raise StalePlan(f"{target.slug} moved on while revision {plan.number} was planned.")
+        if activation.state == ActivationState.PENDING:
+            move(activation, ActivationState.APPLYING)
+            activation.started_at = at
+            activation.save(update_fields=["state", "started_at"])
+
+
+def _apply(driver: Driver, plan: Plan) -> Step:
+    try:
+        return driver.apply(plan)
+    except VendorError as error:
+        return Step(done=False, error=str(error), retry_after=error.retry_after)
+
+
+def _note(activation: Activation, step: Step, at: datetime) -> None:
+    with transaction.atomic():
+        _note_artifacts(activation.target, step)
+        lines = [*step.events, *([step.waiting] if step.waiting else []), *([step.error] if step.error else [])]
+        _say(activation, lines, at)
+        if step.done:
+            complete(activation, at=at)
+        elif step.applied:
+            proving.make_ready(activation.target, services=_services_in_force(activation.target, step), at=at)
+    if not step.done:
+        _wait(activation, step, at)
+
+
+def _note_artifacts(target: Target, step: Step) -> None:
+    """Remember what the target took, one statement for each hash."""
+    for path, sha256 in step.applied.items():
+        TargetArtifact.objects.filter(target=target, path=path).update(applied_sha256=sha256)
+    gone = [path for path, sha256 in step.applied.items() if not sha256]
+    TargetArtifact.objects.filter(target=target, path__in=gone, sha256="").delete()
+
+
+def _services_in_force(target: Target, step: Step) -> Collection[str]:
+    """Services of which the target holds everything now, though the rest of the revision is still under way."""
+    touched = set(TargetArtifact.objects.filter(target=target, path__in=step.applied).values_list("service", flat=True))
+    behind = TargetArtifact.objects.filter(target=target, service__in=touched).exclude(sha256=F("applied_sha256"))
+    return touched - set(behind.values_list("service", flat=True))
+
+
+def _say(activation: Activation, lines: Collection[str], at: datetime) -> None:
+    """Append to the progress what was not just said."""
+    said = {event["text"] for event in activation.events[-5:]}
+    fresh = [{"at": at.isoformat(), "text": line} for line in lines if line not in said]
+    activation.events = [*activation.events, *fresh][-MOST_EVENTS:]
+    activation.save(update_fields=["events"])
+
+
+def complete(activation: Activation, *, at: datetime) -> None:
+    """The revision is in force. Nothing happens when it already was, or was overtaken. Call it in a transaction."""
+    activation = (
+        Activation.objects.select_for_update(of=("self",)).select_related("target", "revision").get(pk=activation.pk)
+    )
+    if activation.state not in OPEN_ACTIVATIONS:
+        return
+    if activation.state == ActivationState.PENDING:
+        move(activation, ActivationState.APPLYING)
+        activation.started_at = at
+    move(activation, ActivationState.ACTIVE)
+    activation.applied_at, activation.error = at, ""
+    activation.save(update_fields=["state", "started_at", "applied_at", "error"])
+    target = activation.target
+    TargetArtifact.objects.filter(target=target).exclude(sha256=F("applied_sha256")).update(applied_sha256=F("sha256"))
+    Target.objects.filter(pk=target.pk).update(
+        active_number=activation.revision.number, attempts=0, retry_at=None, error="", error_at=None
+    )
+    announce_activation(activation, at)
+    proving.make_ready(target, services=None, at=at)
+    proving.finish(activation, at=at)
+
+
+def complete_if_reported(*, target: Target, at: datetime) -> None:
+    """Nodes report by themselves: when the last live one has, the open activation is done."""
+    with transaction.atomic():
+        activation = (
+            Activation.objects.select_for_update(of=("self",))
+            .select_related("revision")
+            .filter(target=target, state__in=OPEN_ACTIVATIONS)
+            .first()
+        )
+        if activation is None:
+            return
+        views = [view for view in node_views(target, at) if view.live]
+        if views and all(view.number >= activation.revision.number for view in views):
+            complete(activation, at=at)
+
+
+def _wait(activation: Activation, step: Step, at: datetime) -> None:
+    """Look again soon when the vendor is working on it; later and later when it refused."""
+    target = activation.target
+    if step.error:
+        put_off(target, step.error, step.retry_after, at)
+        _tell_grants(activation, step.error, at)
+        return
+    age = at - (activation.started_at or at)
+    soon = min(max(POLL_FIRST, age / 5), POLL_LONGEST) if target.driver == DriverName.AKAMAI else POLL_NODES
+    Target.objects.filter(pk=target.pk).update(attempts=0, retry_at=at + soon, error="", error_at=None)
+
+
+def put_off(target: Target, error: str, retry_after: float | None, at: datetime) -> None:
+    """Note the failure on the target and when to try again."""
+    attempts = target.attempts + 1
+    delay = min(RETRY_FIRST * 2 ** min(attempts - 1, 10), RETRY_LONGEST)
+    if retry_after is not None:
+        delay = max(delay, timedelta(seconds=retry_after))
+    Target.objects.filter(pk=target.pk).update(attempts=attempts, retry_at=at + delay, error=error, error_at=at)
+    Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).update(error=error)
+
+
+def _tell_grants(activation: Activation, error: str, at: datetime) -> None:
+    """Whoever waits for a grant sees what keeps it, in the vendor's words."""
+    waiting = activation.probes.filter(state__in=OPEN_PROBES).order_by("grant_id")
+    for grant_id in waiting.values_list("grant_id", flat=True).distinct()[:50]:
+        record_error(grant_id=grant_id, error=f"{activation.target.name}: {error}", at=at)

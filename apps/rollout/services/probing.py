@@ -1,0 +1,138 @@
+"""Deciding what to ask of the doors after a change, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.compiler import graph as policy
+from apps.compiler.decide import Action, Context, Pdp, Resource
+from apps.compiler.graph import AccessGraph, Service, SubjectKind
+from apps.identity import selectors as identity
+from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
+from apps.rollout.services import proving
+from apps.rollout.services.doors import DoorTask, door_tasks
+from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
+
+PARAMETER = "sallyport-probe"
+IN_FORCE = (ActivationState.ACTIVE, ActivationState.PROVEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """How one door is asked about one grant: who runs it, as whom, and which call."""
+
+    runner: Runner
+    subject: str
+    call: Mapping[str, object]
+
+
+def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at: datetime) -> None:
+    """Set the probes that will show whether the target's door is where it should be for the grants of these services.
+
+    The caller has opened a transaction and holds the target's lock. What is being asked already is left alone.
+    """
+    tasks = door_tasks(services=services, point=target.point, environment=target.environment.slug)
+    activation = Activation.objects.filter(target=target).order_by("-pk").first()
+    if not tasks or activation is None:
+        return
+    subjects = {**identity.graph_subjects({task.subject for task in tasks}), **graph.subjects}
+    pdp = Pdp(graph)
+    edge = Target.objects.filter(environment=target.environment, driver=DriverName.AKAMAI).first()
+    for task in tasks:
+        question = _question(task, graph, pdp, subjects, at, through_edge=edge is not None)
+        runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
+        _set_probe(task, question, activation, runs_on, at)
+    if activation.state in IN_FORCE:
+        proving.make_ready(target, services=services, at=at)
+
+
+def _question(
+    task: DoorTask,
+    graph: AccessGraph,
+    pdp: Pdp,
+    subjects: Mapping[str, policy.Subject],
+    at: datetime,
+    *,
+    through_edge: bool,
+) -> Question:
+    """A call where one can be made, else the target's own report."""
+    service, holder = graph.services.get(task.service), _holder(task.subject, subjects)
+    call = next(_calls(task, service, pdp, holder.id, at), None) if service and holder else None
+    if service is None or holder is None or call is None:
+        return Question(Runner.REPORT, task.subject, {})
+    if _asks_the_node(task, holder) and service.mesh is not None:
+        where: dict[str, object] = {"workload": holder.id.partition(":")[2], "port": service.mesh.port}
+        return Question(Runner.NODE, holder.id, {**where, **call})
+    if _asks_the_edge(task) and through_edge and service.edge is not None:
+        where = {"host": service.edge.host, "base": service.edge.base_path}
+        return Question(Runner.EDGE, holder.id, {**where, **call})
+    return Question(Runner.REPORT, holder.id, {})
+
+
+def _asks_the_node(task: DoorTask, holder: policy.Subject) -> bool:
+    """Workloads call each other inside the mesh; a node can do as they do."""
+    return task.point == policy.Point.MESH and holder.kind is SubjectKind.WORKLOAD
+
+
+def _asks_the_edge(task: DoorTask) -> bool:
+    """Others come in by the edge. That the mesh is shut behind it cannot be seen from outside."""
+    return task.point == policy.Point.EDGE or (task.expect == Expect.ALLOW and policy.Point.EDGE in task.points)
+
+
+def _holder(subject: str, subjects: Mapping[str, policy.Subject]) -> policy.Subject | None:
+    """Who makes the call: the subject itself, or a member of the team, an active one if there is any."""
+    found = subjects.get(subject)
+    if found is None or found.kind is not SubjectKind.TEAM:
+        return found
+    team = sorted((one for one in subjects.values() if subject in one.teams), key=lambda one: (not one.active, one.id))
+    return team[0] if team else None
+
+
+def _calls(task: DoorTask, service: Service, pdp: Pdp, subject: str, at: datetime) -> Iterator[dict[str, object]]:
+    """Calls of the grant's routes; first those for which the policy itself expects what the probe expects."""
+    moment = int(at.timestamp())
+    point = policy.Point(task.point)
+    candidates = [
+        (method, example(route.template))
+        for route in sorted(service.routes, key=lambda route: route.id)
+        if route.id in task.routes
+        for method in sorted(route.methods)
+    ]
+
+    def unexpected(candidate: tuple[str, str]) -> bool:
+        method, path = candidate
+        decision = pdp.decide(subject, Action(method), Resource(service.id, path), Context(point), moment)
+        return decision.allowed != (task.expect == Expect.ALLOW)
+
+    for method, path in sorted(candidates, key=unexpected):
+        yield {"method": method, "path": path}
+
+
+def example(template: str) -> str:
+    """A path the template matches, with parameters that no application takes for its own."""
+    return "/".join(PARAMETER if part.startswith("{") else part for part in template.split("/"))
+
+
+def _set_probe(task: DoorTask, question: Question, activation: Activation, runs_on: Target, at: datetime) -> None:
+    call = {**question.call, "points": list(task.points)}
+    for old in Probe.objects.select_for_update().filter(
+        grant_id=task.grant_id, point=task.point, state__in=OPEN_PROBES
+    ):
+        if (old.expect, old.runner, old.call) == (task.expect, question.runner, call):
+            return
+        move(old, ProbeState.DROPPED)
+        old.save(update_fields=["state"])
+    Probe.objects.create(
+        activation=activation,
+        target=runs_on,
+        runner=question.runner,
+        grant_id=task.grant_id,
+        point=task.point,
+        expect=task.expect,
+        subject=question.subject,
+        service=task.service,
+        call=call,
+        created_at=at,
+    )

@@ -1,0 +1,186 @@
+"""Making targets known, and letting nodes in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.audit.actors import Actor
+from apps.audit.errors import InvalidInput, NotFound
+from apps.catalog import selectors as catalog
+from apps.identity import services as identity
+from apps.rollout.emitting import COMMON
+from apps.rollout.models import DriverName, Node, PendingChange, Point, Target
+from apps.rollout.services.evidence import record_target
+from apps.trust import selectors as trust_selectors
+from apps.trust import services as trust
+from apps.trust import vault
+from apps.trust.models import Purpose
+
+POINTS: Mapping[str, str] = {DriverName.AKAMAI: Point.EDGE, DriverName.NGINX: Point.MESH}
+NEEDED: Mapping[str, frozenset[str]] = {
+    DriverName.AKAMAI: frozenset({"base_url", "group_id", "resource_tier_id"}),
+    DriverName.NGINX: frozenset({"ingress_port", "ingress_workload", "edge_workload", "edge"}),
+}
+CREDENTIALS: Mapping[str, frozenset[str]] = {
+    DriverName.AKAMAI: frozenset({"client_token", "client_secret", "access_token"}),
+    DriverName.NGINX: frozenset(),
+}
+FIRST = "rollout.target.created"
+
+
+class UnknownTarget(NotFound):
+    code = "unknown_target"
+    default_message = "There is no such target."
+
+
+class BadTarget(InvalidInput):
+    code = "bad_target"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """What an operator says of a target. ``credentials`` are stored encrypted and never shown."""
+
+    slug: str
+    name: str
+    driver: str
+    config: Mapping[str, object]
+    environment: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """``token`` exists only here: hand it to the node. ``bundle_keys`` is the JWK set the node pins."""
+
+    node: Node
+    token: str = field(repr=False)
+    bundle_keys: Mapping[str, object]
+
+
+def get_target(slug: str) -> Target:
+    target = Target.objects.select_related("environment").filter(slug=slug).first()
+    if target is None:
+        raise UnknownTarget
+    return target
+
+
+def ensure_target(*, spec: TargetSpec, actor: Actor, at: datetime) -> Target:
+    """Make the target what the spec says; nothing is written or recorded when it already is.
+
+    A new target gets everything compiled for it. The keys and the authority it relies on are made when missing.
+    """
+    _check(spec)
+    trust.ensure_authority(at=at)
+    trust.ensure_keys(at=at)
+    with transaction.atomic():
+        target = Target.objects.select_for_update().filter(slug=spec.slug).first()
+        if target is None:
+            return _create(spec, actor, at)
+        return _update(target, spec, actor, at)
+
+
+def _check(spec: TargetSpec) -> None:
+    if spec.driver not in POINTS:
+        raise BadTarget(fields={"driver": [f"Choose one of {', '.join(DriverName.values)}."]})
+    fields = {name: ["This is needed."] for name in sorted(NEEDED[spec.driver] - spec.config.keys())}
+    fields |= {name: ["This is needed."] for name in sorted(CREDENTIALS[spec.driver] - spec.credentials.keys())}
+    if fields:
+        raise BadTarget(f"The target {spec.slug} lacks {', '.join(fields)}.", fields=fields)
+
+
+def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
+    target = Target.objects.create(
+        slug=spec.slug,
+        name=spec.name,
+        driver=spec.driver,
+        point=POINTS[spec.driver],
+        environment=catalog.get_environment(spec.environment),
+        config=dict(spec.config),
+        secret_sealed=_sealed({**spec.credentials, "salt": secrets.token_hex(16)}),
+        created_at=at,
+    )
+    _know_workloads(target, actor, at)
+    compile_everything(target, topic=FIRST, cause=target.slug, at=at)
+    record_target("target.created", target, actor=actor, at=at, after=_described(target))
+    return target
+
+
+def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Target:
+    """The salt stays, or every item would change; only the credentials given replace the stored ones."""
+    before = _described(target)
+    stored = json.loads(vault.unseal(target.secret_sealed))
+    merged = {**stored, **spec.credentials}
+    target.name, target.config = spec.name, dict(spec.config)
+    if _described(target) == before and merged == stored:
+        return target
+    if merged != stored:
+        target.secret_sealed = _sealed(merged)
+    target.save(update_fields=["name", "config", "secret_sealed"])
+    _know_workloads(target, actor, at)
+    compile_everything(target, topic="rollout.target.changed", cause=target.slug, at=at)
+    record_target("target.changed", target, actor=actor, at=at, before=before, after=_described(target))
+    return target
+
+
+def compile_everything(target: Target, *, topic: str, cause: str, at: datetime) -> None:
+    """Have what is common, and every service of the target's environment, compiled again."""
+    slugs = catalog.graph_services(None, target.environment.slug)
+    rows = [
+        PendingChange(target=target, service=slug, topic=topic, cause=cause, at=at, retry_at=at)
+        for slug in (COMMON, *slugs)
+    ]
+    PendingChange.objects.bulk_create(rows, batch_size=500)
+
+
+def _sealed(secret: Mapping[str, str]) -> bytes:
+    return vault.seal(json.dumps(secret).encode())
+
+
+def _know_workloads(target: Target, actor: Actor, at: datetime) -> None:
+    """The doors themselves have identities, or they could hold no certificates."""
+    names = {"ingress_workload": "Mesh ingress", "edge_workload": "Edge"}
+    for setting, name in names.items():
+        spiffe_id = target.config.get(setting)
+        if spiffe_id:
+            identity.upsert_subject(key=f"workload:{spiffe_id}", name=name, actor=actor, at=at)
+
+
+def _described(target: Target) -> dict[str, object]:
+    return {"name": target.name, "driver": target.driver, "point": target.point, "config": dict(target.config)}
+
+
+def enroll_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> Enrolment:
+    """A token for a node. Enrolling a name again replaces its token: the old one no longer opens anything."""
+    token = f"spn_{secrets.token_urlsafe(32)}"
+    with transaction.atomic():
+        target = get_target(target_slug)
+        if target.driver != DriverName.NGINX:
+            raise BadTarget(f"{target.name} has no nodes.")
+        node, _ = Node.objects.select_for_update().update_or_create(
+            target=target, name=name, defaults={"token_hash": token_hash(token), "enrolled_at": at}
+        )
+        record_target("node.enrolled", target, actor=actor, at=at, after={"node": name})
+    return Enrolment(node, token, trust_selectors.jwks(Purpose.BUNDLE))
+
+
+def remove_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> None:
+    """Forget a node: its token opens nothing any more, and nobody waits for it."""
+    with transaction.atomic():
+        target = get_target(target_slug)
+        deleted, _ = Node.objects.filter(target=target, name=name).delete()
+        if not deleted:
+            raise NotFound(f"There is no node {name}.")
+        record_target("node.removed", target, actor=actor, at=at, before={"node": name})
+
+
+def token_hash(token: str) -> str:
+    """Plain SHA-256 is enough: the token is 256 random bits."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,110 @@
+"""An access graph as JSON and back: what a target's artifacts were compiled from, kept to say what changes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from apps.compiler.graph import (
+    AccessGraph,
+    EdgeExposure,
+    Grant,
+    Guardrail,
+    MeshExposure,
+    Point,
+    Route,
+    Service,
+    Subject,
+    SubjectKind,
+)
+
+Json = dict[str, Any]
+
+
+def to_json(graph: AccessGraph) -> Json:
+    """In a fixed order, so that equal graphs give equal JSON."""
+    return {
+        "subjects": [
+            [s.id, s.kind.value, s.name, s.active, sorted(s.teams)] for _, s in sorted(graph.subjects.items())
+        ],
+        "services": [_service_row(service) for _, service in sorted(graph.services.items())],
+        "grants": [
+            [g.id, g.subject, g.service, sorted(g.routes), sorted(g.points), g.starts_at, g.ends_at]
+            for g in sorted(graph.grants, key=lambda grant: grant.id)
+        ],
+        "guardrails": [_guardrail_row(wall) for wall in sorted(graph.guardrails, key=lambda wall: wall.id)],
+    }
+
+
+def _service_row(service: Service) -> list[object]:
+    routes = [[r.id, sorted(r.methods), r.template] for r in sorted(service.routes, key=lambda route: route.id)]
+    edge = [service.edge.host, service.edge.base_path] if service.edge else None
+    mesh = service.mesh
+    inside = [mesh.namespace, mesh.workload, mesh.port, mesh.upstream_port] if mesh else None
+    return [service.id, service.name, routes, edge, inside]
+
+
+def _guardrail_row(wall: Guardrail) -> list[object]:
+    return [
+        wall.id,
+        wall.sentence,
+        *(sorted(part) for part in (wall.kinds, wall.subjects, wall.services, wall.routes, wall.methods, wall.points)),
+    ]
+
+
+def from_json(data: Json) -> AccessGraph:
+    return AccessGraph(
+        subjects={
+            row[0]: Subject(row[0], SubjectKind(row[1]), row[2], row[3], frozenset(row[4])) for row in data["subjects"]
+        },
+        services={row[0]: _service(row) for row in data["services"]},
+        grants=tuple(
+            Grant(row[0], row[1], row[2], frozenset(row[3]), frozenset(map(Point, row[4])), row[5], row[6])
+            for row in data["grants"]
+        ),
+        guardrails=tuple(_guardrail(row) for row in data["guardrails"]),
+    )
+
+
+def _service(row: list[Any]) -> Service:
+    routes = tuple(Route(route[0], frozenset(route[1]), route[2]) for route in row[2])
+    return Service(
+        row[0], row[1], routes, EdgeExposure(*row[3]) if row[3] else None, MeshExposure(*row[4]) if row[4] else None
+    )
+
+
+def _guardrail(row: list[Any]) -> Guardrail:
+    kinds, subjects, services, routes, methods, points = (frozenset(part) for part in row[2:])
+    return Guardrail(
+        row[0],
+        row[1],
+        frozenset(map(SubjectKind, kinds)),
+        subjects,
+        services,
+        routes,
+        methods,
+        frozenset(map(Point, points)),
+    )
+
+
+def merged(graphs: Iterable[AccessGraph]) -> AccessGraph:
+    """Slices of different services as one graph."""
+    subjects: dict[str, Subject] = {}
+    services: dict[str, Service] = {}
+    grants: list[Grant] = []
+    guardrails: dict[str, Guardrail] = {}
+    for graph in graphs:
+        subjects.update(graph.subjects)
+        services.update(graph.services)
+        grants.extend(graph.grants)
+        guardrails.update({wall.id: wall for wall in graph.guardrails})
+    return AccessGraph(subjects, services, tuple(grants), tuple(guardrails.values()))
+
+
+def knowing_the_same_subjects(old: AccessGraph, new: AccessGraph) -> tuple[AccessGraph, AccessGraph]:
+    """Both graphs with each other's subjects: that a slice mentions somebody for the first time is not a change."""
+    return (
+        replace(old, subjects={**new.subjects, **old.subjects}),
+        replace(new, subjects={**old.subjects, **new.subjects}),
+    )

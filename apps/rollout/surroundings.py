@@ -1,0 +1,59 @@
+"""What a target's artifacts hold besides the graph: keys, names and addresses."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from django.conf import settings
+
+from apps.compiler.surroundings import EdgeSurroundings, MeshSurroundings
+from apps.rollout.models import Target
+from apps.trust import selectors as trust
+from apps.trust import vault
+from apps.trust.models import Purpose
+
+DEFAULT_NAMESPACE = "sallyport"
+
+
+def secret_of(target: Target) -> dict[str, str]:
+    """The target's credentials and salt, decrypted. Never log it."""
+    secret: dict[str, str] = json.loads(vault.unseal(target.secret_sealed))
+    return secret
+
+
+def edge_surroundings(target: Target) -> EdgeSurroundings:
+    return EdgeSurroundings(
+        issuer=settings.SALLYPORT_URL,
+        audience=settings.SALLYPORT_EDGE_AUDIENCE,
+        token_keys=trust.verify_keys(Purpose.EDGE_TOKEN),
+        context_issuer=context_issuer(target.slug),
+        context_audience=context_audience(),
+        context_key=trust.active_key(Purpose.CONTEXT),
+        salt=secret_of(target)["salt"],
+        namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
+        console_url=settings.SALLYPORT_URL,
+        kv_token_ref=target.facts["kv_token_ref"],
+    )
+
+
+def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
+    return MeshSurroundings(
+        mesh_id=settings.SALLYPORT_MESH_ID,
+        console_url=settings.SALLYPORT_URL,
+        ingress_port=target.config["ingress_port"],
+        ingress_workload=target.config["ingress_workload"],
+        edge_workload=target.config["edge_workload"],
+        context_keys=trust.verify_keys(Purpose.CONTEXT),
+        context_issuer=context_issuer(target.config["edge"]),
+        context_audience=context_audience(),
+        identities=trust.identities(at=at),
+    )
+
+
+def context_issuer(edge: str) -> str:
+    return f"edge:{edge}"
+
+
+def context_audience() -> str:
+    return f"mesh:{settings.SALLYPORT_MESH_ID}"

@@ -1,0 +1,64 @@
+"""Celery entry points of the rollout, and the poke that starts them. Losing any of these costs seconds, no change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+
+from celery import current_app, shared_task
+from django.utils import timezone
+
+from apps.outbox import nudge
+from apps.rollout.services import drifting, reconciling
+
+CHANNEL = "rollout"
+SHORT_WAIT, STAY = 0.5, 3.0
+"""Within a task it is worth waiting this long for the next step, and staying this long in all."""
+
+BEAT = {
+    "rollout.sweep": {"task": "rollout.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "rollout.observe": {"task": "rollout.observe", "schedule": 60.0, "options": {"expires": 60}},
+}
+
+
+def poke(slugs: Iterable[str]) -> None:
+    """Have each target looked at now. Without Valkey nobody is woken and nothing is lost: the sweep looks by itself."""
+    for slug in dict.fromkeys(slugs):
+        if nudge.publish(CHANNEL):
+            current_app.send_task("rollout.reconcile", kwargs={"target": slug}, retry=False, expires=60)
+
+
+def poke_due(at: datetime) -> None:
+    poke(reconciling.due_targets(at).values_list("slug", flat=True))
+
+
+def run(slug: str) -> None:
+    """Reconcile, and stay for what follows within moments."""
+    leave_at = time.monotonic() + STAY
+    while True:
+        outcome = reconciling.reconcile(slug=slug, clock=timezone.now)
+        if outcome.busy or outcome.next_at is None:
+            return
+        wait = max((outcome.next_at - timezone.now()).total_seconds(), 0.01)
+        if wait > SHORT_WAIT or time.monotonic() + wait > leave_at:
+            return
+        time.sleep(wait)
+
+
+@shared_task(name="rollout.reconcile", acks_late=True, time_limit=120)
+def reconcile(*, target: str, **_: object) -> None:
+    """Poked when something changed."""
+    run(target)
+
+
+@shared_task(name="rollout.sweep", acks_late=True, time_limit=120)
+def sweep(**_: object) -> None:
+    """Finds what a lost poke, a dead worker or a backed-off failure left behind."""
+    poke_due(timezone.now())
+
+
+@shared_task(name="rollout.observe", acks_late=True, time_limit=120)
+def observe(**_: object) -> None:
+    """Reads back what the targets really hold."""
+    drifting.observe_all(at=timezone.now())
