@@ -13,14 +13,13 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.access import services as access
 from apps.access.seeding import seed_demo_access
 from apps.audit.actors import SYSTEM, Actor
 from apps.catalog import selectors as catalog
 from apps.catalog import services as catalog_services
 from apps.identity import selectors as identity
 from apps.identity import services as identity_services
-from apps.rollout import services as rollout
+from apps.rollout.services import targets as rollout
 from apps.rollout.services.targets import TargetSpec
 from apps.telemetry import services as telemetry
 from apps.trust import pki
@@ -61,7 +60,6 @@ class Wish:
 
 def set_up(wish: Wish, *, at: datetime) -> dict[str, Any]:
     """Idempotent: a second start finds everything there. Returns what scripts may know (``.demo/setup.json``)."""
-    access.ensure_default_rules(at=at)
     import_estate(wish, at=at)
     seed_demo_access(at=at)
     ensure_targets(wish, at=at)
@@ -144,10 +142,10 @@ def _edge_certificate(wish: Wish, *, at: datetime) -> None:
 
 
 def _telemetry_tokens(wish: Wish, *, at: datetime) -> None:
-    for name in ("edge", "mesh"):
+    for name, points in {"edge": ["edge"], "mesh": ["ingress", "sidecar"]}.items():
         path = wish.state / f"telemetry-{name}.token"
         if not path.exists():
-            _write_private(path, telemetry.register_source(name=name, actor=SYSTEM, at=at))
+            _write_private(path, telemetry.register_source(name=name, points=points, actor=SYSTEM, at=at))
 
 
 def _write_configurations(wish: Wish) -> None:
