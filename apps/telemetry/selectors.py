@@ -1,0 +1,267 @@
+"""Reading what happened at the doors, within what the reader may see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Max, Q, QuerySet
+from django.db.models.functions import TruncMinute
+
+from apps.catalog import selectors as catalog
+from apps.compiler.graph import Point
+from apps.compiler.impact import Call as ReplayedCall
+from apps.identity import selectors as identity
+from apps.identity.models import Role, Subject
+from apps.telemetry.errors import UnknownCall
+from apps.telemetry.models import Call, Feed, TelemetrySource
+
+LARGEST_PAGE = 200
+LOOKED_BACK = 5_000
+"""Of a service's latest calls, how many tell who its callers are."""
+
+_SEES_ALL = (Role.SECURITY, Role.AUDITOR, Role.OPERATOR)
+_RID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Empty means any. ``text`` is a request id, or words that method, path, service and subject contain."""
+
+    subject: str = ""
+    service: str = ""
+    reason: str = ""
+    verdict: str = ""
+    text: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    probes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What one point said about a call."""
+
+    at: datetime
+    verdict: str
+    reason: str
+    status: int
+    ms: float
+    node: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One call. A door is None while its line has not come, or when the call never got there."""
+
+    rid: str
+    first_at: datetime
+    subject: str
+    service: str
+    method: str
+    path: str
+    route: str
+    host: str
+    verdict: str
+    reason: str
+    status: int
+    ms: float
+    probe: bool
+    grants: tuple[str, ...]
+    edge: Door | None
+    ingress: Door | None
+    mesh: Door | None
+    cursor: str
+
+    @property
+    def is_denied(self) -> bool:
+        return self.verdict == "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Newest first. ``after`` continues the list when passed back; None at its end."""
+
+    items: tuple[CallRow, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSeen:
+    """Who was seen calling a service among its latest calls."""
+
+    subject: str
+    calls: int
+    denied: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    at: datetime
+    allowed: int
+    denied: int
+
+
+def list_calls(*, viewer: Subject, filters: CallFilter | None = None, after: str = "", limit: int = 50) -> CallPage:
+    """The calls ``viewer`` may see. An ``after`` that is not one of ours starts at the newest."""
+    limit = max(1, min(limit, LARGEST_PAGE))
+    found = _matching(visible_to(viewer), filters or CallFilter())
+    cursor = _parse_cursor(after)
+    if cursor is not None:
+        at, pk = cursor
+        found = found.filter(Q(first_at__lt=at) | Q(first_at=at, pk__lt=pk), first_at__lte=at)
+    rows = tuple(_present(row) for row in found.order_by("-first_at", "-id")[: limit + 1])
+    return CallPage(rows[:limit], rows[limit - 1].cursor if len(rows) > limit else None)
+
+
+def get_call(*, viewer: Subject, rid: str) -> CallRow:
+    """Raises UnknownCall also for a call that ``viewer`` may not see."""
+    row = visible_to(viewer).filter(rid=UUID(rid)).first() if _RID.fullmatch(rid) else None
+    if row is None:
+        raise UnknownCall
+    return _present(row)
+
+
+def visible_to(viewer: Subject) -> QuerySet[Call]:
+    """Security, auditors and operators see every call; others their own, their agents', and those of the services
+    their teams own."""
+    if identity.has_role(viewer, *_SEES_ALL):
+        return Call.objects.all()
+    acting = identity.acting_for(viewer)
+    own = [one.key for one in acting if one == viewer or one.owner_id == viewer.pk]
+    services = catalog.list_owned_by(team.key for team in identity.list_teams_of(viewer))
+    return Call.objects.filter(Q(subject__in=own) | Q(service__in=services))
+
+
+def _matching(calls: QuerySet[Call], filters: CallFilter) -> QuerySet[Call]:
+    exact = {name: getattr(filters, name) for name in ("subject", "service", "reason", "verdict")}
+    found = calls.filter(**{name: value for name, value in exact.items() if value})
+    if filters.since is not None:
+        found = found.filter(first_at__gte=filters.since)
+    if filters.until is not None:
+        found = found.filter(first_at__lt=filters.until)
+    if not filters.probes:
+        found = found.filter(probe=False)
+    return _mentioning(found, filters.text.replace("\x00", " ").strip().lower())
+
+
+def _mentioning(calls: QuerySet[Call], text: str) -> QuerySet[Call]:
+    if _RID.fullmatch(text):
+        return calls.filter(rid=UUID(text))
+    for word in text.split()[:8]:
+        calls = calls.filter(search_text__contains=word)
+    return calls
+
+
+def _parse_cursor(text: str) -> tuple[datetime, int] | None:
+    found = re.fullmatch(r"([0-9]{1,17})\.([0-9]{1,18})", text, re.ASCII)
+    if found is None:
+        return None
+    return datetime.fromtimestamp(0, tz=UTC) + timedelta(microseconds=min(int(found[1]), 10**16)), int(found[2])
+
+
+def _present(row: Call) -> CallRow:
+    since_epoch = (row.first_at - datetime.fromtimestamp(0, tz=UTC)) // timedelta(microseconds=1)
+    return CallRow(
+        rid=row.rid.hex,
+        first_at=row.first_at,
+        subject=row.subject,
+        service=row.service,
+        method=row.method,
+        path=row.path,
+        route=row.route,
+        host=row.host,
+        verdict=row.verdict,
+        reason=row.reason,
+        status=row.status,
+        ms=row.ms,
+        probe=row.probe,
+        grants=tuple(row.grants),
+        edge=_door(row.doors.get("edge")),
+        ingress=_door(row.doors.get("ingress")),
+        mesh=_door(row.doors.get("sidecar")),
+        cursor=f"{since_epoch}.{row.pk}",
+    )
+
+
+def _door(said: Mapping[str, Any] | None) -> Door | None:
+    if said is None:
+        return None
+    return Door(
+        at=datetime.fromisoformat(said["at"]),
+        verdict=said["verdict"],
+        reason=said["reason"],
+        status=said.get("status", 0),
+        ms=said.get("ms", 0.0),
+        node=said.get("node", ""),
+        peer=said.get("peer", ""),
+    )
+
+
+def list_callers_seen(service: str, *, since: datetime, limit: int = 50) -> tuple[CallerSeen, ...]:
+    """Who called ``service``, the latest first, counted over its latest LOOKED_BACK calls. Probes do not count."""
+    latest = Call.objects.filter(service=service, first_at__gte=since).order_by("-first_at", "-id")[:LOOKED_BACK]
+    seen = (
+        Call.objects.filter(pk__in=latest.values("pk"), probe=False)
+        .exclude(subject="")
+        .values_list("subject")
+        .annotate(calls=Count("pk"), denied=Count("pk", filter=Q(verdict="deny")), last_at=Max("first_at"))
+        .order_by("-last_at")[:limit]
+    )
+    return tuple(CallerSeen(*row) for row in seen)
+
+
+def recent_calls(
+    service: str, *, since: datetime, ask_at: datetime | None = None, limit: int = 10_000
+) -> tuple[ReplayedCall, ...]:
+    """The latest calls of a service for an impact replay, each at every door that decided about it.
+
+    ``ask_at`` is the moment both graphs are asked about; by default each call's own.
+    """
+    rows = Call.objects.filter(service=service, first_at__gte=since, probe=False).exclude(subject="")
+    found = rows.order_by("-first_at", "-id").values_list("subject", "method", "path", "doors", "first_at")[:limit]
+    return tuple(
+        ReplayedCall(
+            subject=subject,
+            method=method,
+            service=service,
+            path=path,
+            point=point,
+            at=int((ask_at or first_at).timestamp()),
+        )
+        for subject, method, path, doors, first_at in found
+        for name, point in (("edge", Point.EDGE), ("sidecar", Point.MESH))
+        if name in doors
+    )
+
+
+def counts_per_minute(*, viewer: Subject, until: datetime, minutes: int = 60) -> tuple[Minute, ...]:
+    """Allowed and denied calls of each of the last ``minutes``, oldest first, empty minutes included."""
+    end = until.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    start = end - timedelta(minutes=minutes)
+    rows = (
+        visible_to(viewer)
+        .filter(first_at__gte=start, first_at__lt=end)
+        .annotate(minute=TruncMinute("first_at"))
+        .values_list("minute", "verdict")
+        .annotate(count=Count("pk"))
+        .order_by()
+    )
+    counted = {(minute, verdict): count for minute, verdict, count in rows}
+    moments = [start + timedelta(minutes=number) for number in range(minutes)]
+    return tuple(Minute(at, counted.get((at, "allow"), 0), counted.get((at, "deny"), 0)) for at in moments)
+
+
+def feed_position() -> int:
+    """Moves whenever a call was added or completed."""
+    return Feed.objects.filter(pk=1).values_list("position", flat=True).first() or 0
+
+
+def list_sources() -> QuerySet[TelemetrySource]:
+    return TelemetrySource.objects.order_by("name")
