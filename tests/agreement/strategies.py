@@ -7,7 +7,7 @@ and shrinks the handful, the product makes the many cases. Pools are small on pu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 
@@ -186,7 +186,10 @@ class TokenFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call. ``service`` answers at ``host`` + ``base`` (None: nobody does); ``path`` is what follows, as sent."""
+    """One call. ``service`` answers at ``host`` + ``base`` (None: nobody does); ``path`` is what follows, as sent.
+
+    ``bare``: what was sent is the base alone, which means the path ``/`` below it.
+    """
 
     subject: str
     method: str
@@ -196,10 +199,11 @@ class Case:
     path: str
     at: int
     fault: TokenFault = TokenFault.NONE
+    bare: bool = False
 
     @property
     def target(self) -> str:
-        return self.base + self.path
+        return self.base if self.bare else self.base + self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,26 +315,73 @@ def scrambled_paths() -> st.SearchStrategy[str]:
     return st.lists(pieces, max_size=6).map(lambda chosen: "/" + "".join(chosen))
 
 
-def moments() -> st.SearchStrategy[int]:
-    return st.sampled_from([T0 + step for step in (-1001, -1000, -11, -10, -6, -5, -1, 0, 4, 5, 9, 10, 999, 1000)])
+def paths_of(template: str) -> st.SearchStrategy[str]:
+    """Paths that a template matches, some in disguise."""
+    values = st.sampled_from(("7", "b", "refunds", "%61", "%C3%A9", "..."))
+    parts = [values if part.startswith("{") else st.just(part) for part in template.split("/")]
+    return st.tuples(*parts).map("/".join)
+
+
+def moments(graph: AccessGraph) -> st.SearchStrategy[int]:
+    """The seconds around which some grant of the graph starts or ends, and some others."""
+    turns = {turn for grant in graph.grants for turn in (grant.starts_at, grant.ends_at) if turn is not None}
+    return st.sampled_from(sorted({T0 - 5000, T0, T0 + 5000} | turns | {turn - 1 for turn in turns}))
+
+
+Address = tuple[str | None, str, str]
+"""Service, host, base path."""
+
+
+def addresses(graph: AccessGraph) -> list[Address]:
+    return [(s.id, s.edge.host, s.edge.base_path) for s in graph.services.values() if s.edge is not None]
+
+
+def case_at(graph: AccessGraph, case: Case) -> Case:
+    """The same call, told in terms of the service that really answers there: the longest base of whole segments."""
+    fitting = [
+        (service, host, base)
+        for service, host, base in addresses(graph)
+        if host == case.host and f"{case.target}/".startswith(f"{base}/")
+    ]
+    if not fitting:
+        return replace(case, service=None)
+    service, _, base = max(fitting, key=lambda address: len(address[2]))
+    below = case.target[len(base) :]
+    return replace(case, service=service, base=base, path=below or "/", bare=below == "")
+
+
+@st.composite
+def tails(draw: st.DrawFn, graph: AccessGraph) -> list[str]:
+    """Half of them lead somewhere."""
+    templates = sorted({route.template for service in graph.services.values() for route in service.routes})
+    known = st.sampled_from(templates).flatmap(paths_of)
+    return draw(st.lists(known, min_size=4, max_size=4)) + draw(st.lists(paths(), min_size=5, max_size=5))
 
 
 @st.composite
 def situations(draw: st.DrawFn, first_port: int = 9101, *, faulty: int = 1) -> Situation:
     """One graph and some hundreds of cases; ``faulty`` token faults besides the good token (0 for none)."""
     graph = draw(graphs(first_port))
-    doors = [(s.id, s.edge.host, s.edge.base_path) for s in graph.services.values() if s.edge is not None]
-    callers = draw(st.lists(st.sampled_from(ACTORS), min_size=3, max_size=3, unique=True))
+    doors = [*addresses(graph), (None, *draw(st.sampled_from(EXPOSURES)))]
+    holders = [grant.subject for grant in graph.grants if grant.subject in ACTORS]
+    callers = draw(st.lists(st.sampled_from((*holders, *ACTORS)), min_size=4, max_size=4))
     callers.append(draw(st.sampled_from(STRANGERS)))
-    verbs = draw(st.lists(st.sampled_from(METHODS), min_size=2, max_size=2, unique=True))
+    used = sorted(
+        {method for service in graph.services.values() for route in service.routes for method in route.methods}
+    )
+    verbs = draw(st.lists(st.sampled_from((*used, *METHODS)), min_size=2, max_size=2))
     verbs.append(draw(st.sampled_from(METHODS + ODD_METHODS)))
-    tails = draw(st.lists(paths(), min_size=8, max_size=8, unique=True))
-    times = draw(st.lists(moments(), min_size=2, max_size=2, unique=True))
-    cases = [
+    below = draw(tails(graph))
+    times = draw(st.lists(moments(graph), min_size=2, max_size=2))
+    found = [
         Case(caller, verb, service, host, base, tail, at)
-        for caller, verb, (service, host, base), tail, at in product(callers, dict.fromkeys(verbs), doors, tails, times)
+        for caller, verb, (service, host, base), tail, at in product(callers, verbs, doors, below, times)
     ]
-    cases.append(Case(callers[0], verbs[0], None, "nowhere.test", "", tails[0], times[0]))
-    faults = draw(st.lists(st.sampled_from(TokenFault), min_size=faulty, max_size=faulty))
-    spoiled = [Case(callers[0], verbs[0], *doors[0], tail, times[0], fault) for fault in faults for tail in tails]
-    return Situation(graph, tuple(dict.fromkeys(cases + spoiled)))
+    found.append(Case(callers[0], verbs[0], None, "nowhere.test", "", below[0], times[0]))
+    faults = draw(st.lists(st.sampled_from(TokenFault), min_size=faulty, max_size=faulty, unique=True))
+    service, host, base = doors[0]
+    found += [replace(case, path="/", bare=True) for case in found[:: len(below)] if case.base]
+    found += [
+        Case(callers[0], verbs[0], service, host, base, tail, times[0], fault) for fault in faults for tail in below[:3]
+    ]
+    return Situation(graph, tuple(dict.fromkeys(case_at(graph, case) for case in found)))

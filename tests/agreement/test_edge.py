@@ -26,7 +26,7 @@ from tests.agreement.strategies import T0, Case, Situation, TokenFault, situatio
 
 CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "20000"))
 ENOUGH_FOR_ALL_REASONS = 20000
-CASES_PER_SITUATION = 250
+CASES_PER_SITUATION = 200
 """Rather less than a situation has on average."""
 
 ISSUER = "https://console.shop.test"
@@ -136,7 +136,7 @@ def test_the_bundle_in_v8_answers_like_the_reference(runner: EdgeRunner) -> None
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
     )
-    @given(situations(faulty=4))
+    @given(situations(faulty=8))
     def agree(situation: Situation) -> None:
         difference = disagreement(runner, situation)
         assert difference is None, difference
