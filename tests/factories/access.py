@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from apps.access import services
 from apps.access.models import AccessRequest, Grant
-from apps.audit.actors import SYSTEM
 from apps.catalog.models import Dependency, Environment, Exposure, Route, Service
 from apps.identity.models import Subject
 from tests.factories import identity
@@ -116,7 +115,7 @@ def shop(*, sensitivity: str = "internal", rules: bool = True, max_duration: int
         service=service(team=payments_team, sensitivity=sensitivity, max_duration=max_duration),
     )
     if rules:
-        services.ensure_default_rules(at=AT, actor=SYSTEM)
+        services.ensure_default_rules(at=AT)
     return made
 
 

@@ -15,7 +15,7 @@ from apps.access import policies, refusals
 from apps.access.models import ApprovalRule, Guardrail, SelectorKind
 from apps.access.services.records import GUARDRAIL_CHANGED
 from apps.audit import services as audit
-from apps.audit.actors import Actor
+from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import InvalidInput
 from apps.outbox import services as outbox
 
@@ -83,7 +83,7 @@ DEFAULT_RULES: Mapping[str, RuleValues] = {
 }
 
 
-def ensure_default_rules(*, at: datetime, actor: Actor) -> None:
+def ensure_default_rules(*, at: datetime, actor: Actor = SYSTEM) -> None:
     """Create the default rules that are not there. Rules somebody changed or switched off stay as they are."""
     for slug, values in DEFAULT_RULES.items():
         if not ApprovalRule.objects.filter(slug=slug).exists():
