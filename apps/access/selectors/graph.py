@@ -101,9 +101,8 @@ _COLUMNS = (
 
 def graph_grants(grants: QuerySet[Grant], at: datetime) -> Iterator[graph.Grant]:
     """One query, in order of id so that a graph compiles to one set of bytes; the database gathers the routes."""
-    rows = grants.order_by("public_id").values_list(
-        *_COLUMNS, ArrayAgg("routes__key", filter=Q(routes__isnull=False), default=[])
-    )
+    keys = ArrayAgg("routes__key", filter=Q(routes__isnull=False), default=[])
+    rows = grants.annotate(route_keys=keys).order_by("public_id").values_list(*_COLUMNS, "route_keys")
     for values in rows:
         row = _Row(*values)
         starts_at, ends_at = _window(row, at)
