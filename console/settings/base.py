@@ -42,6 +42,11 @@ SALLYPORT_MESH_ID = env.read("SALLYPORT_MESH_ID", "shop")
 SALLYPORT_TRUST_DOMAIN = env.read("SALLYPORT_TRUST_DOMAIN", "shop.test")
 SALLYPORT_EDGE_AUDIENCE = "sallyport-edge"
 SALLYPORT_EDGE_TOKEN_SECONDS = 300
+# Where callers find an edge host, for the commands that pages offer.
+SALLYPORT_EDGE_URL = env.read(
+    "SALLYPORT_EDGE_URL",
+    f"http://{{host}}:{env.read_int('SALLYPORT_EDGE_PORT', 8080)}" if SALLYPORT_DEMO else "https://{host}",
+)
 
 SECRET_KEY = env.read("SALLYPORT_SECRET_KEY", "")
 DEBUG = False
@@ -191,7 +196,6 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 120
-CELERY_TASK_SOFT_TIME_LIMIT = 100
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2}
 CELERY_TASK_PUBLISH_RETRY = False
