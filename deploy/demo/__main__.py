@@ -73,10 +73,10 @@ def start_all(supervisor: Supervisor, places: Places) -> None:
     supervisor.wait_ready(stores, timeout=60)
     environment = parts.console_environment(places, secrets)
     parts.prepare_console(places, environment, say=supervisor.say)
-    services = parts.services(places, environment, secrets)
-    for child in services:
-        supervisor.start(child)
-    supervisor.wait_ready(services, timeout=90)
+    for wave in (parts.front(places, environment), parts.behind(places)):
+        for child in wave:
+            supervisor.start(child)
+        supervisor.wait_ready(wave, timeout=90)
     parts.wait_for_doors(places, tend=supervisor.tend, timeout=90)
 
 

@@ -21,6 +21,7 @@ from deploy.demo.places import REPOSITORY, Places, answers
 from deploy.demo.supervisor import Child
 
 PYTHON = sys.executable
+_PLAIN = {"PYTHONUNBUFFERED": "1"}
 
 
 def stores(places: Places) -> list[Child]:
@@ -49,6 +50,7 @@ def console_environment(places: Places, secrets: Mapping[str, str]) -> dict[str,
         "DATABASE_URL": servers.postgres_url(places.ports["postgres"]),
         "REDIS_URL": servers.valkey_url(places.ports["valkey"]),
         "SALLYPORT_DEMO": "1",
+        "SALLYPORT_EDGE_PORT": str(places.ports["edge"]),
         "SALLYPORT_URL": places.web_url,
         "SALLYPORT_SECRET_KEY": secrets["secret_key"],
         "SALLYPORT_SECRETS_KEY": secrets["secrets_key"],
@@ -81,15 +83,14 @@ def prepare_console(places: Places, environment: Mapping[str, str], *, say: Call
     _manage(environment, "demo_setup", stdin=document)
 
 
-def services(places: Places, environment: Mapping[str, str], secrets: Mapping[str, str]) -> list[Child]:
-    """Everything that serves, after the stores are up and the estate is loaded."""
+def front(places: Places, environment: Mapping[str, str]) -> list[Child]:
+    """What the others talk to: the console, the edge's control API, and the workers that carry out changes."""
     state, ports = places.state, places.ports
     pooled = {**environment, "SALLYPORT_DB_POOL": "12"}
-    plain = {"PYTHONUNBUFFERED": "1"}
     celery = [PYTHON, "-m", "celery", "-A", "console", "--quiet"]
     web = [PYTHON, "-m", "uvicorn", "console.asgi:application", "--host", "127.0.0.1", "--port", str(ports["web"])]
     return [
-        Child("edge", [PYTHON, "-m", "apps.localedge", "--config", str(state / "edge.json")], plain,
+        Child("edge", [PYTHON, "-m", "apps.localedge", "--config", str(state / "edge.json")], _PLAIN,
               ready=lambda: _says_ok(f"{places.edge_control_url}/healthz") and answers(ports["edge"])),
         Child("web", [*web, "--log-level", "warning", "--lifespan", "off", "--timeout-graceful-shutdown", "2"], pooled,
               ready=lambda: _says_ok(f"{places.web_url}/healthz/ready")),
@@ -97,9 +98,16 @@ def services(places: Places, environment: Mapping[str, str], secrets: Mapping[st
                          "--loglevel", "WARNING"], pooled),
         Child("beat", [*celery, "beat", "-s", str(state / "beat-schedule"), "--pidfile=", "--loglevel", "WARNING"],
               dict(environment)),
-        Child("agent", [PYTHON, "-m", "apps.meshagent", "--config", str(state / "agent.json")], plain,
-              ready=lambda: answers(ports["ingress"])),
-        Child("samples", [PYTHON, "-m", "deploy.demo.samples", "--config", str(state / "samples.json")], plain,
+    ]  # fmt: skip
+
+
+def behind(places: Places) -> list[Child]:
+    """The mesh: the node agent with its NGINX, and the sample services."""
+    state = places.state
+    return [
+        Child("agent", [PYTHON, "-m", "apps.meshagent", "--config", str(state / "agent.json")], _PLAIN,
+              ready=lambda: answers(places.ports["ingress"])),
+        Child("samples", [PYTHON, "-m", "deploy.demo.samples", "--config", str(state / "samples.json")], _PLAIN,
               ready=lambda: answers(places.mesh_base + 101)),
     ]  # fmt: skip
 
