@@ -66,7 +66,7 @@ class Writer:
         for subject in subjects:
             self.note(subject.ref)
             people.suspend_subject(
-                key=subject.key, actor=self.actor, at=self.at, why="No longer in the catalogue file."
+                key=subject.ref, actor=self.actor, at=self.at, why="No longer in the catalogue file."
             )
 
     def _write_subjects(self, items: list[Item]) -> None:
