@@ -114,7 +114,7 @@ function judgeAtSidecar(r, call) {
   } else {
     call.subject = `workload:${call.peer}`;
   }
-  let found = policy.decide(r, call.service, call.subject, call.path, call.at);
+  let found = policy.decide(r, call);
   call.route = found.route;
   call.grants = found.grants || [];
   call.guardrail = found.guardrail;
@@ -173,15 +173,25 @@ function atSidecar(r) {
   return next.startsWith('forward') && r.variables.sp_probe === '1' ? 'probe' : next;
 }
 
-/** For what NGINX itself refused; the error page has already forgotten the method and perhaps the path. */
+// What NGINX itself refused. Its error page has forgotten the method, and perhaps the path.
+function refusal(r, call) {
+  let forced = r.variables.sp_forced;
+  call.method = (r.variables.request || '').split(' ')[0].slice(0, 32);
+  if (forced === 'no_route') return judgeAs(r, call);
+  let fault = peerFault(r, call);
+  call.path = paths.sentPath(r);
+  return forced === 'policy_unavailable' ? forced : fault || forced;
+}
+
+// A method NGINX has no use for is judged like any other, but there is no way for it to get through.
+function judgeAs(r, call) {
+  let judge = r.variables.sp_point === 'ingress' ? judgeAtIngress : judgeAtSidecar;
+  let reason = judge(r, call);
+  return reason === 'granted' ? 'no_route' : reason;
+}
+
 function refused(r) {
-  return decideWith(r, (request, call) => {
-    call.method = (r.variables.request || '').split(' ')[0].slice(0, 32);
-    let fault = peerFault(r, call);
-    call.path = paths.sentPath(r);
-    if (r.variables.sp_forced === 'policy_unavailable') return 'policy_unavailable';
-    return fault || r.variables.sp_forced || 'policy_unavailable';
-  });
+  return decideWith(r, refusal);
 }
 
 /** Only asked for a certificate whose fingerprint is not in the map: one issued after this revision was compiled. */

@@ -21,8 +21,8 @@ function entry(r, parts) {
   return JSON.parse(r.variables.sp_entry || '[]');
 }
 
-function routeFor(r, service, segments) {
-  let lanes = entry(r, ['routes', service, r.method, String(segments.length)]);
+function routeFor(r, service, method, segments) {
+  let lanes = entry(r, ['routes', service, method, String(segments.length)]);
   for (let i = 0; i < lanes.length; i++) {
     if (paths.matches(lanes[i][1], segments)) return lanes[i][0];
   }
@@ -34,8 +34,8 @@ function kindOf(subject) {
   return parts.length > 1 && KINDS.includes(parts[0]) ? parts[0] : null;
 }
 
-function barrier(r, service, route, subject) {
-  let standing = entry(r, ['guards', service, r.method, route]);
+function barrier(r, service, method, route, subject) {
+  let standing = entry(r, ['guards', service, method, route]);
   if (standing.length === 0) return null;
   let kind = kindOf(subject);
   let named = entry(r, ['guarded', service, subject]);
@@ -61,16 +61,16 @@ function weigh(held, at) {
   return { reason: 'no_grant', grants: [] };
 }
 
-/** Returns {reason, route, grants, guardrail}. ``path`` is the path below the base, as sent. */
-function decide(r, service, subject, path, at) {
-  if (kindOf(subject) === null) return { reason: 'unknown_subject' };
-  let segments = paths.segmentsOf(path);
+/** Returns {reason, route, grants, guardrail}. ``call``: service, subject, method, path (below the base, as sent), at. */
+function decide(r, call) {
+  if (kindOf(call.subject) === null) return { reason: 'unknown_subject' };
+  let segments = paths.segmentsOf(call.path);
   if (segments === null) return { reason: 'bad_path' };
-  let route = routeFor(r, service, segments);
+  let route = routeFor(r, call.service, call.method, segments);
   if (route === null) return { reason: 'no_route' };
-  let guardrail = barrier(r, service, route, subject);
+  let guardrail = barrier(r, call.service, call.method, route, call.subject);
   if (guardrail !== null) return { reason: 'guardrail', route: route, guardrail: guardrail };
-  let found = weigh(entry(r, ['grants', service, route, subject]), at);
+  let found = weigh(entry(r, ['grants', call.service, route, call.subject]), call.at);
   found.route = route;
   return found;
 }
