@@ -61,6 +61,7 @@ def up(places: Places, *, quiet: bool) -> int:
     finally:
         supervisor.say("Stopping.")
         supervisor.stop()
+        (places.state / "state.json").unlink(missing_ok=True)
     return 0
 
 

@@ -44,7 +44,11 @@ def main() -> int:
     arguments = parser.parse_args()
     places = Places.from_environment()
     handlers = {"call": _call, "ask": _ask, "manage": _manage}
-    return handlers[arguments.command](places, arguments)
+    try:
+        return handlers[arguments.command](places, arguments)
+    except requests.ConnectionError as error:
+        print(f"Nobody answers there; is the demo running (`make demo`)?\n{error}", file=sys.stderr)
+        return 1
 
 
 def edge_token(state: dict[str, Any], who: str) -> str:

@@ -1,0 +1,75 @@
+"""Calls over the REST API: what the live page shows, for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.identity.acting import acting
+from apps.telemetry import selectors
+
+
+class DoorSchema(serializers.Serializer[selectors.Door]):
+    at = serializers.DateTimeField()
+    verdict = serializers.ChoiceField(choices=["allow", "deny"])
+    reason = serializers.CharField()
+    status = serializers.IntegerField()
+    ms = serializers.FloatField()
+    node = serializers.CharField()
+
+
+class CallSchema(serializers.Serializer[selectors.CallRow]):
+    rid = serializers.CharField()
+    first_at = serializers.DateTimeField()
+    subject = serializers.CharField()
+    service = serializers.CharField()
+    method = serializers.CharField()
+    path = serializers.CharField()
+    route = serializers.CharField()
+    verdict = serializers.ChoiceField(choices=["allow", "deny"])
+    reason = serializers.CharField()
+    status = serializers.IntegerField()
+    probe = serializers.BooleanField()
+    grants = serializers.ListField(child=serializers.CharField())
+    edge = DoorSchema(allow_null=True)
+    ingress = DoorSchema(allow_null=True)
+    mesh = DoorSchema(allow_null=True)
+
+
+class CallPageSchema(serializers.Serializer[Any]):
+    results = CallSchema(many=True)
+    after = serializers.CharField(allow_null=True, help_text="Pass it back as `after` for older calls")
+
+
+class CallQuery(serializers.Serializer[Any]):
+    rid = serializers.CharField(required=False, default="", max_length=32, help_text="One call, by its request id")
+    subject = serializers.CharField(required=False, default="", max_length=300)
+    service = serializers.CharField(required=False, default="", max_length=63)
+    reason = serializers.CharField(required=False, default="", max_length=40)
+    verdict = serializers.ChoiceField(choices=["", "allow", "deny"], required=False, default="")
+    text = serializers.CharField(required=False, default="", max_length=200)
+    after = serializers.CharField(required=False, default="", max_length=100)
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=selectors.LARGEST_PAGE)
+
+
+class CallList(APIView):
+    @extend_schema(
+        operation_id="calls_list",
+        summary="Calls you may see, newest first, each with what both doors said",
+        parameters=[CallQuery],
+        responses=CallPageSchema,
+        tags=["calls"],
+    )
+    def get(self, request: Request) -> Response:
+        query = CallQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        given = dict(query.validated_data)
+        after, limit, rid = given.pop("after"), given.pop("limit"), given.pop("rid")
+        filters = selectors.CallFilter(**{**given, "text": rid or given["text"]})
+        page = selectors.list_calls(viewer=acting(request), filters=filters, after=after, limit=limit)
+        return Response({"results": CallSchema(page.items, many=True).data, "after": page.after})
