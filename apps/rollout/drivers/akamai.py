@@ -85,7 +85,8 @@ class AkamaiDriver:
 
     def _ensure_namespace(self, network: str) -> None:
         base = f"{EDGEKV}/networks/{network.lower()}/namespaces"
-        if self._api.find_json(f"{base}/{self._config.namespace}") is not None:
+        rows = self._api.get_json(base).get("namespaces", [])
+        if any(row.get("namespace") == self._config.namespace for row in rows):
             return
         body: dict[str, object] = {
             "namespace": self._config.namespace,

@@ -1,0 +1,114 @@
+"""The road of a grant through the edge: compiled, rehearsed, applied and proven on a really running local edge."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.access import services as access
+from apps.access.models import Grant
+from apps.rollout.models import Activation, Probe, Revision, Target
+from apps.trust import services as trust
+from tests.factories import access as factory
+from tests.localedge.standin import StandIn, eventually
+from tests.rollout.world import Hands, doors, edge_spec, grant_to, make_target, now
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def shop() -> factory.Shop:
+    return factory.shop()
+
+
+@pytest.fixture
+def edge(standin: StandIn, shop: factory.Shop, hands: Hands) -> Target:
+    """An edge target whose first configuration is live."""
+    make_target(edge_spec(standin.control, f"http://127.0.0.1:{standin.ports['data']}"))
+
+    def live() -> bool:
+        hands.work("edge")
+        return Target.objects.get().active_number > 0
+
+    eventually(live)
+    return Target.objects.get()
+
+
+def settle(hands: Hands, grant: Grant, point: str, state: str) -> None:
+    def there() -> bool:
+        hands.work()
+        return doors(grant)[point] == state
+
+    eventually(there)
+
+
+def call(standin: StandIn, subject: str, method: str = "POST", path: str = "/payments/refunds") -> int:
+    token = trust.sign_edge_token(subject=subject, client_id="test", at=now()).token
+    return standin.get(path, method=method, headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def test_the_first_configuration_goes_live(edge: Target, standin: StandIn, shop: factory.Shop) -> None:
+    first = Activation.objects.get()
+    assert first.state == "active"
+    assert first.revision.rehearsed > 0
+    assert call(standin, "person:ada") == 403
+
+
+def test_a_grant_opens_is_proven_and_starts_its_clock(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    grant = grant_to(shop.ada, shop.ben)
+    settle(hands, grant, "edge", "proven")
+    grant.refresh_from_db()
+    assert grant.state == "active"
+    assert (grant.ends_at - grant.starts_at).total_seconds() == 3600
+    probe = Probe.objects.get()
+    assert (probe.state, probe.verdict, probe.reason, probe.grants) == ("passed", "allow", "granted", [grant.public_id])
+    assert call(standin, "person:ada") == 200
+    assert call(standin, "person:ben") == 403
+    assert Activation.objects.get(pk=probe.activation_id).state == "proven"
+
+
+def test_the_true_end_travels_without_disturbing_the_proof(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    grant = grant_to(shop.ada, shop.ben)
+    settle(hands, grant, "edge", "proven")
+    grant.refresh_from_db()
+    item = standin.item("GET", "payments").json()
+    refund = [route for route, *_ in item["routes"]].index("refund")
+    window = [int(grant.starts_at.timestamp()), int(grant.ends_at.timestamp())]
+    assert item["grants"] == [[grant.public_id, [refund], *window]]
+    assert doors(grant) == {"edge": "proven"}
+    assert Probe.objects.count() == 1
+
+
+def test_an_ended_grant_is_closed_and_seen_to_be(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    grant = grant_to(shop.ada, shop.ben)
+    settle(hands, grant, "edge", "proven")
+    access.end_grant(public_id=grant.public_id, actor=shop.ada, at=now(), why="done")
+    settle(hands, grant, "edge", "closed")
+    closing = Probe.objects.get(expect="deny")
+    assert (closing.verdict, closing.reason) == ("deny", "no_grant")
+    assert call(standin, "person:ada") == 403
+
+
+def test_a_grant_to_a_team_is_proven_by_a_member(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    grant = grant_to(shop.storefront, shop.ben, actor=shop.ada)
+    settle(hands, grant, "edge", "proven")
+    assert Probe.objects.get().subject == "person:ada"
+
+
+def test_code_is_not_touched_by_a_grant(edge: Target, shop: factory.Shop, hands: Hands) -> None:
+    grant = grant_to(shop.ada, shop.ben)
+    settle(hands, grant, "edge", "proven")
+    changed = [list(r.artifacts.values_list("path", flat=True)) for r in Revision.objects.order_by("number")[1:]]
+    assert changed == [["services/payments"], ["services/payments"]]
