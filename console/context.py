@@ -7,6 +7,7 @@ from functools import cache
 from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from apps.access import selectors as access
@@ -44,7 +45,7 @@ def page(request: HttpRequest) -> dict[str, object]:
     }
     subject = getattr(request, "subject", None)
     if subject is not None:
-        context["places"] = SimpleLazyObject(lambda: places(request.path, access.count_inbox(subject)))
+        context["places"] = SimpleLazyObject(lambda: places(request.path, access.list_inbox(subject=subject, at=timezone.now()).count()))
         context["my_roles"] = SimpleLazyObject(lambda: sorted(identity.roles_of(subject)))
     return context
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -20,12 +21,14 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.audit import selectors, services, verification
 from apps.audit.errors import NotFound
 from apps.audit.export import export_csv, export_ndjson
-from apps.audit.models import Event
 from apps.audit.selectors import EventFilter
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text, require_role
 from console.links import link_of
 from console.words import Who, who_of
+
+if TYPE_CHECKING:
+    from apps.audit.models import Event
 
 READERS = ("auditor", "security", "operator", "administrator")
 ACTIONS = ("access.request", "access.grant", "rollout", "identity", "catalog", "trust")

@@ -34,5 +34,11 @@ def reasons(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+def settings_home(request: HttpRequest) -> HttpResponse:
+    """The settings begin with what everybody may set: their own tokens."""
+    return redirect("tokens")
+
+
+@require_GET
 def show_gallery(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "console/gallery.html", gallery.context())

@@ -18,7 +18,9 @@ def rules(request: HttpRequest) -> HttpResponse:
 @require_GET
 def guardrails(request: HttpRequest) -> HttpResponse:
     found = Guardrail.objects.order_by("-enabled", "slug")
-    return TemplateResponse(request, "access/guardrails.html", {"rows": [(wall, reach_words(wall)) for wall in found[:200]]})
+    return TemplateResponse(
+        request, "access/guardrails.html", {"rows": [(wall, reach_words(wall)) for wall in found[:200]]}
+    )
 
 
 def when_words(rule: ApprovalRule) -> str:

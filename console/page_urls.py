@@ -1,0 +1,41 @@
+"""Addresses of pages: what people open."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from apps.access.views import asking, events, governance, grants, inbox
+from apps.catalog import views as catalog
+from console.pages import access, audit, frame, home, outbox, requests, search, service
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("search", search.search, name="search"),
+    path("theme/", frame.theme, name="theme"),
+    path("docs/reasons", frame.reasons, name="reasons"),
+    path("catalogue/", catalog.catalogue, name="catalogue"),
+    path("catalogue/import/", catalog.import_catalogue, name="import"),
+    path("catalogue/<slug:slug>/", service.show, name="service"),
+    path("requests/", inbox.requests, name="requests"),
+    path("requests/decide", inbox.decide, name="decide"),
+    path("requests/new", asking.request_new, name="request_new"),
+    path("requests/<slug:public_id>/", requests.show, name="request"),
+    path("requests/<slug:public_id>/review", requests.review, name="request_review"),
+    path("requests/<slug:public_id>/cancel", requests.cancel, name="request_cancel"),
+    path("requests/<slug:public_id>/events", events.request_events, name="request_events"),
+    path("access/", access.access, name="access"),
+    path("access/<slug:public_id>/", grants.show, name="grant"),
+    path("access/<slug:public_id>/end", grants.end, name="grant_end"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/<int:seq>/", audit.event, name="audit_event"),
+    path("audit/verify", audit.verify, name="audit_verify"),
+    path("audit/tamper", audit.tamper, name="audit_tamper"),
+    path("audit/export.<slug:form>", audit.export, name="audit_export"),
+    path("settings/", frame.settings_home, name="settings"),
+    path("settings/gallery/", frame.show_gallery, name="gallery"),
+    path("settings/rules/", governance.rules, name="rules"),
+    path("settings/guardrails/", governance.guardrails, name="guardrails"),
+    path("settings/outbox/", outbox.outbox, name="outbox"),
+    path("settings/outbox/<int:message_id>/retry", outbox.retry, name="outbox_retry"),
+    path("", include("apps.identity.urls")),
+]

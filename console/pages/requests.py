@@ -1,0 +1,128 @@
+"""The page of one request, the heart of it all: its story beside its facts, and the decision beside both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.access import policies, selectors, services
+from apps.access.views.events import mark_shown
+from apps.audit.errors import Refusal
+from apps.identity.pages import PageRequest
+from console.curl import curl_for
+from console.story import tell
+
+if TYPE_CHECKING:
+    from apps.access.models import AccessRequest, Grant
+    from apps.compiler.diff import Change
+    from apps.identity.models import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What whoever looks may do now. ``why_not`` tells somebody who might expect to decide why they cannot."""
+
+    decide: bool = False
+    cancel: bool = False
+    end: bool = False
+    why_not: str = ""
+
+
+@require_GET
+def show(request: PageRequest, public_id: str) -> HttpResponse:
+    asked = selectors.get_visible_request(viewer=request.subject, public_id=public_id)
+    return TemplateResponse(request, "access/request.html", context_of(asked, request.subject, timezone.now()))
+
+
+def context_of(asked: AccessRequest, viewer: Subject, at: datetime) -> dict[str, object]:
+    grant = getattr(asked, "grant", None)
+    standings = selectors.standings(asked) if asked.state == "pending" else ()
+    doors = {door.point: door for door in grant.doors.all()} if grant else {}
+    return {
+        "asked": asked,
+        "grant": grant,
+        "doors": [(point, doors.get(point)) for point in sorted(asked.points)],
+        "steps": tell(asked, selectors.timeline(asked), standings, grant, None),
+        "standings": standings,
+        "options": options_of(asked, grant, standings, viewer, at),
+        "curl": curl_for(grant) if grant and grant.ended_at is None else "",
+        "changes": changes_of(asked, at),
+        "seen": mark_shown(asked),
+    }
+
+
+def changes_of(asked: AccessRequest, at: datetime) -> Sequence[Change]:
+    """What approving would change, or what is open because of it; nothing where that makes no sense any more."""
+    try:
+        return selectors.planned_change(request=asked, at=at).plan.changes
+    except Refusal:
+        return ()
+
+
+def options_of(
+    asked: AccessRequest,
+    grant: Grant | None,
+    standings: Sequence[selectors.Standing],
+    viewer: Subject,
+    at: datetime,
+) -> Options:
+    if grant is not None:
+        return Options(end=grant.ended_at is None and policies.can_end(viewer, grant))
+    if asked.state != "pending" or asked.expires_at <= at:
+        return Options()
+    may_cancel = allows(policies.require_may_cancel, viewer, asked) == ""
+    why_not = allows(policies.require_may_decide, viewer, asked)
+    if why_not:
+        return Options(cancel=may_cancel, why_not=why_not)
+    return Options(decide=viewer.key in waited_for(standings), cancel=may_cancel)
+
+
+def allows(policy: Callable[..., None], *about: object) -> str:
+    """Why ``policy`` says no; empty when it does not."""
+    try:
+        policy(*about)
+    except Refusal as refusal:
+        return refusal.message
+    return ""
+
+
+def waited_for(standings: Sequence[selectors.Standing]) -> set[str]:
+    """Who may still answer. Somebody who answered is not waited for, whatever else they could stand for."""
+    return {person.key for one in standings for person in one.progress.waiting}
+
+
+@require_POST
+def review(request: PageRequest, public_id: str) -> HttpResponse:
+    verdict = "deny" if request.POST.get("verdict") == "deny" else "approve"
+    asked = services.review(
+        public_id=public_id,
+        actor=request.subject,
+        verdict=verdict,
+        comment=request.POST.get("comment", ""),
+        at=timezone.now(),
+    )
+    messages.success(request, ANSWERS[asked.state])
+    return redirect("request", public_id)
+
+
+ANSWERS = {
+    "pending": "Your answer is noted. Somebody else has to agree too.",
+    "approved": "Approved. Both doors are told now; watch them open.",
+    "denied": "Denied. Nothing opens, and whoever asked can read why.",
+}
+
+
+@require_POST
+def cancel(request: PageRequest, public_id: str) -> HttpResponse:
+    services.cancel_request(public_id=public_id, actor=request.subject, at=timezone.now())
+    messages.success(request, "Withdrawn. Nothing was opened.")
+    return redirect("request", public_id)
