@@ -64,14 +64,14 @@ class Preview(APIView):
         operation_id="preview",
         summary="What would happen if you asked: who approves, the risk, the planned change",
         request=schemas.AskSchema,
-        responses=serializers.DictField(),
+        responses=schemas.PreviewSchema,
         tags=["requests"],
     )
     def post(self, request: Request) -> Response:
         actor = acting(request)
         asked = _read(schemas.AskSchema, request.data)
         shown = selectors.preview(actor=actor, at=timezone.now(), **_ask(asked, actor))
-        return Response(shown.as_json())
+        return Response(schemas.PreviewSchema(shown).data)
 
 
 class RequestDetail(APIView):

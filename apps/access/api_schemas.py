@@ -174,3 +174,49 @@ class RequestPage(serializers.Serializer[Any]):
 class GrantPage(serializers.Serializer[Any]):
     results = GrantSchema(many=True)
     before = serializers.IntegerField(allow_null=True)
+
+
+class PersonSchema(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    name = serializers.CharField()
+
+
+class ApprovalSchema(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+    sentence = serializers.CharField()
+    people = PersonSchema(many=True)
+
+
+class CauseSchema(serializers.Serializer[Any]):
+    sentence = serializers.CharField()
+
+
+class RiskSchema(serializers.Serializer[Any]):
+    level = serializers.ChoiceField(choices=["low", "medium", "high"])
+    causes = CauseSchema(many=True)
+
+
+class BlockerSchema(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class PreviewSchema(serializers.Serializer[Any]):
+    can_be_sent = serializers.BooleanField()
+    subject = PersonSchema()
+    service = serializers.CharField()
+    points = serializers.ListField(child=serializers.ChoiceField(choices=Point.choices))
+    duration = serializers.IntegerField()
+    max_duration = serializers.IntegerField()
+    approvals = ApprovalSchema(many=True)
+    blockers = BlockerSchema(many=True)
+    notes = serializers.ListField(child=serializers.CharField())
+    already = serializers.ListField(child=serializers.CharField(), help_text="What is open to the subject already")
+    risk = RiskSchema()
+    affected = PersonSchema(many=True)
+    others = PersonSchema(many=True)
+    changes = serializers.SerializerMethodField(help_text="The planned change, in words")
+
+    def get_changes(self, shown: Any) -> list[str]:
+        return [change.sentence for change in shown.planned.plan.changes]

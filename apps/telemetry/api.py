@@ -14,7 +14,7 @@ from apps.identity.acting import acting
 from apps.telemetry import selectors
 
 
-class DoorSchema(serializers.Serializer[selectors.Door]):
+class CallDoorSchema(serializers.Serializer[selectors.Door]):
     at = serializers.DateTimeField()
     verdict = serializers.ChoiceField(choices=["allow", "deny"])
     reason = serializers.CharField()
@@ -36,9 +36,9 @@ class CallSchema(serializers.Serializer[selectors.CallRow]):
     status = serializers.IntegerField()
     probe = serializers.BooleanField()
     grants = serializers.ListField(child=serializers.CharField())
-    edge = DoorSchema(allow_null=True)
-    ingress = DoorSchema(allow_null=True)
-    mesh = DoorSchema(allow_null=True)
+    edge = CallDoorSchema(allow_null=True)
+    ingress = CallDoorSchema(allow_null=True)
+    mesh = CallDoorSchema(allow_null=True)
 
 
 class CallPageSchema(serializers.Serializer[Any]):
