@@ -10,7 +10,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
-from apps.access.states import ENDED_GRANTS, LIVE_GRANTS, DoorState, GrantState, RequestState
+from apps.access.states import BUSY_DOORS, ENDED_GRANTS, LIVE_GRANTS, DoorState, GrantState, RequestState
 from apps.compiler.graph import SubjectKind
 from apps.compiler.paths import METHODS
 
@@ -310,7 +310,7 @@ class GrantDoor(models.Model):
         indexes = [
             models.Index(
                 fields=["point", "state"],
-                condition=Q(state__in=[DoorState.OPENING, DoorState.FAILING, DoorState.CLOSING]),
+                condition=Q(state__in=BUSY_DOORS),
                 name="access_door_busy",
             ),
         ]

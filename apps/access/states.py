@@ -38,6 +38,8 @@ class DoorState(models.TextChoices):
 LIVE_GRANTS = (GrantState.PENDING, GrantState.ACTIVE)
 ENDED_GRANTS = (GrantState.EXPIRED, GrantState.REVOKED, GrantState.HANDED_BACK)
 
+BUSY_DOORS = (DoorState.OPENING, DoorState.OPEN, DoorState.FAILING, DoorState.CLOSING)
+
 _DECIDED = (RequestState.APPROVED, RequestState.DENIED, RequestState.EXPIRED, RequestState.CANCELLED)
 
 EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -50,7 +52,7 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         DoorState.CLOSED: (DoorState.OPENING,),
         DoorState.OPENING: (DoorState.OPEN, DoorState.PROVEN, DoorState.FAILING, DoorState.CLOSING),
         DoorState.OPEN: (DoorState.PROVEN, DoorState.FAILING, DoorState.CLOSING),
-        DoorState.PROVEN: (DoorState.OPEN, DoorState.FAILING, DoorState.CLOSING),
+        DoorState.PROVEN: (DoorState.FAILING, DoorState.CLOSING),
         DoorState.FAILING: (DoorState.OPEN, DoorState.PROVEN, DoorState.CLOSING, DoorState.CLOSED),
         DoorState.CLOSING: (DoorState.CLOSED, DoorState.FAILING),
     },

@@ -16,7 +16,7 @@ from apps.access.models import Grant, GrantDoor
 from apps.access.selectors.graph import assemble, seconds
 from apps.access.selectors.pages import PAGE, Page, page_of
 from apps.access.selectors.visibility import visible_grants
-from apps.access.states import LIVE_GRANTS, DoorState, GrantState
+from apps.access.states import BUSY_DOORS, LIVE_GRANTS, GrantState
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
 from apps.compiler.decide import Entitlement, entitlements
@@ -81,9 +81,12 @@ def _running(at: datetime) -> QuerySet[Grant]:
 
 
 def list_busy_doors() -> QuerySet[GrantDoor]:
-    """Doors that are not yet where they should be, for whoever moves them."""
-    busy = GrantDoor.objects.filter(state__in=[DoorState.OPENING, DoorState.FAILING, DoorState.CLOSING])
-    return busy.select_related("grant__service", "grant__environment").order_by("pk")
+    """Doors that are not yet proven or closed, for whoever moves them."""
+    return (
+        GrantDoor.objects.filter(state__in=BUSY_DOORS)
+        .select_related("grant__service", "grant__environment")
+        .order_by("pk")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from apps.access.states import LIVE_GRANTS, DoorState, GrantState, can_move, mov
 from apps.audit.actors import SYSTEM
 
 _AFTER_THE_END = (DoorState.CLOSING, DoorState.CLOSED, DoorState.FAILING)
+_RECORDED = (DoorState.PROVEN, DoorState.CLOSED)
 _STAMPS = {DoorState.OPEN: "opened_at", DoorState.PROVEN: "proven_at", DoorState.CLOSED: "closed_at"}
 
 
@@ -37,7 +38,7 @@ def mark_door(*, grant_id: str, point: str, state: str, detail: str = "", at: da
             door.changed_at = at
         door.detail = detail
         door.save()
-        if before != to:
+        if before != to and to in _RECORDED:
             record_grant(
                 f"door_{to}",
                 grant,

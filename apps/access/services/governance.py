@@ -13,11 +13,10 @@ from django.forms.models import model_to_dict
 
 from apps.access import policies, refusals
 from apps.access.models import ApprovalRule, Guardrail, SelectorKind
-from apps.access.services.records import GUARDRAIL_CHANGED
+from apps.access.services.records import announce_guardrail
 from apps.audit import services as audit
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import InvalidInput
-from apps.outbox import services as outbox
 
 RowT = TypeVar("RowT", ApprovalRule, Guardrail)
 
@@ -116,7 +115,7 @@ def set_guardrail(*, slug: str, values: GuardrailValues, actor: Actor, at: datet
         guardrail = Guardrail.objects.select_for_update().filter(slug=slug).first()
         reach = _reach(guardrail)
         guardrail = _write(guardrail or Guardrail(slug=slug), asdict(values), refusals.BadGuardrail, actor, at)
-        _announce(guardrail, _joined(reach, guardrail), at)
+        announce_guardrail(guardrail.slug, _joined(reach, guardrail), at)
     return guardrail
 
 
@@ -129,7 +128,7 @@ def remove_guardrail(*, slug: str, actor: Actor, at: datetime) -> None:
         before = _described(guardrail)
         guardrail.delete()
         _record("removed", guardrail, actor, at, before=before)
-        _announce(guardrail, guardrail.services, at)
+        announce_guardrail(guardrail.slug, guardrail.services, at)
 
 
 def _reach(guardrail: Guardrail | None) -> list[str] | None:
@@ -141,11 +140,6 @@ def _joined(before: list[str] | None, now: Guardrail) -> list[str]:
     if before == [] or not now.services:
         return []
     return sorted({*(before or ()), *now.services})
-
-
-def _announce(guardrail: Guardrail, services: list[str], at: datetime) -> None:
-    """``services`` are those to compile again; none means all."""
-    outbox.enqueue(topic=GUARDRAIL_CHANGED, key=guardrail.slug, payload={"services": services}, at=at)
 
 
 def _write(row: RowT, values: Mapping[str, object], refusal: type[InvalidInput], actor: Actor, at: datetime) -> RowT:

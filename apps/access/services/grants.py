@@ -14,11 +14,10 @@ from apps.access.asks import fingerprint, read_target
 from apps.access.ids import new_grant_id
 from apps.access.models import AccessRequest, Grant, GrantDoor, Guardrail
 from apps.access.selectors.visibility import visible_grants
-from apps.access.services.records import GUARDRAIL_CHANGED, announce_grant, record_grant
+from apps.access.services.records import announce_grant, announce_guardrail, record_grant
 from apps.access.states import LIVE_GRANTS, DoorState, GrantState, can_move, move
 from apps.audit.actors import SYSTEM, Actor
 from apps.identity import selectors as identity
-from apps.outbox import services as outbox
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -174,8 +173,8 @@ def follow_subject(*, subject_key: str, at: datetime) -> None:
         with transaction.atomic():
             _follow(locked(public_id), subject, at)
     with transaction.atomic():
-        for slug in Guardrail.objects.filter(subjects__contains=[subject_key], enabled=True).values_list("slug"):
-            outbox.enqueue(topic=GUARDRAIL_CHANGED, key=slug[0], at=at)
+        for guardrail in Guardrail.objects.filter(subjects__contains=[subject_key], enabled=True).order_by("slug"):
+            announce_guardrail(guardrail.slug, guardrail.services, at)
 
 
 def _follow(grant: Grant, subject: Subject, at: datetime) -> None:

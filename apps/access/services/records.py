@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from apps.access.models import AccessRequest, Grant
@@ -39,6 +39,11 @@ def announce_request(verb: str, request: AccessRequest, at: datetime) -> None:
     outbox.enqueue(
         topic=f"access.request.{verb}", key=request.public_id, payload={"service": request.service.slug}, at=at
     )
+
+
+def announce_guardrail(slug: str, services: Sequence[str], at: datetime) -> None:
+    """``services`` are those to compile again; none means all."""
+    outbox.enqueue(topic=GUARDRAIL_CHANGED, key=slug, payload={"services": list(services)}, at=at)
 
 
 def record_grant(

@@ -133,16 +133,17 @@ def locked_visible(public_id: str, viewer: Subject) -> AccessRequest:
     return request
 
 
-def settle(request: AccessRequest, *, to: RequestState, actor: Actor, at: datetime, why: str = "") -> AccessRequest:
-    """Decide a locked request, once. Approval also needs a grant: see ``reviews``."""
+def close(request: AccessRequest, to: RequestState, at: datetime) -> None:
+    """Decide a locked request, once."""
     move(request, to)
     request.decided_at = at
     request.save(update_fields=["state", "decided_at"])
-    record_request(
-        to, request, actor=actor, at=at, before={"state": RequestState.PENDING}, after={"state": to, "why": why}
-    )
-    announce_request(to, request, at)
-    return request
+
+
+def tell_outcome(request: AccessRequest, *, actor: Actor, at: datetime, why: str = "") -> None:
+    before, after = {"state": RequestState.PENDING}, {"state": request.state, "why": why}
+    record_request(request.state, request, actor=actor, at=at, before=before, after=after)
+    announce_request(request.state, request, at)
 
 
 def cancel_request(*, public_id: str, actor: Subject, at: datetime, why: str = "") -> AccessRequest:
@@ -151,7 +152,9 @@ def cancel_request(*, public_id: str, actor: Subject, at: datetime, why: str = "
         policies.require_may_cancel(actor, request)
         policies.require_open(request, at)
         why = read_text("why", why, longest=REASON_LENGTH)
-        return settle(request, to=RequestState.CANCELLED, actor=actor.actor, at=at, why=why)
+        close(request, RequestState.CANCELLED, at)
+        tell_outcome(request, actor=actor.actor, at=at, why=why)
+    return request
 
 
 def expire_due_requests(*, at: datetime, limit: int = 200) -> int:
@@ -165,5 +168,6 @@ def _expire(public_id: str, at: datetime) -> bool:
         request = locked(public_id)
         if request.state != RequestState.PENDING or request.expires_at > at:
             return False
-        settle(request, to=RequestState.EXPIRED, actor=SYSTEM, at=at, why="Nobody answered in time.")
+        close(request, RequestState.EXPIRED, at)
+        tell_outcome(request, actor=SYSTEM, at=at, why="Nobody answered in time.")
     return True

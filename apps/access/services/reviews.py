@@ -12,10 +12,10 @@ from django.db import IntegrityError, transaction
 from apps.access import policies, refusals
 from apps.access.approvers import Person, progress
 from apps.access.asks import REASON_LENGTH, read_target, read_text
-from apps.access.models import AccessRequest, Requirement, Review, Verdict
+from apps.access.models import AccessRequest, Grant, Requirement, Review, Verdict
 from apps.access.services.grants import create_from_request, described
 from apps.access.services.records import announce_grant, record_grant, record_request
-from apps.access.services.requests import locked_visible, settle
+from apps.access.services.requests import close, locked_visible, tell_outcome
 from apps.access.states import RequestState
 from apps.access.weighing import guardrail_refusals, standing_obstacles
 from apps.audit.actors import Actor
@@ -37,17 +37,12 @@ def review(*, public_id: str, actor: Subject, verdict: str, comment: str = "", a
         requirements = list(request.requirements.order_by("kind", "value"))
         able = policies.require_can_review(actor, request, requirements, at)
         answer = _store(request, actor, Verdict(verdict), read_text("comment", comment, longest=REASON_LENGTH), at)
-        record_request(
-            f"{'approval' if answer.verdict == Verdict.APPROVE else 'denial'}_given",
-            request,
-            actor=actor.actor,
-            at=at,
-            after={"verdict": answer.verdict, "comment": answer.comment},
-        )
+        grant = None
         if answer.verdict == Verdict.DENY:
-            return settle(request, to=RequestState.DENIED, actor=actor.actor, at=at, why=answer.comment)
-        if _count(request, requirements, able):
-            _open(request, actor.actor, at)
+            close(request, RequestState.DENIED, at)
+        elif _count(request, requirements, able):
+            grant = _open(request, at)
+        _record(request, answer, grant, actor.actor, at)
     return request
 
 
@@ -69,12 +64,22 @@ def _count(request: AccessRequest, requirements: list[Requirement], able: list[d
     return bool(met) and all(standing.is_met for standing in met)
 
 
-def _open(request: AccessRequest, actor: Actor, at: datetime) -> None:
+def _open(request: AccessRequest, at: datetime) -> Grant:
     _require_startable(request)
-    settle(request, to=RequestState.APPROVED, actor=actor, at=at, why="Everybody who had to agree has agreed.")
-    grant = create_from_request(request, at)
-    record_grant("created", grant, actor=actor, at=at, after=described(grant))
-    announce_grant(grant, at)
+    close(request, RequestState.APPROVED, at)
+    return create_from_request(request, at)
+
+
+def _record(request: AccessRequest, answer: Review, grant: Grant | None, actor: Actor, at: datetime) -> None:
+    """After every write: the record's head is locked last, so that nobody waits for a row while holding it."""
+    verb = "approval_given" if answer.verdict == Verdict.APPROVE else "denial_given"
+    given = {"verdict": answer.verdict, "comment": answer.comment}
+    record_request(verb, request, actor=actor, at=at, after=given)
+    if request.state != RequestState.PENDING:
+        tell_outcome(request, actor=actor, at=at, why=answer.comment)
+    if grant is not None:
+        record_grant("created", grant, actor=actor, at=at, after=described(grant))
+        announce_grant(grant, at)
 
 
 def _require_startable(request: AccessRequest) -> None:
@@ -110,9 +115,10 @@ def review_many(
 ) -> list[ItemResult]:
     """Answer many requests alike, each in its own savepoint: one refusal leaves the others standing.
 
-    Rows are locked in the order of their ids, so that two bulk decisions cannot block one another.
+    All rows are locked first and in order, so that bulk decisions and single ones cannot block one another.
     """
     with transaction.atomic():
+        list(AccessRequest.objects.select_for_update().filter(public_id__in=public_ids).order_by("pk"))
         done = {public_id: _review_one(public_id, actor, verdict, comment, at) for public_id in sorted(set(public_ids))}
     return [done[public_id] for public_id in dict.fromkeys(public_ids)]
 
