@@ -54,7 +54,7 @@ class TokenScope(BasePermission):
         return getattr(view, "token_scope", usual) in request.auth.scopes
 
 
-class BearerTokenScheme(OpenApiAuthenticationExtension):
+class BearerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its base is untyped
     """How the OpenAPI document describes API tokens. Registered by being defined."""
 
     target_class = BearerTokenAuthentication

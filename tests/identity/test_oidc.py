@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+
+from apps.audit.actors import SYSTEM
+from apps.audit.models import Event
+from apps.identity import services
+from apps.identity.checks import check_oidc
+from apps.identity.models import Login, Subject
+from tests.factories.identity import AT, person
+from tests.identity.provider import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def provider(settings: LazySettings) -> Iterator[Provider]:
+    with running_provider() as started:
+        for name, value in started.settings.items():
+            setattr(settings, name, value)
+        yield started
+
+
+def begin(client: Client, provider: Provider, target: str = "/access/") -> dict[str, list[str]]:
+    """To the provider and no further; gives what we asked it for."""
+    away = client.get("/oidc/authenticate/", {"next": target})
+    assert away.status_code == 302
+    asked = parse_qs(urlsplit(away["Location"]).query)
+    provider.nonce = asked["nonce"][0]
+    return asked
+
+
+def sign_in(client: Client, provider: Provider, **extra: str) -> Any:
+    state = begin(client, provider)["state"][0]
+    return client.get("/oidc/callback/", {"code": "c0de", "state": state, **extra})
+
+
+def signed_in(client: Client) -> bool:
+    return "_auth_user_id" in client.session
+
+
+def test_the_whole_way(client: Client, provider: Provider) -> None:
+    asked = begin(client, provider)
+    assert asked["code_challenge_method"] == ["S256"]
+    assert (asked["response_type"], asked["client_id"]) == (["code"], [CLIENT_ID])
+    back = client.get("/oidc/callback/", {"code": "c0de", "state": asked["state"][0], "iss": provider.issuer})
+    assert (back.status_code, back["Location"]) == (302, "/access/")
+    path, form = provider.asked[0]
+    assert (path, form["code"], "code_verifier" in form) == ("/token", "c0de", True)
+    assert form["authorization"].startswith("Basic ")
+    assert CLIENT_SECRET not in form.values()
+    login = Login.objects.get()
+    assert (login.issuer, login.sub, login.subject.key) == (provider.issuer, "00u1", "person:ada")
+    assert (login.subject.name, login.subject.email) == ("Ada Lovelace", "ada@shop.test")
+    assert login.subject.console_roles.count() == 0
+    assert Event.objects.latest("seq").action == "identity.session.started"
+    assert signed_in(client)
+
+
+def test_the_second_time_it_is_the_same_person_whatever_they_are_called_by_then(
+    client: Client, provider: Provider
+) -> None:
+    sign_in(client, provider)
+    provider.claims = {"preferred_username": "countess"}
+    provider.userinfo = {"name": "Countess", "email": "other@shop.test"}
+    sign_in(Client(), provider)
+    assert Subject.objects.get().key == "person:ada"
+    assert Login.objects.count() == 1
+
+
+def test_an_address_or_a_name_takes_over_nobody(client: Client, provider: Provider) -> None:
+    """Somebody at the provider who calls themselves like an existing person becomes another person."""
+    services.upsert_subject(key="person:ada", name="Ada Lovelace", email="ada@shop.test", actor=SYSTEM, at=AT)
+    sign_in(client, provider)
+    key = Login.objects.get().subject.key
+    assert key.startswith("person:ada-")
+    assert len(key) == len("person:ada-") + 10
+
+
+def test_the_same_subject_at_another_issuer_is_somebody_else(client: Client, provider: Provider) -> None:
+    ada = person("ada")
+    services.link_login(issuer="https://other.test", sub="00u1", subject_key=ada.key, actor=SYSTEM, at=AT)
+    sign_in(client, provider)
+    assert Login.objects.exclude(issuer="https://other.test").get().subject != ada
+
+
+def test_a_linked_login_is_the_person_an_administrator_said(client: Client, provider: Provider) -> None:
+    ada = person("ada")
+    services.link_login(issuer=provider.issuer, sub="00u1", subject_key=ada.key, actor=SYSTEM, at=AT)
+    sign_in(client, provider)
+    assert Login.objects.get().subject == ada
+    assert signed_in(client)
+
+
+def test_a_login_belongs_to_one_person() -> None:
+    services.link_login(issuer="i", sub="s", subject_key=person("ada").key, actor=SYSTEM, at=AT)
+    with pytest.raises(services.LoginTaken):
+        services.link_login(issuer="i", sub="s", subject_key=person("ben").key, actor=SYSTEM, at=AT)
+
+
+def test_strangers_can_be_kept_out(client: Client, provider: Provider, settings: LazySettings) -> None:
+    settings.SALLYPORT_OIDC_CREATE_PEOPLE = False
+    answer = sign_in(client, provider)
+    assert answer.status_code == 403
+    assert b"does not know you yet" in answer.content
+    assert not signed_in(client)
+    assert Subject.objects.count() == 0
+
+
+def test_a_suspended_person_is_refused_and_an_open_session_ends(client: Client, provider: Provider) -> None:
+    sign_in(client, provider)
+    services.suspend_subject(key="person:ada", actor=SYSTEM, at=AT)
+    assert client.get("/access/").status_code == 302
+    answer = sign_in(Client(), provider)
+    assert answer.status_code == 403
+    assert b"suspended" in answer.content
+
+
+@pytest.mark.parametrize(
+    ("claims", "userinfo"),
+    [
+        ({"aud": "another"}, {}),
+        ({"iss": "http://elsewhere.test"}, {}),
+        ({"exp": 1}, {}),
+        ({"nonce": "replayed"}, {}),
+        ({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, {}),
+        ({}, {"sub": "00u2"}),
+        ({}, {"sub": None}),
+    ],
+)
+def test_what_cannot_be_trusted_ends_on_a_page_and_signs_nobody_in(
+    client: Client, provider: Provider, claims: dict[str, Any], userinfo: dict[str, Any]
+) -> None:
+    provider.claims, provider.userinfo = claims, userinfo
+    answer = sign_in(client, provider)
+    assert answer.status_code == 403
+    assert b"could not be trusted" in answer.content
+    assert not signed_in(client)
+    assert Subject.objects.count() == 0
+
+
+def test_an_answer_of_another_provider_is_refused(client: Client, provider: Provider) -> None:
+    answer = sign_in(client, provider, iss="http://elsewhere.test")
+    assert answer.status_code == 403
+    assert provider.asked == []
+
+
+@pytest.mark.parametrize("broken", ["/token", "/userinfo"])
+def test_a_provider_that_is_down_is_said_to_be_down(client: Client, provider: Provider, broken: str) -> None:
+    provider.broken = {broken}
+    answer = sign_in(client, provider)
+    assert answer.status_code == 502
+    assert not signed_in(client)
+
+
+def test_an_unknown_or_used_state_is_refused(client: Client, provider: Provider) -> None:
+    assert client.get("/oidc/callback/", {"code": "c", "state": "invented"}).status_code == 403
+    state = begin(client, provider)["state"][0]
+    assert client.get("/oidc/callback/", {"code": "c", "state": state}).status_code == 302
+    assert client.get("/oidc/callback/", {"code": "c", "state": state}).status_code == 403
+
+
+def test_a_refusal_of_the_provider_is_shown(client: Client, provider: Provider) -> None:
+    state = begin(client, provider)["state"][0]
+    answer = client.get("/oidc/callback/", {"error": "access_denied", "state": state})
+    assert answer.status_code == 403
+    assert b"did not sign you in" in answer.content
+
+
+def test_one_is_never_sent_to_another_site(client: Client, provider: Provider) -> None:
+    state = begin(client, provider, target="https://elsewhere.test/")["state"][0]
+    back = client.get("/oidc/callback/", {"code": "c", "state": state})
+    assert back["Location"] == "/"
+
+
+def test_without_a_provider_the_addresses_do_not_exist(client: Client, settings: LazySettings) -> None:
+    settings.OIDC_RP_CLIENT_ID = ""
+    assert client.get("/oidc/authenticate/").status_code == 404
+    assert client.get("/oidc/callback/").status_code == 404
+
+
+def test_half_a_configuration_is_found_at_start(settings: LazySettings) -> None:
+    settings.OIDC_RP_CLIENT_ID = ""
+    assert check_oidc() == []
+    settings.OIDC_RP_CLIENT_ID = CLIENT_ID
+    settings.OIDC_ALGORITHMS = ["RS256", "none"]
+    settings.OIDC_OP_ISSUER = "https://id.test"
+    found = [(error.id, error.msg.split()[0]) for error in check_oidc()]
+    assert found == [
+        ("identity.E001", "SALLYPORT_OIDC_CLIENT_SECRET"),
+        ("identity.E001", "SALLYPORT_OIDC_AUTHORIZATION_ENDPOINT"),
+        ("identity.E001", "SALLYPORT_OIDC_TOKEN_ENDPOINT"),
+        ("identity.E001", "SALLYPORT_OIDC_JWKS_ENDPOINT"),
+        ("identity.E002", "SALLYPORT_OIDC_ALGORITHMS"),
+    ]
