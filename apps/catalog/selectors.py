@@ -137,10 +137,11 @@ def list_callees(service: Service) -> QuerySet[Dependency]:
 def list_dependencies(environment: str | None = None) -> tuple[ServiceCall, ...]:
     """Every declared call between living services, with the workload that makes it in ``environment``."""
     where = get_environment(environment)
-    pairs = Dependency.objects.filter(caller__retired_at=None, callee__retired_at=None)
+    living = Dependency.objects.filter(caller__retired_at=None, callee__retired_at=None)
+    pairs = list(living.select_related("caller", "callee").order_by("caller__slug", "callee__slug"))
     mesh = Exposure.objects.filter(environment=where, point=Door.MESH).values_list("service_id", "workload__key")
     workloads: dict[int, str | None] = dict(mesh)
-    everything = _route_keys(pairs.values_list("callee_id", flat=True))
+    everything = _route_keys(pair.callee_id for pair in pairs)
     return tuple(
         ServiceCall(
             caller=pair.caller.slug,
@@ -148,7 +149,7 @@ def list_dependencies(environment: str | None = None) -> tuple[ServiceCall, ...]
             workload=workloads.get(pair.caller_id),
             routes=tuple(key for key in everything[pair.callee_id] if not pair.routes or key in pair.routes),
         )
-        for pair in pairs.select_related("caller", "callee").order_by("caller__slug", "callee__slug")
+        for pair in pairs
     )
 
 

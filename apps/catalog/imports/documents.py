@@ -141,6 +141,7 @@ class _Reader:
         if isinstance(parent.value, dict) and key in parent.value:
             raise self._unreadable(event, f"'{key[:80]}' is there twice.")
         parent.key = key
+        self._mark((*parent.path, key), event)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchors:
@@ -176,7 +177,8 @@ class _Reader:
             parent.key = None
 
     def _mark(self, path: Path, event: yaml.Event) -> None:
-        self.documents[-1].lines[path] = _line(event)
+        """A value in a mapping is where its key is."""
+        self.documents[-1].lines.setdefault(path, _line(event))
 
     def _spend(self, event: yaml.Event, weight: int) -> None:
         self._total += weight
