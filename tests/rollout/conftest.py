@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from tests.localedge.origin import OriginServer, serving
 from tests.localedge.pki import EDGE_ID, LOOPBACK, ORIGIN_ID, Authority, dns, uri
-from tests.localedge.standin import StandIn
+from tests.localedge.standin import CREDENTIAL, StandIn
+from tests.meshfixtures import free_ports
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +28,22 @@ def test_origin(test_authority: Authority) -> Iterator[OriginServer]:
 def standin(tmp_path: Path, test_authority: Authority, test_origin: OriginServer) -> Iterator[StandIn]:
     """A local edge of its own, really running."""
     cert, key = test_authority.issue("edge", [uri(EDGE_ID)])
+    made = StandIn(tmp_path / "standin", {})
+    made.ports = dict(zip(("control", "data", "data_staging"), free_ports(3), strict=True))
+    made.control = f"http://127.0.0.1:{made.ports['control']}"
     settings = {
+        **{name: f"127.0.0.1:{port}" for name, port in made.ports.items()},
+        "state_dir": str(made.directory / "state"),
+        "credentials": [CREDENTIAL],
+        "activation_delay": {"STAGING": 0.05, "PRODUCTION": 0.05},
+        "activations_per_minute": 1000,
+        "log_file": str(made.log_file),
         "origin": test_origin.url,
         "origin_ca": str(test_authority.ca),
         "origin_cert": str(cert),
         "origin_key": str(key),
-        "activation_delay": {"STAGING": 0.05, "PRODUCTION": 0.05},
     }
-    made = StandIn(tmp_path / "standin", settings)
+    (made.directory / "config.json").write_text(json.dumps(settings))
     made.start()
     yield made
     made.stop_if_running()

@@ -106,7 +106,7 @@ def standing_grant(
     subject: Subject, by: Subject, points: Collection[str] = ("mesh",), at: datetime | None = None
 ) -> Grant:
     return access.create_standing_grant(
-        actor=by,
+        actor=by.actor,
         subject_key=subject.key,
         service_slug="payments",
         route_keys=["read"],

@@ -1,0 +1,209 @@
+"""Where access is enforced: what each target holds, how it got there, and whether it still does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.audit.errors import NotFound
+from apps.compiler.artifacts import Artifact
+from apps.compiler.diff import raw_diff
+from apps.identity.pages import PageRequest, require_role
+from apps.outbox import pokes
+from apps.rollout import content, tasks
+from apps.rollout.models import Activation, Drift, Node, PendingChange, Probe, Revision, RevisionArtifact, Target
+from apps.rollout.services import drifting, undoing
+from apps.rollout.services.driving import is_live
+
+WATCHERS = ("operator", "security", "auditor", "administrator")
+KEEPERS = ("operator", "administrator")
+FEW, PAGE, MOST_ARTIFACTS = 10, 25, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A target in one line. ``door`` is the state its arch is drawn in."""
+
+    target: Target
+    activation: Activation | None
+    door: str
+    nodes: int
+    online: int
+    pending: int
+    drifted: int
+
+
+@require_GET
+def rollout(request: HttpRequest) -> HttpResponse:
+    at = timezone.now()
+    rows = healths(Target.objects.select_related("environment").order_by("environment__slug", "point"), at)
+    return TemplateResponse(request, "rollout/rollout.html", {"rows": rows, "well": all(is_well(row) for row in rows)})
+
+
+def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
+    found = list(targets)
+    latest = Activation.objects.filter(target__in=found).order_by("target_id", "-id").distinct("target_id")
+    activations = {one.target_id: one for one in latest.select_related("revision")}
+    counts = Target.objects.filter(pk__in=[one.pk for one in found]).annotate(
+        waiting=Count("pending", distinct=True),
+        off=Count("drifts", distinct=True, filter=Q(drifts__resolved_at=None)),
+    )
+    numbers = {pk: (waiting, off) for pk, waiting, off in counts.values_list("pk", "waiting", "off")}
+    nodes = list(Node.objects.filter(target__in=found))
+    return [
+        Health(
+            target=one,
+            activation=activations.get(one.pk),
+            door=door_of(one, activations.get(one.pk), numbers[one.pk][1]),
+            nodes=sum(node.target_id == one.pk for node in nodes),
+            online=sum(node.target_id == one.pk and is_live(node, at) for node in nodes),
+            pending=numbers[one.pk][0],
+            drifted=numbers[one.pk][1],
+        )
+        for one in found
+    ]
+
+
+def door_of(target: Target, activation: Activation | None, drifted: int) -> str:
+    if target.error or drifted or (activation is not None and activation.state == "failed"):
+        return "failing"
+    if activation is None or activation.state in ("pending", "applying"):
+        return "opening"
+    return "proven" if activation.state in ("proven", "superseded") else "open"
+
+
+def is_well(row: Health) -> bool:
+    return row.door in ("open", "proven") and not row.pending
+
+
+def get_target(slug: str) -> Target:
+    target = Target.objects.select_related("environment").filter(slug=slug).first()
+    if target is None:
+        raise NotFound
+    return target
+
+
+@require_GET
+def show(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *WATCHERS)
+    target, at = get_target(slug), timezone.now()
+    before = request.GET.get("before", "")
+    revisions = Revision.objects.filter(target=target).order_by("-number")
+    if before.isascii() and before.isdigit() and len(before) < 10:
+        revisions = revisions.filter(number__lt=int(before))
+    rows = list(revisions[: PAGE + 1])
+    activations = list(Activation.objects.filter(target=target).select_related("revision").order_by("-id")[:FEW])
+    drifts = list(Drift.objects.filter(target=target, resolved_at=None).order_by("path")[:PAGE])
+    context = {
+        "target": target,
+        "door": door_of(target, activations[0] if activations else None, len(drifts)),
+        "activations": activations,
+        "nodes": [(node, is_live(node, at)) for node in Node.objects.filter(target=target).order_by("name")[:100]],
+        "drifts": drifts,
+        "pending": list(PendingChange.objects.filter(target=target).order_by("at")[:FEW]),
+        "revisions": rows[:PAGE],
+        "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
+        "seen": mark(target.pk),
+    }
+    return TemplateResponse(request, "rollout/target.html", context)
+
+
+def mark(target_id: int) -> str:
+    """What the target's page shows that may move by itself."""
+    row = Target.objects.filter(pk=target_id).values_list("latest_number", "active_number", "error", "checked_at")
+    activation = Activation.objects.filter(target=target_id).order_by("-id").values_list("id", "state", "events")
+    return pokes.mark_of(row.first(), activation.first())
+
+
+@require_GET
+async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
+    await sync_to_async(require_role)(request, *WATCHERS)
+    target = await sync_to_async(get_target)(slug)
+    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: mark(target.pk)))
+
+
+@require_GET
+def revision(request: PageRequest, slug: str, number: int) -> HttpResponse:
+    require_role(request, *WATCHERS)
+    target = get_target(slug)
+    found = Revision.objects.filter(target=target, number=min(number, 2**31 - 1)).first()
+    if found is None:
+        raise NotFound
+    artifacts = list(found.artifacts.order_by("path")[: MOST_ARTIFACTS + 1])
+    activations = list(found.activations.order_by("-id")[:FEW])
+    context = {
+        "target": target,
+        "revision": found,
+        "activations": activations,
+        "probes": list(Probe.objects.filter(activation__in=activations).order_by("grant_id", "point")[:100]),
+        "diffs": diffs_of(artifacts[:MOST_ARTIFACTS]),
+        "more_artifacts": len(artifacts) > MOST_ARTIFACTS,
+        "may_put_back": target.driver == "akamai" and found.number != target.latest_number,
+    }
+    return TemplateResponse(request, "rollout/revision.html", context)
+
+
+def diffs_of(artifacts: Sequence[RevisionArtifact]) -> list[tuple[str, str | None]]:
+    """Per path the unified text, None for what is confidential."""
+    hashes = [sha256 for one in artifacts for sha256 in (one.previous_sha256, one.sha256)]
+    contents = content.fetch_open(hashes)
+    texts = raw_diff(
+        [made for one in artifacts if (made := _artifact(one.path, one.previous_sha256, contents))],
+        [made for one in artifacts if (made := _artifact(one.path, one.sha256, contents))],
+    )
+    return [
+        (one.path, None if is_secret(one, contents) else texts.get(one.path, "")) for one in artifacts
+    ]
+
+
+def is_secret(one: RevisionArtifact, contents: dict[str, bytes | None]) -> bool:
+    return any(sha256 in contents and contents[sha256] is None for sha256 in (one.sha256, one.previous_sha256))
+
+
+def _artifact(path: str, sha256: str, contents: dict[str, bytes | None]) -> Artifact | None:
+    """JSON is laid out to be read, so it is named as what it is."""
+    held = contents.get(sha256)
+    kind = "application/json" if held is not None and held[:1] in (b"{", b"[") else "text/plain"
+    return None if held is None else Artifact(path=path, media_type=kind, content=held, sha256=sha256)
+
+
+@require_POST
+def look(request: PageRequest, slug: str) -> HttpResponse:
+    """Compare the target with what it should hold, now."""
+    require_role(request, *WATCHERS)
+    found = drifting.observe(slug=get_target(slug).slug, at=timezone.now(), everything=True)
+    if found is None:
+        messages.warning(request, "It cannot be told just now: an activation is under way, or nobody answers.")
+    elif found:
+        messages.error(request, f"{found} thing{' is' if found == 1 else 's are'} not as it should be.")
+    else:
+        messages.success(request, "It holds exactly what it should.")
+    return redirect("target", slug)
+
+
+@require_POST
+def put_back(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    target = drifting.put_back(drift_id=drift_id, actor=request.subject.actor, at=timezone.now())
+    tasks.poke([target.slug])
+    messages.success(request, "It is put back now.")
+    return redirect("target", target.slug)
+
+
+@require_POST
+def roll_back(request: PageRequest, slug: str, number: int) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    made = undoing.roll_back_code(slug=slug, number=number, actor=request.subject.actor, at=timezone.now())
+    tasks.poke([slug])
+    messages.success(request, f"Revision {made.number} carries the code of revision {number} and today's grants.")
+    return redirect("target", slug)

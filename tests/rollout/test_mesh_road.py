@@ -1,0 +1,185 @@
+"""The road of a grant through the mesh, seen from the console: offered, reported, probed by the node."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.access import services as access
+from apps.access.models import Grant
+from apps.rollout.models import Activation, Node, Probe, Revision, Target
+from apps.rollout.services import nodes
+from tests.factories import access as factory
+from tests.factories.access import AT
+from tests.rollout.world import INGRESS, FakeNode, Hands, doors, make_node, make_target, mesh_spec, standing_grant
+
+pytestmark = pytest.mark.django_db
+
+CART = "spiffe://shop.test/ns/shop/sa/cart"
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands(AT)
+
+
+@pytest.fixture
+def shop() -> factory.Shop:
+    return factory.shop()
+
+
+@pytest.fixture
+def mesh(shop: factory.Shop, hands: Hands) -> Target:
+    return make_target(mesh_spec(), AT)
+
+
+@pytest.fixture
+def node(mesh: Target, hands: Hands) -> FakeNode:
+    """A node that holds the first revision and hosts the cart."""
+    made = FakeNode(make_node(at=AT).node, workloads=(CART, INGRESS))
+    made.introduce(AT)
+    hands.work()
+    made.take(AT)
+    return made
+
+
+def test_the_first_revision_waits_for_a_node(mesh: Target, hands: Hands) -> None:
+    hands.work()
+    mesh.refresh_from_db()
+    assert (mesh.latest_number, mesh.active_number) == (1, 0)
+    assert mesh.error == "No node is online."
+
+
+def test_it_is_in_force_when_the_node_says_so(node: FakeNode, mesh: Target) -> None:
+    mesh.refresh_from_db()
+    assert mesh.active_number == 1
+    assert Activation.objects.get().state == "active"
+    assert node.take(AT) is None
+
+
+def test_a_standing_grant_is_proven_by_the_node_and_starts(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    assert doors(grant) == {"mesh": "opening"}
+    asked: list[dict[str, object]] = []
+
+    def answer(probe: dict[str, object]) -> str:
+        asked.append(probe)
+        return "allow"
+
+    node.answers = answer
+    node.take(AT)
+    assert doors(grant) == {"mesh": "proven"}
+    assert Grant.objects.get().state == "active"
+    assert [(probe["workload"], probe["method"], probe["path"], probe["expect"]) for probe in asked] == [
+        (CART, "GET", "/payments/sallyport-probe", "allow")
+    ]
+    assert Activation.objects.order_by("-pk")[0].state == "proven"
+
+
+def test_an_ended_grant_is_closed_when_the_node_is_refused(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    access.end_grant(public_id=grant.public_id, actor=shop.ben, at=AT)
+    hands.work()
+    assert doors(grant) == {"mesh": "closing"}
+    node.take(AT)
+    assert doors(grant) == {"mesh": "closed"}
+
+
+def test_a_door_that_stays_open_is_not_called_closed(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    access.end_grant(public_id=grant.public_id, actor=shop.ben, at=AT)
+    hands.work()
+    node.answers = lambda probe: "allow"
+    for _ in range(4):
+        hands.push(seconds=5)
+        node.take(hands.clock())
+    assert doors(grant) == {"mesh": "failing"}
+    assert "allow (granted)" in Grant.objects.get().error
+    node.answers = lambda probe: "deny"
+    hands.push(seconds=60)
+    node.take(hands.clock())
+    assert doors(grant) == {"mesh": "closed"}
+    assert Grant.objects.get().error == ""
+
+
+def test_another_grant_that_still_allows_the_call_does_not_keep_a_door_open(
+    node: FakeNode, shop: factory.Shop, hands: Hands
+) -> None:
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    access.end_grant(public_id=grant.public_id, actor=shop.ben, at=AT)
+    hands.work()
+    probe = Probe.objects.get(expect="deny")
+    report = nodes.Report(
+        revision=Revision.objects.count(),
+        digest=Revision.objects.order_by("-number")[0].digest,
+        active=True,
+        probes=[nodes.ProbeResult(probe.pk, nodes.DoorAnswer("allow", "granted", ("g_other",)), "")],
+    )
+    nodes.record_report(node=node.node, report=report, at=AT)
+    assert doors(grant) == {"mesh": "closed"}
+
+
+def test_a_failed_node_is_shown_and_not_pressed(node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands) -> None:
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT, error="nginx: [emerg] unknown directive")
+    hands.push(seconds=3)
+    hands.work()
+    mesh.refresh_from_db()
+    assert mesh.error == "node-1: nginx: [emerg] unknown directive"
+    assert "unknown directive" in Grant.objects.get(pk=grant.pk).error
+    assert node.take(AT) is None
+    hands.push(seconds=10)
+    assert node.take(hands.clock()) is not None
+    assert doors(grant) == {"mesh": "proven"}
+
+
+def test_every_live_node_is_waited_for(node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands) -> None:
+    second = FakeNode(make_node("node-2", at=AT).node, workloads=(INGRESS,))
+    second.introduce(AT)
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    assert doors(grant) == {"mesh": "opening"}
+    second.take(AT)
+    assert doors(grant) == {"mesh": "open"}
+    node.take(AT)
+    assert doors(grant) == {"mesh": "proven"}
+
+
+def test_a_node_that_went_away_is_not_waited_for(
+    node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands
+) -> None:
+    FakeNode(make_node("node-2", at=AT).node).introduce(AT)
+    hands.push(minutes=3)
+    grant = standing_grant(shop.cart, shop.cyd, at=hands.clock())
+    node.heartbeat(hands.clock())
+    hands.work()
+    node.take(hands.clock())
+    assert doors(grant) == {"mesh": "proven"}
+
+
+def test_an_old_report_changes_nothing(node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands) -> None:
+    standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    old = nodes.Report(revision=1, digest="0" * 64, active=True)
+    nodes.record_report(node=node.node, report=old, at=AT)
+    assert Node.objects.get().active_number == Revision.objects.count()
+
+
+def test_a_node_gets_only_what_it_lacks(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:
+    standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    offer = nodes.offer(node_id=node.node.pk, have=node.have, at=AT)
+    assert offer is not None
+    assert len(offer.inline) == 1
+    fresh = nodes.offer(node_id=node.node.pk, have="", at=AT)
+    assert fresh is not None
+    assert len(fresh.inline) > 10
