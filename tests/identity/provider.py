@@ -45,11 +45,12 @@ class Provider:
     broken: set[str] = field(default_factory=set)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     nonce: str = ""
+    at: int | None = None
 
     ACCESS_TOKEN: ClassVar[str] = "opaque-access-token"
 
     def id_token(self) -> str:
-        now = int(time.time())
+        now = self.at or int(time.time())
         said: dict[str, Any] = {
             "iss": self.issuer,
             "sub": "00u1",

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,17 +12,17 @@ from joserfc import jwt
 from apps.identity.id_tokens import Expectation, ProviderKeys, TokenRefused, check_access_token, verify_id_token
 from tests.identity.provider import CLIENT_ID, Provider, ec_key, half_hash, rsa_key, running_provider
 
-NONCE = "the-nonce"
+NONCE, NOW = "the-nonce", 1_772_442_000
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     with running_provider() as started:
-        started.nonce = NONCE
+        started.nonce, started.at = NONCE, NOW
         yield started
 
 
-def verify(provider: Provider, token: str | None = None, *, at: int | None = None, **changes: Any) -> dict[str, Any]:
+def verify(provider: Provider, token: str | None = None, **changes: Any) -> dict[str, Any]:
     expected: dict[str, Any] = {
         "issuer": provider.issuer,
         "client_id": CLIENT_ID,
@@ -34,15 +33,12 @@ def verify(provider: Provider, token: str | None = None, *, at: int | None = Non
         provider.id_token() if token is None else token,
         expected=Expectation(**expected),
         keys=ProviderKeys(f"{provider.issuer}/keys", timeout=2),
-        at=at or int(time.time()),
+        at=NOW,
     )
 
 
 def test_an_honest_token_is_believed(provider: Provider) -> None:
     assert verify(provider)["sub"] == "00u1"
-
-
-NOW = int(time.time())
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from apps.outbox import registry, services  # noqa: E402 - as above
 WORK_SECONDS = 0.03
 
 
-@registry.handles("test.recorded", lease_seconds=1)
+@registry.handles("test.recorded", lease_seconds=3)
 def record(*, key: str, payload: dict[str, object], at: datetime) -> None:
     audit.record(
         action="test.recorded",
@@ -37,7 +37,7 @@ def record(*, key: str, payload: dict[str, object], at: datetime) -> None:
     time.sleep(WORK_SECONDS)
 
 
-@registry.handles("test.appended", atomic=False, lease_seconds=1)
+@registry.handles("test.appended", atomic=False, lease_seconds=3)
 def append(*, key: str, payload: dict[str, object], at: datetime) -> None:
     with Path(sys.argv[1]).open("a") as file:
         file.write(f"{payload['number']}\n")
