@@ -65,8 +65,9 @@ function tokenFault(r, call) {
   let told = context.recall(r.variables.sp_context, call.at);
   if (told.reason !== null) return told.reason;
   call.subject = SUBJECT.test(told.subject) ? told.subject : '';
+  if (told.service !== call.service) return 'service_mismatch';
   call.grants = told.grants;
-  return told.service === call.service ? null : 'service_mismatch';
+  return null;
 }
 
 function own(object, name) {
@@ -187,7 +188,9 @@ function refusal(r, call) {
 function judgeAs(r, call) {
   let judge = r.variables.sp_point === 'ingress' ? judgeAtIngress : judgeAtSidecar;
   let reason = judge(r, call);
-  return reason === 'granted' ? 'no_route' : reason;
+  if (reason !== 'granted') return reason;
+  call.grants = [];
+  return 'no_route';
 }
 
 function refused(r) {
