@@ -15,7 +15,7 @@ from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.identity import services as people
 from apps.outbox.models import Message
-from tests.access.test_review import together
+from tests.access.concurrency import together
 from tests.factories import identity
 from tests.factories.access import HOUR, active_grant, pending_grant, shop
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import refusals, services
@@ -19,6 +17,7 @@ from apps.catalog.models import Route
 from apps.identity import services as people
 from apps.identity.models import Membership
 from apps.outbox.models import Message
+from tests.access.concurrency import together
 from tests.factories import identity
 from tests.factories.access import HOUR, Shop, approve, ask, service, shop
 
@@ -293,28 +292,6 @@ def test_many_are_answered_alike_and_one_refusal_leaves_the_others_standing(at: 
     assert Review.objects.get().request == mine
 
 
-def together(*work: Callable[[], object]) -> list[object]:
-    """Run each in a thread of its own, with its own connection, all starting at once. Refusals are results."""
-    barrier, results = threading.Barrier(len(work)), [None] * len(work)
-
-    def run(index: int) -> None:
-        barrier.wait()
-        try:
-            results[index] = work[index]()
-        except Refusal as refusal:
-            results[index] = refusal.code
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(work))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert not any(thread.is_alive() for thread in threads)
-    return results
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(3))
 def test_two_approvers_clicking_at_once_open_exactly_one_grant(attempt: int) -> None:
@@ -362,3 +339,27 @@ def test_an_approval_and_a_withdrawal_at_once_do_not_both_win(at: datetime) -> N
     )
     request.refresh_from_db()
     assert (request.state, Grant.objects.count()) in {("approved", 1), ("cancelled", 0)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deciding_ending_and_suspending_at_once_do_not_block_one_another(at: datetime) -> None:
+    there = shop()
+    requests = [ask(there.ada, routes=(route,)) for route in ("list", "read", "refund")]
+    held = approve(ask(there.ada, routes=("purge",)), there.ben).grant
+    ids = [request.public_id for request in requests]
+    together(
+        lambda: services.review_many(public_ids=ids, actor=there.ben, verdict="approve", at=at),
+        lambda: services.review_many(public_ids=ids[::-1], actor=there.bea, verdict="approve", at=at),
+        lambda: services.review(public_id=ids[1], actor=there.bea, verdict="deny", at=at),
+        lambda: services.end_grant(public_id=held.public_id, actor=there.ada, at=at),
+        lambda: people.suspend_subject(key=there.cart.key, actor=SYSTEM, at=at),
+        lambda: people.suspend_subject(key=there.dan.key, actor=SYSTEM, at=at),
+    )
+    decided = {request.state for request in AccessRequest.objects.all()}
+    assert "pending" not in decided
+    assert (
+        Grant.objects.filter(request__in=requests).count()
+        == AccessRequest.objects.filter(pk__in=[request.pk for request in requests], state="approved").count()
+    )
+    held.refresh_from_db()
+    assert held.state == "handed_back"
