@@ -107,16 +107,19 @@ class Pdp:
         self._grants: dict[str, list[Grant]] = defaultdict(list)
         for grant in graph.grants:
             self._grants[grant.service].append(grant)
-        self._desks: dict[str, _Desk] = {}
+        self._holders: dict[str, tuple[str, ...]] = {}
+        # By point and then by service: an enum is slow to hash, so it must not be part of a key.
+        self._edge: dict[str, _Desk] = {}
+        self._mesh: dict[str, _Desk] = {}
 
     def decide(self, subject: str, action: Action, resource: Resource, context: Context, at: int) -> Decision:
         who = self._graph.subjects.get(subject)
         if who is None or not who.active:
             return Decision(False, Reason.UNKNOWN_SUBJECT)
-        desk = self._desk(resource.service)
+        desk = self._desk(resource.service, context.point)
         if desk is None:
             return Decision(False, Reason.NO_SERVICE)
-        return desk.decide(who, self._holders(who), action.method, resource.path, context.point, at)
+        return desk.decide(who, self._holders_of(who), action.method, resource.path, at)
 
     def decide_at_edge(self, subject: str, action: Action, resource: Resource, at: int) -> Decision:
         """The same question as the edge can answer it: it knows who holds what, not who exists.
@@ -124,38 +127,40 @@ class Pdp:
         A subject that is unknown or suspended is therefore one without grants; guardrails still see its kind and id.
         """
         who = self._graph.subjects.get(subject) or Subject(subject, kind_of(subject))
-        desk = self._desk(resource.service)
         if who.kind is SubjectKind.TEAM:
             return Decision(False, Reason.UNKNOWN_SUBJECT)
+        desk = self._desk(resource.service, Point.EDGE)
         if desk is None:
             return Decision(False, Reason.NO_SERVICE)
-        holders = self._holders(who) if who.active else ()
-        return desk.decide(who, holders, action.method, resource.path, Point.EDGE, at)
+        holders = self._holders_of(who) if who.active else ()
+        return desk.decide(who, holders, action.method, resource.path, at)
 
     def entitlements(self, service: str, at: int) -> tuple[Entitlement, ...]:
         """Who may call which route of the service at a moment, teams expanded, guardrails applied."""
-        desk = self._desk(service)
-        if desk is None:
-            return ()
-        actors = (who for who in self._graph.subjects.values() if who.active and who.kind is not SubjectKind.TEAM)
-        found = [row for who in actors for row in desk.entitlements(who, self._holders(who), at)]
+        desks = [desk for point in Point if (desk := self._desk(service, point)) is not None]
+        actors = [who for who in self._graph.subjects.values() if who.active and who.kind is not SubjectKind.TEAM]
+        pairs = product(actors, desks)
+        found = [row for who, desk in pairs for row in desk.entitlements(who, self._holders_of(who), at)]
         return tuple(sorted(found, key=lambda row: (row.subject, row.route, row.point)))
 
-    def _holders(self, who: Subject) -> tuple[str, ...]:
+    def _holders_of(self, who: Subject) -> tuple[str, ...]:
         """The ids whose grants ``who`` may use: its own and its active teams'."""
-        if not who.teams:
-            return (who.id,)
-        return (who.id, *(team for team in who.teams if self._is_active_team(team)))
+        holders = self._holders.get(who.id)
+        if holders is None:
+            holders = (who.id, *(team for team in sorted(who.teams) if self._is_active_team(team)))
+            self._holders[who.id] = holders
+        return holders
 
     def _is_active_team(self, team: str) -> bool:
         found = self._graph.subjects.get(team)
         return found is not None and found.active and found.kind is SubjectKind.TEAM
 
-    def _desk(self, service: str) -> _Desk | None:
-        desk = self._desks.get(service)
+    def _desk(self, service: str, point: Point) -> _Desk | None:
+        desks = self._edge if point is Point.EDGE else self._mesh
+        desk = desks.get(service)
         if desk is None and service in self._graph.services:
-            desk = _Desk(self._graph.services[service], self._grants.get(service, ()), self._graph.guardrails)
-            self._desks[service] = desk
+            grants = [grant for grant in self._grants.get(service, ()) if point in grant.points]
+            desk = desks[service] = _Desk(self._graph.services[service], point, grants, self._graph.guardrails)
         return desk
 
 
@@ -169,53 +174,55 @@ _KINDS = {f"{kind.value}:": kind for kind in SubjectKind}
 
 
 class _Lane(NamedTuple):
-    """One method of one route, with the guardrails that stand at each point of it."""
+    """One method of one route, with the guardrails that stand across it."""
 
     template: Template
-    route: Route
-    guardrails: dict[Point, tuple[Guardrail, ...]]
+    route: str
+    guardrails: tuple[Guardrail, ...]
 
 
 class _Desk:
-    """Everything needed to decide about one service."""
+    """Everything needed to decide about one service at one point."""
 
-    def __init__(self, service: Service, grants: Iterable[Grant], guardrails: Iterable[Guardrail]) -> None:
+    def __init__(
+        self, service: Service, point: Point, grants: Iterable[Grant], guardrails: Iterable[Guardrail]
+    ) -> None:
+        self._point = point
         standing = sorted((g for g in guardrails if _selected(g.services, service.id)), key=lambda g: g.id)
         self._lanes: dict[tuple[str, int], list[_Lane]] = defaultdict(list)
         for template, route in ranked(service.routes):
             for method in sorted(route.methods):
-                across = {point: tuple(g for g in standing if stands(g, route, method, point)) for point in Point}
-                self._lanes[method, len(template)].append(_Lane(template, route, across))
-        self._held: dict[tuple[str, Point], list[Grant]] = defaultdict(list)
+                across = tuple(g for g in standing if stands(g, route, method, point))
+                self._lanes[method, len(template)].append(_Lane(template, route.id, across))
+        self._held: dict[str, list[Grant]] = defaultdict(list)
         for grant in grants:
-            for point in grant.points:
-                self._held[grant.subject, point].append(grant)
+            self._held[grant.subject].append(grant)
 
-    def decide(self, who: Subject, holders: tuple[str, ...], method: str, path: str, point: Point, at: int) -> Decision:
+    def decide(self, who: Subject, holders: tuple[str, ...], method: str, path: str, at: int) -> Decision:
         parts = segments(path)
         if parts is None:
             return Decision(False, Reason.BAD_PATH)
         lane = self._lane(method, parts)
         if lane is None:
             return Decision(False, Reason.NO_ROUTE)
-        for guardrail in lane.guardrails[point]:
+        for guardrail in lane.guardrails:
             if guards(guardrail, who):
-                return Decision(False, Reason.GUARDRAIL, (), lane.route.id, guardrail.id)
-        reason, grant_ids = weigh(self._matching(holders, lane.route, point), at)
-        return Decision(reason is Reason.GRANTED, reason, grant_ids, lane.route.id)
+                return Decision(False, Reason.GUARDRAIL, (), lane.route, guardrail.id)
+        reason, grant_ids = weigh(self._matching(holders, lane.route), at)
+        return Decision(reason is Reason.GRANTED, reason, grant_ids, lane.route)
 
     def entitlements(self, who: Subject, holders: tuple[str, ...], at: int) -> Iterator[Entitlement]:
-        methods: dict[tuple[Route, Point], set[str]] = defaultdict(set)
+        methods: dict[str, set[str]] = defaultdict(set)
         for (method, _), lanes in self._lanes.items():
-            for lane, point in product(lanes, Point):
-                if not any(guards(guardrail, who) for guardrail in lane.guardrails[point]):
-                    methods[lane.route, point].add(method)
-        for (route, point), open_methods in methods.items():
-            grants = self._matching(holders, route, point)
+            for lane in lanes:
+                if not any(guards(guardrail, who) for guardrail in lane.guardrails):
+                    methods[lane.route].add(method)
+        for route, open_methods in methods.items():
+            grants = self._matching(holders, route)
             reason, grant_ids = weigh(grants, at)
             if reason is Reason.GRANTED:
                 until = _latest_end(grant for grant in grants if grant.id in grant_ids)
-                yield Entitlement(who.id, route.id, frozenset(open_methods), point, grant_ids, until)
+                yield Entitlement(who.id, route, frozenset(open_methods), self._point, grant_ids, until)
 
     def _lane(self, method: str, parts: tuple[str, ...]) -> _Lane | None:
         for lane in self._lanes.get((method, len(parts)), ()):
@@ -223,9 +230,9 @@ class _Desk:
                 return lane
         return None
 
-    def _matching(self, holders: tuple[str, ...], route: Route, point: Point) -> list[Grant]:
-        held, wanted = self._held, route.id
-        return [grant for holder in holders for grant in held.get((holder, point), ()) if wanted in grant.routes]
+    def _matching(self, holders: tuple[str, ...], route: str) -> list[Grant]:
+        held = self._held
+        return [grant for holder in holders for grant in held.get(holder, ()) if route in grant.routes]
 
 
 def _latest_end(grants: Iterable[Grant]) -> int | None:
