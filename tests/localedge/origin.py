@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            for number in range(EVENTS):
+            for number in range(EVENTS if self.path == "/events" else 10 * EVENTS):
                 data = f"data: {number}\n\n".encode()
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
                 self.wfile.flush()

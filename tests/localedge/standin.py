@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -27,8 +28,8 @@ PATIENCE = 20.0
 
 
 def free_port() -> int:
-    """Below the range the kernel hands out itself, so that it stays free until it is used."""
-    for port in range(20_000, 32_000):
+    """Below the range the kernel hands out itself, and anywhere in it, so that it stays free until it is used."""
+    for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -21,7 +21,6 @@ function checker(originHost, identity) {
 export class Origin {
   #url;
   #agent = null;
-  #tls;
   #idleMs;
 
   get isConfigured() {
@@ -33,8 +32,9 @@ export class Origin {
     const old = this.#agent;
     this.#url = new URL(url);
     this.#idleMs = idleSeconds * 1000;
-    this.#agent = new Agent({ keepAlive: true, maxFreeSockets: 256, scheduling: 'lifo', timeout: FREE_SOCKET_MS });
-    this.#tls = { ca, cert, key, checkServerIdentity: checker(this.#url.hostname, identity) };
+    // All in the agent's options: a checkServerIdentity given with a request keeps its connection from being used again.
+    const tls = { ca, cert, key, checkServerIdentity: checker(this.#url.hostname, identity) };
+    this.#agent = new Agent({ ...tls, keepAlive: true, maxFreeSockets: 256, scheduling: 'lifo', timeout: FREE_SOCKET_MS });
     if (old === null) return;
     old.maxFreeSockets = 0;
     for (const socket of Object.values(old.freeSockets).flat()) socket.destroy();
@@ -44,7 +44,6 @@ export class Origin {
   open({ method, path, host, headers }) {
     const name = host.replace(/:\d+$/, '');
     const outgoing = request({
-      ...this.#tls,
       agent: this.#agent,
       host: this.#url.hostname,
       port: this.#url.port || 443,
