@@ -33,6 +33,7 @@ _LIMITS = {
     "path": 512,
     "host": 253,
 }
+_REASONS = frozenset(reason.value for reason in Reason)
 _GZIP = b"\x1f\x8b"
 
 
@@ -137,7 +138,7 @@ def parse_event(raw: object, *, at: datetime) -> Event | None:
     point, verdict, reason = raw.get("point"), raw.get("verdict"), raw.get("reason")
     if when is None or not isinstance(rid, str) or not _RID.fullmatch(rid):
         return None
-    if point not in POINTS or verdict not in VERDICTS or not isinstance(reason, str) or reason not in Reason:
+    if point not in POINTS or verdict not in VERDICTS or not isinstance(reason, str) or reason not in _REASONS:
         return None
     return Event(
         at=when,

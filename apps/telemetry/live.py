@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
@@ -52,20 +51,19 @@ class Watch:
     def _is_watching(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
+    async def join(self) -> None:
+        """Call ``leave`` afterwards, come what may."""
         self.listeners += 1
-        try:
-            if not self._is_watching:
-                self.position = await _position(self.position)
-            if not self._is_watching:
-                self._task = asyncio.create_task(self._watch())
-            yield
-        finally:
-            self.listeners -= 1
-            if self.listeners == 0 and self._task is not None:
-                self._task.cancel()
-                self._task = None
+        if not self._is_watching:
+            self.position = await _position(self.position)
+        if not self._is_watching:
+            self._task = asyncio.create_task(self._watch())
+
+    def leave(self) -> None:
+        self.listeners -= 1
+        if self.listeners == 0 and self._task is not None:
+            self._task.cancel()
+            self._task = None
 
     async def moved_from(self, position: int, timeout: float) -> int:  # noqa: ASYNC109, RUF100 - waits, then heartbeat
         """The position once it is another than ``position``, or after ``timeout`` seconds."""
@@ -132,11 +130,12 @@ async def stream(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     )
 
 
-async def pokes(last: int | None, *, lifetime: float = LIFETIME_SECONDS) -> AsyncIterator[bytes]:
+async def pokes(last: int | None, *, lifetime: float = LIFETIME_SECONDS) -> AsyncGenerator[bytes, None]:
     """The body of the stream. ``last`` is the position a reconnecting page has seen."""
     loop, feed = asyncio.get_running_loop(), watch()
     until = loop.time() + lifetime
-    async with feed.listening():
+    try:
+        await feed.join()
         position = feed.position if last is None else last
         yield b"retry: 1000\n\n"
         while (left := until - loop.time()) > 0:
@@ -147,3 +146,5 @@ async def pokes(last: int | None, *, lifetime: float = LIFETIME_SECONDS) -> Asyn
             position = moved
             yield b'id: %d\nevent: call\ndata: {"after": %d}\n\n' % (position, position)
             await asyncio.sleep(QUIET_SECONDS)
+    finally:
+        feed.leave()
