@@ -161,9 +161,7 @@ def diffs_of(artifacts: Sequence[RevisionArtifact]) -> list[tuple[str, str | Non
         [made for one in artifacts if (made := _artifact(one.path, one.previous_sha256, contents))],
         [made for one in artifacts if (made := _artifact(one.path, one.sha256, contents))],
     )
-    return [
-        (one.path, None if is_secret(one, contents) else texts.get(one.path, "")) for one in artifacts
-    ]
+    return [(one.path, None if is_secret(one, contents) else texts.get(one.path, "")) for one in artifacts]
 
 
 def is_secret(one: RevisionArtifact, contents: dict[str, bytes | None]) -> bool:

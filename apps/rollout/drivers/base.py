@@ -141,8 +141,19 @@ class Prober(Protocol):
 
 
 def door_answer(header: str) -> DoorAnswer | None:
-    """``allow;granted;g_1,g_2`` as the doors write it; None for anything else."""
-    parts = header.split(";")
+    """``allow;granted;g_1,g_2`` as the doors write it; None for anything else.
+
+    Two doors in a row (ingress and sidecar) may both have written: then a refusal counts, else the last word.
+    """
+    answers = [_one_answer(text) for text in header.split(", ")]
+    said = [answer for answer in answers if answer is not None]
+    if len(said) < len(answers):
+        return None
+    return next((answer for answer in said if answer.verdict == "deny"), said[-1])
+
+
+def _one_answer(text: str) -> DoorAnswer | None:
+    parts = text.split(";")
     if len(parts) != 3 or parts[0] not in {"allow", "deny"}:
         return None
     return DoorAnswer(parts[0], parts[1], tuple(grant for grant in parts[2].split(",") if grant))

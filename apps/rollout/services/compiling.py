@@ -6,8 +6,8 @@ The cost is that of the services touched. Nothing here talks to a vendor.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -86,7 +86,7 @@ def _compile(target: Target, dirty: set[str], at: datetime) -> Compiled:
     emit = emitters_of(target, at)
     environment = target.environment.slug
     slugs = dirty - {COMMON}
-    graph = access.graph_slice(service_slugs=slugs, environment_slug=environment, at=at) if slugs else AccessGraph()
+    graph = _slice(target, slugs, at)
     emitted = emit_services(emit.service, graph, slugs)
     artifacts = dict(emitted.artifacts)
     if COMMON in dirty:
@@ -100,6 +100,14 @@ def _compile(target: Target, dirty: set[str], at: datetime) -> Compiled:
         refused={**whole.refused, **rehearsed.refused},
         milliseconds=(time.perf_counter() - began) * 1000,
     )
+
+
+def _slice(target: Target, slugs: Collection[str], at: datetime) -> AccessGraph:
+    """What decides about these services at the target's own door."""
+    if not slugs:
+        return AccessGraph()
+    graph = access.graph_slice(service_slugs=slugs, environment_slug=target.environment.slug, at=at)
+    return replace(graph, grants=tuple(grant for grant in graph.grants if target.point in grant.points))
 
 
 def _rehearse(target: Target, emitted: Emitted, graph: AccessGraph, at: datetime) -> rehearsal.Rehearsal:
