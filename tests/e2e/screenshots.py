@@ -26,13 +26,13 @@ def tell_a_story(demo: Running) -> dict[str, str]:
     """Something to look at: a denial, an open request, an approved and used grant."""
     ada, ben, cyd = demo.api("ada"), demo.api("ben"), demo.api("cyd")
     demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}")
-    body = {"service": "payments", "routes": ["post-refunds"], "duration": 8 * 3600, "reason": "A customer paid twice."}
+    body = {"service": "payments", "routes": ["createRefund"], "duration": 8 * 3600, "reason": "A customer paid twice."}
     request = ada.post("requests/", body).json()
     for reviewer in (ben, cyd):
         reviewer.post(f"requests/{request['id']}/review/", {"verdict": "approve"})
     wait_until(lambda: (ada.get(f"requests/{request['id']}/")["grant"] or {}).get("state") == "active", what="proof")
     demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}")
-    waiting = ada.post("requests/", {**body, "routes": ["get-charges-id"], "reason": "Looking at one charge."}).json()
+    waiting = ada.post("requests/", {**body, "routes": ["getCharge"], "reason": "Looking at one charge."}).json()
     return {"request": request["id"], "waiting": waiting["id"]}
 
 

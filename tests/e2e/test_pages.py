@@ -18,7 +18,7 @@ GRAVE = {"serious", "critical"}
 def names(demo: Running) -> dict[str, str]:
     """A request that is open, so that the page at the heart has something to show."""
     ada = demo.api("ada")
-    body = {"service": "payments", "routes": ["get-charges-id"], "duration": 3600, "reason": "Looking at one charge."}
+    body = {"service": "payments", "routes": ["getCharge"], "duration": 3600, "reason": "Looking at one charge."}
     answer = ada.post("requests/", body)
     found = answer.json()["id"] if answer.status_code == 201 else ada.get("requests/")["results"][0]["id"]
     return {"request": found}

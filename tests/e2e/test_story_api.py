@@ -33,7 +33,7 @@ def test_a_person_is_denied_asks_is_approved_calls_and_hands_back(demo: Running)
     assert (problem["reason"], problem["point"]) == ("no_grant", "edge")
     assert "/requests/new?" in problem["request_url"]
 
-    request = _ask(ada, service="payments", routes=["post-refunds"])
+    request = _ask(ada, service="payments", routes=["createRefund"])
     assert request["state"] == "pending"
     own = ada.post(f"requests/{request['id']}/review/", {"verdict": "approve"})
     assert own.status_code == 403
@@ -67,8 +67,8 @@ def test_an_agent_asks_and_waits_but_never_decides(demo: Running) -> None:
     url = demo.edge("/shipping/quotes")
     assert demo.call("release-bot", "POST", url, "{}").status_code == 403
 
-    request = _ask(bot, service="shipping", routes=["post-quotes"])
-    other = _ask(ada, service="shipping", routes=["post-quotes"])
+    request = _ask(bot, service="shipping", routes=["createQuote"])
+    other = _ask(ada, service="shipping", routes=["createQuote"])
     refused = bot.post(f"requests/{other['id']}/review/", {"verdict": "approve"})
     assert refused.status_code in {403, 404}
     assert ada.get(f"requests/{other['id']}/")["state"] == "pending"
