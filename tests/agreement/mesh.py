@@ -123,11 +123,13 @@ class Reference:
         return self._pdp(who).decide(who.id, Action(case.method), resource, Context(Point.MESH), case.at)
 
     def at_ingress(self, case: Case, fault: Reason | None) -> Decision:
-        """The ingress and, behind it, the sidecar."""
+        """The ingress and, behind it, the sidecar. NGINX forwards no TRACE, so the ingress has the last word on it."""
         if case.service is None:
             return Decision(False, Reason.NO_SERVICE)
         if segments(case.path) is None:
             return Decision(False, Reason.BAD_PATH)
+        if case.method == "TRACE":
+            return Decision(False, fault or Reason.NO_ROUTE)
         return self.at_sidecar(case, fault)
 
     def _who(self, subject: str) -> Subject:

@@ -1,6 +1,7 @@
 """The policy of one service as rows of the mesh's map: exact keys, JSON values.
 
-The expiry of a grant is part of its value, so that it ends on time with nobody there to take it away.
+The expiry of a grant is part of its value, so that it ends on time with nobody there to take it away. Methods are
+upper-case by definition (NGINX refuses others) and appear in lower case, as NGINX compares keys.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from apps.compiler.decide import stands
 from apps.compiler.emitters.nginx_text import policy_key
 from apps.compiler.graph import AccessGraph, Guardrail, Point, Service
-from apps.compiler.paths import ranked
+from apps.compiler.paths import METHODS, ranked
 from apps.compiler.slices import guarded, holders, members
 
 Row = tuple[str, str]
@@ -22,10 +23,10 @@ def route_rows(service: Service) -> Iterator[Row]:
     """``routes <service> <method> <segments>`` -> ``[[route, [literal or null, ...]], ...]``, most specific first."""
     lanes: dict[tuple[str, int], list[object]] = defaultdict(list)
     for template, route in ranked(service.routes):
-        for method in route.methods:
+        for method in route.methods.intersection(METHODS):
             lanes[method, len(template)].append([route.id, template])
     for (method, length), lane in lanes.items():
-        yield policy_key("routes", service.id, method, str(length)), _json(lane)
+        yield policy_key("routes", service.id, method.lower(), str(length)), _json(lane)
 
 
 def grant_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
@@ -56,10 +57,10 @@ def guard_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
 
 def _lane_rows(standing: list[Guardrail], service: Service) -> Iterator[Row]:
     for route in {route.id: route for route in service.routes}.values():
-        for method in route.methods:
+        for method in route.methods.intersection(METHODS):
             across = [[g.id, _kinds(g)] for g in standing if stands(g, route, method, Point.MESH)]
             if across:
-                yield policy_key("guards", service.id, method, route.id), _json(across)
+                yield policy_key("guards", service.id, method.lower(), route.id), _json(across)
 
 
 def _subject_rows(graph: AccessGraph, standing: list[Guardrail], service: Service) -> Iterator[Row]:

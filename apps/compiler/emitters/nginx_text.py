@@ -16,9 +16,16 @@ LONGEST_KEY = 160
 _UNSAFE = re.compile(r"""[\x00-\x20"$';A-Z\\^{}\x7f]""")
 
 
+class UnspeakableError(ValueError):
+    """A name with a dollar sign, which NGINX takes for a variable and which it has no way to escape."""
+
+
 def quoted(text: str) -> str:
-    """A configuration word. Dollar signs stay, so the text must not hold any that NGINX would take for a variable."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """A configuration word with exactly this value; raises UnspeakableError."""
+    if "$" in text:
+        raise UnspeakableError(f"A dollar sign cannot be written in NGINX configuration: {text!r}")
+    mark = "'" if '"' in text else '"'
+    return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
 
 
 def policy_key(*parts: str) -> str:
@@ -32,5 +39,5 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def map_file(rows: Iterable[tuple[str, str]]) -> str:
-    """Lines of a map block, sorted. Values are literal: a dollar sign must be written in another way (JSON can)."""
+    """Lines of a map block, sorted."""
     return "".join(f"{quoted(key)} {quoted(value)};\n" for key, value in sorted(rows))

@@ -22,7 +22,7 @@ function entry(r, parts) {
 }
 
 function routeFor(r, service, method, segments) {
-  let lanes = entry(r, ['routes', service, method, String(segments.length)]);
+  let lanes = entry(r, ['routes', service, method.toLowerCase(), String(segments.length)]);
   for (let i = 0; i < lanes.length; i++) {
     if (paths.matches(lanes[i][1], segments)) return lanes[i][0];
   }
@@ -35,7 +35,7 @@ function kindOf(subject) {
 }
 
 function barrier(r, service, method, route, subject) {
-  let standing = entry(r, ['guards', service, method, route]);
+  let standing = entry(r, ['guards', service, method.toLowerCase(), route]);
   if (standing.length === 0) return null;
   let kind = kindOf(subject);
   let named = entry(r, ['guarded', service, subject]);
