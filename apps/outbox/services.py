@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 
 from celery import current_app
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
@@ -99,32 +100,37 @@ def drain(*, at: datetime, limit: int = 1) -> Drained:
     return Drained(done, failed)
 
 
+_CLAIM = """
+WITH next AS MATERIALIZED (
+  SELECT id FROM outbox_message m
+  WHERE state = 'pending' AND topic = ANY(%(topics)s)
+    AND available_at <= %(at)s AND (lease_until IS NULL OR lease_until <= %(at)s)
+    AND NOT EXISTS (
+      SELECT 1 FROM outbox_message ahead
+      WHERE ahead.state = 'pending' AND ahead.topic = m.topic AND ahead.key = m.key AND ahead.id <> m.id
+        AND (ahead.lease_until > %(at)s
+             OR (ahead.id < m.id AND ahead.available_at <= %(at)s
+                 AND (ahead.lease_until IS NULL OR ahead.lease_until <= %(at)s))))
+  ORDER BY available_at, id LIMIT 1
+  FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox_message SET attempts = attempts + 1,
+  lease_until = %(at)s + make_interval(secs => (%(leases)s::jsonb ->> topic)::float)
+FROM next WHERE outbox_message.id = next.id
+RETURNING outbox_message.*
+"""
+
+
 def _claim(at: datetime) -> Message | None:
     """Lease the oldest message that may run: counted as an attempt and committed before anything is tried.
 
     A message waits while another with its topic and key is leased, or is older and may run too; so one key is never
     handled twice at a time, and a failing message that backs off does not hold up newer news about the same key.
+    One statement, because this is the pace of everything that follows a commit.
     """
-    with transaction.atomic():
-        message = _claimable(at).select_for_update(skip_locked=True, of=("self",)).first()
-        if message is None:
-            return None
-        message.attempts = F("attempts") + 1
-        message.lease_until = at + registry.find(message.topic).lease
-        message.save(update_fields=["attempts", "lease_until"])
-    message.refresh_from_db()
-    return message
-
-
-def _claimable(at: datetime) -> QuerySet[Message]:
-    may_run = Q(available_at__lte=at) & (Q(lease_until=None) | Q(lease_until__lte=at))
-    same_key = Message.objects.filter(state=State.PENDING, topic=OuterRef("topic"), key=OuterRef("key"))
-    ahead = same_key.filter(Q(lease_until__gt=at) | (may_run & Q(id__lt=OuterRef("id")))).exclude(id=OuterRef("id"))
-    return (
-        Message.objects.filter(may_run, state=State.PENDING, topic__in=registry.topics())
-        .filter(~Exists(ahead))
-        .order_by("available_at", "id")
-    )
+    leases = {topic: registration.lease.total_seconds() for topic, registration in registry.topics().items()}
+    parameters = {"at": at, "topics": list(leases), "leases": json.dumps(leases)}
+    return next(iter(Message.objects.raw(_CLAIM, parameters)), None)
 
 
 def _attempt(message: Message, at: datetime) -> bool:

@@ -12,6 +12,6 @@ STORAGES = {
 }
 
 # Pokes are published into a broker that lives and dies with the process.
-CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_URL = "memory://localhost/"
 # The test database may be emptied between tests; the audit record's trigger lets nothing else through.
 DATABASES["default"]["OPTIONS"]["options"] = "-c sallyport.audit_unlock=TRUNCATE"  # type: ignore[index]

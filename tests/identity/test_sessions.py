@@ -2,19 +2,20 @@ from __future__ import annotations
 
 import io
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from django.apps import apps
 from django.conf import LazySettings
 from django.contrib import admin
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
-from apps.identity import selectors, services
+from apps.identity import selectors, services, tasks
 from apps.identity.middleware import SubjectMiddleware
 from apps.identity.models import Subject, User
 from tests.factories.identity import agent, api_token, person, team, user
@@ -181,3 +182,13 @@ class TestDjangoAdmin:
     def test_every_registered_model_is_ours(self) -> None:
         labels = {model._meta.app_label for model in admin.site._registry}
         assert labels <= {config.label for config in apps.get_app_configs() if config.name.startswith("apps.")}
+
+
+def test_sessions_that_ran_out_are_forgotten_and_others_are_not() -> None:
+    kept, gone = Client(), Client()
+    for client, name in ((kept, "ada"), (gone, "ben")):
+        client.force_login(user(person(name)))
+    Session.objects.filter(pk=gone.session.session_key).update(expire_date=datetime(2020, 1, 1, tzinfo=UTC))
+    for _ in range(2):
+        tasks.forget_sessions()
+    assert Session.objects.get().pk == kept.session.session_key

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         except (OperationalError, InterfaceError) as error:
             self.stderr.write(f"relay: the database does not answer ({error}); trying again")
             connection.close()
+            time.sleep(POLL_SECONDS)
 
     def empty(self) -> int:
         """Handle everything that may run; the number of attempts made."""

@@ -1,0 +1,14 @@
+"""Celery entry points of identity."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
+
+BEAT = {"identity.forget_sessions": {"task": "identity.forget_sessions", "schedule": 3600.0}}
+
+
+@shared_task(name="identity.forget_sessions", acks_late=True, time_limit=120)
+def forget_sessions(**_: object) -> None:
+    """Sessions that ran out stop working by themselves; this only takes their rows away."""
+    SessionStore.clear_expired()
