@@ -60,6 +60,7 @@ class Call(models.Model):
             models.Index(fields=["service", "-first_at", "-id"], name="telemetry_call_service"),
             models.Index(fields=["subject", "-first_at", "-id"], name="telemetry_call_subject"),
             models.Index(fields=["reason", "-first_at", "-id"], name="telemetry_call_reason"),
+            models.Index(fields=["-first_at", "-id"], name="telemetry_call_denied", condition=Q(verdict="deny")),
             GinIndex(fields=["search_text"], opclasses=["gin_trgm_ops"], name="telemetry_call_search"),
         ]
 

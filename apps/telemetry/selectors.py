@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import TruncMinute
 
 from apps.catalog import selectors as catalog
@@ -21,10 +22,14 @@ from apps.telemetry.errors import UnknownCall
 from apps.telemetry.models import Call, Feed, TelemetrySource
 
 LARGEST_PAGE = 200
-LOOKED_BACK = 5_000
+LOOKED_BACK = 2_000
 """Of a service's latest calls, how many tell who its callers are."""
 
+NEWEST = 5_000
+"""Text is looked for here first: most of what people look for is recent, and a common word is found at once."""
+
 _SEES_ALL = (Role.SECURITY, Role.AUDITOR, Role.OPERATOR)
+_LIKE, _ESCAPED = re.compile(r"([%_\\])"), r"\\\1"
 _RID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -111,13 +116,49 @@ class Minute:
 def list_calls(*, viewer: Subject, filters: CallFilter | None = None, after: str = "", limit: int = 50) -> CallPage:
     """The calls ``viewer`` may see. An ``after`` that is not one of ours starts at the newest."""
     limit = max(1, min(limit, LARGEST_PAGE))
-    found = _matching(visible_to(viewer), filters or CallFilter())
+    filters = filters or CallFilter()
+    found = _matching(visible_to(viewer), filters)
     cursor = _parse_cursor(after)
     if cursor is not None:
         at, pk = cursor
         found = found.filter(Q(first_at__lt=at) | Q(first_at=at, pk__lt=pk), first_at__lte=at)
-    rows = tuple(_present(row) for row in found.order_by("-first_at", "-id")[: limit + 1])
+    rows = tuple(_present(row) for row in _first_rows(found, filters.text, limit + 1))
     return CallPage(rows[:limit], rows[limit - 1].cursor if len(rows) > limit else None)
+
+
+def _first_rows(calls: QuerySet[Call], text: str, limit: int) -> list[Call]:
+    """The newest of ``calls`` that mention ``text``: out of the newest if those are enough, else by the text's index.
+
+    Words of one or two letters are in no index; with nothing longer they are looked for in the newest calls only.
+    """
+    newest_first = calls.order_by("-first_at", "-id")
+    text = text.replace("\x00", " ").strip().lower()
+    words = text.split()[:8]
+    if not words:
+        return list(newest_first[:limit])
+    if _RID.fullmatch(text):
+        return list(calls.filter(rid=UUID(text)))
+    rows = _among_newest(newest_first[:NEWEST], words, limit)
+    if len(rows) == limit or all(len(word) < 3 for word in words):
+        return rows
+    # The added nothing keeps the planner from walking through all calls in order of time.
+    by_text = _mentioning(calls, words).order_by((F("first_at") + timedelta(0)).desc(), "-id")
+    return list(by_text[:limit])
+
+
+def _among_newest(newest: QuerySet[Call], words: list[str], limit: int) -> list[Call]:
+    """PostgreSQL reads the inner query only until the outer one has enough, which the ORM cannot say."""
+    inner, parameters = newest.query.sql_with_params()
+    mentions = " AND ".join(["search_text LIKE %s"] * len(words))
+    statement = f"SELECT * FROM ({inner}) AS newest WHERE {mentions} ORDER BY first_at DESC, id DESC LIMIT %s"  # noqa: S608
+    patterns = [f"%{_LIKE.sub(_ESCAPED, word)}%" for word in words]
+    return list(Call.objects.raw(statement, [*parameters, *patterns, limit]))
+
+
+def _mentioning(calls: QuerySet[Call], words: list[str]) -> QuerySet[Call]:
+    for word in words:
+        calls = calls.filter(search_text__contains=word)
+    return calls
 
 
 def get_call(*, viewer: Subject, rid: str) -> CallRow:
@@ -148,15 +189,7 @@ def _matching(calls: QuerySet[Call], filters: CallFilter) -> QuerySet[Call]:
         found = found.filter(first_at__lt=filters.until)
     if not filters.probes:
         found = found.filter(probe=False)
-    return _mentioning(found, filters.text.replace("\x00", " ").strip().lower())
-
-
-def _mentioning(calls: QuerySet[Call], text: str) -> QuerySet[Call]:
-    if _RID.fullmatch(text):
-        return calls.filter(rid=UUID(text))
-    for word in text.split()[:8]:
-        calls = calls.filter(search_text__contains=word)
-    return calls
+    return found
 
 
 def _parse_cursor(text: str) -> tuple[datetime, int] | None:
@@ -207,37 +240,35 @@ def _door(said: Mapping[str, Any] | None) -> Door | None:
 def list_callers_seen(service: str, *, since: datetime, limit: int = 50) -> tuple[CallerSeen, ...]:
     """Who called ``service``, the latest first, counted over its latest LOOKED_BACK calls. Probes do not count."""
     latest = Call.objects.filter(service=service, first_at__gte=since).order_by("-first_at", "-id")[:LOOKED_BACK]
-    seen = (
-        Call.objects.filter(pk__in=latest.values("pk"), probe=False)
-        .exclude(subject="")
-        .values_list("subject")
-        .annotate(calls=Count("pk"), denied=Count("pk", filter=Q(verdict="deny")), last_at=Max("first_at"))
-        .order_by("-last_at")[:limit]
-    )
-    return tuple(CallerSeen(*row) for row in seen)
+    calls: dict[str, list[tuple[str, datetime]]] = defaultdict(list)
+    for subject, verdict, at, probe in latest.values_list("subject", "verdict", "first_at", "probe"):
+        if subject and not probe:
+            calls[subject].append((verdict, at))
+    seen = [
+        CallerSeen(subject, len(made), sum(verdict == "deny" for verdict, _ in made), made[0][1])
+        for subject, made in calls.items()
+    ]
+    return tuple(seen[:limit])
 
 
 def recent_calls(
-    service: str, *, since: datetime, ask_at: datetime | None = None, limit: int = 10_000
+    service: str, *, since: datetime, ask_at: datetime | None = None, limit: int = 5_000
 ) -> tuple[ReplayedCall, ...]:
     """The latest calls of a service for an impact replay, each at every door that decided about it.
 
     ``ask_at`` is the moment both graphs are asked about; by default each call's own.
     """
     rows = Call.objects.filter(service=service, first_at__gte=since, probe=False).exclude(subject="")
-    found = rows.order_by("-first_at", "-id").values_list("subject", "method", "path", "doors", "first_at")[:limit]
+    heard = {Point.EDGE: "edge", Point.MESH: "sidecar"}
+    spoken = {f"at_{point}": ExpressionWrapper(Q(doors__has_key=name), BooleanField()) for point, name in heard.items()}
+    found = rows.annotate(**spoken).order_by("-first_at", "-id")[:limit]
     return tuple(
-        ReplayedCall(
-            subject=subject,
-            method=method,
-            service=service,
-            path=path,
-            point=point,
-            at=int((ask_at or first_at).timestamp()),
+        ReplayedCall(subject, method, service, path, point, int((ask_at or first_at).timestamp()))
+        for subject, method, path, first_at, *said in found.values_list(
+            "subject", "method", "path", "first_at", *spoken
         )
-        for subject, method, path, doors, first_at in found
-        for name, point in (("edge", Point.EDGE), ("sidecar", Point.MESH))
-        if name in doors
+        for point, has_spoken in zip(heard, said, strict=True)
+        if has_spoken
     )
 
 
