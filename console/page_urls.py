@@ -6,6 +6,8 @@ from django.urls import include, path
 
 from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
+from apps.rollout import views as rollout
+from apps.telemetry import views as live
 from console.pages import access, audit, frame, home, outbox, requests, search, service
 
 urlpatterns = [
@@ -26,6 +28,16 @@ urlpatterns = [
     path("access/", access.access, name="access"),
     path("access/<slug:public_id>/", grants.show, name="grant"),
     path("access/<slug:public_id>/end", grants.end, name="grant_end"),
+    path("live/", live.live, name="live"),
+    path("live/<slug:rid>/", live.call, name="call"),
+    path("live/<slug:rid>/ask", live.ask, name="call_ask"),
+    path("rollout/", rollout.rollout, name="rollout"),
+    path("rollout/<slug:slug>/", rollout.show, name="target"),
+    path("rollout/<slug:slug>/events", rollout.events, name="target_events"),
+    path("rollout/<slug:slug>/look", rollout.look, name="target_look"),
+    path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
+    path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),
+    path("rollout/<slug:slug>/revisions/<int:number>/roll-back", rollout.roll_back, name="revision_roll_back"),
     path("audit/", audit.audit, name="audit"),
     path("audit/<int:seq>/", audit.event, name="audit_event"),
     path("audit/verify", audit.verify, name="audit_verify"),

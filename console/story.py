@@ -90,7 +90,7 @@ def _step(moment: Moment) -> Step:
         look,
         icon,
         moment.at,
-        more="" if quoted else moment.comment,
+        more="" if quoted or moment.kind == "door_opened" else moment.comment,
         quote=moment.comment if quoted else "",
     )
 

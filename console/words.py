@@ -86,6 +86,8 @@ def brief_name(name: str, kind: str) -> str:
 
 
 def door_sentence(edge: str, mesh: str) -> str:
+    if edge and edge == mesh:
+        return f"Both: {DOOR_STATES[edge].label.lower()}"
     said = [f"{name}: {DOOR_STATES[state].label.lower()}" for name, state in (("edge", edge), ("mesh", mesh)) if state]
     return (", ".join(said) or "no door").capitalize()
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from apps.access import selectors
 from apps.identity.pages import PageRequest
+from apps.telemetry.views import recent_denials
 from console.pages.access import present
 
 SOON = timedelta(hours=2)
@@ -25,6 +26,7 @@ def home(request: PageRequest) -> HttpResponse:
     context = {
         "waiting": waiting,
         "held": held,
+        "denials": recent_denials(request),
         "soon": [one for one in held if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],
     }
     return TemplateResponse(request, "console/home.html", context)

@@ -33,9 +33,7 @@ def icon(name: str) -> SafeString:
 def mark(who: Named) -> SafeString:
     """The shape alone: round for people, stacked for teams, square for agents, six-sided for workloads."""
     hue = crc32(who.name.encode()) % 8
-    return format_html(
-        '<span class="mark {} hue-{}" aria-hidden="true">{}</span>', who.kind, hue, initials(who.name, who.kind)
-    )
+    return format_html('<i class="mark {} h{}" data-i="{}"></i>', who.kind, hue, initials(who.name, who.kind))
 
 
 @register.simple_tag
@@ -74,20 +72,23 @@ def route(methods: Iterable[str], template_text: str) -> SafeString:
 @register.simple_tag
 def doors(edge: str, mesh: str, label: str | None = None) -> SafeString:
     """The two arches, small. An empty state draws a door that is no part of this. ``label`` replaces the words."""
-    words = door_sentence(edge, mesh) if label is None else label
-    said = format_html('<span class="vh">{}</span>', words) if words else ""
-    return format_html('<span class="doors" title="{}">{}{}{}</span>', words, arch(edge), arch(mesh), said)
+    said = door_sentence(edge, mesh) if label is None else label
+    drawn = (edge or "unused", edge or "unused", mesh or "unused", mesh or "unused")
+    uses = format_html('<use class="s-{}" href="#d-{}"/><use class="s-{}" href="#d-{}" x="19"/>', *drawn)
+    if not said:
+        return format_html('<svg class="doors" aria-hidden="true">{}</svg>', uses)
+    return format_html('<svg class="doors" role="img"><title>{}</title>{}</svg>', said, uses)
 
 
 @register.simple_tag
 def arch(state: str, size: str = "") -> SafeString:
     """One door. ``size`` is empty, "big" or "huge"; the words stand beside it, not in it."""
+    name = state or "unused"
     return format_html(
-        '<svg class="arch{} s-{} tone-{}" aria-hidden="true"><use href="#d-{}"/></svg>',
-        f" {size}" if size else "",
-        state or "unused",
-        DOOR_STATES[state].tone,
-        state or "unused",
+        '<svg class="arch {}" viewBox="0 0 16 18" aria-hidden="true"><use class="s-{}" href="#d-{}"/></svg>',
+        size,
+        name,
+        name,
     )
 
 
@@ -106,11 +107,15 @@ def state(code: str, label: str = "") -> SafeString:
 
 @register.simple_tag
 def when(moment: datetime | None, style: str = "ago") -> SafeString:
-    """A moment: relative with the exact time on focus ("ago"), "clock", or "full". Without a script: UTC, named."""
+    """A moment: relative with the exact time on hover ("ago"), "clock", or "full". Without a script: UTC, named.
+
+    A list of clocks says so once, on whatever surrounds it (``data-times``), and not on each.
+    """
     if moment is None:
         return format_html('<span class="faint">{}</span>', "–")
     text = f"{moment:%H:%M:%S} UTC" if style == "clock" else f"{moment:%-d %b %Y, %H:%M} UTC"
-    return format_html('<time datetime="{}" data-as="{}">{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", style, text)
+    said = format_html(' data-as="{}"', style) if style == "full" else ""
+    return format_html('<time datetime="{}"{}>{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", said, text)
 
 
 @register.filter

@@ -1,7 +1,8 @@
 // The keyboard: j k move, Enter opens, x ticks, a d decide (with a confirming step), n asks, ? lists the keys.
 (() => {
-  const rows = () => [...document.querySelectorAll("[data-row]")];
-  const here = () => document.querySelector("[data-row].here");
+  const ROW = "[data-row], .list tbody tr";
+  const rows = () => [...document.querySelectorAll(ROW)];
+  const here = () => rows().find((row) => row.classList.contains("here"));
 
   const move = (by) => {
     const all = rows();
@@ -24,13 +25,35 @@
     document.querySelector(`[data-key="${verdict}"]`)?.click();
   };
 
-  const show = (id) => { const dialog = document.getElementById(id); if (dialog && !dialog.open) dialog.showModal(); };
+  const KEYS = [["Ctrl K", "Find anything"], ["j k", "Next, previous"], ["Enter", "Open it"], ["x", "Tick it"],
+    ["a d", "Approve, deny what is ticked; a confirming step follows"], ["n", "Ask for access"], ["?", "This list"]];
+
+  const windowOf = (id, inside) => {
+    const dialog = document.createElement("dialog");
+    dialog.id = id;
+    dialog.setAttribute("aria-labelledby", `${id}-title`);
+    dialog.innerHTML = inside;
+    document.body.append(dialog);
+    return dialog;
+  };
+
+  const showKeys = () => {
+    const caps = (text) => text.split(" ").map((key) => `<kbd>${key}</kbd>`).join(" ");
+    const rows = KEYS.map(([key, what]) => `<dt>${caps(key)}</dt><dd>${what}</dd>`).join("");
+    const dialog = document.getElementById("keys") || windowOf("keys", `<div class="dialog-in"><h2 id="keys-title">Keys</h2>
+      <dl class="facts">${rows}</dl><form method="dialog"><button class="btn">Close</button></form></div>`);
+    if (!dialog.open) dialog.showModal();
+  };
+
+  const confirmWindow = () => document.getElementById("confirm") || windowOf("confirm", `<form class="dialog-in" method="dialog">
+    <h2 id="confirm-title"></h2><div class="wrap"><button class="btn primary" value="yes" id="confirm-yes"></button>
+    <button class="btn" value="">Not now</button></div></form>`);
 
   const keys = {
     j: () => move(1), k: () => move(-1), x: tick,
     a: () => decide("a"), d: () => decide("d"),
     n: () => document.querySelector('[data-key="n"]')?.click(),
-    "?": () => show("keys"),
+    "?": showKeys,
   };
 
   document.addEventListener("keydown", (event) => {
@@ -43,9 +66,9 @@
   // A button that says data-confirm repeats its consequence in a window before it acts.
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-confirm]");
-    const dialog = document.getElementById("confirm");
-    if (!button || button.dataset.sure || !dialog) return;
+    if (!button || button.dataset.sure) return;
     event.preventDefault();
+    const dialog = confirmWindow();
     document.getElementById("confirm-title").textContent = button.dataset.confirm;
     const yes = document.getElementById("confirm-yes");
     yes.textContent = button.dataset.yes || button.textContent.trim();

@@ -35,6 +35,7 @@
     const again = calmly(() => poke(root), Number(root.dataset.rest || 150));
     let greeted = false;
     source.addEventListener("poke", again);
+    source.addEventListener("call", again);
     source.addEventListener("open", () => { if (greeted) again(); greeted = true; root.dataset.link = "up"; });
     source.addEventListener("error", () => { root.dataset.link = "down"; });
     open.set(root, source);

@@ -1,7 +1,15 @@
 // Ctrl-K: find anything. The list comes from the search page's own fragment; arrows move, Enter opens.
 (() => {
-  const dialog = document.getElementById("palette");
-  if (!dialog) return;
+  const opener = document.querySelector("[data-palette]");
+  if (!opener) return;
+  const dialog = document.createElement("dialog");
+  dialog.className = "palette";
+  dialog.setAttribute("aria-label", "Find anything");
+  dialog.innerHTML = `<input type="search" name="q" placeholder="Service, request, person, or page" aria-label="Find anything"
+    autocomplete="off" hx-get="${opener.getAttribute("href")}" hx-trigger="input changed delay:120ms"
+    hx-target="#found" hx-swap="outerHTML"><ul id="found"></ul>`;
+  document.body.append(dialog);
+  htmx.process(dialog);
   const input = dialog.querySelector("input");
   const links = () => [...dialog.querySelectorAll("#found a")];
 
@@ -9,7 +17,7 @@
     if (dialog.open) return;
     dialog.showModal();
     input.select();
-    htmx.ajax("GET", `${input.getAttribute("hx-get")}?q=${encodeURIComponent(input.value)}`, { target: "#found", swap: "outerHTML" });
+    htmx.ajax("GET", `${input.getAttribute("hx-get")}?q=${encodeURIComponent(input.value)}`, { target: dialog.querySelector("#found"), swap: "outerHTML" });
   };
 
   const move = (by) => {

@@ -19,13 +19,13 @@
 
   const show = (element) => {
     const moment = new Date(element.dateTime);
-    const style = element.dataset.as;
+    const style = element.dataset.as || element.closest("[data-times]")?.dataset.times;
     element.textContent = style === "clock" ? clock.format(moment) : style === "full" ? full(moment) : ago(moment);
     element.title = exact.format(moment);
   };
 
-  const showAll = (root) => root.querySelectorAll("time[data-as]").forEach(show);
+  const showAll = (root) => root.querySelectorAll("time").forEach(show);
   showAll(document);
   document.addEventListener("htmx:afterSettle", (event) => showAll(event.target.parentElement || document));
-  setInterval(() => document.querySelectorAll('time[data-as="ago"]').forEach(show), 15000);
+  setInterval(() => document.querySelectorAll("time").forEach(show), 15000);
 })();
