@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -25,8 +25,8 @@ from apps.compiler.graph import AccessGraph
 COMMAND = (sys.executable, "-m", "apps.localedge.accept")
 MOST_TRIALS, MOST_PER_SERVICE, FEWEST_PER_SERVICE = 2000, 200, 20
 
-TokenFor = Callable[[str, int, int], str]
-"""Makes an edge token for a subject that is good between two moments."""
+TokensFor = Callable[[Collection[str], int, int], Mapping[str, str]]
+"""Makes an edge token for each of some subjects, good between two moments."""
 
 
 class EngineFailed(RuntimeError):
@@ -104,9 +104,9 @@ class _Engine:
     """The acceptance run's view of the child: trials in, outcomes out."""
 
     def __init__(
-        self, code: Sequence[Artifact], items: Sequence[Artifact], namespace: str, tier: str, token_for: TokenFor
+        self, code: Sequence[Artifact], items: Sequence[Artifact], namespace: str, tier: str, tokens_for: TokensFor
     ) -> None:
-        self._code, self._tier, self._token_for = code, tier, token_for
+        self._code, self._tier, self._tokens_for = code, tier, tokens_for
         self._items = [[namespace, *item.path.split("/", 1), item.content.decode()] for item in items]
 
     def run(self, trials: Sequence[Trial]) -> list[Outcome]:
@@ -125,10 +125,10 @@ class _Engine:
                 outcomes[place] = Outcome(allowed, reason)
         return outcomes
 
-    def _tokens(self, trials: Sequence[Trial]) -> dict[str, str]:
+    def _tokens(self, trials: Sequence[Trial]) -> Mapping[str, str]:
         moments = [trial.at for trial in trials] or [0]
         subjects = {trial.subject for trial in trials if trial.subject is not None}
-        return {subject: self._token_for(subject, min(moments), max(moments)) for subject in subjects}
+        return self._tokens_for(subjects, min(moments), max(moments))
 
 
 def rehearse_edge(
@@ -138,13 +138,13 @@ def rehearse_edge(
     items: Sequence[Artifact],
     namespace: str,
     tier: str,
-    token_for: TokenFor,
+    tokens_for: TokensFor,
     at: int,
 ) -> Rehearsal:
     """Run the items on the code. A service that disagrees is refused; so is code that cannot run at all."""
     most = min(MOST_PER_SERVICE, max(FEWEST_PER_SERVICE, MOST_TRIALS // max(len(graph.services), 1)))
     table = decision_table(graph, at, most_per_service=most)
-    engine = _Engine(code, items, namespace, tier, token_for)
+    engine = _Engine(code, items, namespace, tier, tokens_for)
     try:
         disagreements = rehearse(engine, table)
     except EngineFailed as error:

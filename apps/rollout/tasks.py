@@ -10,9 +10,9 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from apps.outbox import nudge
-from apps.rollout.services import drifting, reconciling
+from apps.rollout.services import drifting, evidence, reconciling
 
-CHANNEL = "rollout"
+CHANNEL = evidence.CHANNEL
 SHORT_WAIT, STAY = 0.5, 3.0
 """Within a task it is worth waiting this long for the next step, and staying this long in all."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
 from apps.compiler.emitters.nginx import server_name
 from apps.compiler.graph import SubjectKind
+from apps.compiler.surroundings import SigningKey as CompilerSigningKey
 from apps.identity import selectors as identity
 from apps.outbox import services as outbox
 from apps.trust import jose, pki, selectors, vault
@@ -294,12 +295,15 @@ def sign_probe_token(*, subject: str, at: datetime) -> str:
     return _signed(subject, "sallyport-probe", issued_at, issued_at + PROBE_TOKEN_SECONDS)
 
 
-def sign_rehearsal_token(*, subject: str, first: int, last: int) -> str:
-    """A token that is good at every moment a rehearsal plays through. It goes to the engine and nowhere else."""
-    return _signed(subject, "sallyport-rehearsal", first, last + 1)
+def sign_rehearsal_tokens(*, subjects: Iterable[str], first: int, last: int) -> dict[str, str]:
+    """Tokens that are good at every moment a rehearsal plays through. They go to the engine and nowhere else."""
+    key = selectors.active_key(Purpose.EDGE_TOKEN)
+    return {subject: _signed(subject, "sallyport-rehearsal", first, last + 1, key) for subject in subjects}
 
 
-def _signed(subject: str, client_id: str, issued_at: int, expires_at: int) -> str:
+def _signed(
+    subject: str, client_id: str, issued_at: int, expires_at: int, key: CompilerSigningKey | None = None
+) -> str:
     claims = {
         "iss": settings.SALLYPORT_URL,
         "aud": settings.SALLYPORT_EDGE_AUDIENCE,
@@ -310,7 +314,7 @@ def _signed(subject: str, client_id: str, issued_at: int, expires_at: int) -> st
         "jti": secrets.token_hex(16),
     }
     payload = json.dumps(claims, separators=(",", ":")).encode()
-    return jose.sign(payload, key=selectors.active_key(Purpose.EDGE_TOKEN), typ=EDGE_TOKEN_TYPE)
+    return jose.sign(payload, key=key or selectors.active_key(Purpose.EDGE_TOKEN), typ=EDGE_TOKEN_TYPE)
 
 
 def count_token(*, subject: str, client_id: str, at: datetime) -> None:

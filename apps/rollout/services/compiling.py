@@ -128,8 +128,8 @@ def rehearse_on(
 ) -> rehearsal.Rehearsal:
     """Run items and code of the target together."""
 
-    def token(subject: str, first: int, last: int) -> str:
-        return trust.sign_rehearsal_token(subject=subject, first=first, last=last)
+    def tokens(subjects: Collection[str], first: int, last: int) -> Mapping[str, str]:
+        return trust.sign_rehearsal_tokens(subjects=subjects, first=first, last=last)
 
     return rehearsal.rehearse_edge(
         graph=graph,
@@ -137,7 +137,7 @@ def rehearse_on(
         items=items,
         namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
         tier=target.config.get("tier", "dynamic"),
-        token_for=token,
+        tokens_for=tokens,
         at=int(at.timestamp()),
     )
 

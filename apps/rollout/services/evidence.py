@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
+
+from django.db import transaction
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
+from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.models import Activation, Target
 
 ACTIVATION_CHANGED = "rollout.activation.changed"
+CHANNEL = "rollout"
 
 
 def record_target(
@@ -35,6 +40,8 @@ def record_target(
 
 
 def announce_activation(activation: Activation, at: datetime) -> None:
+    """For whoever follows the topic, and for the pages that are open now."""
+    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
     outbox.enqueue(
         topic=ACTIVATION_CHANGED,
         key=activation.target.slug,

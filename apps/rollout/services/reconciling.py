@@ -13,9 +13,11 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from apps.outbox import nudge
 from apps.rollout.drivers.base import StalePlan
 from apps.rollout.models import Activation, PendingChange, Probe, Runner, Target
 from apps.rollout.services import compiling, moving, proving
+from apps.rollout.services.driving import channel_of
 from apps.rollout.states import DUE_PROBES, OPEN_ACTIVATIONS
 
 LOCK_SPACE = 0x5A11
@@ -84,6 +86,7 @@ def _step(target_id: int, at: datetime) -> bool:
     if moving.needs_setup(target):
         return rested and moving.set_up(target=target, at=at)
     if compiling.prepare(target=target, at=at):
+        nudge.publish(channel_of(target.slug))
         return True
     if rested and _advance(target, at):
         return True

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.outbox import nudge
 from apps.rollout import tasks
 from apps.rollout.services import reconciling
+from apps.rollout.services.evidence import CHANNEL
 
 POLL_SECONDS = 2.0
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
             return
         while True:
             try:
-                with nudge.listen(tasks.CHANNEL) as ear:
+                with nudge.listen(CHANNEL) as ear:
                     self.look()
                     ear.wait(POLL_SECONDS)
             except (OperationalError, InterfaceError) as error:
