@@ -1,8 +1,8 @@
 """``python -m apps.localedge.accept``: rehearsals for the console, one JSON line in, one out, until stdin closes.
 
 In: {"tier", "files": {name: base64} or null for the bundle of the line before, "items": [[namespace, group, key,
-value]], "runs": [{"now": seconds, "requests": [...]}]}. Out: {"answers": [[[allowed, reason], ...], ...], "measure": {...}},
-or {"error": text} when the bundle cannot run or does not fit its tier.
+value]], "runs": [{"now": seconds, "requests": [...]}]}. Out: {"answers": [[[allowed, reason], ...], ...], "measure":
+{...}}, or {"error": text} when the bundle cannot run or does not fit its tier.
 """
 
 from __future__ import annotations

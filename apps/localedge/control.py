@@ -78,9 +78,9 @@ class Control:
     def _health(self) -> Answer:
         """Ready means that traffic is served, not merely that this process answers."""
         try:
-            return Answer.json({"status": "ok", "data_plane": self._plane.status()})
+            return Answer.json({"status": "ok", "pid": self._plane.pid, "data_plane": self._plane.status()})
         except (EngineDied, EngineError, TimeoutError):
-            return Answer.json({"status": "degraded", "data_plane": None}, 503)
+            return Answer.json({"status": "degraded", "pid": None, "data_plane": None}, 503)
 
     def _set_faults(self, request: Request) -> Answer:
         """For tests on this machine: unsigned, and so refused to everybody else."""

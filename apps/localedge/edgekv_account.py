@@ -15,7 +15,7 @@ from apps.localedge.database import Database, Row
 from apps.localedge.edgekv import BASE
 from apps.localedge.edgeworkers import Clock, whole
 from apps.localedge.engine import Json
-from apps.localedge.http import Answer, Request, Route, route
+from apps.localedge.http import Answer, Problem, Request, Route, route
 from apps.localedge.plane import DataPlane
 from apps.localedge.problems import edgekv_problem
 
@@ -58,7 +58,7 @@ class EdgeKVAccount:
     def get_status(self, _request: Request) -> Answer:
         row = self._database.first("SELECT policy FROM kv_account")
         if row is None:
-            return Answer.json(_status("UNINITIALIZED", None, None), 404)
+            raise Problem(404, _status("UNINITIALIZED", None, None))
         return Answer.json(_status("INITIALIZED", orjson.loads(row.text("policy")), "1"))
 
     def initialize(self, request: Request) -> Answer:
@@ -176,7 +176,7 @@ def _are_permissions(permissions: Json) -> bool:
     )
 
 
-def _status(state: str, policy: Json, cpcode: str | None) -> Json:
+def _status(state: str, policy: Json, cpcode: str | None) -> dict[str, Json]:
     return {
         "accountStatus": state,
         "stagingStatus": state,

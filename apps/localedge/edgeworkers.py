@@ -70,7 +70,9 @@ class EdgeWorkers:
 
     def list_tiers(self, request: Request) -> Answer:
         contract = request.query("contractId")
-        if contract is not None and contract not in self._config.contracts:
+        if contract is None:
+            raise bad_request("contractId must be given")
+        if contract not in self._config.contracts:
             raise not_found("contract")
         return Answer.json({"resourceTiers": [tier.as_json() for tier in self._tiers]})
 

@@ -155,7 +155,7 @@ class EdgeRunner:
         return results
 
     def _run_batch(self, requests: Sequence[Request], now: float | None) -> list[Result]:
-        frozen = None if now is None else now * 1000
+        frozen = None if now is None else int(now * 1000)
         answers = self._running().call("run", requests=cast("list[Json]", list(requests)), now=frozen)
         results = cast("list[Result]", answers)
         self._most_cpu_ms = max([self._most_cpu_ms, *(result["most_cpu_ms"] for result in results)])

@@ -111,6 +111,10 @@ class StandIn:
         assert self._process is not None
         return self._process.pid
 
+    def engine_pid(self) -> int:
+        """The data plane's own process."""
+        return int(requests.get(f"{self.control}/healthz", timeout=5).json()["pid"])
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()

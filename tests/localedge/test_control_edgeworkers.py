@@ -46,6 +46,8 @@ def test_groups_contracts_tiers_and_limits(standin: StandIn) -> None:
     assert standin.call("GET", f"{EW}/groups/1").json() == group
     contract = standin.call("GET", f"{EW}/contracts").json()["contractIds"][0]
     tiers = standin.call("GET", f"{EW}/resource-tiers", params={"contractId": contract}).json()["resourceTiers"]
+    problem(standin.call("GET", f"{EW}/resource-tiers"), 400)
+    problem(standin.call("GET", f"{EW}/resource-tiers?contractId=C-OTHER"), 404, "EW2002")
     names = {tier["resourceTierId"]: tier["resourceTierName"] for tier in tiers}
     assert names == {100: "Basic Compute", 200: "Dynamic Compute", 300: "Enterprise Compute"}
     limits = {row["limitName"]: row["limitValue"] for row in tiers[1]["edgeWorkerLimits"]}
