@@ -49,13 +49,13 @@ def advance(*, target: Target, at: datetime) -> bool:
         return False
     with driver_of(target, at) as driver:
         plan = driver.plan(desired(target, activation.revision), believed(target, at))
-        _begin(activation, plan, at)
+        begin(activation, plan, at)
         step = _apply(driver, plan)
     _note(activation, step, at)
     return True
 
 
-def _begin(activation: Activation, plan: Plan, at: datetime) -> None:
+def begin(activation: Activation, plan: Plan, at: datetime) -> None:
     """Refuse a plan that was overtaken between planning and now; else say that it is being applied."""
     with transaction.atomic():
         target = Target.objects.select_for_update().get(pk=activation.target_id)
