@@ -5,7 +5,7 @@ Suspended people never count: identity's lists hold active people only, and they
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,20 +47,18 @@ class Progress:
         return len(self.answered) >= self.count
 
 
-def people_named(selector: Selector) -> dict[str, Person]:
-    """The active people a requirement names, by key."""
-    return {one.key: Person(one.key, one.name) for one in _active(selector)}
+def people_named(selectors: Sequence[Selector]) -> list[dict[str, Person]]:
+    """The active people each requirement names, by key. One query for all of them."""
+    roles = {one.value for one in selectors if one.kind == SelectorKind.ROLE}
+    teams = {one.value for one in selectors if one.kind != SelectorKind.ROLE}
+    found = identity.list_named(roles=roles, teams=teams)
+    return [{who.key: Person(who.key, who.name) for who in found if _names(one, who)} for one in selectors]
 
 
-def _active(selector: Selector) -> Iterable[Subject]:
+def _names(selector: Selector, who: identity.Named) -> bool:
     if selector.kind == SelectorKind.ROLE:
-        return identity.list_with_role(selector.value)
-    team = identity.find_subject(selector.value)
-    if team is None or not team.is_active:
-        return ()
-    if selector.kind == SelectorKind.OWNER_TEAM:
-        return identity.list_owners(team)
-    return identity.list_people_in(team)
+        return who.role == selector.value
+    return who.team == selector.value and (who.owns or selector.kind == SelectorKind.TEAM)
 
 
 def barred(*parties: Subject) -> frozenset[str]:
@@ -71,7 +69,7 @@ def barred(*parties: Subject) -> frozenset[str]:
 
 def candidates(selectors: Sequence[Selector], excluded: Collection[str]) -> list[dict[str, Person]]:
     """Per requirement those who may decide it."""
-    named = [people_named(selector) for selector in selectors]
+    named = people_named(selectors)
     return [{key: who for key, who in people.items() if key not in excluded} for people in named]
 
 

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.utils.deprecation import MiddlewareMixin
 
 from apps.identity.models import Subject, User
+from apps.identity.nearby import read_once
 
 
 class SubjectMiddleware(MiddlewareMixin):
@@ -17,6 +18,8 @@ class SubjectMiddleware(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> None:
         request.subject = subject_of(request.user)  # type: ignore[attr-defined]  # this is where it is added
+        if request.subject is not None:  # type: ignore[attr-defined]  # added above
+            read_once(request.subject)  # type: ignore[attr-defined]  # added above
 
 
 def subject_of(user: object) -> Subject | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
@@ -20,6 +21,7 @@ from apps.identity.models import (
     Subject,
     SubjectState,
 )
+from apps.identity.nearby import remembered
 
 
 def get_subject(key: str) -> Subject:
@@ -73,6 +75,40 @@ def list_people_in(team: Subject) -> QuerySet[Subject]:
     return _active_people().filter(team_memberships__team=team)
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A person, and one way in which it is named: by a console role, or by a team that is not suspended."""
+
+    key: str
+    name: str
+    role: str | None
+    team: str | None
+    owns: bool
+
+
+def list_named(*, roles: Collection[str], teams: Collection[str]) -> list[Named]:
+    """The active people who hold any of ``roles`` or are in any of ``teams`` (keys), by name. One query.
+
+    Somebody is listed once for each pair of a role and a team it has, wanted or not.
+    """
+    rows = (
+        _active_people()
+        .filter(Q(console_roles__role__in=roles) | Q(team_memberships__team__key__in=teams))
+        .values_list(
+            "key",
+            "name",
+            "console_roles__role",
+            "team_memberships__team__key",
+            "team_memberships__team__state",
+            "team_memberships__role",
+        )
+    )
+    return [
+        Named(key, name, role, team if state == SubjectState.ACTIVE else None, place == MembershipRole.OWNER)
+        for key, name, role, team, state, place in rows
+    ]
+
+
 def list_with_role(role: str) -> QuerySet[Subject]:
     """The active people who hold a console role."""
     return _active_people().filter(console_roles__role=role)
@@ -82,11 +118,20 @@ def _active_people() -> QuerySet[Subject]:
     return Subject.objects.filter(kind=Kind.PERSON, state=SubjectState.ACTIVE).order_by("name", "key")
 
 
+def teams_of(subject: Subject) -> list[Subject]:
+    """The same as ``list_teams_of``, for whoever wants them rather than a query about them."""
+    near = remembered(subject)
+    return list(near.teams if near is not None else list_teams_of(subject))
+
+
 def is_member(subject: Subject, team: Subject) -> bool:
     return Membership.objects.filter(team=team, member=subject).exists()
 
 
 def is_owner(subject: Subject, team: Subject) -> bool:
+    near = remembered(subject)
+    if near is not None:
+        return team.key in near.owned
     return Membership.objects.filter(team=team, member=subject, role=MembershipRole.OWNER).exists()
 
 
@@ -94,6 +139,9 @@ def has_role(subject: Subject, *roles: str) -> bool:
     """Holds any of ``roles``. Only an active person can."""
     if subject.kind != Kind.PERSON or not subject.is_active:
         return False
+    near = remembered(subject)
+    if near is not None:
+        return not near.roles.isdisjoint(roles)
     return ConsoleRole.objects.filter(subject=subject, role__in=roles).exists()
 
 
@@ -101,6 +149,9 @@ def roles_of(subject: Subject) -> frozenset[Role]:
     """Every console role the subject may use now, for a page that asks about several."""
     if subject.kind != Kind.PERSON or not subject.is_active:
         return frozenset()
+    near = remembered(subject)
+    if near is not None:
+        return near.roles
     return frozenset(Role(role) for role in subject.console_roles.values_list("role", flat=True))
 
 
@@ -108,6 +159,9 @@ def acting_for(subject: Subject) -> list[Subject]:
     """Whom ``subject`` may ask for: itself; a person also for its teams, their workloads and agents, and its agents."""
     if subject.kind != Kind.PERSON:
         return [subject]
+    near = remembered(subject)
+    if near is not None:
+        return [subject, *near.teams, *near.belongings]
     teams = list(list_teams_of(subject))
     belongings = (
         Subject.objects.select_related("owner", "team")

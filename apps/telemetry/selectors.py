@@ -176,7 +176,7 @@ def visible_to(viewer: Subject) -> QuerySet[Call]:
         return Call.objects.all()
     acting = identity.acting_for(viewer)
     own = [one.key for one in acting if one == viewer or one.owner_id == viewer.pk]
-    services = catalog.list_owned_by(team.key for team in identity.list_teams_of(viewer))
+    services = catalog.list_owned_by(team.key for team in identity.teams_of(viewer))
     return Call.objects.filter(Q(subject__in=own) | Q(service__in=services))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 
 from apps.access import policies, refusals
 from apps.access.approvers import Progress, progress
@@ -25,15 +25,17 @@ FEW = 20
 
 def with_parts(rows: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
     """What a list shows of each, in a fixed number of queries."""
-    return rows.select_related(
-        "requester__owner", "subject__owner", "subject__team", "service__team", "environment", "grant"
-    ).prefetch_related("routes")
+    return rows.select_related("requester", "subject", "service__team", "grant").prefetch_related("routes")
 
 
 def get_visible_request(*, viewer: Subject, public_id: str) -> AccessRequest:
     """With everything its page shows; raises UnknownRequest for what ``viewer`` may not see."""
-    rows = with_parts(visible_requests(viewer)).prefetch_related("requirements", "reviews__reviewer", "grant__doors")
-    request = rows.filter(public_id=public_id).first()
+    rows = visible_requests(viewer).filter(public_id=public_id)
+    whole = rows.select_related(
+        "requester__owner", "subject__owner", "subject__team", "service__team", "environment", "grant__ended_by"
+    )
+    reviews = Prefetch("reviews", Review.objects.select_related("reviewer"))
+    request = whole.prefetch_related("routes", "requirements", reviews, "grant__doors").first()
     if request is None:
         raise refusals.UnknownRequest
     return request
