@@ -85,8 +85,7 @@ class Supervisor:
         for child in self.children:
             if self._stopping or child.process is None or child.process.poll() is None:
                 continue
-            steady = time.monotonic() - child.started > _STEADY_SECONDS
-            child.failures = 1 if steady else child.failures + 1
+            child.failures = _failures(child)
             if child.failures > _GIVE_UP_AFTER:
                 raise RuntimeError(f"{child.name} keeps ending (code {child.process.returncode}); giving up.")
             self.say(f"{child.name} ended with code {child.process.returncode}; restarting it.")
@@ -134,6 +133,14 @@ class Supervisor:
         with self._lock:
             self._out.write(f"{prefix}{line}\n")
             self._out.flush()
+
+
+def _failures(child: Child) -> int:
+    """How often in a row it ended young. What somebody else killed did not fail by itself."""
+    ended_by_signal = child.process is not None and (child.process.returncode or 0) < 0
+    if ended_by_signal or time.monotonic() - child.started > _STEADY_SECONDS:
+        return 1
+    return child.failures + 1
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
