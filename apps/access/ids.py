@@ -9,5 +9,10 @@ def new_request_id() -> str:
     return f"req_{secrets.token_hex(8)}"
 
 
+def channel_of(request_id: str) -> str:
+    """Where those who watch a request's page are told to look again."""
+    return f"request:{request_id}"
+
+
 def new_grant_id() -> str:
     return f"g_{secrets.token_hex(8)}"

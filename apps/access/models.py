@@ -42,7 +42,7 @@ class Origin(models.TextChoices):
 
 def codes(known: Iterable[str] | None = None) -> ArrayField[list[str], list[str]]:
     """A set of codes; empty means "any"."""
-    choices = None if known is None else [(code, code) for code in known]
+    choices = None if known is None else [(str(code), str(code)) for code in known]
     return ArrayField(models.CharField(max_length=300, choices=choices), default=list, blank=True)
 
 
@@ -166,6 +166,9 @@ class AccessRequest(models.Model):
         ]
         indexes = [
             models.Index(fields=["expires_at"], condition=Q(state=RequestState.PENDING), name="access_request_due"),
+            models.Index(
+                fields=["created_at", "id"], condition=Q(state=RequestState.PENDING), name="access_request_waiting"
+            ),
             models.Index(fields=["requester", "-id"], name="access_request_mine"),
             models.Index(fields=["service", "-id"], name="access_request_of_service"),
             models.Index(fields=["state", "-id"], name="access_request_by_state"),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from apps import access
 from apps.access.states import EDGES, DoorState, GrantState, MoveRefused, RequestState, can_move, move
 
 STATES = {"request": RequestState, "grant": GrantState, "door": DoorState}
@@ -48,10 +45,3 @@ def test_an_ended_grant_and_a_closed_door_do_not_open_again() -> None:
     assert set(EDGES["grant"]) == {"pending", "active"}
     assert EDGES["door"]["closed"] == ("opening",)
     assert "open" not in EDGES["door"]["closing"]
-
-
-def test_nothing_else_assigns_a_state() -> None:
-    assigned = re.compile(r"\.state\s*=[^=]|\.update\([^)]*\bstate=")
-    home = Path(access.__file__).parent
-    found = [path.name for path in home.rglob("*.py") if assigned.search(path.read_text(encoding="utf-8"))]
-    assert found == ["states.py"]

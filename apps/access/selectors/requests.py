@@ -98,11 +98,17 @@ class Waiting:
 
 
 def waiting_for(*, subject: Subject, at: datetime) -> Waiting:
-    """What waits for ``subject``'s answer, and what it asked for and waits on."""
+    """What waits for ``subject``'s answer, and what it asked for and waits on; nobody decides about their own."""
     asked = AccessRequest.objects.filter(requester=subject, state=RequestState.PENDING, expires_at__gt=at)
+    inbox = list_inbox(subject=subject, at=at)
+    either = AccessRequest.objects.filter(
+        pk__in=asked.order_by("-pk").values("pk")[:FEW].union(inbox.values("pk")[:FEW], all=True)
+    )
+    rows = with_parts(either).order_by("created_at", "pk")
+    own = [row.requester_id == subject.pk for row in rows]
     return Waiting(
-        to_decide=tuple(list_inbox(subject=subject, at=at)[:FEW]),
-        asked=tuple(with_parts(asked).order_by("-pk")[:FEW]),
+        to_decide=tuple(row for row, is_own in zip(rows, own, strict=True) if not is_own),
+        asked=tuple(row for row, is_own in zip(rows, own, strict=True) if is_own)[::-1],
     )
 
 

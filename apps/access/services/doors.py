@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.access.models import Grant, GrantDoor
 from apps.access.services.grants import SUSPENDED, end_locked, locked
-from apps.access.services.records import announce_grant, record_grant
+from apps.access.services.records import announce_grant, poke_watchers, record_grant
 from apps.access.states import LIVE_GRANTS, DoorState, GrantState, can_move, move
 from apps.audit.actors import SYSTEM
 
@@ -38,6 +38,7 @@ def mark_door(*, grant_id: str, point: str, state: str, detail: str = "", at: da
             door.changed_at = at
         door.detail = detail
         door.save()
+        poke_watchers(grant.request)
         if before != to and to in _RECORDED:
             record_grant(
                 f"door_{to}",
@@ -113,5 +114,6 @@ def record_error(*, grant_id: str, error: str, at: datetime) -> Grant:
         grant.error, grant.error_at = error, at if error else None
         grant.save(update_fields=["error", "error_at"])
         verb = "failed" if error else "recovered"
+        poke_watchers(grant.request)
         record_grant(verb, grant, actor=SYSTEM, at=at, before={"error": before}, after={"error": error})
     return grant

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
+from django.db import transaction
+
+from apps.access.ids import channel_of
 from apps.access.models import AccessRequest, Grant
 from apps.audit import services as audit
 from apps.audit.actors import Actor
+from apps.outbox import nudge
 from apps.outbox import services as outbox
 
 GRANT_CHANGED = "access.grant.changed"
 GUARDRAIL_CHANGED = "access.guardrail.changed"
+
+
+def poke_watchers(request: AccessRequest | None) -> None:
+    """After the commit, and only a hint: who watches the page also looks by itself."""
+    if request is not None:
+        transaction.on_commit(partial(nudge.publish, channel_of(request.public_id)), robust=True)
 
 
 def record_request(
@@ -39,6 +50,7 @@ def announce_request(verb: str, request: AccessRequest, at: datetime) -> None:
     outbox.enqueue(
         topic=f"access.request.{verb}", key=request.public_id, payload={"service": request.service.slug}, at=at
     )
+    poke_watchers(request)
 
 
 def announce_guardrail(slug: str, services: Sequence[str], at: datetime) -> None:
@@ -80,3 +92,4 @@ def announce_grant(grant: Grant, at: datetime) -> None:
         },
         at=at,
     )
+    poke_watchers(grant.request)

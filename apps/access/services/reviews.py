@@ -14,7 +14,7 @@ from apps.access.approvers import Person, progress
 from apps.access.asks import REASON_LENGTH, read_target, read_text
 from apps.access.models import AccessRequest, Grant, Requirement, Review, Verdict
 from apps.access.services.grants import create_from_request, described
-from apps.access.services.records import announce_grant, record_grant, record_request
+from apps.access.services.records import announce_grant, poke_watchers, record_grant, record_request
 from apps.access.services.requests import close, locked_visible, tell_outcome
 from apps.access.states import RequestState
 from apps.access.weighing import guardrail_refusals, standing_obstacles
@@ -75,6 +75,7 @@ def _record(request: AccessRequest, answer: Review, grant: Grant | None, actor: 
     verb = "approval_given" if answer.verdict == Verdict.APPROVE else "denial_given"
     given = {"verdict": answer.verdict, "comment": answer.comment}
     record_request(verb, request, actor=actor, at=at, after=given)
+    poke_watchers(request)
     if request.state != RequestState.PENDING:
         tell_outcome(request, actor=actor, at=at, why=answer.comment)
     if grant is not None:
