@@ -181,8 +181,8 @@ def visible_to(viewer: Subject) -> QuerySet[Call]:
 
 
 def _matching(calls: QuerySet[Call], filters: CallFilter) -> QuerySet[Call]:
-    exact = {name: getattr(filters, name).replace("\x00", "\ufffd") for name in ("subject", "service", "reason", "verdict")}
-    found = calls.filter(**{name: value for name, value in exact.items() if value})
+    exact = {name: getattr(filters, name) for name in ("subject", "service", "reason", "verdict")}
+    found = calls.filter(**{name: value.replace("\x00", "\ufffd") for name, value in exact.items() if value})
     if filters.since is not None:
         found = found.filter(first_at__gte=filters.since)
     if filters.until is not None:
