@@ -50,7 +50,6 @@ lock:
 lint:
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/djlint templates --check --quiet
 	$(VENV)/bin/djlint templates --lint --quiet
 
 type:
@@ -66,7 +65,7 @@ e2e:
 	$(VENV)/bin/pytest -q -m e2e
 
 format:
-	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format . && $(VENV)/bin/djlint templates --reformat --quiet
+	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
 
 bench:
 	$(PY) -m tests.bench
