@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from deploy.demo import client, parts
+from deploy.demo import client, parts, servers
 from deploy.demo.places import MESH_BASE_VARIABLE, PORTS, REPOSITORY, SERVICES, Places
 from deploy.demo.secrets import load_or_make
 
@@ -100,6 +100,7 @@ def running_demo(state: Path) -> Iterator[Running]:
             process.wait(40)
         except subprocess.TimeoutExpired:
             process.kill()
+        servers.forget(state)
 
 
 def _start(environ: dict[str, str]) -> subprocess.Popen[str]:

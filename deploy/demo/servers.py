@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pwd
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 _OLDEST_POSTGRES = 14
 _OLDEST_REDIS = 7
 _UNPRIVILEGED = "nobody"
+_UNPRIVILEGED_HOMES = Path("/var/tmp")  # noqa: S108  (each home is owned by the unprivileged user, mode 0700)
 
 
 class ServerFailed(Exception):
@@ -71,7 +73,8 @@ def valkey_url(port: int, database: int = 0) -> str:
 
 def forget(state: Path) -> None:
     """Removes what postgres() put outside the state folder."""
-    shutil.rmtree(_outside(state), ignore_errors=True)
+    if (state / "postgres.where").exists():
+        shutil.rmtree(_outside(state), ignore_errors=True)
 
 
 # -- PostgreSQL ---------------------------------------------------------------------------------------------------
@@ -89,8 +92,17 @@ def _home(state: Path, user: str | None) -> Path:
 
 
 def _outside(state: Path) -> Path:
-    name = hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:12]
-    return Path("/var/tmp") / f"sallyport-{name}"  # noqa: S108  (owned by the unprivileged user, mode 0700)
+    """A folder that belongs to this state folder's life: whoever deletes the state by hand gets a fresh database."""
+    note = state / "postgres.where"
+    if note.exists():
+        return Path(note.read_text(encoding="utf-8"))
+    name = f"sallyport-{hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:12]}"
+    for orphan in _UNPRIVILEGED_HOMES.glob(f"{name}*"):
+        shutil.rmtree(orphan, ignore_errors=True)
+    home = _UNPRIVILEGED_HOMES / f"{name}-{secrets.token_hex(4)}"
+    state.mkdir(parents=True, exist_ok=True)
+    note.write_text(str(home), encoding="utf-8")
+    return home
 
 
 def _postgres_programs(home: Path, user: str | None) -> Path:
