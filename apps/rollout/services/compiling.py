@@ -97,9 +97,14 @@ def _compile(target: Target, dirty: set[str], at: datetime) -> Compiled:
         graph=graph,
         emitted=whole,
         trials=rehearsed.trials,
-        refused={**whole.refused, **rehearsed.refused},
+        refused=_all_refused(dirty, {**whole.refused, **rehearsed.refused}),
         milliseconds=(time.perf_counter() - began) * 1000,
     )
+
+
+def _all_refused(dirty: Collection[str], refused: Mapping[str, str]) -> Mapping[str, str]:
+    """On code that cannot run, nothing was rehearsed, so nothing passes."""
+    return dict.fromkeys(dirty, refused[COMMON]) if COMMON in refused else refused
 
 
 def _slice(target: Target, slugs: Collection[str], at: datetime) -> AccessGraph:
