@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Prefetch, Q, QuerySet
 
 from apps.access import policies, refusals
 from apps.access.approvers import Progress, progress
@@ -29,13 +29,20 @@ def with_parts(rows: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
 
 
 def get_visible_request(*, viewer: Subject, public_id: str) -> AccessRequest:
-    """With everything its page shows; raises UnknownRequest for what ``viewer`` may not see."""
+    """With everything its page shows; raises UnknownRequest for what ``viewer`` may not see.
+
+    ``edge_host`` and ``edge_base_path`` are where its service answers at the edge, None where it does not.
+    """
     rows = visible_requests(viewer).filter(public_id=public_id)
     whole = rows.select_related(
         "requester__owner", "subject__owner", "subject__team", "service__team", "environment", "grant__ended_by"
     )
+    at_edge = Q(service__exposures__point="edge", service__exposures__environment=F("environment"))
+    addressed = whole.annotate(edge=FilteredRelation("service__exposures", condition=at_edge)).annotate(
+        edge_host=F("edge__host"), edge_base_path=F("edge__base_path")
+    )
     reviews = Prefetch("reviews", Review.objects.select_related("reviewer"))
-    request = whole.prefetch_related("routes", "requirements", reviews, "grant__doors").first()
+    request = addressed.prefetch_related("routes", reviews, "grant__doors").first()
     if request is None:
         raise refusals.UnknownRequest
     return request
@@ -75,16 +82,17 @@ def list_inbox(*, subject: Subject, at: datetime) -> QuerySet[AccessRequest]:
     answered = Review.objects.filter(request=OuterRef("pk"), reviewer=subject)
     own = Q(requester=subject) | Q(subject=subject) | Q(requester__owner=subject) | Q(subject__owner=subject)
     waiting = AccessRequest.objects.filter(Exists(asked), state=RequestState.PENDING, expires_at__gt=at)
-    return with_parts(waiting.exclude(own).exclude(Exists(answered))).order_by("created_at", "pk")
+    rows = waiting.exclude(own).exclude(Exists(answered)).select_related("requester", "subject", "service__team")
+    return rows.prefetch_related("routes", "grant").order_by("created_at", "pk")
 
 
 def _names(subject: Subject) -> Q:
-    """The requirements that name ``subject``."""
-    teams = identity.list_teams_of(subject)
-    owned = teams.filter(memberships__member=subject, memberships__role="owner").values("key")
+    """The requirements that name ``subject``. Its teams are read first: as subqueries they mislead the planner."""
+    teams = identity.teams_of(subject)
+    owned = [team.key for team in teams if identity.is_owner(subject, team)]
     return (
         Q(kind=SelectorKind.OWNER_TEAM, value__in=owned)
-        | Q(kind=SelectorKind.TEAM, value__in=teams.values("key"))
+        | Q(kind=SelectorKind.TEAM, value__in=[team.key for team in teams])
         | Q(kind=SelectorKind.ROLE, value__in=[role.value for role in identity.roles_of(subject)])
     )
 
