@@ -1,4 +1,12 @@
-"""The configuration file: one JSON object, read and checked once, at start."""
+"""The configuration file: one JSON object, read and checked once, at start.
+
+Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), ``origin_ca``, ``origin_cert``,
+``origin_key``, ``credentials``. With defaults: ``data_staging`` (none), ``origin_identity``, ``origin_idle_seconds``,
+``log_file``, ``log_bytes``, ``ship`` {url, token_file}, ``name`` (the node in decision lines), ``activation_delay``
+{STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``edgeworker_id`` (what the property
+runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
+``node`` (a binary). Limits come with each id's resource tier.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +81,6 @@ class Config:
     activation_delay: Mapping[str, float] = field(default_factory=lambda: {"STAGING": 0.2, "PRODUCTION": 0.4})
     activations_per_minute: int = 20
     kv_delay: float = 0.0
-    tier: str = "dynamic"
     edgeworker_id: int | None = None
     name: str = "edge-local"
     log_file: Path | None = None
@@ -163,5 +170,4 @@ _PLAIN = (
     "log_bytes",
     "name",
     "node",
-    "tier",
 )

@@ -94,7 +94,15 @@ class Database:
                 raise
             self._depth -= 1
             if self._depth == 0:
-                self._connection.execute("COMMIT")
+                self._commit()
+
+    def _commit(self) -> None:
+        """A commit that fails, on a full disk say, must not leave its transaction open for the next caller."""
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._connection.execute("ROLLBACK")
+            raise
 
     def run(self, sql: str, *values: object) -> int:
         """Executes one statement; the id of an inserted row."""

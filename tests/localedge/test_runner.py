@@ -108,6 +108,7 @@ def test_two_thousand_characters_are_the_most_to_respond_with(edge: EdgeRunner) 
         ("throw new Error('at init');", "EW_RUNTIME"),
         ("import 'fs';", "EW_RUNTIME"),
         ("import './absent.js';", "EW_RUNTIME"),
+        ("import { ReadableStream } from 'streams';", "EW_RUNTIME"),
         ("import 'internal:realm';", "EW_RUNTIME"),
         ("export function onClientRequest( {", "EW_RUNTIME"),
         ("export const kept = Array.from({ length: 600000 }, (_, i) => ({ i }));", "EW_MEMORY_LIMIT"),

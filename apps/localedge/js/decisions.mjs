@@ -5,6 +5,7 @@ import http from 'node:http';
 import https from 'node:https';
 
 const FLUSH_MS = 100;
+const REOPEN_MS = 5_000;
 const MOST_WAITING = 20_000;
 const MOST_AT_ONCE = 500;
 const ANSWER_MS = 10_000;
@@ -20,6 +21,7 @@ export class LogFile {
   #stream;
   #size;
   #full = false;
+  #reported = 0;
   lost = 0;
 
   constructor({ path, maxBytes }) {
@@ -32,12 +34,16 @@ export class LogFile {
     this.#size = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
     this.#stream = createWriteStream(this.#path, { flags: 'a', mode: 0o600 });
     this.#stream.on('drain', () => this.#drained());
-    this.#stream.on('error', (error) => complain('decision_log_failed', { error: error.message }));
+    this.#stream.on('error', (error) => {
+      complain('decision_log_failed', { error: error.message });
+      setTimeout(() => this.#open(), REOPEN_MS).unref();
+    });
   }
 
   #drained() {
     this.#full = false;
-    if (this.lost > 0) complain('decision_log_gap', { lost: this.lost });
+    if (this.lost > this.#reported) complain('decision_log_gap', { lost: this.lost - this.#reported });
+    this.#reported = this.lost;
   }
 
   /** A disk that cannot keep up costs lines, not requests. */
@@ -55,9 +61,15 @@ export class LogFile {
     await new Promise((resolve) => { this.#stream.end(resolve); });
   }
 
+  /** A file that cannot be moved goes on growing; the next line tries again. */
   #rotate() {
+    try {
+      renameSync(this.#path, `${this.#path}.1`);
+    } catch (error) {
+      complain('decision_log_failed', { error: error.message });
+      return;
+    }
     this.#stream.end();
-    renameSync(this.#path, `${this.#path}.1`);
     this.#open();
   }
 }

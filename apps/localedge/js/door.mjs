@@ -132,7 +132,9 @@ class Passage {
     const upstream = this.#door.origin.open(request);
     const abandon = () => upstream.destroy();
     this.#outgoing.once('close', abandon);
-    upstream.on('response', (response) => this.#answered(response));
+    upstream.on('response', (response) => {
+      this.#answered(response).catch((error) => this.fail('EW_RUNTIME', 'died', error.message));
+    });
     upstream.on('error', (error) => {
       this.#outgoing.off('close', abandon);
       // A kept connection may be closed by the origin just as we use it; nothing was processed, so ask once more.

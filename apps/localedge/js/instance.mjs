@@ -86,8 +86,8 @@ export class Instance {
 
   async #subrequest({ sub, request, timeoutMs, maxBytes }) {
     try {
-      const result = await this.#answer(JSON.parse(request), { timeoutMs, maxBytes });
-      this.#worker.postMessage({ kind: 'subresult', sub, result: JSON.stringify(result) });
+      const { body, ...head } = await this.#answer(JSON.parse(request), { timeoutMs, maxBytes });
+      this.#worker.postMessage({ kind: 'subresult', sub, result: { head: JSON.stringify(head), body } });
     } catch (error) {
       this.#worker.postMessage({ kind: 'subresult', sub, error: String(error.message) });
     }

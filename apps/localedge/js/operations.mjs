@@ -37,7 +37,8 @@ export function operationsFor(meter) {
       sign: (handle, options, data) => toRealm(keys.sign(handle, options, data)),
       verify: (handle, options, signature, data) => keys.verify(handle, options, signature, data),
       importKey: (request, bytes, handle, resolve, reject) => report(keys.import(request, bytes, handle), resolve, reject),
-      subrequest: (request, _a, _b, resolve, reject) => report(meter.subrequest(request), resolve, reject),
+      // The body apart from the rest: it may be long, and packing it into JSON only to unpack it again is not free.
+      subrequest: (request, _a, _b, resolve, reject) => report(meter.subrequest(request), ({ head, body }) => resolve(head, body), reject),
     });
   };
 }

@@ -47,7 +47,7 @@ const subtle = Object.freeze({
     const bytes = format === 'jwk' ? null : viewOf(data);
     const request = stringify({ format, jwk, parameters, usages: [...usages] });
     const handle = {};
-    const type = await later('importKey', request, bytes, handle);
+    const [type] = await later('importKey', request, bytes, handle);
     return new CryptoKey(handle, type, parameters, usages);
   },
 

@@ -44,7 +44,7 @@ function checkedHeaders(headers) {
 
 function checkedStatus(status) {
   const code = Number(status);
-  if (!Number.isInteger(code) || code < 100 || code > 599) throw new Error(`invalid status: ${status}`);
+  if (!Number.isInteger(code) || code < 200 || code > 599) throw new Error(`invalid status: ${status}`);
   return code;
 }
 

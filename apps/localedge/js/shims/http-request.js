@@ -6,7 +6,7 @@ class HttpResponse {
   #headers;
   #body;
 
-  constructor({ status, headers, body }) {
+  constructor({ status, headers }, body) {
     this.status = status;
     this.ok = status >= 200 && status < 300;
     this.#headers = headers;
@@ -38,5 +38,6 @@ class HttpResponse {
 export async function httpRequest(url, { method = 'GET', headers = {}, body = '', timeout } = {}) {
   const named = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), [value].flat().map(String)]));
   const request = stringify({ url: String(url), method: String(method).toUpperCase(), headers: named, body: String(body), timeout });
-  return new HttpResponse(parse(await later('subrequest', request)));
+  const [head, text] = await later('subrequest', request);
+  return new HttpResponse(parse(head), text);
 }

@@ -15,10 +15,10 @@ function call(operation, a, b, c, d, e) {
   }
 }
 
-/** Asynchronous host operations report through two callbacks that receive text or bytes of this realm. */
+/** Asynchronous host operations report one or more texts through one callback, or the words of an error through another. */
 function later(operation, a, b, c) {
   return new Promise((resolve, reject) => {
-    call(operation, a, b, c, resolve, (message) => reject(new Error(message)));
+    call(operation, a, b, c, (...texts) => resolve(texts), (message) => reject(new Error(message)));
   });
 }
 
