@@ -7,11 +7,7 @@ from functools import cache
 from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.utils import timezone
-from django.utils.functional import SimpleLazyObject
 
-from apps.access import selectors as access
-from apps.identity import selectors as identity
 from console.navigation import places
 
 STYLE_SHEETS = (
@@ -35,7 +31,7 @@ THEME_COOKIE = "sallyport_theme"
 
 
 def page(request: HttpRequest) -> dict[str, object]:
-    """Lazy where it costs a query, so that fragments and public pages do not pay for the frame."""
+    """Nothing here asks the database: what waits for whoever looks is fetched by the page itself."""
     chosen = request.COOKIES.get(THEME_COOKIE, "auto")
     context: dict[str, object] = {
         "theme": chosen if chosen in THEMES else "auto",
@@ -43,10 +39,8 @@ def page(request: HttpRequest) -> dict[str, object]:
         "scripts": links(SCRIPTS),
         "demo": settings.SALLYPORT_DEMO,
     }
-    subject = getattr(request, "subject", None)
-    if subject is not None:
-        context["places"] = SimpleLazyObject(lambda: places(request.path, access.list_inbox(subject=subject, at=timezone.now()).count()))
-        context["my_roles"] = SimpleLazyObject(lambda: sorted(identity.roles_of(subject)))
+    if getattr(request, "subject", None) is not None:
+        context["places"] = places(request.path)
     return context
 
 

@@ -11,30 +11,28 @@ from django.urls import reverse
 class Place:
     """``first`` places are in the bottom bar of a phone; the others are behind "More"."""
 
+    name: str
     label: str
     url: str
-    icon: str
     first: bool
     here: bool
-    count: int = 0
 
 
 _PLACES = (
-    ("Home", "home", "home", True),
-    ("Catalogue", "catalogue", "catalogue", True),
-    ("Requests", "requests", "requests", True),
-    ("Live", "live", "live", True),
-    ("Rollout", "rollout", "rollout", False),
-    ("Audit", "audit", "audit", False),
-    ("Settings", "settings", "settings", False),
+    ("home", "Home", True),
+    ("catalogue", "Catalogue", True),
+    ("requests", "Requests", True),
+    ("live", "Live", True),
+    ("rollout", "Rollout", False),
+    ("audit", "Audit", False),
+    ("settings", "Settings", False),
 )
 
 
-def places(path: str, waiting: int) -> list[Place]:
-    """``path`` is the page shown, ``waiting`` how many requests wait for whoever looks."""
+def places(path: str) -> list[Place]:
+    """``path`` is the page shown."""
     found = []
-    for label, name, icon, first in _PLACES:
+    for name, label, first in _PLACES:
         url = reverse(name)
-        here = path == url or (url != "/" and path.startswith(url))
-        found.append(Place(label, url, icon, first, here, waiting if name == "requests" else 0))
+        found.append(Place(name, label, url, first, path == url or (url != "/" and path.startswith(url))))
     return found

@@ -8,7 +8,7 @@ from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
-from console.pages import access, audit, frame, home, outbox, requests, search, service
+from console.pages import access, audit, change, frame, home, outbox, requests, search, service
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -18,10 +18,13 @@ urlpatterns = [
     path("catalogue/", catalog.catalogue, name="catalogue"),
     path("catalogue/import/", catalog.import_catalogue, name="import"),
     path("catalogue/<slug:slug>/", service.show, name="service"),
+    path("catalogue/<slug:slug>/around/", service.around, name="service_around"),
     path("requests/", inbox.requests, name="requests"),
+    path("requests/waiting", inbox.waiting, name="waiting"),
     path("requests/decide", inbox.decide, name="decide"),
     path("requests/new", asking.request_new, name="request_new"),
     path("requests/<slug:public_id>/", requests.show, name="request"),
+    path("requests/<slug:public_id>/change/", change.show, name="request_change"),
     path("requests/<slug:public_id>/review", requests.review, name="request_review"),
     path("requests/<slug:public_id>/cancel", requests.cancel, name="request_cancel"),
     path("requests/<slug:public_id>/events", events.request_events, name="request_events"),

@@ -29,7 +29,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """The first call a grant let through."""
+    """The last call a grant let through."""
 
     at: datetime
     words: str
@@ -66,14 +66,14 @@ def tell(
     happened = list(_happened(past, use))
     if request.state == "pending":
         return [*happened, *_awaited(standings), *_would_follow(request.points)]
-    return [*happened, *(_goes_on(grant, use) if grant else ())]
+    return [*happened, *(_goes_on(grant) if grant else ())]
 
 
 def _happened(past: Sequence[Moment], use: Use | None) -> Iterator[Step]:
     rules = [moment for moment in past if moment.kind == "rule_matched"]
     steps = [_step(moment) for moment in past if moment.kind != "rule_matched"]
     if use is not None:
-        steps.append(Step("First used", "ok", "live", use.at, use.words, link=use.link))
+        steps.append(Step("Last used", "ok", "live", use.at, use.words, link=use.link))
     steps.sort(key=lambda step: step.at or past[0].at)
     yield from steps[:1]
     if rules:
@@ -109,15 +109,13 @@ def _would_follow(points: Iterable[str]) -> Iterator[Step]:
     yield Step("A probe proves it, and the clock starts", "todo", "off")
 
 
-def _goes_on(grant: Grant, use: Use | None) -> Iterator[Step]:
+def _goes_on(grant: Grant) -> Iterator[Step]:
     doors = sorted(grant.doors.all(), key=lambda door: door.point)
     yield from (step for door in doors for step in _moving(door))
     if grant.ended_at is not None:
         return
     if grant.activated_at is None:
         yield Step("A probe proves it, and the clock starts", "todo", "off")
-    elif use is None:
-        yield Step("Not used yet", "todo", "off")
     if grant.ends_at is not None:
         yield Step("It runs out", "todo", "wait", grant.ends_at)
     elif grant.duration is not None:

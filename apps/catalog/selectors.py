@@ -197,6 +197,18 @@ def graph_services(slugs: Collection[str] | None, environment: str | None = None
     }
 
 
+def shape_of(service: Service, routes: Iterable[Route], exposures: Iterable[Exposure]) -> graph.Service:
+    """The compiler's view of a service from rows that are there already; the exposures are those of one environment."""
+    doors = {row.point: row for row in exposures}
+    return graph.Service(
+        id=service.slug,
+        name=service.title,
+        routes=tuple(_graph_route(route) for route in sorted(routes, key=lambda one: one.key)),
+        edge=_edge(doors.get(Door.EDGE)),
+        mesh=_mesh(doors.get(Door.MESH)),
+    )
+
+
 def _routes_of(services: list[Service]) -> dict[int, list[graph.Route]]:
     found: dict[int, list[graph.Route]] = defaultdict(list)
     for route in Route.objects.filter(service__in=services, retired_at=None).order_by("service_id", "key"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
 
 from apps.audit.actors import Actor
 from apps.compiler import graph
@@ -176,22 +176,14 @@ def list_api_tokens(subject: Subject) -> QuerySet[ApiToken]:
 
 
 def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:
-    """The compiler's view of the subjects named and of the members of the teams among them. Two queries."""
+    """The compiler's view of the subjects named and of the members of the teams among them. One query."""
     wanted = set(keys)
-    found = list(
-        Subject.objects.select_related("owner").filter(
-            Q(key__in=wanted) | Q(pk__in=Membership.objects.filter(team__key__in=wanted).values("member"))
-        )
+    found = (
+        Subject.objects.select_related("owner")
+        .filter(Q(key__in=wanted) | Q(pk__in=Membership.objects.filter(team__key__in=wanted).values("member")))
+        .annotate(team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")))
     )
-    teams = _team_keys(found)
-    return {one.key: _graph_subject(one, frozenset(teams[one.pk])) for one in found}
-
-
-def _team_keys(subjects: list[Subject]) -> defaultdict[int, set[str]]:
-    teams: defaultdict[int, set[str]] = defaultdict(set)
-    for member, team in Membership.objects.filter(member__in=subjects).values_list("member", "team__key"):
-        teams[member].add(team)
-    return teams
+    return {one.key: _graph_subject(one, frozenset(one.team_keys)) for one in found}
 
 
 def _graph_subject(subject: Subject, teams: frozenset[str]) -> graph.Subject:

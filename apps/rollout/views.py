@@ -8,7 +8,9 @@ from datetime import datetime
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -86,8 +88,8 @@ def is_well(row: Health) -> bool:
     return row.door in ("open", "proven") and not row.pending
 
 
-def get_target(slug: str) -> Target:
-    target = Target.objects.select_related("environment").filter(slug=slug).first()
+def get_target(slug: str, rows: QuerySet[Target] | None = None) -> Target:
+    target = (Target.objects if rows is None else rows).select_related("environment").filter(slug=slug).first()
     if target is None:
         raise NotFound
     return target
@@ -96,7 +98,9 @@ def get_target(slug: str) -> Target:
 @require_GET
 def show(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
-    target, at = get_target(slug), timezone.now()
+    waiting = PendingChange.objects.filter(target=OuterRef("pk")).order_by("at")
+    shown = ArraySubquery(waiting.values(json=JSONObject(topic="topic", service="service", error="error"))[:FEW])
+    target, at = get_target(slug, Target.objects.annotate(waiting=shown)), timezone.now()
     before = request.GET.get("before", "")
     revisions = Revision.objects.filter(target=target).order_by("-number")
     if before.isascii() and before.isdigit() and len(before) < 10:
@@ -110,35 +114,39 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "activations": activations,
         "nodes": [(node, is_live(node, at)) for node in Node.objects.filter(target=target).order_by("name")[:100]],
         "drifts": drifts,
-        "pending": list(PendingChange.objects.filter(target=target).order_by("at")[:FEW]),
         "revisions": rows[:PAGE],
         "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
-        "seen": mark(target.pk),
+        "seen": mark_of(target, activations[0] if activations else None),
     }
     return TemplateResponse(request, "rollout/target.html", context)
 
 
-def mark(target_id: int) -> str:
+def mark_of(target: Target, activation: Activation | None) -> str:
     """What the target's page shows that may move by itself."""
-    row = Target.objects.filter(pk=target_id).values_list("latest_number", "active_number", "error", "checked_at")
-    activation = Activation.objects.filter(target=target_id).order_by("-id").values_list("id", "state", "events")
-    return pokes.mark_of(row.first(), activation.first())
+    progress = (activation.pk, activation.state, len(activation.events)) if activation is not None else ()
+    return pokes.mark_of(target.latest_number, target.active_number, target.error, target.checked_at, *progress)
+
+
+def mark_now(target_id: int) -> str:
+    activation = Activation.objects.filter(target=target_id).order_by("-id").first()
+    return mark_of(Target.objects.get(pk=target_id), activation)
 
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
     await sync_to_async(require_role)(request, *WATCHERS)
     target = await sync_to_async(get_target)(slug)
-    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: mark(target.pk)))
+    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: mark_now(target.pk)))
 
 
 @require_GET
 def revision(request: PageRequest, slug: str, number: int) -> HttpResponse:
     require_role(request, *WATCHERS)
-    target = get_target(slug)
-    found = Revision.objects.filter(target=target, number=min(number, 2**31 - 1)).first()
+    rows = Revision.objects.select_related("target").filter(target__slug=slug, number=min(number, 2**31 - 1))
+    found = rows.first()
     if found is None:
         raise NotFound
+    target = found.target
     artifacts = list(found.artifacts.order_by("path")[: MOST_ARTIFACTS + 1])
     activations = list(found.activations.order_by("-id")[:FEW])
     context = {

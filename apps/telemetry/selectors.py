@@ -169,6 +169,26 @@ def get_call(*, viewer: Subject, rid: str) -> CallRow:
     return _present(row)
 
 
+def last_call_by(grant_id: str, *, service: str, subject: str, since: datetime) -> CallRow | None:
+    """The last call that ``grant_id`` let through, probes aside, among the latest of its service.
+
+    For whoever may see the grant. ``subject`` is empty for a team's grant: its members call.
+    """
+    latest = Call.objects.filter(service=service, first_at__gte=since, verdict="allow", probe=False)
+    if subject:
+        latest = latest.filter(subject=subject)
+    latest = latest.order_by("-first_at", "-id")[:LOOKED_BACK]
+    found = Call.objects.filter(pk__in=latest.values("pk"), grants__contains=[grant_id])
+    row = found.order_by("-first_at", "-id").first()
+    return _present(row) if row is not None else None
+
+
+def list_denied_to(subject: str, *, since: datetime, limit: int) -> tuple[CallRow, ...]:
+    """What was lately refused to ``subject``, probes aside: its own calls, so it may see them."""
+    found = Call.objects.filter(subject=subject, verdict="deny", probe=False, first_at__gte=since)
+    return tuple(_present(row) for row in found.order_by("-first_at", "-id")[:limit])
+
+
 def visible_to(viewer: Subject) -> QuerySet[Call]:
     """Security, auditors and operators see every call; others their own, their agents', and those of the services
     their teams own."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
@@ -30,8 +31,8 @@ class Held:
     grant: Grant
     edge: str
     mesh: str
-    curl: str
     mine: bool
+    curl: str = ""
 
 
 @never_cache
@@ -46,7 +47,7 @@ def access(request: PageRequest) -> HttpResponse:
         token, ends = issued.token, issued.expires_in
     grants = list(selectors.list_held(subject=request.subject, at=at)[:PAGE_SIZE])
     context = {
-        "rows": present(grants, request.subject, token),
+        "rows": with_commands(present(grants, request.subject), token),
         "token": token,
         "ends": ends,
         "token_command": token_command(),
@@ -54,20 +55,28 @@ def access(request: PageRequest) -> HttpResponse:
     return TemplateResponse(request, "access/access.html", context)
 
 
-def present(grants: list[Grant], viewer: Subject, token: str = "") -> list[Held]:
-    addresses = {one.service: one for one in catalog.list_edge_addresses()} if grants else {}
-    return [_held(grant, viewer, addresses.get(grant.service.slug), token) for grant in grants]
+def present(grants: Iterable[Grant], viewer: Subject) -> list[Held]:
+    return [_held(grant, viewer) for grant in grants]
 
 
-def _held(grant: Grant, viewer: Subject, address: catalog.EdgeAddress | None, token: str) -> Held:
+def _held(grant: Grant, viewer: Subject) -> Held:
     doors = {door.point: door.state for door in grant.doors.all()}
-    route = min(grant.routes.all(), key=lambda one: (one.template, one.key), default=None)
-    through_edge = address is not None and route is not None and "edge" in grant.points
     asker = grant.request.requester_id if grant.request else None
     return Held(
         grant=grant,
         edge=doors.get("edge", ""),
         mesh=doors.get("mesh", ""),
-        curl=command(address.host, address.base_path, route, token) if through_edge and address and route else "",
         mine=viewer.pk in {grant.subject_id, asker, grant.subject.owner_id},
     )
+
+
+def with_commands(rows: list[Held], token: str) -> list[Held]:
+    """Each with the command to try it, where it has a route through the edge."""
+    addresses = {one.service: one for one in catalog.list_edge_addresses()}
+    return [replace(row, curl=_command(row.grant, addresses.get(row.grant.service.slug), token)) for row in rows]
+
+
+def _command(grant: Grant, address: catalog.EdgeAddress | None, token: str) -> str:
+    if address is None or "edge" not in grant.points:
+        return ""
+    return command(address.host, address.base_path, grant.routes.all(), token)

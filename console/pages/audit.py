@@ -157,7 +157,9 @@ def tamper(request: PageRequest) -> HttpResponse:
         messages.success(request, f"Mended {mended} row{'' if mended == 1 else 's'}.")
     else:
         seq = services.tamper_for_demo()
-        messages.warning(request, f"Row {seq} was changed behind the record's back. Verify, and see whether it is found.")
+        messages.warning(
+            request, f"Row {seq} was changed behind the record's back. Verify, and see whether it is found."
+        )
     return redirect("audit")
 
 
@@ -165,6 +167,8 @@ def tamper(request: PageRequest) -> HttpResponse:
 def export(request: PageRequest, form: str) -> StreamingHttpResponse:
     reads_all = identity.has_role(request.subject, *READERS)
     filters = narrowed(read_filters(request)[0], request, reads_all)
-    rows, kind = (export_csv(filters), "text/csv") if form == "csv" else (export_ndjson(filters), "application/x-ndjson")
+    rows, kind = (
+        (export_csv(filters), "text/csv") if form == "csv" else (export_ndjson(filters), "application/x-ndjson")
+    )
     name = f'attachment; filename="sallyport-audit.{form}"'
     return StreamingHttpResponse(rows, content_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": name})

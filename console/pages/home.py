@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
@@ -12,19 +13,29 @@ from django.views.decorators.http import require_GET
 from apps.access import selectors
 from apps.identity.pages import PageRequest
 from apps.telemetry.views import recent_denials
-from console.pages.access import present
+from console.pages.access import Held, present
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
 
 SOON = timedelta(hours=2)
 FEW = 8
+
+
+def list_brief(viewer: Subject, at: datetime) -> list[Held]:
+    """What is held, without its routes: those are on the page of each."""
+    grants = selectors.list_held(subject=viewer, at=at).prefetch_related(None).prefetch_related("doors")
+    return present(list(grants[:FEW]), viewer)
 
 
 @require_GET
 def home(request: PageRequest) -> HttpResponse:
     at = timezone.now()
     waiting = selectors.waiting_for(subject=request.subject, at=at)
-    held = present(list(selectors.list_held(subject=request.subject, at=at)[:FEW]), request.subject)
+    held = list_brief(request.subject, at)
     context = {
         "waiting": waiting,
+        "waiting_count": len(waiting.to_decide),
         "held": held,
         "denials": recent_denials(request),
         "soon": [one for one in held if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -18,12 +19,13 @@ from apps.access import policies, selectors, services
 from apps.access.views.events import mark_shown
 from apps.audit.errors import Refusal
 from apps.identity.pages import PageRequest
-from console.curl import curl_for
-from console.story import tell
+from apps.telemetry import selectors as telemetry
+from console.changes import changes_of
+from console.curl import command
+from console.story import Use, tell
 
 if TYPE_CHECKING:
     from apps.access.models import AccessRequest, Grant
-    from apps.compiler.diff import Change
     from apps.identity.models import Subject
 
 
@@ -51,21 +53,36 @@ def context_of(asked: AccessRequest, viewer: Subject, at: datetime) -> dict[str,
         "asked": asked,
         "grant": grant,
         "doors": [(point, doors.get(point)) for point in sorted(asked.points)],
-        "steps": tell(asked, selectors.timeline(asked), standings, grant, None),
+        "steps": tell(asked, selectors.timeline(asked), standings, grant, use_of(asked, grant, viewer)),
         "standings": standings,
         "options": options_of(asked, grant, standings, viewer, at),
-        "curl": curl_for(grant) if grant and grant.ended_at is None else "",
-        "changes": changes_of(asked, at),
+        "curl": curl_of(asked) if grant is not None and grant.ended_at is None else "",
+        "changes": changes_of(asked, grant, at),
         "seen": mark_shown(asked),
     }
 
 
-def changes_of(asked: AccessRequest, at: datetime) -> Sequence[Change]:
-    """What approving would change, or what is open because of it; nothing where that makes no sense any more."""
-    try:
-        return selectors.planned_change(request=asked, at=at).plan.changes
-    except Refusal:
-        return ()
+def curl_of(asked: AccessRequest) -> str:
+    """The command to try it, where the service answers at the edge."""
+    host, base_path = asked.edge_host, asked.edge_base_path  # type: ignore[attr-defined]  # annotated by the selector
+    through_edge = host is not None and "edge" in asked.points
+    return command(host, base_path, asked.routes.all()) if through_edge else ""
+
+
+def use_of(asked: AccessRequest, grant: Grant | None, viewer: Subject) -> Use | None:
+    """The last call it let through; with a way there for those whose call it may be."""
+    if grant is None or grant.activated_at is None:
+        return None
+    call = telemetry.last_call_by(
+        grant.public_id,
+        service=asked.service.slug,
+        subject="" if asked.subject.kind == "team" else asked.subject.key,
+        since=grant.activated_at,
+    )
+    if call is None:
+        return None
+    link = reverse("call", args=[call.rid]) if viewer.key == call.subject else ""
+    return Use(call.first_at, f"{call.method} {call.path}", link)
 
 
 def options_of(
@@ -76,6 +93,7 @@ def options_of(
     at: datetime,
 ) -> Options:
     if grant is not None:
+        grant.subject, grant.service, grant.request = asked.subject, asked.service, asked
         return Options(end=grant.ended_at is None and policies.can_end(viewer, grant))
     if asked.state != "pending" or asked.expires_at <= at:
         return Options()

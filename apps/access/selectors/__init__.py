@@ -10,6 +10,7 @@ from apps.access.selectors.grants import (
     list_grants,
     list_held,
     list_open_at,
+    reach_of,
     who_can_reach,
 )
 from apps.access.selectors.graph import full_graph, graph_slice
@@ -53,6 +54,7 @@ __all__ = [
     "list_rules",
     "planned_change",
     "preview",
+    "reach_of",
     "standings",
     "timeline",
     "visible_grants",

@@ -120,13 +120,19 @@ def who_can_reach(*, service_slug: str, at: datetime, environment_slug: str | No
     """
     catalog.get_service(service_slug)
     where = catalog.get_environment(environment_slug)
+    shapes = catalog.graph_services([service_slug], where.slug)
+    return reach_of(shapes[service_slug], environment_slug=where.slug, at=at) if service_slug in shapes else ()
+
+
+def reach_of(shape: graph.Service, *, environment_slug: str, at: datetime) -> tuple[Reach, ...]:
+    """``who_can_reach`` for whoever has the service already. Three queries."""
     then = assemble(
-        services=catalog.graph_services([service_slug], where.slug),
-        grants=list_open_at(service_slug=service_slug, environment_slug=where.slug, at=at),
-        guardrails=list_guardrail_rows([service_slug]),
+        services={shape.id: shape},
+        grants=list_open_at(service_slug=shape.id, environment_slug=environment_slug, at=at),
+        guardrails=list_guardrail_rows([shape.id]),
         at=at,
     )
-    return _gathered(then, service_slug, entitlements(then, service_slug, seconds(at)))
+    return _gathered(then, shape.id, entitlements(then, shape.id, seconds(at)))
 
 
 def _gathered(then: graph.AccessGraph, service: str, rows: Iterable[Entitlement]) -> tuple[Reach, ...]:

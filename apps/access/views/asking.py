@@ -152,7 +152,8 @@ def show_form(request: PageRequest, choices: Choices, ask: Ask, errors: Errors) 
         "ask": ask,
         "errors": errors,
         "whole": errors.get("", []),
-        **foresee(request.subject, choices, ask),
+        "explore": not request.GET.get("look"),
+        **(foresee(request.subject, choices, ask) if request.GET.get("look") or errors else {}),
     }
     return TemplateResponse(request, "access/request_new.html", context, status=422 if errors else 200)
 

@@ -12,13 +12,10 @@ from django.http import StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from apps.access import refusals, selectors
+from apps.access.ids import channel_of
 from apps.access.models import AccessRequest
 from apps.identity.pages import PageRequest
 from apps.outbox import pokes
-
-
-def channel(public_id: str) -> str:
-    return f"request:{public_id}"
 
 
 @require_GET
@@ -26,7 +23,7 @@ async def request_events(request: PageRequest, public_id: str) -> StreamingHttpR
     rows = await sync_to_async(selectors.visible_requests)(request.subject)
     if not await rows.filter(public_id=public_id).aexists():
         raise refusals.UnknownRequest
-    return pokes.answer(request, channel(public_id), sync_to_async(lambda: mark_now(public_id)))
+    return pokes.answer(request, channel_of(public_id), sync_to_async(lambda: mark_now(public_id)))
 
 
 def mark_now(public_id: str) -> str:

@@ -27,8 +27,8 @@ def requests(request: PageRequest) -> HttpResponse:
 
 def rows_of(request: PageRequest, shown: str) -> dict[str, object]:
     if shown == "inbox":
-        inbox = selectors.list_inbox(subject=request.subject, at=timezone.now())
-        return {"rows": list(inbox[:PAGE_SIZE]), "after": None}
+        inbox = list(selectors.list_inbox(subject=request.subject, at=timezone.now())[:PAGE_SIZE])
+        return {"rows": inbox, "after": None, "waiting_count": len(inbox)}
     state, after = asked_text(request, "state"), asked_text(request, "after")
     page = selectors.list_requests(
         viewer=request.subject,
@@ -37,6 +37,13 @@ def rows_of(request: PageRequest, shown: str) -> dict[str, object]:
         after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else None,
     )
     return {"rows": page.items, "after": page.after}
+
+
+@require_GET
+def waiting(request: PageRequest) -> HttpResponse:
+    """The count beside Requests."""
+    count = selectors.list_inbox(subject=request.subject, at=timezone.now()).count()
+    return TemplateResponse(request, "access/waiting.html", {"waiting_count": count})
 
 
 @require_POST

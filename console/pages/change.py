@@ -1,0 +1,44 @@
+"""What a request changes, at length: the calls of the last hour replayed, what lint says, and the bytes themselves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.http import HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from apps.access import selectors
+from apps.audit.errors import Refusal
+from apps.compiler.impact import impact
+from apps.identity.pages import PageRequest
+from apps.rollout import selectors as rollout
+from apps.telemetry import selectors as telemetry
+
+LOOK_BACK = timedelta(hours=1)
+
+
+@require_GET
+def show(request: PageRequest, public_id: str) -> HttpResponse:
+    """Compiled for this page alone; on the request's page it unfolds on demand."""
+    asked, at = selectors.get_visible_request(viewer=request.subject, public_id=public_id), timezone.now()
+    context: dict[str, object] = {"asked": asked}
+    try:
+        planned = selectors.planned_change(request=asked, at=at)
+    except Refusal as refusal:
+        return TemplateResponse(request, "access/change.html", context | {"refusal": refusal.message})
+    calls = telemetry.recent_calls(asked.service.slug, since=at - LOOK_BACK, ask_at=at)
+    context |= {
+        "planned": planned,
+        "impact": impact(calls, planned.before, planned.after),
+        "calls": len(calls),
+        "raw": rollout.list_raw_changes(
+            service=asked.service.slug,
+            environment_slug=asked.environment.slug,
+            before=planned.before,
+            after=planned.after,
+            at=at,
+        ),
+    }
+    return TemplateResponse(request, "access/change.html", context)
