@@ -24,36 +24,36 @@ def _grant_state(api: Api, request_id: str) -> str:
 
 
 def test_a_person_is_denied_asks_is_approved_calls_and_hands_back(demo: Running) -> None:
-    ada, ben, cyd = demo.api("ada"), demo.api("ben"), demo.api("cyd")
+    finn, ben, cyd = demo.api("finn"), demo.api("ben"), demo.api("cyd")
     url = demo.edge("/payments/refunds")
 
-    denied = demo.call("ada", "POST", url, "{}")
+    denied = demo.call("finn", "POST", url, "{}")
     assert denied.status_code == 403
     problem = denied.json()
     assert (problem["reason"], problem["point"]) == ("no_grant", "edge")
     assert "/requests/new?" in problem["request_url"]
 
-    request = _ask(ada, service="payments", routes=["createRefund"])
+    request = _ask(finn, service="payments", routes=["createRefund"])
     assert request["state"] == "pending"
-    own = ada.post(f"requests/{request['id']}/review/", {"verdict": "approve"})
+    own = finn.post(f"requests/{request['id']}/review/", {"verdict": "approve"})
     assert own.status_code == 403
     assert ben.post(f"requests/{request['id']}/review/", {"verdict": "approve"}).status_code == 200
-    assert ada.get(f"requests/{request['id']}/")["state"] == "pending", "security must agree too"
+    assert finn.get(f"requests/{request['id']}/")["state"] == "pending", "security must agree too"
     assert cyd.post(f"requests/{request['id']}/review/", {"verdict": "approve"}).status_code == 200
 
-    wait_until(lambda: _grant_state(ada, request["id"]) == "active", what="activation proven at both doors")
-    allowed = demo.call("ada", "POST", url, "{}")
+    wait_until(lambda: _grant_state(finn, request["id"]) == "active", what="activation proven at both doors")
+    allowed = demo.call("finn", "POST", url, "{}")
     assert allowed.status_code in {200, 201}, allowed.text
     rid = allowed.headers["X-Request-Id"]
-    call = wait_until(lambda: ada.get("calls/", rid=rid)["results"], seconds=5, what="the call on the live page")[0]
-    assert (call["subject"], call["edge"]["verdict"], call["mesh"]["verdict"]) == ("person:ada", "allow", "allow")
+    call = wait_until(lambda: finn.get("calls/", rid=rid)["results"], seconds=5, what="the call on the live page")[0]
+    assert (call["subject"], call["edge"]["verdict"], call["mesh"]["verdict"]) == ("person:finn", "allow", "allow")
 
-    grant = ada.get(f"requests/{request['id']}/")["grant"]
-    assert ada.post(f"grants/{grant['id']}/end/").status_code == 200
-    wait_until(lambda: demo.call("ada", "POST", url, "{}").status_code == 403, seconds=10, what="refusal after the end")
+    grant = finn.get(f"requests/{request['id']}/")["grant"]
+    assert finn.post(f"grants/{grant['id']}/end/").status_code == 200
+    wait_until(lambda: demo.call("finn", "POST", url, "{}").status_code == 403, seconds=10, what="refusal after the end")
     closed = wait_until(
         lambda: (
-            (doors := ada.get(f"grants/{grant['id']}/")["doors"])
+            (doors := finn.get(f"grants/{grant['id']}/")["doors"])
             and all(door["state"] == "closed" for door in doors)
             and doors
         ),

@@ -60,7 +60,7 @@ def test_denied_asked_approved_proven_used_handed_back_and_checked(demo: Running
     live.goto("/live/")
     expect(live.get_by_text("Nobody has opened this to you.").first).to_be_visible()
     click(page.get_by_role("button", name="Send request"))
-    page.wait_for_url("**/requests/req_*")
+    page.wait_for_url("**/requests/req_*/")
 
     _approve(browser, demo, click, "Ben")
     security = _approve(browser, demo, click, "Cyd")
