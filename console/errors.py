@@ -28,7 +28,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    detail = "The form was too old, or came from another site. Nothing was changed. Open the page again and send it anew."
+    detail = "The form was too old, or came from another site. Nothing was changed. Open the page again and resend it."
     return _page(request, 403, "This form could not be trusted", detail)
 
 

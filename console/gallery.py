@@ -46,5 +46,5 @@ def context() -> dict[str, object]:
             ("medium", ["It can change things (POST).", "It can be used from outside, through the edge."]),
             ("high", ["Payments is critical.", "It can change things (POST).", "It opens to a whole team: 9 people."]),
         ],
-        "curl": "curl -X POST http://api.shop.localhost:8080/payments/refunds \\\n  -H \"Authorization: Bearer $TOKEN\"",
+        "curl": 'curl -X POST http://api.shop.localhost/payments/refunds \\\n  -H "Authorization: Bearer $TOKEN"',
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -14,7 +14,6 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_GET, require_POST
 
@@ -30,6 +29,7 @@ from console.words import Who, who_of
 if TYPE_CHECKING:
     from apps.audit.models import Event
 
+EXPORTS = {"csv": (export_csv, "text/csv"), "ndjson": (export_ndjson, "application/x-ndjson")}
 READERS = ("auditor", "security", "operator", "administrator")
 ACTIONS = ("access.request", "access.grant", "rollout", "identity", "catalog", "trust")
 
@@ -75,29 +75,26 @@ def audit(request: PageRequest) -> HttpResponse:
 def read_filters(request: PageRequest) -> tuple[EventFilter, str]:
     """What the address asks for, and a complaint about what of it cannot be read."""
     target_type, _, target_id = asked_text(request, "target").partition(":")
-    since, until = asked_date(request, "since"), asked_date(request, "until")
-    wrong = "" if since is not False and until is not False else "Write dates as 2026-11-23."
+    since, until = asked_day(request, "since"), asked_day(request, "until")
     filters = EventFilter(
         actor=asked_text(request, "actor"),
         action=asked_text(request, "action"),
         target_type=target_type,
         target_id=target_id,
-        since=since or None,
+        since=since,
         until=until + timedelta(days=1) if until else None,
     )
-    return filters, wrong
+    unread = any(asked_text(request, name) and day is None for name, day in (("since", since), ("until", until)))
+    return filters, "Write dates as 2026-11-23." if unread else ""
 
 
-def asked_date(request: PageRequest, name: str) -> datetime | None | bool:
-    """A day's beginning (UTC), None when nothing is asked, False when it is no date."""
-    text = asked_text(request, name)
-    if not text:
-        return None
+def asked_day(request: PageRequest, name: str) -> datetime | None:
+    """A day's beginning (UTC); None when there is none that can be read."""
     try:
-        day = parse_date(text)
+        day = parse_date(asked_text(request, name))
     except ValueError:
         day = None
-    return datetime(day.year, day.month, day.day, tzinfo=timezone.get_default_timezone()) if day else False
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if day and day.year < 9999 else None
 
 
 def narrowed(filters: EventFilter, request: PageRequest, reads_all: bool) -> EventFilter:
@@ -157,9 +154,7 @@ def tamper(request: PageRequest) -> HttpResponse:
         messages.success(request, f"Mended {mended} row{'' if mended == 1 else 's'}.")
     else:
         seq = services.tamper_for_demo()
-        messages.warning(
-            request, f"Row {seq} was changed behind the record's back. Verify, and see whether it is found."
-        )
+        messages.warning(request, f"Row {seq} was changed behind the record's back. Verify, and see it found.")
     return redirect("audit")
 
 
@@ -167,8 +162,10 @@ def tamper(request: PageRequest) -> HttpResponse:
 def export(request: PageRequest, form: str) -> StreamingHttpResponse:
     reads_all = identity.has_role(request.subject, *READERS)
     filters = narrowed(read_filters(request)[0], request, reads_all)
-    rows, kind = (
-        (export_csv(filters), "text/csv") if form == "csv" else (export_ndjson(filters), "application/x-ndjson")
-    )
+    if form not in EXPORTS:
+        raise NotFound
+    write, kind = EXPORTS[form]
     name = f'attachment; filename="sallyport-audit.{form}"'
-    return StreamingHttpResponse(rows, content_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": name})
+    return StreamingHttpResponse(
+        write(filters), content_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": name}
+    )

@@ -22,9 +22,8 @@ def theme(request: HttpRequest) -> HttpResponse:
     response = redirect(came_from(request))
     chosen = request.POST.get("theme", "auto")
     if chosen in THEMES:
-        response.set_cookie(
-            THEME_COOKIE, chosen, max_age=YEAR, samesite="Lax", secure=request.is_secure(), httponly=True
-        )
+        secure = request.is_secure()
+        response.set_cookie(THEME_COOKIE, chosen, max_age=YEAR, samesite="Lax", secure=secure, httponly=True)
     return response
 
 

@@ -112,7 +112,7 @@ def when(moment: datetime | None, style: str = "ago") -> SafeString:
     A list of clocks says so once, on whatever surrounds it (``data-times``), and not on each.
     """
     if moment is None:
-        return format_html('<span class="faint">{}</span>', "–")
+        return format_html('<span class="faint">{}</span>', "never")
     text = f"{moment:%H:%M:%S} UTC" if style == "clock" else f"{moment:%-d %b %Y, %H:%M} UTC"
     said = format_html(' data-as="{}"', style) if style == "full" else ""
     return format_html('<time datetime="{}"{}>{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", said, text)

@@ -113,8 +113,9 @@ def read_routes(given: QueryDict, choices: Choices) -> tuple[str, ...]:
     wanted = {*given.getlist("routes"), *given.getlist("route")}
     if given.get("reads"):
         wanted |= {route.key for route in choices.routes if set(route.methods) <= READS}
-    if given.get("method") and given.get("path"):
-        match = catalog.match_route(choices.service, method=given["method"], path=given["path"])
+    method, path = given.get("method", ""), given.get("path", "")
+    if method and path:
+        match = catalog.match_route(choices.service, method=method, path=path)
         wanted |= {match.key} if match else set()
     return tuple(route.key for route in choices.routes if route.key in wanted)
 
