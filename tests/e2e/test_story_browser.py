@@ -84,7 +84,7 @@ def test_denied_asked_approved_proven_used_handed_back_and_checked(demo: Running
     expect(page.get_by_text("rows hold").first).to_be_visible()
     click(page.get_by_role("button", name="Tamper with a row"))
     click(page.get_by_role("button", name="Verify the chain"))
-    expect(page.get_by_text("was changed").first).to_be_visible()
+    expect(page.get_by_text("is not what was written").first).to_be_visible()
     page.get_by_role("button", name="Mend").click()  # the other tests want a whole chain again
 
     assert click.count <= 12, click.count
