@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
+from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.access import api as access
@@ -11,30 +13,56 @@ from apps.identity import api as identity
 from apps.rollout import api as rollout
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
+from console import outbox_api as outbox
+from console.problems import Nowhere
 
 app_name = "api"
 
+# Swagger UI writes its own styles into the page; scripts stay ours alone.
+_docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="api:schema"))
+
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
+    path("docs/", _docs, name="docs"),
     path("me/", identity.Me.as_view(), name="me"),
     path("tokens/", identity.TokenList.as_view(), name="tokens"),
     path("tokens/<int:token_id>/revoke/", identity.TokenRevoke.as_view(), name="token-revoke"),
+    path("subjects/", identity.SubjectList.as_view(), name="subjects"),
+    path("subjects/<path:key>/suspend/", identity.SubjectSuspend.as_view(), name="subject-suspend"),
+    path("subjects/<path:key>/reinstate/", identity.SubjectReinstate.as_view(), name="subject-reinstate"),
+    path("subjects/<path:key>/", identity.SubjectDetail.as_view(), name="subject"),
     path("services/", catalog.ServiceList.as_view(), name="services"),
     path("services/<slug:slug>/", catalog.ServiceDetail.as_view(), name="service"),
+    path("services/<slug:slug>/reach/", access.Reach.as_view(), name="service-reach"),
+    path("imports/", catalog.Imports.as_view(), name="imports"),
+    path("rules/", access.RuleList.as_view(), name="rules"),
+    path("guardrails/", access.GuardrailList.as_view(), name="guardrails"),
     path("preview/", access.Preview.as_view(), name="preview"),
     path("decide/", access.Decide.as_view(), name="decide"),
+    path("inbox/", access.Inbox.as_view(), name="inbox"),
     path("requests/", access.RequestList.as_view(), name="requests"),
-    path("requests/<str:public_id>/", access.RequestDetail.as_view(), name="request"),
-    path("requests/<str:public_id>/review/", access.RequestReview.as_view(), name="request-review"),
-    path("requests/<str:public_id>/cancel/", access.RequestCancel.as_view(), name="request-cancel"),
+    path("requests/<slug:public_id>/", access.RequestDetail.as_view(), name="request"),
+    path("requests/<slug:public_id>/review/", access.RequestReview.as_view(), name="request-review"),
+    path("requests/<slug:public_id>/cancel/", access.RequestCancel.as_view(), name="request-cancel"),
     path("grants/", access.GrantList.as_view(), name="grants"),
-    path("grants/<str:public_id>/", access.GrantDetail.as_view(), name="grant"),
-    path("grants/<str:public_id>/end/", access.GrantEnd.as_view(), name="grant-end"),
+    path("grants/<slug:public_id>/", access.GrantDetail.as_view(), name="grant"),
+    path("grants/<slug:public_id>/end/", access.GrantEnd.as_view(), name="grant-end"),
     path("calls/", telemetry.CallList.as_view(), name="calls"),
     path("targets/", rollout.TargetList.as_view(), name="targets"),
     path("targets/<slug:slug>/revisions/", rollout.RevisionList.as_view(), name="revisions"),
+    path(
+        "targets/<slug:slug>/revisions/<int:number>/roll-back/",
+        rollout.RevisionRollBack.as_view(),
+        name="revision-roll-back",
+    ),
     path("targets/<slug:slug>/activations/", rollout.ActivationList.as_view(), name="activations"),
+    path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
+    path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),
+    path("targets/<slug:slug>/drift/", rollout.DriftList.as_view(), name="drift"),
+    path("drift/<int:drift_id>/put-back/", rollout.DriftPutBack.as_view(), name="drift-put-back"),
+    path("outbox/", outbox.Outbox.as_view(), name="outbox"),
+    path("outbox/<int:message_id>/retry/", outbox.OutboxRetry.as_view(), name="outbox-retry"),
     path("audit/", audit.EventList.as_view(), name="audit"),
     path("audit/verification/", audit.Verification.as_view(), name="audit-verification"),
+    re_path("", Nowhere.as_view()),
 ]

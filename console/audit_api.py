@@ -6,17 +6,15 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.audit import selectors
 from apps.audit.verification import verify
-from apps.identity import selectors as identity
-from apps.identity.acting import acting
+from apps.identity.acting import acting_as, given
 
-READERS = ("auditor", "security", "administrator")
+READERS = ("auditor", "security", "operator", "administrator")
 
 
 class EventSerializer(serializers.Serializer[Any]):
@@ -35,7 +33,7 @@ class EventSerializer(serializers.Serializer[Any]):
 
 class EventPageSerializer(serializers.Serializer[Any]):
     results = EventSerializer(many=True)
-    before = serializers.IntegerField(allow_null=True, help_text="Pass it back as `before` for older events")
+    after = serializers.IntegerField(allow_null=True, help_text="Pass it back as `after` for older events")
 
 
 class EventQuerySerializer(serializers.Serializer[Any]):
@@ -45,7 +43,7 @@ class EventQuerySerializer(serializers.Serializer[Any]):
     target_id = serializers.CharField(required=False, default="", max_length=300)
     since = serializers.DateTimeField(required=False, default=None)
     until = serializers.DateTimeField(required=False, default=None)
-    before = serializers.IntegerField(required=False, default=None, min_value=1, max_value=2**62)
+    after = serializers.IntegerField(required=False, default=None, min_value=1, max_value=2**62)
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=selectors.LARGEST_PAGE)
 
 
@@ -54,11 +52,6 @@ class VerificationSerializer(serializers.Serializer[Any]):
     checked = serializers.IntegerField()
     first_bad_seq = serializers.IntegerField(allow_null=True)
     why = serializers.CharField()
-
-
-def _require_reader(request: Request) -> None:
-    if not identity.has_role(acting(request), *READERS):
-        raise PermissionDenied("Auditors, security and administrators read the audit record.")
 
 
 class EventList(APIView):
@@ -70,13 +63,11 @@ class EventList(APIView):
         tags=["audit"],
     )
     def get(self, request: Request) -> Response:
-        _require_reader(request)
-        query = EventQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        given = dict(query.validated_data)
-        before, limit = given.pop("before"), given.pop("limit")
-        page = selectors.list_events(filters=selectors.EventFilter(**given), before_seq=before, limit=limit)
-        return Response({"results": EventSerializer(page.events, many=True).data, "before": page.next_before})
+        acting_as(request, *READERS)
+        query = given(EventQuerySerializer, request.query_params)
+        after, limit = query.pop("after"), query.pop("limit")
+        page = selectors.list_events(filters=selectors.EventFilter(**query), before_seq=after, limit=limit)
+        return Response(EventPageSerializer({"results": page.events, "after": page.next_before}).data)
 
 
 class Verification(APIView):
@@ -87,5 +78,5 @@ class Verification(APIView):
         tags=["audit"],
     )
     def get(self, request: Request) -> Response:
-        _require_reader(request)
+        acting_as(request, *READERS)
         return Response(VerificationSerializer(verify()).data)

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access import api_schemas as schemas
 from apps.access import policies, refusals, selectors, services
-from apps.access.models import AccessRequest, Grant, Origin
-from apps.access.selectors.graph import graph_slice
-from apps.access.selectors.visibility import visible_grants, visible_requests
+from apps.access.models import Origin
 from apps.catalog import selectors as catalog
 from apps.compiler.decide import Action, Context, Resource, decide
 from apps.compiler.graph import Point
 from apps.compiler.reasons import TEXTS
 from apps.identity import selectors as identity
-from apps.identity.acting import acting
-from apps.identity.models import Subject
+from apps.identity.acting import acting, given
+from apps.identity.models import Scope
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
+
+INBOX = 200
 
 
 class RequestList(APIView):
     @extend_schema(
         operation_id="requests_list",
         summary="Requests you may see, newest first",
-        parameters=[schemas.ListQuery],
+        parameters=[schemas.RequestQuery],
         responses=schemas.RequestPage,
         tags=["requests"],
     )
     def get(self, request: Request) -> Response:
-        rows = visible_requests(acting(request)).select_related("requester", "subject", "service")
-        return _page(request, rows.prefetch_related("routes"), schemas.RequestSchema)
+        query = _listed(given(schemas.RequestQuery, request.query_params))
+        page = selectors.list_requests(viewer=acting(request), **query)
+        return Response(schemas.RequestPage({"results": page.items, "after": page.after}).data)
 
     @extend_schema(
         operation_id="requests_create",
@@ -46,7 +49,7 @@ class RequestList(APIView):
         tags=["requests"],
     )
     def post(self, request: Request) -> Response:
-        asked = _read(schemas.NewRequestSchema, request.data)
+        asked = given(schemas.NewRequestSchema, request.data)
         actor = acting(request)
         opened = services.open_request(
             actor=actor,
@@ -60,6 +63,8 @@ class RequestList(APIView):
 
 
 class Preview(APIView):
+    token_scope = Scope.READ
+
     @extend_schema(
         operation_id="preview",
         summary="What would happen if you asked: who approves, the risk, the planned change",
@@ -69,7 +74,7 @@ class Preview(APIView):
     )
     def post(self, request: Request) -> Response:
         actor = acting(request)
-        asked = _read(schemas.AskSchema, request.data)
+        asked = given(schemas.AskSchema, request.data)
         shown = selectors.preview(actor=actor, at=timezone.now(), **_ask(asked, actor))
         return Response(schemas.PreviewSchema(shown).data)
 
@@ -94,9 +99,9 @@ class RequestReview(APIView):
         tags=["requests"],
     )
     def post(self, request: Request, public_id: str) -> Response:
-        given = _read(schemas.ReviewInput, request.data)
+        sent = given(schemas.ReviewInput, request.data)
         actor = acting(request)
-        services.review(public_id=public_id, actor=actor, at=timezone.now(), **given)
+        services.review(public_id=public_id, actor=actor, at=timezone.now(), **sent)
         return Response(_request_document(actor, public_id))
 
 
@@ -109,23 +114,54 @@ class RequestCancel(APIView):
         tags=["requests"],
     )
     def post(self, request: Request, public_id: str) -> Response:
-        given = _read(schemas.WhyInput, request.data)
+        sent = given(schemas.WhyInput, request.data)
         actor = acting(request)
-        services.cancel_request(public_id=public_id, actor=actor, at=timezone.now(), **given)
+        services.cancel_request(public_id=public_id, actor=actor, at=timezone.now(), **sent)
         return Response(_request_document(actor, public_id))
+
+
+class Inbox(APIView):
+    @extend_schema(
+        operation_id="inbox_list",
+        summary="What waits for your answer, the longest waiting first",
+        responses=schemas.InboxSchema,
+        tags=["requests"],
+    )
+    def get(self, request: Request) -> Response:
+        rows = selectors.list_inbox(subject=acting(request), at=timezone.now())[:INBOX]
+        return Response(schemas.InboxSchema({"results": rows}).data)
+
+    @extend_schema(
+        operation_id="inbox_review",
+        summary="Answer many requests alike; one refusal leaves the others standing",
+        request=schemas.BulkReviewInput,
+        responses=schemas.BulkReviewSchema,
+        tags=["requests"],
+    )
+    def post(self, request: Request) -> Response:
+        sent = given(schemas.BulkReviewInput, request.data)
+        done = services.review_many(
+            public_ids=sent["requests"],
+            actor=acting(request),
+            verdict=sent["verdict"],
+            comment=sent["comment"],
+            at=timezone.now(),
+        )
+        return Response(schemas.BulkReviewSchema({"results": done}).data)
 
 
 class GrantList(APIView):
     @extend_schema(
         operation_id="grants_list",
         summary="Grants you may see, newest first",
-        parameters=[schemas.ListQuery],
+        parameters=[schemas.GrantQuery],
         responses=schemas.GrantPage,
         tags=["grants"],
     )
     def get(self, request: Request) -> Response:
-        rows = visible_grants(acting(request)).select_related("request", "subject", "service")
-        return _page(request, rows.prefetch_related("routes", "doors"), schemas.GrantSchema)
+        query = _listed(given(schemas.GrantQuery, request.query_params))
+        page = selectors.list_grants(viewer=acting(request), **query)
+        return Response(schemas.GrantPage({"results": page.items, "after": page.after}).data)
 
 
 class GrantDetail(APIView):
@@ -148,13 +184,15 @@ class GrantEnd(APIView):
         tags=["grants"],
     )
     def post(self, request: Request, public_id: str) -> Response:
-        given = _read(schemas.WhyInput, request.data)
+        sent = given(schemas.WhyInput, request.data)
         actor = acting(request)
-        services.end_grant(public_id=public_id, actor=actor, at=timezone.now(), **given)
+        services.end_grant(public_id=public_id, actor=actor, at=timezone.now(), **sent)
         return Response(_grant_document(actor, public_id))
 
 
 class Decide(APIView):
+    token_scope = Scope.READ
+
     @extend_schema(
         operation_id="decide",
         summary="Would this call be allowed now, and why",
@@ -163,18 +201,18 @@ class Decide(APIView):
         tags=["decisions"],
     )
     def post(self, request: Request) -> Response:
-        given = _read(schemas.DecideInput, request.data)
+        sent = given(schemas.DecideInput, request.data)
         actor = acting(request)
-        key = given.get("subject", actor.key)
+        key = sent.get("subject", actor.key)
         _require_may_know(actor, key)
         at = timezone.now()
         environment = catalog.get_environment().slug
         found = decide(
-            graph_slice(service_slugs=[given["service"]], environment_slug=environment, at=at, also=[key]),
+            selectors.graph_slice(service_slugs=[sent["service"]], environment_slug=environment, at=at, also=[key]),
             key,
-            Action(given["method"]),
-            Resource(given["service"], given["path"]),
-            Context(Point(given["point"])),
+            Action(sent["method"]),
+            Resource(sent["service"], sent["path"]),
+            Context(Point(sent["point"])),
             int(at.timestamp()),
         )
         document = {
@@ -188,6 +226,42 @@ class Decide(APIView):
         return Response(schemas.DecisionSchema(document).data)
 
 
+class Reach(APIView):
+    @extend_schema(
+        operation_id="services_reach",
+        summary="Who can reach a service, through which door and by which grants, at any moment",
+        parameters=[schemas.ReachQuery],
+        responses=schemas.ReachPage,
+        tags=["catalogue"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        at = given(schemas.ReachQuery, request.query_params)["at"] or timezone.now()
+        rows = selectors.who_can_reach(service_slug=slug, at=at)
+        return Response(schemas.ReachPage({"at": at, "results": rows}).data)
+
+
+class RuleList(APIView):
+    @extend_schema(
+        operation_id="rules_list",
+        summary="The rules by which requests are decided",
+        responses=schemas.RuleList,
+        tags=["rules"],
+    )
+    def get(self, request: Request) -> Response:
+        return Response(schemas.RuleList({"results": selectors.list_rules()}).data)
+
+
+class GuardrailList(APIView):
+    @extend_schema(
+        operation_id="guardrails_list",
+        summary="What nobody opens, whoever approves",
+        responses=schemas.GuardrailList,
+        tags=["rules"],
+    )
+    def get(self, request: Request) -> Response:
+        return Response(schemas.GuardrailList({"results": selectors.list_guardrails()}).data)
+
+
 def _require_may_know(actor: Subject, key: str) -> None:
     """One may ask about oneself and whom one may ask for; those who watch over all, about anybody."""
     if key in {one.key for one in identity.acting_for(actor)} or identity.has_role(actor, *policies.SEE_ALL):
@@ -195,10 +269,9 @@ def _require_may_know(actor: Subject, key: str) -> None:
     raise refusals.NotYourSubject
 
 
-def _read(schema: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    given = schema(data=data)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
+def _listed(query: dict[str, Any]) -> dict[str, Any]:
+    state = query.pop("state")
+    return {**query, "states": [state] if state else []}
 
 
 def _ask(asked: dict[str, Any], actor: Subject) -> dict[str, Any]:
@@ -213,31 +286,9 @@ def _ask(asked: dict[str, Any], actor: Subject) -> dict[str, Any]:
 
 
 def _request_document(viewer: Subject, public_id: str) -> dict[str, Any]:
-    rows = visible_requests(viewer).select_related("requester__owner", "subject__owner", "service", "grant__subject")
-    found = rows.prefetch_related("routes", "reviews__reviewer").filter(public_id=public_id).first()
-    if found is None:
-        raise refusals.UnknownRequest
+    found = selectors.get_visible_request(viewer=viewer, public_id=public_id)
     return dict(schemas.RequestDetailSchema(found).data)
 
 
 def _grant_document(viewer: Subject, public_id: str) -> dict[str, Any]:
-    rows = visible_grants(viewer).select_related("request", "subject", "service").prefetch_related("routes", "doors")
-    found = rows.filter(public_id=public_id).first()
-    if found is None:
-        raise refusals.UnknownGrant
-    return dict(schemas.GrantSchema(found).data)
-
-
-def _page(
-    request: Request, rows: QuerySet[AccessRequest] | QuerySet[Grant], schema: type[serializers.Serializer[Any]]
-) -> Response:
-    """A page of ``rows``, newest first, found by key and not by counting."""
-    query = _read(schemas.ListQuery, request.query_params)
-    exact = {"state": query["state"], "service__slug": query["service"], "subject__key": query["subject"]}
-    found = rows.filter(**{name: value for name, value in exact.items() if value})
-    if query["before"] is not None:
-        found = found.filter(pk__lt=query["before"])
-    items = list(found.order_by("-pk")[: query["limit"] + 1])
-    shown = items[: query["limit"]]
-    before = shown[-1].pk if len(items) > query["limit"] else None
-    return Response({"results": schema(shown, many=True).data, "before": before})
+    return dict(schemas.GrantSchema(selectors.get_visible_grant(viewer=viewer, public_id=public_id)).data)

@@ -7,21 +7,23 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.access.approvers import barred, candidates
-from apps.access.models import AccessRequest, Grant, GrantDoor, Point, Requirement, Review, Verdict
-from apps.access.states import GrantState, RequestState
+from apps.access import selectors
+from apps.access.models import AccessRequest, ApprovalRule, Grant, Guardrail, Point, SelectorKind, Verdict
+from apps.access.states import DoorState, GrantState, RequestState
+from apps.compiler.reasons import Reason
 
 LONGEST = 2**31 - 1
+LEVELS = ("low", "medium", "high")
 
 
-class SubjectRef(serializers.Serializer[Any]):
+class PersonSchema(serializers.Serializer[Any]):
     key = serializers.CharField()
     name = serializers.CharField()
 
 
-class DoorSchema(serializers.Serializer[GrantDoor]):
+class DoorSchema(serializers.Serializer[Any]):
     point = serializers.ChoiceField(choices=Point.choices)
-    state = serializers.CharField()
+    state = serializers.ChoiceField(choices=DoorState.choices)
     changed_at = serializers.DateTimeField()
     opened_at = serializers.DateTimeField(allow_null=True)
     proven_at = serializers.DateTimeField(allow_null=True)
@@ -29,10 +31,10 @@ class DoorSchema(serializers.Serializer[GrantDoor]):
     detail = serializers.CharField()
 
 
-class GrantSchema(serializers.Serializer[Grant]):
+class GrantSchema(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     request = serializers.CharField(source="request.public_id", allow_null=True, default=None)
-    subject = SubjectRef()
+    subject = PersonSchema()
     service = serializers.CharField(source="service.slug")
     routes = serializers.SerializerMethodField()
     points = serializers.ListField(child=serializers.ChoiceField(choices=Point.choices))
@@ -56,28 +58,41 @@ class GrantSchema(serializers.Serializer[Grant]):
         return list(DoorSchema(sorted(grant.doors.all(), key=lambda door: door.point), many=True).data)
 
 
-class ReviewSchema(serializers.Serializer[Review]):
-    reviewer = SubjectRef()
+class ReviewSchema(serializers.Serializer[Any]):
+    reviewer = PersonSchema()
     verdict = serializers.ChoiceField(choices=Verdict.choices)
     comment = serializers.CharField()
     at = serializers.DateTimeField()
 
 
 class RequirementSchema(serializers.Serializer[Any]):
-    name = serializers.CharField()
-    count = serializers.IntegerField()
-    met = serializers.IntegerField()
+    name = serializers.CharField(source="requirement.name")
+    count = serializers.IntegerField(source="requirement.count")
+    sentence = serializers.CharField(source="requirement.sentence")
+    answered = PersonSchema(source="progress.answered", many=True, help_text="Whose approval counts for it")
+    waiting = PersonSchema(source="progress.waiting", many=True, help_text="Who may still answer")
+
+
+class ResolvedRuleSchema(serializers.Serializer[Any]):
+    slug = serializers.CharField()
     sentence = serializers.CharField()
 
 
-class OpenRequirementSchema(RequirementSchema):
-    eligible = serializers.ListField(child=serializers.CharField(), help_text="Who may answer now")
+class ResolvedSchema(serializers.Serializer[Any]):
+    rules = ResolvedRuleSchema(many=True)
+    max_duration = serializers.IntegerField(help_text="Seconds")
+    max_duration_why = serializers.CharField()
 
 
-class RequestSchema(serializers.Serializer[AccessRequest]):
+class StoredRiskSchema(serializers.Serializer[Any]):
+    level = serializers.ChoiceField(choices=LEVELS)
+    causes = serializers.ListField(child=serializers.CharField())
+
+
+class RequestSchema(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
-    requester = SubjectRef()
-    subject = SubjectRef()
+    requester = PersonSchema()
+    subject = PersonSchema()
     service = serializers.CharField(source="service.slug")
     routes = serializers.SerializerMethodField()
     points = serializers.ListField(child=serializers.ChoiceField(choices=Point.choices))
@@ -95,20 +110,15 @@ class RequestSchema(serializers.Serializer[AccessRequest]):
 
 
 class RequestDetailSchema(RequestSchema):
-    risk = serializers.JSONField()
-    resolved = serializers.JSONField(help_text="The rules as they were resolved when it was opened")
+    risk = StoredRiskSchema()
+    resolved = ResolvedSchema(help_text="The rules as they were resolved when it was opened")
     requirements = serializers.SerializerMethodField()
     reviews = ReviewSchema(many=True)
     grant = serializers.SerializerMethodField()
 
-    @extend_schema_field(OpenRequirementSchema(many=True))
+    @extend_schema_field(RequirementSchema(many=True))
     def get_requirements(self, request: AccessRequest) -> list[dict[str, Any]]:
-        needs: list[Requirement] = list(request.requirements.order_by("kind", "value"))
-        able = candidates(needs, barred(request.requester, request.subject))
-        return [
-            {**RequirementSchema(need).data, "eligible": sorted(people)}
-            for need, people in zip(needs, able, strict=True)
-        ]
+        return list(RequirementSchema(selectors.standings(request), many=True).data)
 
     @extend_schema_field(GrantSchema(allow_null=True))
     def get_grant(self, request: AccessRequest) -> dict[str, Any] | None:
@@ -142,11 +152,19 @@ class WhyInput(serializers.Serializer[Any]):
 
 
 class ListQuery(serializers.Serializer[Any]):
-    state = serializers.CharField(required=False, default="", max_length=16)
     service = serializers.CharField(required=False, default="", max_length=63)
     subject = serializers.CharField(required=False, default="", max_length=300)
-    before = serializers.IntegerField(required=False, default=None, min_value=1, max_value=2**62)
+    after = serializers.IntegerField(required=False, default=None, min_value=1, max_value=2**62)
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
+
+
+class RequestQuery(ListQuery):
+    state = serializers.ChoiceField(choices=RequestState.choices, required=False, default="")
+    requester = serializers.CharField(required=False, default="", max_length=300)
+
+
+class GrantQuery(ListQuery):
+    state = serializers.ChoiceField(choices=GrantState.choices, required=False, default="")
 
 
 class DecideInput(serializers.Serializer[Any]):
@@ -159,7 +177,7 @@ class DecideInput(serializers.Serializer[Any]):
 
 class DecisionSchema(serializers.Serializer[Any]):
     allowed = serializers.BooleanField()
-    reason = serializers.CharField()
+    reason = serializers.ChoiceField(choices=[(one.value, one.value) for one in Reason])
     sentence = serializers.CharField()
     grants = serializers.ListField(child=serializers.CharField())
     route = serializers.CharField(allow_null=True)
@@ -168,17 +186,12 @@ class DecisionSchema(serializers.Serializer[Any]):
 
 class RequestPage(serializers.Serializer[Any]):
     results = RequestSchema(many=True)
-    before = serializers.IntegerField(allow_null=True)
+    after = serializers.IntegerField(allow_null=True, help_text="Pass it back as `after` for older ones")
 
 
 class GrantPage(serializers.Serializer[Any]):
     results = GrantSchema(many=True)
-    before = serializers.IntegerField(allow_null=True)
-
-
-class PersonSchema(serializers.Serializer[Any]):
-    key = serializers.CharField()
-    name = serializers.CharField()
+    after = serializers.IntegerField(allow_null=True, help_text="Pass it back as `after` for older ones")
 
 
 class ApprovalSchema(serializers.Serializer[Any]):
@@ -193,7 +206,7 @@ class CauseSchema(serializers.Serializer[Any]):
 
 
 class RiskSchema(serializers.Serializer[Any]):
-    level = serializers.ChoiceField(choices=["low", "medium", "high"])
+    level = serializers.ChoiceField(choices=LEVELS)
     causes = CauseSchema(many=True)
 
 
@@ -220,3 +233,92 @@ class PreviewSchema(serializers.Serializer[Any]):
 
     def get_changes(self, shown: Any) -> list[str]:
         return [change.sentence for change in shown.planned.plan.changes]
+
+
+class Codes(serializers.ListField):
+    """A selector of a rule: what it names; nothing means anything."""
+
+    child = serializers.CharField()
+
+
+class RuleSchema(serializers.Serializer[ApprovalRule]):
+    slug = serializers.CharField()
+    sentence = serializers.CharField()
+    enabled = serializers.BooleanField()
+    sensitivities = Codes()
+    services = Codes()
+    subject_kinds = Codes()
+    methods = Codes()
+    points = Codes()
+    approver_kind = serializers.ChoiceField(choices=SelectorKind.choices, allow_blank=True)
+    approver_value = serializers.CharField(help_text="The role or the team, where the kind needs one")
+    count = serializers.IntegerField()
+    max_duration = serializers.IntegerField(allow_null=True, help_text="Seconds; null when it limits nothing")
+
+
+class RuleList(serializers.Serializer[Any]):
+    results = RuleSchema(many=True)
+
+
+class GuardrailSchema(serializers.Serializer[Guardrail]):
+    slug = serializers.CharField()
+    sentence = serializers.CharField()
+    enabled = serializers.BooleanField()
+    kinds = Codes()
+    subjects = Codes()
+    services = Codes()
+    routes = Codes()
+    methods = Codes()
+    points = Codes()
+
+
+class GuardrailList(serializers.Serializer[Any]):
+    results = GuardrailSchema(many=True)
+
+
+class InboxSchema(serializers.Serializer[Any]):
+    results = RequestSchema(many=True)
+
+
+class BulkReviewInput(ReviewInput):
+    requests = serializers.ListField(child=serializers.CharField(max_length=32), min_length=1, max_length=100)
+
+
+class BulkResultSchema(serializers.Serializer[Any]):
+    id = serializers.CharField(source="public_id")
+    state = serializers.ChoiceField(choices=RequestState.choices, allow_blank=True, help_text="Empty when refused")
+    code = serializers.CharField(source="refusal.code", default="", help_text="Why it was refused")
+    detail = serializers.CharField(source="refusal.message", default="")
+
+
+class BulkReviewSchema(serializers.Serializer[Any]):
+    results = BulkResultSchema(many=True)
+
+
+class ReachQuery(serializers.Serializer[Any]):
+    at = serializers.DateTimeField(required=False, default=None, help_text="Any moment, past or to come; else now")
+
+
+class OpenRouteSchema(serializers.Serializer[Any]):
+    key = serializers.CharField(source="id")
+    methods = serializers.SerializerMethodField()
+    template = serializers.CharField()
+
+    def get_methods(self, route: Any) -> list[str]:
+        return sorted(route.methods)
+
+
+class ReachSchema(serializers.Serializer[Any]):
+    subject = serializers.CharField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    point = serializers.ChoiceField(choices=Point.choices)
+    routes = OpenRouteSchema(many=True)
+    grants = serializers.ListField(child=serializers.CharField(), source="grant_ids")
+    via = serializers.ListField(child=serializers.CharField(), help_text="The teams it comes by")
+    until = serializers.DateTimeField(allow_null=True)
+
+
+class ReachPage(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    results = ReachSchema(many=True)

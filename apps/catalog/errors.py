@@ -25,3 +25,10 @@ class UnusableImport(InvalidInput):
 
     code = "unusable_import"
     default_message = "The catalogue changed while this was imported; nothing was written. Run it again."
+
+
+class ImportRefused(InvalidInput):
+    """For whoever asks through the API; ``extra`` lists every problem with its place in the file."""
+
+    code = "import_refused"
+    default_message = "The file has problems, so nothing was imported."

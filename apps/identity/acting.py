@@ -1,12 +1,17 @@
-"""On whose behalf an API call acts."""
+"""On whose behalf an API call acts, whether it may, and what it says."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 
+from apps.identity import selectors
 from apps.identity.middleware import subject_of
 from apps.identity.models import Subject
+from apps.identity.pages import RoleNeeded
 
 
 def acting(request: Request) -> Subject:
@@ -15,3 +20,18 @@ def acting(request: Request) -> Subject:
     if subject is None:
         raise NotAuthenticated("Sign in, or send an API token as `Authorization: Bearer`.")
     return subject
+
+
+def acting_as(request: Request, *roles: str) -> Subject:
+    """Like ``acting``, of somebody who holds one of ``roles``; raises RoleNeeded."""
+    subject = acting(request)
+    if not selectors.has_role(subject, *roles):
+        raise RoleNeeded(f"This is for people with the role {' or '.join(roles)}.")
+    return subject
+
+
+def given(schema: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+    """What was sent, as ``schema`` reads it; raises ValidationError."""
+    sent = schema(data=data)
+    sent.is_valid(raise_exception=True)
+    return dict(sent.validated_data)

@@ -45,6 +45,11 @@ class MayNotIssueToken(NotAllowed):
     default_message = "You may make tokens for yourself, for your agents, and for your teams' workloads and agents."
 
 
+class ScopeNotHeld(NotAllowed):
+    code = "scope_not_held"
+    default_message = "An API token cannot make one that may do more than itself."
+
+
 class InvalidToken(NotAllowed):
     """Bearer credentials that name nobody. One answer for unknown, expired and revoked: the caller learns no more."""
 

@@ -1,52 +1,95 @@
-"""Targets, revisions and activations over the REST API. For those who watch over the estate."""
+"""Targets and how they get where they should be, over the REST API. For those who watch over the estate."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.audit.errors import NotFound
-from apps.identity import selectors as identity
-from apps.identity.acting import acting
-from apps.rollout.models import Activation, Revision, Target
+from apps.identity.acting import acting_as, given
+from apps.rollout import tasks
+from apps.rollout.models import Activation, Drift, DriverName, Expect, Node, Point, Probe, Revision, Target
+from apps.rollout.services import drifting, undoing
+from apps.rollout.services.driving import is_live
+from apps.rollout.services.targets import get_target
+from apps.rollout.states import ActivationState, ProbeState
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
+KEEPERS = ("operator", "administrator")
 LIMIT = 50
 
 
-class TargetSchema(serializers.Serializer[Target]):
+class TargetSchema(serializers.Serializer[Any]):
     slug = serializers.CharField()
     name = serializers.CharField()
-    driver = serializers.CharField()
-    point = serializers.CharField()
+    driver = serializers.ChoiceField(choices=DriverName.choices)
+    point = serializers.ChoiceField(choices=Point.choices)
+    environment = serializers.CharField(source="environment.slug")
     latest_revision = serializers.IntegerField(source="latest_number")
     active_revision = serializers.IntegerField(source="active_number")
     error = serializers.CharField()
 
 
-class RevisionSchema(serializers.Serializer[Revision]):
+class RevisionSchema(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     digest = serializers.CharField()
     summary = serializers.CharField()
     causes = serializers.JSONField()
-    rehearsed = serializers.IntegerField()
+    rehearsed = serializers.IntegerField(help_text="Trials the compiled policy passed before it left")
     created_at = serializers.DateTimeField()
 
 
-class ActivationSchema(serializers.Serializer[Activation]):
+class ActivationSchema(serializers.Serializer[Any]):
     revision = serializers.IntegerField(source="revision.number")
-    state = serializers.CharField()
+    state = serializers.ChoiceField(choices=ActivationState.choices)
     events = serializers.JSONField()
     error = serializers.CharField()
     created_at = serializers.DateTimeField()
     applied_at = serializers.DateTimeField(allow_null=True)
     proven_at = serializers.DateTimeField(allow_null=True)
+
+
+class NodeSchema(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    online = serializers.SerializerMethodField()
+    enrolled_at = serializers.DateTimeField()
+    last_seen_at = serializers.DateTimeField(allow_null=True)
+    active_revision = serializers.IntegerField(source="active_number")
+    error = serializers.CharField()
+
+    def get_online(self, node: Node) -> bool:
+        return is_live(node, self.context["at"])
+
+
+class ProbeSchema(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    revision = serializers.IntegerField(source="activation.revision.number")
+    grant = serializers.CharField(source="grant_id")
+    point = serializers.ChoiceField(choices=Point.choices)
+    expect = serializers.ChoiceField(choices=Expect.choices)
+    state = serializers.ChoiceField(choices=ProbeState.choices)
+    verdict = serializers.CharField()
+    reason = serializers.CharField()
+    detail = serializers.CharField()
+    attempts = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    passed_at = serializers.DateTimeField(allow_null=True)
+
+
+class DriftSchema(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    path = serializers.CharField()
+    expected = serializers.CharField()
+    observed = serializers.CharField()
+    detail = serializers.CharField()
+    found_at = serializers.DateTimeField()
+    seen_at = serializers.DateTimeField()
+    resolution = serializers.CharField()
 
 
 class TargetPage(serializers.Serializer[Any]):
@@ -55,16 +98,33 @@ class TargetPage(serializers.Serializer[Any]):
 
 class RevisionPage(serializers.Serializer[Any]):
     results = RevisionSchema(many=True)
-    before = serializers.IntegerField(allow_null=True)
+    after = serializers.IntegerField(allow_null=True, help_text="Pass it back as `after` for older ones")
 
 
 class ActivationPage(serializers.Serializer[Any]):
     results = ActivationSchema(many=True)
-    before = serializers.IntegerField(allow_null=True)
+    after = serializers.IntegerField(allow_null=True, help_text="Pass it back as `after` for older ones")
 
 
-class BeforeQuery(serializers.Serializer[Any]):
-    before = serializers.IntegerField(required=False, default=2**62, min_value=1, max_value=2**62)
+class NodePage(serializers.Serializer[Any]):
+    results = NodeSchema(many=True)
+
+
+class ProbePage(serializers.Serializer[Any]):
+    results = ProbeSchema(many=True)
+    after = serializers.IntegerField(allow_null=True, help_text="Pass it back as `after` for older ones")
+
+
+class DriftPage(serializers.Serializer[Any]):
+    results = DriftSchema(many=True)
+
+
+class AfterQuery(serializers.Serializer[Any]):
+    after = serializers.IntegerField(required=False, default=2**62, min_value=1, max_value=2**62)
+
+
+class ProbeQuery(AfterQuery):
+    grant = serializers.CharField(required=False, default="", max_length=32)
 
 
 class TargetList(APIView):
@@ -72,55 +132,114 @@ class TargetList(APIView):
         operation_id="targets_list", summary="Where access is enforced", responses=TargetPage, tags=["rollout"]
     )
     def get(self, request: Request) -> Response:
-        _require_watcher(request)
-        return Response({"results": TargetSchema(Target.objects.order_by("slug"), many=True).data})
+        acting_as(request, *WATCHERS)
+        rows = Target.objects.select_related("environment").order_by("slug")
+        return Response(TargetPage({"results": rows}).data)
 
 
 class RevisionList(APIView):
     @extend_schema(
         operation_id="revisions_list",
         summary="What a target should hold, newest first",
-        parameters=[BeforeQuery],
+        parameters=[AfterQuery],
         responses=RevisionPage,
         tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
-        target, before = _target(request, slug), _before(request)
-        rows = list(Revision.objects.filter(target=target, number__lt=before).order_by("-number")[: LIMIT + 1])
+        target, after = _target(request, slug), given(AfterQuery, request.query_params)["after"]
+        rows = list(Revision.objects.filter(target=target, number__lt=after).order_by("-number")[: LIMIT + 1])
         following = rows[LIMIT - 1].number if len(rows) > LIMIT else None
-        return Response({"results": RevisionSchema(rows[:LIMIT], many=True).data, "before": following})
+        return Response(RevisionPage({"results": rows[:LIMIT], "after": following}).data)
+
+
+class RevisionRollBack(APIView):
+    @extend_schema(
+        operation_id="revisions_roll_back",
+        summary="Take back the code of an older revision; today's grants stay",
+        request=None,
+        responses=RevisionSchema,
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str, number: int) -> Response:
+        actor = acting_as(request, *KEEPERS).actor
+        made = undoing.roll_back_code(slug=slug, number=number, actor=actor, at=timezone.now())
+        tasks.poke([slug])
+        return Response(RevisionSchema(made).data)
 
 
 class ActivationList(APIView):
     @extend_schema(
         operation_id="activations_list",
         summary="How a target got there, newest first",
-        parameters=[BeforeQuery],
+        parameters=[AfterQuery],
         responses=ActivationPage,
         tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
-        target, before = _target(request, slug), _before(request)
-        found = Activation.objects.filter(target=target, pk__lt=before).select_related("revision")
+        target, after = _target(request, slug), given(AfterQuery, request.query_params)["after"]
+        found = Activation.objects.filter(target=target, pk__lt=after).select_related("revision")
         rows = list(found.order_by("-pk")[: LIMIT + 1])
         following = rows[LIMIT - 1].pk if len(rows) > LIMIT else None
-        return Response({"results": ActivationSchema(rows[:LIMIT], many=True).data, "before": following})
+        return Response(ActivationPage({"results": rows[:LIMIT], "after": following}).data)
 
 
-def _require_watcher(request: Request) -> None:
-    if not identity.has_role(acting(request), *WATCHERS):
-        raise PermissionDenied("Operators, security, auditors and administrators watch the rollout.")
+class NodeList(APIView):
+    @extend_schema(
+        operation_id="nodes_list",
+        summary="The machines of a mesh target, and what each runs",
+        responses=NodePage,
+        tags=["rollout"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        rows = Node.objects.filter(target=_target(request, slug)).order_by("name")
+        return Response(NodePage({"results": rows}, context={"at": timezone.now()}).data)
+
+
+class ProbeList(APIView):
+    @extend_schema(
+        operation_id="probes_list",
+        summary="What was asked of a target's door about grants, and what it said; newest first",
+        parameters=[ProbeQuery],
+        responses=ProbePage,
+        tags=["rollout"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        target, query = _target(request, slug), given(ProbeQuery, request.query_params)
+        found = Probe.objects.filter(target=target, pk__lt=query["after"]).select_related("activation__revision")
+        if query["grant"]:
+            found = found.filter(grant_id=query["grant"])
+        rows = list(found.order_by("-pk")[: LIMIT + 1])
+        following = rows[LIMIT - 1].pk if len(rows) > LIMIT else None
+        return Response(ProbePage({"results": rows[:LIMIT], "after": following}).data)
+
+
+class DriftList(APIView):
+    @extend_schema(
+        operation_id="drift_list",
+        summary="Where a target was seen to hold something else than it should",
+        responses=DriftPage,
+        tags=["rollout"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        rows = Drift.objects.filter(target=_target(request, slug), resolved_at=None).order_by("path")
+        return Response(DriftPage({"results": rows}).data)
+
+
+class DriftPutBack(APIView):
+    @extend_schema(
+        operation_id="drift_put_back",
+        summary="Have the target hold again what it should",
+        request=None,
+        responses=TargetSchema,
+        tags=["rollout"],
+    )
+    def post(self, request: Request, drift_id: int) -> Response:
+        actor = acting_as(request, *KEEPERS).actor
+        target = drifting.put_back(drift_id=drift_id, actor=actor, at=timezone.now())
+        tasks.poke([target.slug])
+        return Response(TargetSchema(target).data)
 
 
 def _target(request: Request, slug: str) -> Target:
-    _require_watcher(request)
-    target = Target.objects.filter(slug=slug).first()
-    if target is None:
-        raise NotFound
-    return target
-
-
-def _before(request: Request) -> int:
-    query = BeforeQuery(data=request.query_params)
-    query.is_valid(raise_exception=True)
-    return int(query.validated_data["before"])
+    acting_as(request, *WATCHERS)
+    return get_target(slug)

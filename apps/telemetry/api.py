@@ -10,20 +10,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.identity.acting import acting
+from apps.identity.acting import acting, given
 from apps.telemetry import selectors
 
+VERDICTS = [("allow", "Allowed"), ("deny", "Denied")]
 
-class CallDoorSchema(serializers.Serializer[selectors.Door]):
+
+class CallDoorSchema(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
-    verdict = serializers.ChoiceField(choices=["allow", "deny"])
+    verdict = serializers.ChoiceField(choices=VERDICTS)
     reason = serializers.CharField()
     status = serializers.IntegerField()
     ms = serializers.FloatField()
     node = serializers.CharField()
 
 
-class CallSchema(serializers.Serializer[selectors.CallRow]):
+class CallSchema(serializers.Serializer[Any]):
     rid = serializers.CharField()
     first_at = serializers.DateTimeField()
     subject = serializers.CharField()
@@ -31,7 +33,7 @@ class CallSchema(serializers.Serializer[selectors.CallRow]):
     method = serializers.CharField()
     path = serializers.CharField()
     route = serializers.CharField()
-    verdict = serializers.ChoiceField(choices=["allow", "deny"])
+    verdict = serializers.ChoiceField(choices=VERDICTS)
     reason = serializers.CharField()
     status = serializers.IntegerField()
     probe = serializers.BooleanField()
@@ -51,7 +53,7 @@ class CallQuery(serializers.Serializer[Any]):
     subject = serializers.CharField(required=False, default="", max_length=300)
     service = serializers.CharField(required=False, default="", max_length=63)
     reason = serializers.CharField(required=False, default="", max_length=40)
-    verdict = serializers.ChoiceField(choices=["", "allow", "deny"], required=False, default="")
+    verdict = serializers.ChoiceField(choices=VERDICTS, required=False, default="")
     text = serializers.CharField(required=False, default="", max_length=200)
     after = serializers.CharField(required=False, default="", max_length=100)
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=selectors.LARGEST_PAGE)
@@ -66,10 +68,8 @@ class CallList(APIView):
         tags=["calls"],
     )
     def get(self, request: Request) -> Response:
-        query = CallQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        given = dict(query.validated_data)
-        after, limit, rid = given.pop("after"), given.pop("limit"), given.pop("rid")
-        filters = selectors.CallFilter(**{**given, "text": rid or given["text"]})
+        query = given(CallQuery, request.query_params)
+        after, limit, rid = query.pop("after"), query.pop("limit"), query.pop("rid")
+        filters = selectors.CallFilter(**{**query, "text": rid or query["text"]})
         page = selectors.list_calls(viewer=acting(request), filters=filters, after=after, limit=limit)
-        return Response({"results": CallSchema(page.items, many=True).data, "after": page.after})
+        return Response(CallPageSchema({"results": page.items, "after": page.after}).data)

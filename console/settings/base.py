@@ -173,7 +173,9 @@ CONTENT_SECURITY_POLICY = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "console.openapi.Operation",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["console.parsers.Json"],
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "apps.identity.authentication.BearerTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -193,6 +195,23 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "PointEnum": "apps.access.models.Point",
+        "RequestStateEnum": "apps.access.states.RequestState",
+        "GrantStateEnum": "apps.access.states.GrantState",
+        "DoorStateEnum": "apps.access.states.DoorState",
+        "SubjectStateEnum": "apps.identity.models.SubjectState",
+        "MessageStateEnum": "apps.outbox.models.State",
+        "ActivationStateEnum": "apps.rollout.states.ActivationState",
+        "ProbeStateEnum": "apps.rollout.states.ProbeState",
+        "ReviewVerdictEnum": "apps.access.models.Verdict",
+        "SubjectKindEnum": "apps.identity.models.Kind",
+        "ConsoleRoleEnum": "apps.identity.models.Role",
+        "MembershipRoleEnum": "apps.identity.models.MembershipRole",
+        "ScopeEnum": "apps.identity.models.Scope",
+        "ChangeKindEnum": "apps.catalog.api.CHANGE_KINDS",
+        "CallVerdictEnum": "apps.telemetry.api.VERDICTS",
+    },
 }
 
 # The broker carries nudges only: every task may be lost or run twice without harm.
