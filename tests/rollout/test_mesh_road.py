@@ -9,6 +9,7 @@ from apps.access.models import Grant
 from apps.rollout.models import Activation, Node, Probe, Revision, Target
 from apps.rollout.services import nodes
 from tests.factories import access as factory
+from tests.factories import identity
 from tests.factories.access import AT
 from tests.rollout.world import INGRESS, FakeNode, Hands, doors, make_node, make_target, mesh_spec, standing_grant
 
@@ -183,3 +184,23 @@ def test_a_node_gets_only_what_it_lacks(node: FakeNode, shop: factory.Shop, hand
     fresh = nodes.offer(node_id=node.node.pk, have="", at=AT)
     assert fresh is not None
     assert len(fresh.inline) > 10
+
+
+def test_a_workload_that_no_node_hosts_opens_on_the_nodes_word(
+    node: FakeNode, shop: factory.Shop, hands: Hands
+) -> None:
+    grant = standing_grant(identity.workload("elsewhere"), shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    assert doors(grant) == {"mesh": "proven"}
+    probe = Probe.objects.get()
+    assert (probe.runner, probe.reason) == ("report", "reported")
+    assert Grant.objects.get(pk=grant.pk).state == "active"
+
+
+def test_a_person_cannot_be_tried_inside_the_mesh_alone(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:
+    grant = standing_grant(shop.ada, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    assert doors(grant) == {"mesh": "proven"}
+    assert Probe.objects.get().runner == "report"

@@ -40,10 +40,17 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
     subjects = {**identity.graph_subjects({task.subject for task in tasks}), **graph.subjects}
     pdp = Pdp(graph)
     edge = Target.objects.filter(environment=target.environment, driver=DriverName.AKAMAI).first()
+    asked = _asked_already(tasks)
+    fresh: list[Probe] = []
     for task in tasks:
         question = _question(task, graph, pdp, subjects, at, through_edge=edge is not None)
         runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
-        _set_probe(task, question, activation, runs_on, at)
+        probe = _probe(task, question, activation, runs_on, at)
+        old = asked.get((task.grant_id, task.point))
+        if old is None or not _asks_the_same(old, probe):
+            fresh.append(probe)
+            _drop(old)
+    Probe.objects.bulk_create(fresh)
     if activation.state in IN_FORCE:
         proving.make_ready(target, services=services, at=at)
 
@@ -115,16 +122,27 @@ def example(template: str) -> str:
     return "/".join(PARAMETER if part.startswith("{") else part for part in template.split("/"))
 
 
-def _set_probe(task: DoorTask, question: Question, activation: Activation, runs_on: Target, at: datetime) -> None:
-    call = {**question.call, "points": list(task.points)}
-    for old in Probe.objects.select_for_update().filter(
-        grant_id=task.grant_id, point=task.point, state__in=OPEN_PROBES
-    ):
-        if (old.expect, old.runner, old.call) == (task.expect, question.runner, call):
-            return
+def _asked_already(tasks: Collection[DoorTask]) -> dict[tuple[str, str], Probe]:
+    rows = Probe.objects.select_for_update().filter(
+        grant_id__in={task.grant_id for task in tasks}, state__in=OPEN_PROBES
+    )
+    return {(row.grant_id, row.point): row for row in rows}
+
+
+def _asks_the_same(old: Probe, new: Probe) -> bool:
+    """A call that turned out to be nobody's to make is still the same question."""
+    same_runner = old.runner in (new.runner, Runner.REPORT)
+    return same_runner and (old.expect, old.call) == (new.expect, new.call)
+
+
+def _drop(old: Probe | None) -> None:
+    if old is not None:
         move(old, ProbeState.DROPPED)
         old.save(update_fields=["state"])
-    Probe.objects.create(
+
+
+def _probe(task: DoorTask, question: Question, activation: Activation, runs_on: Target, at: datetime) -> Probe:
+    return Probe(
         activation=activation,
         target=runs_on,
         runner=question.runner,
@@ -133,6 +151,6 @@ def _set_probe(task: DoorTask, question: Question, activation: Activation, runs_
         expect=task.expect,
         subject=question.subject,
         service=task.service,
-        call=call,
+        call={**question.call, "points": list(task.points)},
         created_at=at,
     )

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.access import services as access
 from apps.rollout.drivers.base import DoorAnswer, Expectation, Proof
-from apps.rollout.models import Activation, DriverName, Expect, Point, Probe, Runner, Target
+from apps.rollout.models import Activation, DriverName, Expect, Node, Point, Probe, Runner, Target
 from apps.rollout.services.driving import akamai_driver
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ActivationState, ProbeState, move
@@ -32,16 +32,26 @@ def make_ready(target: Target, *, services: Collection[str] | None, at: datetime
     waiting = Probe.objects.select_for_update().filter(activation__target=target, state=ProbeState.WAITING)
     if services is not None:
         waiting = waiting.filter(service__in=services)
-    for probe in list(waiting.select_related("activation__target").order_by("pk")):
+    probes = list(waiting.select_related("activation__target", "activation__revision").order_by("pk"))
+    hosted = _hosted(target) if any(probe.runner == Runner.NODE for probe in probes) else set()
+    for probe in probes:
         move(probe, ProbeState.READY)
         probe.ready_at = probe.due_at = at
-        probe.save(update_fields=["state", "ready_at", "due_at"])
+        if probe.runner == Runner.NODE and probe.call["workload"] not in hosted:
+            probe.runner = Runner.REPORT
+        probe.save(update_fields=["state", "ready_at", "due_at", "runner"])
         if probe.expect == Expect.ALLOW:
             access.mark_door(grant_id=probe.grant_id, point=probe.point, state="open", detail=_where(probe), at=at)
         if probe.runner == Runner.REPORT:
             said = "allow" if probe.expect == Expect.ALLOW else "deny"
             grants = (probe.grant_id,) if probe.expect == Expect.ALLOW else ()
             conclude(probe_id=probe.pk, answer=DoorAnswer(said, REPORTED, grants), detail=_reported(target), at=at)
+
+
+def _hosted(target: Target) -> set[str]:
+    """The workloads some node holds a certificate for: only as one of those it can make a call."""
+    rows = Node.objects.filter(target=target).values_list("identities", flat=True)
+    return {str(one.get("workload", "")) for identities in rows for one in identities}
 
 
 def _where(probe: Probe) -> str:
