@@ -15,13 +15,16 @@ from django.views.decorators.http import require_http_methods
 
 from apps.access import selectors
 from apps.catalog import selectors as catalog
-from apps.identity.pages import PAGE_SIZE, PageRequest
+from apps.identity.pages import PageRequest
 from apps.trust import services as trust
 from console.curl import command, token_command
 
 if TYPE_CHECKING:
     from apps.access.models import Grant
     from apps.identity.models import Subject
+
+
+MOST = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,10 @@ def access(request: PageRequest) -> HttpResponse:
         issued = trust.sign_edge_token(subject=request.subject.key, client_id="console", at=at)
         trust.count_token(subject=request.subject.key, client_id="console", at=at)
         token, ends = issued.token, issued.expires_in
-    grants = list(selectors.list_held(subject=request.subject, at=at)[:PAGE_SIZE])
+    grants = list(selectors.list_held(subject=request.subject, at=at)[: MOST + 1])
     context = {
-        "rows": with_commands(present(grants, request.subject), token),
+        "rows": with_commands(present(grants[:MOST], request.subject), token),
+        "more": len(grants) > MOST,
         "token": token,
         "ends": ends,
         "token_command": token_command(),

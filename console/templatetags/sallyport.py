@@ -44,7 +44,7 @@ def who(subject: Named | None, url: str = "") -> SafeString:
     kind = "" if subject.kind == "person" else format_html('<span class="vh">{} </span>', subject.kind)
     name = brief_name(subject.name, subject.kind)
     shown = format_html('<a href="{}">{}</a>', url, name) if url else format_html("{}", name)
-    return format_html('<span class="who">{}{}<span>{}</span></span>', mark(subject), kind, shown)
+    return format_html('<span class="who">{}{}{}</span>', mark(subject), kind, shown)
 
 
 @register.simple_tag

@@ -1,0 +1,116 @@
+"""A house in which every page has something to show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from django.test import Client
+
+from apps.access.models import AccessRequest, Grant
+from apps.audit.actors import SYSTEM
+from apps.identity.models import Subject
+from apps.outbox.models import Message
+from apps.rollout.models import Activation, Drift, Revision, Target
+from apps.telemetry import services as telemetry
+from tests.factories import access, identity
+
+
+def signed_in(subject: Subject) -> Client:
+    client = Client()
+    client.force_login(identity.user(subject), backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@dataclass(frozen=True)
+class House:
+    """A shop in which Ada waits for an answer and holds something else; Olga operates."""
+
+    shop: access.Shop
+    olga: Subject
+    asked: AccessRequest
+    grant: Grant
+    target: Target
+    revision: Revision
+    drift: Drift
+    dead: Message
+    rid: str
+
+
+def house() -> House:
+    at = datetime.now(UTC)
+    shop = access.shop()
+    olga = identity.person("olga", roles=("operator", "administrator"))
+    asked = access.ask(shop.ada, at=at)
+    grant = access.active_grant(shop.ada, shop.ben, routes=("read",), at=at)
+    target = mesh_target(at)
+    revision = revise(target, 1, at)
+    return House(
+        shop=shop,
+        olga=olga,
+        asked=asked,
+        grant=grant,
+        target=target,
+        revision=revision,
+        drift=Drift.objects.create(
+            target=target, path="node/a", expected="online", observed="offline", found_at=at, seen_at=at
+        ),
+        dead=Message.objects.create(
+            topic="access.grant.changed", key="g_1", state="dead", attempts=10, available_at=at, created_at=at
+        ),
+        rid=call(shop.ada, at=at),
+    )
+
+
+def mesh_target(at: datetime) -> Target:
+    return Target.objects.create(
+        slug="mesh",
+        name="Shop mesh",
+        driver="nginx",
+        point="mesh",
+        environment=access.environment(),
+        created_at=at,
+    )
+
+
+def revise(target: Target, number: int, at: datetime) -> Revision:
+    made = Revision.objects.create(
+        target=target, number=number, digest=f"{number:064x}", summary="Ada may read.", created_at=at
+    )
+    Activation.objects.create(
+        target=target, revision=made, state="superseded", created_at=at, events=[{"text": "Published."}]
+    )
+    Target.objects.filter(pk=target.pk).update(latest_number=number, active_number=number)
+    return made
+
+
+def call(who: Subject, *, at: datetime, reason: str = "no_grant", rids: Iterable[str] = ()) -> str:
+    """Refused at the edge; returns the request id of the last."""
+    token = telemetry.register_source(name="edge", actor=SYSTEM, at=at)
+    names = list(rids) or [uuid4().hex]
+    lines = [
+        json.dumps(
+            {
+                "ts": at.timestamp(),
+                "rid": rid,
+                "point": "edge",
+                "node": "edge-1",
+                "verdict": "deny",
+                "reason": reason,
+                "subject": who.key,
+                "service": "payments",
+                "method": "POST",
+                "path": "/refunds",
+                "host": "api.shop.localhost",
+                "status": 403,
+                "ms": 2.5,
+                "probe": False,
+            }
+        )
+        for rid in names
+    ]
+    telemetry.ingest(token=token, body="\n".join(lines).encode(), at=at)
+    return names[-1]

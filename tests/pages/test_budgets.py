@@ -1,0 +1,117 @@
+"""No page asks the database more than eight times, however much it shows, and none weighs more than 40 KB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.access import services as access_services
+from apps.identity.models import Subject
+from apps.outbox.models import Message
+from tests.factories import access, identity, pages
+
+MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
+
+# who looks, and at what; braces are filled in from the house
+PAGES = {
+    "home": ("ada", "/"),
+    "home of an owner": ("ben", "/"),
+    "catalogue": ("ada", "/catalogue/"),
+    "service": ("ada", "/catalogue/payments/"),
+    "around a service": ("ben", "/catalogue/payments/around/"),
+    "import": ("olga", "/catalogue/import/"),
+    "choose a service": ("ada", "/requests/new"),
+    "ask": ("ada", "/requests/new?service=payments&method=POST&path=/refunds"),
+    "inbox": ("ben", "/requests/"),
+    "waiting": ("ben", "/requests/waiting"),
+    "mine": ("ada", "/requests/?show=mine"),
+    "all": ("cyd", "/requests/?show=all"),
+    "request": ("ben", "/requests/{asked}/"),
+    "granted request": ("ada", "/requests/{granted}/"),
+    "access": ("ada", "/access/"),
+    "live": ("cyd", "/live/"),
+    "my live": ("ada", "/live/"),
+    "call": ("ada", "/live/{rid}/"),
+    "rollout": ("olga", "/rollout/"),
+    "target": ("olga", "/rollout/mesh/"),
+    "revision": ("olga", "/rollout/mesh/revisions/1/"),
+    "audit": ("cyd", "/audit/"),
+    "event": ("cyd", "/audit/1/"),
+    "people": ("ada", "/settings/people/"),
+    "teams": ("ada", "/settings/teams/"),
+    "workloads": ("ada", "/settings/workloads/"),
+    "agents": ("ada", "/settings/agents/"),
+    "person": ("cyd", "/settings/who/person:ada/"),
+    "team": ("ada", "/settings/who/team:payments/"),
+    "tokens": ("ada", "/settings/tokens/"),
+    "rules": ("ada", "/settings/rules/"),
+    "guardrails": ("ada", "/settings/guardrails/"),
+    "outbox": ("olga", "/settings/outbox/"),
+    "search": ("ada", "/search?q=pay"),
+    "gallery": ("olga", "/settings/gallery/"),
+    "reasons": ("ada", "/docs/reasons"),
+    "sign-in": (None, "/sign-in/"),
+}
+
+
+def fill(there: pages.House) -> None:
+    """Fifty of everything that is listed somewhere."""
+    shop, at = there.shop, datetime.now(UTC)
+    for number in range(MANY):
+        person = identity.person(f"p{number:02}", teams=(shop.storefront,))
+        made = access.service(f"svc{number:02}", team=shop.payments_team, doors=("mesh",))
+        identity.agent(f"bot{number:02}", owner=shop.ada)
+        identity.team(f"team{number:02}", members=(person,))
+        identity.api_token(shop.ada, at=at)
+        access.ask(person, to=made.slug, at=at)
+        access.active_grant(person, shop.ben, routes=("read",), at=at)
+        access.active_grant(shop.ada, shop.ben, to=made.slug, routes=("read",), at=at)
+        pages.revise(there.target, number + 2, at)
+    Message.objects.bulk_create(
+        Message(topic="access.grant.changed", key=f"g_{n}", state="dead", available_at=at, created_at=at)
+        for n in range(MANY)
+    )
+    pages.call(shop.ada, at=at - timedelta(minutes=1), rids=[uuid4().hex for _ in range(MANY)])
+
+
+def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
+    """Queries and bytes of a page."""
+    people = {"olga": there.olga, "ada": there.shop.ada, "ben": there.shop.ben, "cyd": there.shop.cyd}
+    client = Client() if who is None else pages.signed_in(people[who])
+    granted = there.grant.request
+    assert granted is not None
+    address = path.format(asked=there.asked.public_id, granted=granted.public_id, rid=there.rid)
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.get(address)
+    assert answer.status_code == 200, (path, answer.status_code)
+    return len(asked), len(answer.content)
+
+
+def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pages.House) -> None:
+    access_services.ensure_default_rules(at=access.AT)
+    few = {name: look(house, *page) for name, page in PAGES.items()}
+    assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
+    fill(house)
+    many = {name: look(house, *page) for name, page in PAGES.items()}
+    grown = {name: (few[name][0], cost[0]) for name, cost in many.items() if cost[0] > MOST_QUERIES}
+    assert grown == {}
+    assert {name: cost[1] for name, cost in many.items() if cost[1] > MOST_BYTES} == {}
+    assert {name: (few[name][0], cost[0]) for name, cost in many.items() if cost[0] > few[name][0]} == {}
+
+
+@pytest.mark.parametrize("path", ["/requests/{asked}/", "/"])
+def test_a_fragment_costs_no_more_than_its_page(
+    house: pages.House, browse: Callable[[Subject], Client], path: str
+) -> None:
+    client = browse(house.shop.ben)
+    address = path.format(asked=house.asked.public_id)
+    whole = client.get(address)
+    part = client.get(address, headers={"HX-Request": "true", "HX-Target": "moving"})
+    assert part.status_code == whole.status_code == 200
+    assert len(part.content) <= len(whole.content)
