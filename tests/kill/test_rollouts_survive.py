@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.slow]
 
 ROLLOUTS = int(os.environ.get("SALLYPORT_KILL_ROLLOUTS", "50"))
 VICTIMS = ("uvicorn", "worker", "beat", "apps.localedge", "apps.meshagent", "valkey-server", "data-plane")
+REST = 12.0
 SERVICES = ("shipping", "currency", "cart", "ads", "products")
 
 
@@ -39,7 +40,7 @@ class Asked:
     ended: bool = False
 
 
-def patiently(call: Callable[[], requests.Response], *, seconds: float = 60) -> requests.Response:
+def patiently(call: Callable[[], requests.Response], *, seconds: float = 120) -> requests.Response:
     """Repeats a call that met a process we had just killed. Whatever was done before is refused the second time."""
     deadline = time.monotonic() + seconds
     while True:
@@ -54,16 +55,23 @@ def patiently(call: Callable[[], requests.Response], *, seconds: float = 60) -> 
 
 
 class Murderer(threading.Thread):
-    """Kills one of the processes with SIGKILL every second or so; the supervisor starts them again."""
+    """Kills one of the processes with SIGKILL every second or so; the supervisor starts them again.
+
+    Each victim is left alone for a while after its death, or on a slow machine nothing would ever be up.
+    """
 
     def __init__(self, demo: Running, seed: int) -> None:
         super().__init__(daemon=True)
         self.demo, self.random, self.stopped = demo, random.Random(seed), threading.Event()
         self.killed: dict[str, int] = {}
+        self.last: dict[str, float] = {}
 
     def run(self) -> None:
         while not self.stopped.wait(self.random.uniform(0.6, 1.6)):
             name = self.random.choice(VICTIMS)
+            if time.monotonic() - self.last.get(name, 0.0) < REST:
+                continue
+            self.last[name] = time.monotonic()
             for pid in self._pids(name):
                 os.kill(pid, signal.SIGKILL)
                 self.killed[name] = self.killed.get(name, 0) + 1
