@@ -60,6 +60,7 @@ class Visit:
     status: int
     queries: int
     bytes: int
+    slowest: tuple[str, str]
     ms: list[float]
 
 
@@ -123,7 +124,8 @@ def first_visit(client: Client, who: str, address: str) -> Visit:
     client.get(address)
     with CaptureQueriesContext(connection) as captured:
         answer = client.get(address)
-    return Visit(who, address, answer.status_code, len(captured), len(answer.content), [])
+    slowest = max(((one["time"], one["sql"]) for one in captured.captured_queries), default=("0", ""))
+    return Visit(who, address, answer.status_code, len(captured), len(answer.content), slowest, [])
 
 
 def timed(call: Callable[[], HttpResponse]) -> float:
@@ -151,7 +153,7 @@ def decide_many(at: datetime, count: int) -> dict[str, object]:
 def row(visit: Visit) -> dict[str, object]:
     timing = report.summary(visit.ms) if visit.ms else {}
     return {"who": visit.who, "address": visit.address, "status": visit.status, "queries": visit.queries,
-            "bytes": visit.bytes, **timing}  # fmt: skip
+            "bytes": visit.bytes, "slowest_statement": visit.slowest, **timing}  # fmt: skip
 
 
 def show(visits: list[Visit], decisions: dict[str, object]) -> None:
