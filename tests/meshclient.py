@@ -49,8 +49,24 @@ class Client:
         for port in list(self._open):
             self._drop(port)
 
-    def connect(self, port: int) -> ssl.SSLSocket:
-        return self._context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
+    def connect(self, port: int, *, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+        return self._context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10), session=session)
+
+    def session(self, port: int) -> ssl.SSLSession:
+        """The TLS session of the open connection to a port."""
+        found = self._open[port][0].session
+        assert found is not None
+        return found
+
+    def pipeline(self, requests: bytes, *, port: int, count: int) -> list[Answer]:
+        """Several requests at once on a connection of their own."""
+        answers, left = [], b""
+        with self.connect(port) as stream:
+            stream.sendall(requests)
+            for _ in range(count):
+                answer, left = read_answer(stream, left)
+                answers.append(answer)
+        return answers
 
     def send(
         self,

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -154,7 +154,6 @@ class MeshNode:
     authority: Authority
     process: subprocess.Popen[bytes] | None = None
     revision: int = 0
-    lines_read: int = field(default=0)
 
     @classmethod
     @contextlib.contextmanager
@@ -211,16 +210,12 @@ class MeshNode:
         self.process = subprocess.Popen([*self.command(), "-g", "daemon off;"], cwd=self.root)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            if (self.root / "run/nginx.pid").exists() and self._listens():
+            if self.workers():
                 return
             if self.process.poll() is not None:
                 break
             time.sleep(0.005)
         raise RuntimeError(f"NGINX did not start:\n{self.error_log()}")
-
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe, _working_in(self.root):
-            return probe.connect_ex("run/verifier.sock") == 0
 
     def reload(self, artifacts: Iterable[Artifact]) -> None:
         """A new revision, served by new workers when this returns."""
@@ -259,15 +254,14 @@ class MeshNode:
         log = self.root / "logs/error.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
-    def decisions(self, count: int = 1) -> list[dict[str, object]]:
-        """Log lines written since the last time this was asked, at least ``count`` of them."""
+    def decisions(self, request_id: str, count: int = 1) -> list[dict[str, object]]:
+        """What the doors logged of one call; ``count`` of them tell of it."""
         log = self.root / "logs/decisions.ndjson"
         deadline = time.monotonic() + 5
         while True:
-            lines = log.read_text().splitlines()[self.lines_read :]
-            if len(lines) >= count or time.monotonic() > deadline:
-                self.lines_read += len(lines)
-                return [json.loads(line) for line in lines]
+            found = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
             time.sleep(0.005)
 
 
@@ -276,14 +270,3 @@ def _title(pid: str) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
     except FileNotFoundError:
         return ""
-
-
-@contextlib.contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
-    """Socket names are short; they are relative to the node's directory."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 def slug(spiffe_id: str) -> str:
     """The directory name of a workload's identity; the compiled configuration uses the same."""
-    return f"{spiffe_id.rpartition('/')[2]}-{hashlib.sha256(spiffe_id.encode()).hexdigest()[:8]}"
+    return f"{spiffe_id.rpartition('/')[2][:40]}-{hashlib.sha256(spiffe_id.encode()).hexdigest()[:8]}"
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:

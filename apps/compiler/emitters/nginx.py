@@ -84,7 +84,7 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
 
 def identity_slug(spiffe_id: str) -> str:
     """The directory in which a node keeps the key and certificate of a workload."""
-    return f"{spiffe_id.rpartition('/')[2]}-{hashlib.sha256(spiffe_id.encode()).hexdigest()[:8]}"
+    return f"{spiffe_id.rpartition('/')[2][:40]}-{hashlib.sha256(spiffe_id.encode()).hexdigest()[:8]}"
 
 
 def server_name(spiffe_id: str) -> str:

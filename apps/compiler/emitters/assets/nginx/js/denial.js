@@ -1,5 +1,5 @@
 // A refusal that helps: what happened, in words, and the next step. JSON for programs, a small page for people.
-var LONGEST_PATH = 200;
+var PRESENTABLE = /^[\x21-\x7e]{0,200}$/;
 var JSON_TYPES = ['application/json', 'application/problem+json'];
 var ASKING_HELPS = ['no_grant', 'grant_expired'];
 
@@ -44,7 +44,7 @@ function problem(call, text) {
     point: 'mesh',
     service: call.service,
     method: call.method,
-    path: call.path.length > LONGEST_PATH ? '' : call.path,
+    path: PRESENTABLE.test(call.path) ? call.path : '',
     next_step: text[2],
     request_url: requestUrl(call),
     guardrail: call.guardrail,
