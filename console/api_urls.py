@@ -13,6 +13,7 @@ from apps.identity import api as identity
 from apps.rollout import api as rollout
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
+from console import errors_api as errors
 from console import outbox_api as outbox
 from console.problems import Nowhere
 
@@ -24,6 +25,8 @@ _docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(SpectacularSwaggerSpli
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", _docs, name="docs"),
+    path("errors/", errors.ErrorList.as_view(), name="errors"),
+    path("errors/<slug:code>/", errors.ErrorDetail.as_view(), name="error"),
     path("me/", identity.Me.as_view(), name="me"),
     path("tokens/", identity.TokenList.as_view(), name="tokens"),
     path("tokens/<int:token_id>/revoke/", identity.TokenRevoke.as_view(), name="token-revoke"),

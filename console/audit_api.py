@@ -26,8 +26,8 @@ class EventSerializer(serializers.Serializer[Any]):
     target_type = serializers.CharField()
     target_id = serializers.CharField()
     target_name = serializers.CharField()
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = serializers.DictField(allow_null=True)
+    after = serializers.DictField(allow_null=True)
     hash = serializers.CharField()
 
 

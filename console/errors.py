@@ -7,9 +7,12 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from console.context import STYLE_SHEETS, links
+from console.problems import API, problem
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if request.path.startswith(API):
+        return problem(400, "bad_request", "The request was not well formed.")
     return _page(request, 400, "This was not understood", "The request was not well formed. Go back and try again.")
 
 
@@ -23,6 +26,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """The doors do not depend on the console: what is open stays open, and ends on time."""
+    if request.path.startswith(API):
+        return problem(500, "server_error", "This is our fault. Nothing was changed.")
     sheets = {"style_sheets": links(STYLE_SHEETS)}
     return HttpResponseServerError(render_to_string("errors/server_error.html", sheets))
 

@@ -64,7 +64,7 @@ def problem(
     extra: Mapping[str, Any] | None = None,
 ) -> JsonResponse:
     body: dict[str, Any] = {
-        "type": f"{settings.SALLYPORT_URL}/docs/errors#{code}",
+        "type": f"{settings.SALLYPORT_URL}/api/v1/errors/{code}/",
         "title": code.replace("_", " ").capitalize(),
         "status": status,
         "detail": detail,
