@@ -12,10 +12,11 @@ from django.test import Client
 
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
-from apps.identity.models import Subject
+from apps.identity.models import ApiToken, Subject
 from apps.outbox.models import Message
 from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
+from apps.trust import services as trust
 from tests.factories import access, identity
 
 
@@ -38,6 +39,7 @@ class House:
     drift: Drift
     dead: Message
     rid: str
+    token: ApiToken
 
 
 def house() -> House:
@@ -62,16 +64,26 @@ def house() -> House:
             topic="access.grant.changed", key="g_1", state="dead", attempts=10, available_at=at, created_at=at
         ),
         rid=call(shop.ada, at=at),
+        token=identity.api_token(shop.ada)[0],
     )
 
 
 def mesh_target(at: datetime) -> Target:
+    trust.ensure_authority(at=at)
+    trust.ensure_keys(at=at)
+    spiffe = "spiffe://shop.test/ns/sallyport/sa"
     return Target.objects.create(
         slug="mesh",
         name="Shop mesh",
         driver="nginx",
         point="mesh",
         environment=access.environment(),
+        config={
+            "ingress_port": 8443,
+            "ingress_workload": f"{spiffe}/ingress",
+            "edge_workload": f"{spiffe}/edge",
+            "edge": "shop",
+        },
         created_at=at,
     )
 

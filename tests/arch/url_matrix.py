@@ -1,0 +1,202 @@
+"""Every named address, and what four callers get there: nobody, somebody unconcerned, an agent, somebody entitled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests.factories.pages import House
+
+SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
+
+
+@dataclass(frozen=True)
+class Row:
+    """``by`` is who is entitled. ``changes`` says that the entitled leave something in the record, and nobody else."""
+
+    right: int = OK
+    wrong: int = OK
+    agent: int = OK
+    anonymous: int = SIGN_IN
+    by: str = "ada"
+    method: str = "get"
+    args: Callable[[House], list[object]] = lambda there: []
+    data: Callable[[House], Mapping[str, object]] = lambda there: {}
+    changes: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def asked(there: House) -> list[object]:
+    return [there.asked.public_id]
+
+
+def granted(there: House) -> list[object]:
+    return [there.grant.public_id]
+
+
+def mesh(there: House) -> list[object]:
+    return ["mesh"]
+
+
+def first(there: House) -> list[object]:
+    return ["mesh", 1]
+
+
+def payments(there: House) -> list[object]:
+    return ["payments"]
+
+
+def ada(there: House) -> list[object]:
+    return ["person:ada"]
+
+
+def page(**more: object) -> Row:
+    return Row(**more)  # type: ignore[arg-type]  # passed on as given
+
+
+def act(**more: object) -> Row:
+    """A form: the unconcerned are sent back with words, and nothing happens."""
+    return Row(**{"method": "post", "right": GONE_ON, "wrong": GONE_ON, "agent": GONE_ON, "changes": True, **more})  # type: ignore[arg-type]  # passed on as given
+
+
+def watched(**more: object) -> Row:
+    """For those who watch over the estate."""
+    return page(**{"wrong": NOT_YOURS, "agent": NOT_YOURS, "by": "olga", **more})
+
+
+PAGES = {
+    "home": page(),
+    "search": page(),
+    "theme": page(method="post", right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=GONE_ON),
+    "reasons": page(anonymous=OK),
+    "catalogue": page(),
+    "import": page(by="olga"),
+    "service": page(args=payments),
+    "service_around": page(args=payments),
+    "requests": page(),
+    "waiting": page(),
+    "decide": act(by="ben", data=lambda there: {"request": there.asked.public_id, "verdict": "approve", "sure": "1"}),
+    "request_new": act(
+        wrong=GONE_ON,
+        changes=False,
+        data=lambda there: {"service": "payments", "routes": "list", "duration": "3600", "reason": "To look."},
+    ),
+    "request": page(args=asked, wrong=HIDDEN, agent=HIDDEN),
+    "request_change": page(args=asked, wrong=HIDDEN, agent=HIDDEN),
+    "request_review": act(args=asked, by="ben", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"verdict": "approve"}),
+    "request_cancel": act(args=asked, wrong=HIDDEN, agent=HIDDEN),
+    "request_events": page(args=asked, wrong=HIDDEN, agent=HIDDEN),
+    "access": page(),
+    "grant": page(args=granted, right=GONE_ON, wrong=HIDDEN, agent=HIDDEN),
+    "grant_end": act(args=granted, wrong=HIDDEN, agent=HIDDEN),
+    "live": page(),
+    "live-stream": page(anonymous=SIGN_IN),
+    "call": page(args=lambda there: [there.rid], wrong=HIDDEN, agent=HIDDEN),
+    "call_ask": page(args=lambda there: [there.rid], right=GONE_ON, wrong=HIDDEN, agent=HIDDEN),
+    "rollout": page(),
+    "target": watched(args=mesh),
+    "target_events": watched(args=mesh),
+    "target_look": act(args=mesh, by="olga", changes=False),
+    "drift_put_back": act(args=lambda there: ["mesh", there.drift.pk], by="olga", changes=False),
+    "revision": watched(args=first),
+    "revision_roll_back": act(args=first, by="olga", changes=False),
+    "audit": page(),
+    "audit_event": page(args=lambda there: [1], wrong=HIDDEN, agent=HIDDEN, by="cyd"),
+    "audit_verify": act(by="cyd", changes=False),
+    "audit_tamper": act(by="cyd", changes=False),
+    "audit_export": page(args=lambda there: ["csv"]),
+    "settings": page(right=GONE_ON, wrong=GONE_ON, agent=GONE_ON),
+    "gallery": page(),
+    "rules": page(),
+    "guardrails": page(),
+    "outbox": watched(),
+    "outbox_retry": act(args=lambda there: [there.dead.pk], by="olga"),
+    "sign_in": page(right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=OK),
+    "sign_out": page(method="post", right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=GONE_ON),
+    "demo_sign_in": act(args=ada, changes=False, anonymous=GONE_ON),
+    "people": page(),
+    "teams": page(),
+    "workloads": page(),
+    "agents": page(),
+    "subject": page(args=ada),
+    "subject_move": act(args=ada, by="cyd", data=lambda there: {"to": "suspended"}),
+    "tokens": page(),
+    "token_revoke": act(args=lambda there: [there.token.pk], wrong=HIDDEN, agent=HIDDEN),
+}
+
+NOBODY, WRONG_INPUT = 401, 400
+
+
+def api(**more: object) -> Row:
+    return Row(**{"anonymous": NOBODY, **more})  # type: ignore[arg-type]  # passed on as given
+
+
+def api_act(**more: object) -> Row:
+    return api(**{"method": "post", "wrong": HIDDEN, "agent": HIDDEN, **more})
+
+
+def api_watched(**more: object) -> Row:
+    return api(**{"wrong": NOT_YOURS, "agent": NOT_YOURS, "by": "olga", **more})
+
+
+API = {
+    "api:schema": api(anonymous=OK),
+    "api:docs": api(anonymous=OK),
+    "api:errors": api(anonymous=OK),
+    "api:error": api(anonymous=OK, args=lambda there: ["not_found"]),
+    "api:me": api(),
+    "api:tokens": api(),
+    "api:token-revoke": api_act(args=lambda there: [there.token.pk], changes=True),
+    "api:subjects": api(),
+    "api:subject": api(args=ada),
+    "api:subject-suspend": api_act(args=ada, by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS, changes=True),
+    "api:subject-reinstate": api_act(args=ada, by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
+    "api:services": api(),
+    "api:service": api(args=payments),
+    "api:service-reach": api(args=payments),
+    "api:imports": api_watched(),
+    "api:rules": api(),
+    "api:guardrails": api(),
+    "api:preview": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
+    "api:decide": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
+    "api:inbox": api(),
+    "api:requests": api(),
+    "api:request": api(args=asked, wrong=HIDDEN, agent=HIDDEN),
+    "api:request-review": api_act(args=asked, by="ben", data=lambda there: {"verdict": "approve"}, changes=True),
+    "api:request-cancel": api_act(args=asked, changes=True),
+    "api:grants": api(),
+    "api:grant": api(args=granted, wrong=HIDDEN, agent=HIDDEN),
+    "api:grant-end": api_act(args=granted, changes=True),
+    "api:calls": api(),
+    "api:targets": api_watched(),
+    "api:revisions": api_watched(args=mesh),
+    "api:revision-roll-back": api_watched(args=first, method="post", right=409),
+    "api:activations": api_watched(args=mesh),
+    "api:nodes": api_watched(args=mesh),
+    "api:probes": api_watched(args=mesh),
+    "api:drift": api_watched(args=mesh),
+    "api:drift-put-back": api_watched(args=lambda there: [there.drift.pk], method="post", right=409),
+    "api:outbox": api_watched(),
+    "api:outbox-retry": api_watched(args=lambda there: [there.dead.pk], method="post", changes=True),
+    "api:audit": api_watched(by="cyd"),
+    "api:audit-verification": api_watched(by="cyd"),
+}
+
+NODE = {"anonymous": NOBODY, "wrong": NOBODY, "agent": NOBODY, "right": NOBODY}
+
+MACHINES = {
+    "health-live": page(anonymous=OK),
+    "health-ready": page(anonymous=OK),
+    "oauth-token": page(method="post", anonymous=400, wrong=400, agent=400, right=400),
+    "jwks": page(anonymous=OK),
+    "oauth-metadata": page(anonymous=OK),
+    "agent-certificates": page(method="post", **NODE),
+    "agent-bundle": page(**NODE),
+    "agent-artifacts": page(method="post", **NODE),
+    "agent-reports": page(method="post", **NODE),
+    "telemetry-ingest": page(method="post", **NODE),
+    "oidc_authentication_init": page(anonymous=HIDDEN, wrong=HIDDEN, agent=HIDDEN, right=HIDDEN),
+    "oidc_authentication_callback": page(anonymous=HIDDEN, wrong=HIDDEN, agent=HIDDEN, right=HIDDEN),
+}
+
+MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES}
