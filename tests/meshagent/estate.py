@@ -136,11 +136,15 @@ class Agent:
             self.process = None
 
     def master(self) -> int:
-        return int((self.root / "run/nginx.pid").read_text())
+        """The NGINX master's process id, 0 while there is none."""
+        try:
+            return int((self.root / "run/nginx.pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
 
     def end_nginx(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            master = self.master()
+        master = self.master()
+        with contextlib.suppress(OSError):
             if f"-p {self.root}/" in Path(f"/proc/{master}/cmdline").read_text().replace("\0", " "):
                 os.kill(master, signal.SIGTERM)
                 until(lambda: not Path(f"/proc/{master}").exists())
