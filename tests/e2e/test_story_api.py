@@ -78,7 +78,7 @@ def test_an_agent_asks_and_waits_but_never_decides(demo: Running) -> None:
     assert refused.status_code in {403, 404}
     assert ada.get(f"requests/{other['id']}/")["state"] == "pending"
 
-    approver = demo.api(request["requirements"][0]["eligible"][0].removeprefix("person:"))
+    approver = demo.api(request["requirements"][0]["waiting"][0]["key"].removeprefix("person:"))
     assert approver.post(f"requests/{request['id']}/review/", {"verdict": "approve"}).status_code == 200
     wait_until(lambda: _grant_state(bot, request["id"]) == "active", what="the agent's activation")
     assert demo.call("release-bot", "POST", url, "{}").status_code in {200, 201}

@@ -143,7 +143,7 @@ def _ask_and_approve(demo: Running, who: str, service: str, route: dict[str, Any
         assert opened.status_code == 201, opened.text
         document = opened.json()
     for need in document["requirements"]:
-        reviewer = demo.api(need["eligible"][0].removeprefix("person:"))
+        reviewer = demo.api(need["waiting"][0]["key"].removeprefix("person:"))
         path = f"requests/{document['id']}/review/"
         answer = patiently(lambda r=reviewer, p=path: r.post(p, {"verdict": "approve"}))  # type: ignore[misc]
         assert answer.status_code in {200, 409}, answer.text
