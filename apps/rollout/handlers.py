@@ -15,8 +15,11 @@ from apps.outbox.registry import handles
 from apps.rollout import tasks
 from apps.rollout.services import changes
 
+LEASE = 3
+"""Seconds: these only write down what is to be done, so a worker that takes longer is taken for dead."""
 
-@handles("access.grant.changed")
+
+@handles("access.grant.changed", lease_seconds=LEASE)
 def grant_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
     slugs = changes.note_grant(
         grant_id=key,
@@ -28,22 +31,22 @@ def grant_changed(*, key: str, payload: dict[str, object], at: datetime) -> None
     _wake(slugs)
 
 
-@handles("access.guardrail.changed")
+@handles("access.guardrail.changed", lease_seconds=LEASE)
 def guardrail_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
     _wake(changes.note_guardrail(slug=key, services=_strings(payload.get("services", [])), at=at))
 
 
-@handles("catalog.service.changed")
+@handles("catalog.service.changed", lease_seconds=LEASE)
 def service_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
     _wake(changes.note_service(slug=key, at=at))
 
 
-@handles("trust.key.changed")
+@handles("trust.key.changed", lease_seconds=LEASE)
 def key_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
     _wake(changes.note_key(purpose=key, at=at))
 
 
-@handles("trust.certificate.issued")
+@handles("trust.certificate.issued", lease_seconds=LEASE)
 def certificate_issued(*, key: str, payload: dict[str, object], at: datetime) -> None:
     _wake(changes.note_certificate(workload=key, at=at))
 

@@ -6,6 +6,8 @@ import pytest
 
 from apps.access import services as access
 from apps.access.models import Grant
+from apps.audit.actors import SYSTEM
+from apps.identity import services as identity
 from apps.rollout.models import Activation, PendingChange, Probe, RevisionArtifact, Target
 from apps.trust import services as trust
 from tests.factories import access as factory
@@ -128,3 +130,15 @@ def test_code_is_not_touched_by_a_grant(edge: Target, shop: factory.Shop, hands:
     settle(hands, grant, "edge", "proven")
     changed = set(RevisionArtifact.objects.filter(revision__number__gt=1).values_list("path", flat=True))
     assert changed == {"services/payments"}
+
+
+def test_a_suspended_person_is_shut_out_and_seen_to_be(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    grant = grant_to(shop.ada, shop.ben)
+    settle(hands, grant, "edge", "proven")
+    held = trust.sign_edge_token(subject="person:ada", client_id="test", at=now()).token
+    identity.suspend_subject(key="person:ada", actor=SYSTEM, at=now())
+    settle(hands, grant, "edge", "closed")
+    answer = standin.get("/payments/refunds", method="POST", headers={"Authorization": f"Bearer {held}"})
+    assert answer.status_code == 403

@@ -204,3 +204,21 @@ def test_a_person_cannot_be_tried_inside_the_mesh_alone(node: FakeNode, shop: fa
     node.take(AT)
     assert doors(grant) == {"mesh": "proven"}
     assert Probe.objects.get().runner == "report"
+
+
+def test_what_runs_out_is_closed(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:
+    request = factory.ask(shop.dan, subject=shop.bot, routes=("read",), points=("mesh",), duration=60, at=AT)
+    factory.approve(request, shop.ben, at=AT)
+    hands.work()
+    node.take(AT)
+    hands.work()
+    node.take(AT)
+    grant = Grant.objects.get()
+    assert (grant.state, doors(grant)) == ("active", {"mesh": "proven"})
+    hands.push(seconds=61)
+    access.expire_due_grants(at=hands.clock())
+    assert doors(grant) == {"mesh": "closing"}
+    hands.work()
+    node.take(hands.clock())
+    assert doors(grant) == {"mesh": "closed"}
+    assert Probe.objects.get(expect="deny").state == "passed"
