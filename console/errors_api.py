@@ -41,7 +41,8 @@ HTTP = (
 def codes() -> dict[str, Code]:
     """Every code there is, those of the refusals included. Of refusals that share a code the first speaks."""
     found = {one.code: one for one in HTTP}
-    for refusal in (Refusal, *_below(Refusal)):
+    refusals: list[type[Refusal]] = [Refusal, *_below(Refusal)]
+    for refusal in refusals:
         found.setdefault(refusal.code, Code(refusal.code, refusal.status, refusal.default_message))
     return dict(sorted(found.items()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from apps.audit.actors import SYSTEM
 from apps.identity import services as identity
@@ -23,12 +24,12 @@ class World:
 
 
 def world() -> World:
-    there = shop()
+    there, at = shop(), datetime.now(UTC)
     kim = identity.upsert_subject(key="person:kim", name="Kim", actor=SYSTEM, at=AT)
     for role in ("operator", "security", "administrator"):
         identity.assign_role(subject_key=kim.key, role=role, actor=SYSTEM, at=AT)
-    grant = active_grant(there.ada, there.ben)
-    waiting = [ask(there.bot), ask(there.ada, routes=("list",)), ask(kim, routes=("read",))]
+    grant = active_grant(there.ada, there.ben, at=at)
+    waiting = [ask(there.bot, at=at), ask(there.ada, routes=("list",), at=at), ask(kim, routes=("read",), at=at)]
     target = mesh_target()
     dead = Message.objects.create(
         topic="catalog.service.changed", key="payments", state="dead", attempts=10, available_at=AT, created_at=AT
