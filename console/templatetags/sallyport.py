@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
 from typing import Protocol
 from zlib import crc32
 
@@ -154,8 +155,9 @@ def take(text: str, name: str) -> dict[str, object]:
 
 @register.inclusion_tag("components/raw_diff.html")
 def raw_diff(text: str, name: str) -> dict[str, object]:
-    """Unified diff text behind one click; ``name`` keeps it open across refreshes."""
-    return {"lines": [(_line_kind(line), line) for line in text.splitlines()], "name": name}
+    """Unified diff text behind one click; ``name`` keeps it open across refreshes. Lines of one kind go together."""
+    runs = groupby(text.splitlines(), key=_line_kind)
+    return {"lines": [(kind, "\n".join(lines)) for kind, lines in runs], "name": name}
 
 
 def _line_kind(line: str) -> str:
