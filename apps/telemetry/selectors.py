@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q, QuerySet
@@ -17,9 +17,12 @@ from apps.catalog import selectors as catalog
 from apps.compiler.graph import Point
 from apps.compiler.impact import Call as ReplayedCall
 from apps.identity import selectors as identity
-from apps.identity.models import Role, Subject
+from apps.identity.models import Role
 from apps.telemetry.errors import UnknownCall
 from apps.telemetry.models import Call, Feed, TelemetrySource
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
 
 LARGEST_PAGE = 200
 LOOKED_BACK = 2_000

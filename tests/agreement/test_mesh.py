@@ -34,7 +34,7 @@ from tests.agreement.strategies import T0, Case, Situation, TokenFault, situatio
 from tests.meshclient import Answer, Client, EchoApplication
 from tests.meshfixtures import Authority, MeshNode, compile_mesh, free_ports
 
-CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "5000"))
+CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "20000"))
 CASES_PER_SITUATION = 150
 """Rather less than a situation has on average."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from apps.catalog import models
 from apps.catalog.imports.estate import (
@@ -20,7 +21,10 @@ from apps.catalog.imports.estate import (
     Workload,
 )
 from apps.identity import selectors as identity
-from apps.identity.models import Kind, Subject, SubjectState
+from apps.identity.models import Kind, SubjectState
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
 
 
 @dataclass(slots=True)
