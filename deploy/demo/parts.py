@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -61,7 +62,8 @@ def console_environment(places: Places, secrets: Mapping[str, str]) -> dict[str,
 
 def prepare_console(places: Places, environment: Mapping[str, str], *, say: Callable[[str], None]) -> None:
     """Schema, static files and the sample estate. Each step is skipped when what it reads has not changed."""
-    _create_database(places.ports["postgres"])
+    if _create_database(places.ports["postgres"]):
+        _forget_what_the_database_knew(places.state)
     say("Migrating the database.")
     _manage(environment, "migrate", "--verbosity", "0")
     stamp = places.state / "static.stamp"
@@ -169,10 +171,22 @@ def _postgres_answers(port: int) -> bool:
     return True
 
 
-def _create_database(port: int) -> None:
+def _create_database(port: int) -> bool:
+    """Whether there was none before."""
     with psycopg.connect(servers.postgres_url(port, "postgres"), autocommit=True) as connection:
-        if connection.execute("SELECT 1 FROM pg_database WHERE datname = 'sallyport'").fetchone() is None:
-            connection.execute("CREATE DATABASE sallyport")
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = 'sallyport'").fetchone():
+            return False
+        connection.execute("CREATE DATABASE sallyport")
+    return True
+
+
+def _forget_what_the_database_knew(state: Path) -> None:
+    """A new database knows none of the tokens, certificates and revisions that an earlier one handed out."""
+    for folder in ("agent", "edge"):
+        shutil.rmtree(state / folder, ignore_errors=True)
+    for pattern in ("*.token", "bundle-keys.json", "api-tokens.json", "edge-cert.json", "beat-schedule*"):
+        for path in state.glob(pattern):
+            path.unlink()
 
 
 def _static_digest() -> str:
