@@ -89,7 +89,7 @@ class Agent:
             self._owed = self._report(active, "active")
 
     def _take(self, offer: Offer) -> None:
-        manifest = self._revisions.read(offer.signed)
+        manifest = self._read(offer)
         try:
             self._require_next(manifest)
             self._make_true(manifest, offer)
@@ -98,6 +98,14 @@ class Agent:
             raise
         self._owed = self._report(manifest, "active") | {"probes": probes.run(self._layout, offer.probes)}
         self._pay()
+
+    def _read(self, offer: Offer) -> Manifest:
+        """What was signed; of what was not, nothing is believed, not even its number."""
+        try:
+            return self._revisions.read(offer.signed)
+        except BundleError as error:
+            self._console.report(self._report(Manifest("", 0, "", {}), "failed", error=str(error)))
+            raise
 
     def _make_true(self, manifest: Manifest, offer: Offer) -> None:
         """A revision may change nothing here, or only bring new probes."""

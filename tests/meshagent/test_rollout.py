@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey
 
 from apps.compiler.artifacts import Bundle
 from tests.meshagent.console import FakeConsole
-from tests.meshagent.estate import ADS, CART, HOSTED, Agent, Mesh, broken, until
+from tests.meshagent.estate import ADS, CART, HOSTED, Agent, Mesh, broken
 from tests.meshfixtures import Authority
 
 
@@ -65,7 +65,7 @@ def test_a_bundle_of_another_signer_is_refused(
     console.wait_report(revision=1, state="active")
     console.sign_with = ECKey.generate_key("P-256", {"kid": "bundle-1"})
     console.publish(mesh.artifacts(mesh.grant()), 2)
-    until(lambda: "The signature is not right" in agent.log())
+    assert "The signature is not right" in console.wait_report(revision=0, state="failed")["error"]
     _is_closed(agent, mesh, authority)
 
 
@@ -75,7 +75,7 @@ def test_another_kind_of_signed_thing_is_refused(
     console.publish(mesh.artifacts(), 1)
     console.wait_report(revision=1, state="active")
     console.publish(mesh.artifacts(mesh.grant()), 2, typ="JWT")
-    until(lambda: "This is not a bundle" in agent.log())
+    assert "This is not a bundle" in console.wait_report(revision=0, state="failed")["error"]
     _is_closed(agent, mesh, authority)
 
 
