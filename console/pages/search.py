@@ -51,7 +51,8 @@ def find(request: PageRequest, query: str) -> Iterator[Found]:
             yield Found(label, reverse(name), "Page", icon)
     if len(query) < 2:
         return
-    for service in catalog.list_services(query=query, limit=FEW).items:
+    services = catalog.list_services(query=query, limit=4 * FEW).items
+    for service in sorted(services, key=lambda one: not one.title.lower().startswith(query.lower()))[:FEW]:
         yield Found(service.title, reverse("service", args=[service.slug]), "Service", "catalogue")
         yield Found(f"Ask for {service.title}", f"{reverse('request_new')}?service={service.slug}", "Ask", "ask")
     if query.startswith("req_"):
