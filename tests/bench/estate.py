@@ -22,6 +22,12 @@ from apps.telemetry.models import Call
 
 ROUTES = 6
 SERVICES_OF_A_TEAM, PEOPLE_OF_A_TEAM = 20, 10
+RISK = {"level": "low", "causes": []}
+RESOLVED = {
+    "rules": [{"slug": "owner-approves", "sentence": "The team that owns the service decides."}],
+    "max_duration": 28800,
+    "max_duration_why": "The service allows so much.",
+}
 SPIFFE = "spiffe://bench.test/ns/estate/sa/s"
 
 
@@ -45,7 +51,9 @@ class Size:
 
 def multiply(row: models.Model, count: int, **expressions: str) -> int:
     """``count`` copies of ``row`` with some columns computed from ``n``; answers with the key of the first."""
-    fields = [f for f in row._meta.concrete_fields if not f.generated and (not f.primary_key or f.attname in expressions)]
+    fields = [
+        f for f in row._meta.concrete_fields if not f.generated and (not f.primary_key or f.attname in expressions)
+    ]
     values, parameters = [], []
     for field in fields:
         if field.attname in expressions:
@@ -55,11 +63,9 @@ def multiply(row: models.Model, count: int, **expressions: str) -> int:
             parameters.append(field.get_db_prep_save(getattr(row, field.attname), connection))
     columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
     table = connection.ops.quote_name(row._meta.db_table)
+    rows = f"SELECT {', '.join(values)} FROM generate_series(1, {count}) AS n ORDER BY n"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({columns}) SELECT {', '.join(values)} FROM generate_series(1, {count}) AS n ORDER BY n",  # noqa: S608
-            parameters,
-        )
+        cursor.execute(f"INSERT INTO {table} ({columns}) {rows}", parameters)
         cursor.execute(f"SELECT max({connection.ops.quote_name(row._meta.pk.column)}) FROM {table}")  # noqa: S608
         (last,) = cursor.fetchone()
     return int(last) - count + 1
@@ -73,7 +79,7 @@ def link(through: Any, rows: str) -> None:
     """Fill a many-to-many table from a query of two columns, in the order of the table's own."""
     first, second = (field.column for field in through._meta.concrete_fields if not field.primary_key)
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {through._meta.db_table} ({first}, {second}) {rows}")  # noqa: S608
+        cursor.execute(f"INSERT INTO {through._meta.db_table} ({first}, {second}) {rows}")
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ def _requests(estate: Estate) -> int:
     request = AccessRequest(
         environment=estate.environment, points=["edge", "mesh"], duration=7200, reason="A customer waits.",
         state="approved", created_at=at, decided_at=at, expires_at=at + timedelta(days=1),
-        risk={"level": "low", "causes": []},
+        risk=RISK, resolved=RESOLVED,
     )  # fmt: skip
     person = f"{estate.people} + {SPREAD} % {size.people}"
     first = multiply(
@@ -218,7 +224,8 @@ def _grants(estate: Estate, requests: int) -> None:
     standing = "n % 10 = 0"
     over = f"n > {int(size.grants * (1 - size.ended))} AND NOT {standing}"
     start = f"date_trunc('second', {moment} - n * interval '1 minute')"
-    end = f"CASE WHEN {standing} THEN NULL WHEN {over} THEN {start} + interval '8 hours' ELSE date_trunc('second', {moment}) + interval '1 year' END"
+    later = f"date_trunc('second', {moment}) + interval '1 year'"
+    end = f"CASE WHEN {standing} THEN NULL WHEN {over} THEN {start} + interval '8 hours' ELSE {later} END"
     made = multiply(
         Grant(environment=estate.environment, points=["edge", "mesh"], approved_at=estate.at),
         size.grants,
@@ -261,7 +268,7 @@ def _waiting(estate: Estate) -> None:
     request = AccessRequest(
         environment=estate.environment, points=["edge", "mesh"], duration=7200, reason="A customer waits.",
         state="pending", created_at=at, decided_at=None, expires_at=at + timedelta(days=7),
-        risk={"level": "low", "causes": []},
+        risk=RISK, resolved=RESOLVED,
     )  # fmt: skip
     person = f"{estate.people} + 1 + {SPREAD} % {size.people - 1}"
     first = multiply(
@@ -285,12 +292,14 @@ def _waiting(estate: Estate) -> None:
 
 def _calls(estate: Estate) -> None:
     size, at = estate.size, estate.at
-    door = "jsonb_build_object('at', '2026-11-01T09:00:00+00:00', 'verdict', {v}, 'reason', {r}, 'status', 200, 'ms', 1.5, 'node', 'bench')"
+    said = "'at', '2026-11-01T09:00:00+00:00', 'verdict', {v}, 'reason', {r}, 'status', 200, 'ms', 1.5, 'node', 'bench'"
+    door = f"jsonb_build_object({said})"
     denied = "n % 50 = 0"
     verdict = f"CASE WHEN {denied} THEN 'deny' ELSE 'allow' END"
     reason = f"CASE WHEN {denied} THEN 'no_grant' ELSE 'granted' END"
     edge = door.format(v=verdict, r=reason)
-    sidecar = door.format(v="'allow'", r="'granted'")
+    behind = "jsonb_build_object('sidecar', " + door.format(v="'allow'", r="'granted'") + ")"
+    grant = f"'g_' || lpad(to_hex(1 + n % {size.grants}), 16, '0')"
     with _unindexed(Call):
         multiply(
             Call(first_at=at, ms=2.5, status=200, host="api.bench.localhost"),
@@ -305,8 +314,8 @@ def _calls(estate: Estate) -> None:
             verdict=verdict,
             reason=reason,
             status=f"CASE WHEN {denied} THEN 403 ELSE 200 END",
-            grants=f"CASE WHEN {denied} THEN ARRAY[]::varchar[] ELSE ARRAY['g_' || lpad(to_hex(1 + n % {size.grants}), 16, '0')] END",
-            doors=f"jsonb_build_object('edge', {edge}) || CASE WHEN {denied} THEN '{{}}'::jsonb ELSE jsonb_build_object('sidecar', {sidecar}) END",
+            grants=f"CASE WHEN {denied} THEN ARRAY[]::varchar[] ELSE ARRAY[{grant}] END",
+            doors=f"jsonb_build_object('edge', {edge}) || CASE WHEN {denied} THEN '{{}}'::jsonb ELSE {behind} END",
         )
 
 
@@ -331,8 +340,8 @@ def _events(count: int, at: datetime) -> None:
     """Rows as the audit pages list them. They do not verify: their hashes are not computed."""
     head, _ = Head.objects.get_or_create(id=1)
     multiply(
-        Event(at=at, actor_name="Person", target_type="access.grant", target_name="Somebody to something", hash="0" * 64,
-              prev_hash="0" * 64, after={"state": "active"}),
+        Event(at=at, actor_name="Person", target_type="access.grant", target_name="Somebody to something",
+              hash="0" * 64, prev_hash="0" * 64, after={"state": "active"}),
         count,
         seq=f"{head.seq} + n",
         actor_id="'person:p' || 1 + n % 997",

@@ -50,7 +50,10 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
     widths = [max(len(row[place]) for row in cells) for place in range(len(head))]
     say(f"\n{title}")
     for row in cells:
-        first, *others = (one.ljust(width) if place == 0 else one.rjust(width) for place, (one, width) in enumerate(zip(row, widths, strict=True)))
+        first, *others = (
+            one.ljust(width) if place == 0 else one.rjust(width)
+            for place, (one, width) in enumerate(zip(row, widths, strict=True))
+        )
         say("  " + "  ".join([first, *others]))
 
 
@@ -65,4 +68,5 @@ def write(part: str, results: Mapping[str, object]) -> None:
     }
     path = FOLDER / f"{part}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
-    say(f"\n{part}: {document['seconds']} s, load at the end {_load()}; numbers in {path.relative_to(FOLDER.parents[1])}")
+    where = path.relative_to(FOLDER.parents[1])
+    say(f"\n{part}: {document['seconds']} s, load at the end {_load()}; numbers in {where}")

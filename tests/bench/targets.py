@@ -9,6 +9,7 @@ from apps.rollout.models import Target
 from apps.rollout.services import compiling
 from apps.rollout.services.targets import TargetSpec, ensure_target
 
+NOBODY = "http://127.0.0.1:1"
 INGRESS = "spiffe://bench.test/ns/sallyport/sa/ingress"
 EDGE = "spiffe://bench.test/ns/sallyport/sa/edge"
 SPECS = (
@@ -16,7 +17,7 @@ SPECS = (
         slug="edge",
         name="Edge",
         driver="akamai",
-        config={"base_url": "http://127.0.0.1:1", "probe_url": "http://127.0.0.1:1", "group_id": 1, "resource_tier_id": 200},
+        config={"base_url": NOBODY, "probe_url": NOBODY, "group_id": 1, "resource_tier_id": 200},
         credentials={"client_token": "bench", "client_secret": "bench", "access_token": "bench"},
     ),
     TargetSpec(
