@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -99,8 +99,16 @@ def revise(target: Target, number: int, at: datetime) -> Revision:
     return made
 
 
-def call(who: Subject, *, at: datetime, reason: str = "no_grant", rids: Iterable[str] = ()) -> str:
-    """Refused at the edge; returns the request id of the last."""
+def call(
+    who: Subject,
+    *,
+    at: datetime,
+    verdict: str = "deny",
+    reason: str = "no_grant",
+    grants: Sequence[str] = (),
+    rids: Iterable[str] = (),
+) -> str:
+    """At the edge, refused unless told otherwise; returns the request id of the last."""
     token = telemetry.register_source(name="edge", actor=SYSTEM, at=at)
     names = list(rids) or [uuid4().hex]
     lines = [
@@ -110,14 +118,15 @@ def call(who: Subject, *, at: datetime, reason: str = "no_grant", rids: Iterable
                 "rid": rid,
                 "point": "edge",
                 "node": "edge-1",
-                "verdict": "deny",
+                "verdict": verdict,
                 "reason": reason,
                 "subject": who.key,
                 "service": "payments",
                 "method": "POST",
                 "path": "/refunds",
                 "host": "api.shop.localhost",
-                "status": 403,
+                "status": 200 if verdict == "allow" else 403,
+                "grants": list(grants),
                 "ms": 2.5,
                 "probe": False,
             }
