@@ -83,8 +83,13 @@ def test_a_bad_file_is_refused_with_every_problem_in_its_place(olga: Caller) -> 
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
-    [(b"\xff\xfe", "parse_error"), (b"", "invalid"), (b"\x00", "invalid"), (b"[" * 10_000, "import_refused")],
+    ("body", "status", "code"),
+    [
+        (b"\xff\xfe", 400, "parse_error"),
+        (b"", 400, "invalid"),
+        (b"\x00", 400, "invalid"),
+        (b"[" * 10_000, 422, "import_refused"),
+    ],
 )
 def test_garbage_is_refused(olga: Caller, body: bytes, status: int, code: str) -> None:
     assert refused(as_yaml(olga, body)) == (status, code)
