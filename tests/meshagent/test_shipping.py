@@ -78,6 +78,17 @@ def test_a_killed_agent_goes_on_where_it_was(
     assert list(dict.fromkeys(event["rid"] for event in console.events)) == first + second
 
 
+def test_what_could_not_be_sent_is_counted_and_said(
+    agent: Agent, console: FakeConsole, mesh: Mesh, authority: Authority
+) -> None:
+    rolled_out(console, mesh)
+    with (agent.root / "logs/decisions.ndjson").open("ab") as log:
+        log.write(b"not a decision\n")
+    [rid] = call(agent, mesh, authority)
+    assert [event["rid"] for event in console.wait_events(1)] == [rid]
+    until(lambda: sum(console.gaps) == 1)
+
+
 def lines(*numbers: int) -> bytes:
     return b"".join(b"line %d\n" % number for number in numbers)
 
