@@ -12,7 +12,7 @@
     const seconds = Math.round((moment - Date.now()) / 1000);
     const step = steps.find(([limit]) => Math.abs(seconds) < limit);
     if (!step) return far.format(moment);
-    return Math.abs(seconds) < 5 ? "now" : words.format(Math.trunc(seconds / step[1]), step[2]);
+    return Math.abs(seconds) < 5 ? "now" : words.format(Math.round(seconds / step[1]), step[2]);
   };
 
   const full = (moment) => (moment.toDateString() === new Date().toDateString() ? near : far).format(moment);

@@ -17,6 +17,8 @@ from apps.audit.errors import NotFound
 from apps.identity.models import Subject
 from apps.identity.pages import PageRequest
 from apps.outbox import pokes
+from apps.rollout.views import events as target_events
+from apps.rollout.views import mark_now as mark_of_target
 from tests.factories import pages
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
@@ -61,6 +63,18 @@ async def test_a_page_older_than_the_stream_is_told_at_once() -> None:
     answer = await request_events(request, there.asked.public_id)
     stream = cast(AsyncIterator[bytes], answer.streaming_content)
     assert b"event: poke" in await next_poke(stream)
+    await stream.aclose()  # type: ignore[attr-defined]  # a generator
+
+
+async def test_those_who_watch_a_target_are_told_of_a_new_revision() -> None:
+    there = await sync_to_async(pages.house)()
+    seen = await sync_to_async(mark_of_target)(there.target.pk)
+    answer = await target_events(asking(there.olga, f"/x?seen={seen}"), "mesh")
+    stream = cast(AsyncIterator[bytes], answer.streaming_content)
+    waiting = asyncio.create_task(next_poke(stream))
+    await asyncio.sleep(0.1)
+    await sync_to_async(pages.revise)(there.target, 2, datetime.now(UTC))
+    assert b"event: poke" in await waiting
     await stream.aclose()  # type: ignore[attr-defined]  # a generator
 
 
