@@ -134,6 +134,8 @@ def _seconds(text: str) -> float:
 
 
 def _body(request: HttpRequest) -> Mapping[str, Any]:
+    if b"\\u0000" in request.body:
+        raise BadBody("PostgreSQL keeps no NUL, and no node has reason to send one.")
     try:
         body = orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
