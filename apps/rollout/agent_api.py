@@ -24,6 +24,7 @@ from apps.rollout.services import nodes
 from apps.rollout.services.driving import channel_of
 
 LONGEST_WAIT, LOOK_EVERY = 60.0, 1.0
+LARGEST_NUMBER = 2**31 - 1
 MOST_HASHES = 20_000
 
 Found = TypeVar("Found")
@@ -147,7 +148,7 @@ def _body(request: HttpRequest) -> Mapping[str, Any]:
 
 def _report(body: Mapping[str, Any]) -> nodes.Report:
     return nodes.Report(
-        revision=int(body["revision"]),
+        revision=_number(body["revision"]),
         digest=str(body["digest"])[:64],
         active=body["state"] == "active",
         error=str(body.get("error", ""))[:4000],
@@ -156,11 +157,18 @@ def _report(body: Mapping[str, Any]) -> nodes.Report:
     )
 
 
+def _number(value: Any) -> int:
+    number = int(value)
+    if not 0 <= number <= LARGEST_NUMBER:
+        raise BadBody(f"{value!r} is no number of ours.")
+    return number
+
+
 def _result(result: Mapping[str, Any]) -> nodes.ProbeResult:
     said = result["verdict"] in {"allow", "deny"}
     grants = tuple(str(grant) for grant in result.get("grants", []))
     answer = DoorAnswer(str(result["verdict"]), str(result.get("reason", ""))[:40], grants) if said else None
-    return nodes.ProbeResult(int(result["id"]), answer, str(result.get("detail", ""))[:2000])
+    return nodes.ProbeResult(_number(result["id"]), answer, str(result.get("detail", ""))[:2000])
 
 
 def _problem(refusal: Refusal) -> JsonResponse:

@@ -57,6 +57,9 @@ def test_a_second_worker_leaves_at_once_and_a_dead_one_holds_nobody_up(mesh: Tar
     assert reconciling.reconcile(slug="mesh", clock=hands.clock).busy
     assert Revision.objects.count() == 0
     first.close()
+    with another_session() as second:  # PostgreSQL notices that a session is gone a moment later
+        second.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK_SPACE, mesh.pk])
+        second.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_SPACE, mesh.pk])
     assert not reconciling.reconcile(slug="mesh", clock=hands.clock).busy
     assert Revision.objects.count() == 1
 
