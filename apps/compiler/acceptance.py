@@ -6,7 +6,7 @@ routes, by one who holds it; and for every service a stranger, a missing token, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,14 +69,19 @@ def rehearse(engine: Engine, trials: Sequence[Trial]) -> tuple[Disagreement, ...
     )
 
 
-def decision_table(graph: AccessGraph, at: int, *, most_per_service: int = 200) -> tuple[Trial, ...]:
-    """Trials for every service of the graph that the edge exposes, at most so many for each; the order is stable."""
+def decision_table(
+    graph: AccessGraph, at: int, *, most_per_service: int = 200, first: Collection[str] = frozenset()
+) -> tuple[Trial, ...]:
+    """Trials for every service of the graph that the edge exposes, at most so many for each; the order is stable.
+
+    ``first`` names the grants that must not be left out where there are more than can be tried: those that changed.
+    """
     door = EdgeDoor(graph)
     table: list[Trial] = []
     for service_id in sorted(graph.services):
         service = graph.services[service_id]
         if service.edge is not None:
-            rows = dict.fromkeys(_rows(graph, service, service.edge, at))
+            rows = dict.fromkeys(_rows(graph, service, service.edge, at, first))
             table.extend(_expected(door, *row) for row in list(rows)[:most_per_service])
     return tuple(table)
 
@@ -89,14 +94,20 @@ def _expected(door: EdgeDoor, call: EdgeCall, subject: str | None, at: int) -> T
     return Trial(call, subject, at, decision.allowed, decision.reason)
 
 
-def _rows(graph: AccessGraph, service: Service, edge: EdgeExposure, at: int) -> Iterator[_Row]:
-    yield from _odd_rows(service, edge, at)
+def _rows(graph: AccessGraph, service: Service, edge: EdgeExposure, at: int, first: Collection[str]) -> Iterator[_Row]:
+    held = [grant for grant in graph.grants if grant.service == service.id and Point.EDGE in grant.points]
+    held.sort(key=lambda grant: grant.id)
     calls = _calls(service, edge)
+    yield from _held_rows(graph, [grant for grant in held if grant.id in first], calls, at)
+    yield from _odd_rows(service, edge, at)
+    yield from _held_rows(graph, held, calls, at)
+
+
+def _held_rows(graph: AccessGraph, grants: Sequence[Grant], calls: Mapping[str, EdgeCall], at: int) -> Iterator[_Row]:
     teams = members(graph.subjects)
-    for grant in sorted(graph.grants, key=lambda grant: grant.id):
-        if grant.service == service.id and Point.EDGE in grant.points:
-            for holder in holders(grant, graph.subjects, teams)[:1]:
-                yield from _grant_rows(grant, holder, calls, at)
+    for grant in grants:
+        for holder in holders(grant, graph.subjects, teams)[:1]:
+            yield from _grant_rows(grant, holder, calls, at)
 
 
 def _odd_rows(service: Service, edge: EdgeExposure, at: int) -> Iterator[_Row]:

@@ -23,7 +23,7 @@ from apps.compiler.artifacts import Artifact, Bundle
 from apps.compiler.graph import AccessGraph
 
 COMMAND = (sys.executable, "-m", "apps.localedge.accept")
-MOST_TRIALS, MOST_PER_SERVICE, FEWEST_PER_SERVICE = 2000, 200, 20
+MOST_TRIALS, MOST_PER_SERVICE, FEWEST_PER_SERVICE = 2000, 80, 20
 
 TokensFor = Callable[[Collection[str], int, int], Mapping[str, str]]
 """Makes an edge token for each of some subjects, good between two moments."""
@@ -140,10 +140,15 @@ def rehearse_edge(
     tier: str,
     tokens_for: TokensFor,
     at: int,
+    first: Collection[str] = frozenset(),
 ) -> Rehearsal:
-    """Run the items on the code. A service that disagrees is refused; so is code that cannot run at all."""
+    """Run the items on the code. A service that disagrees is refused; so is code that cannot run at all.
+
+    Each service gets so many trials and no more, so that a grant costs the same however many there are; those that
+    changed, ``first``, are among them.
+    """
     most = min(MOST_PER_SERVICE, max(FEWEST_PER_SERVICE, MOST_TRIALS // max(len(graph.services), 1)))
-    table = decision_table(graph, at, most_per_service=most)
+    table = decision_table(graph, at, most_per_service=most, first=first)
     engine = _Engine(code, items, namespace, tier, tokens_for)
     try:
         disagreements = rehearse(engine, table)

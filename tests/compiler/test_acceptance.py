@@ -92,6 +92,20 @@ def test_the_table_is_bounded_and_stable() -> None:
     assert len(decision_table(estate(), NIGHT, most_per_service=3)) == 6
 
 
+def test_a_grant_that_changed_is_tried_however_many_there_are() -> None:
+    grant = next(one for one in GRANTS if one.subject == "person:ada")
+    many = tuple(replace(grant, id=f"a{number:04}", subject="person:ben") for number in range(500))
+    crowded = replace(estate(), grants=(*GRANTS, *many))
+
+    def ada_is_let_in(table: Sequence[Trial]) -> bool:
+        return any(trial.subject == "person:ada" and trial.allowed and "refunds" in trial.call.path for trial in table)
+
+    assert not ada_is_let_in(decision_table(crowded, NIGHT, most_per_service=80))
+    first = decision_table(crowded, NIGHT, most_per_service=80, first={grant.id})
+    assert ada_is_let_in(first)
+    assert {Reason.BAD_PATH, Reason.NO_TOKEN} <= {trial.reason for trial in first}
+
+
 def test_example_paths_match_their_templates() -> None:
     for template in TEMPLATES:
         parts = segments(example_path(template))

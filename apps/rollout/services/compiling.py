@@ -54,7 +54,8 @@ def prepare(*, target: Target, at: datetime) -> bool:
     if not batch:
         return False
     dirty = {change.service for change in batch}
-    compiled = _compile(target, dirty, at)
+    changed = {change.cause for change in batch if change.topic == GRANT_CHANGED}
+    compiled = _compile(target, dirty, changed, at)
     with transaction.atomic():
         accepted = [change for change in batch if change.service not in compiled.refused]
         revising.revise(
@@ -81,7 +82,7 @@ def _due(target: Target, at: datetime) -> list[PendingChange]:
     return list(due.filter(service__in=[COMMON, *chosen]).order_by("pk"))
 
 
-def _compile(target: Target, dirty: set[str], at: datetime) -> Compiled:
+def _compile(target: Target, dirty: set[str], changed: Collection[str], at: datetime) -> Compiled:
     began = time.perf_counter()
     emit = emitters_of(target, at)
     environment = target.environment.slug
@@ -92,7 +93,7 @@ def _compile(target: Target, dirty: set[str], at: datetime) -> Compiled:
     if COMMON in dirty:
         artifacts[COMMON] = emit.common(AccessGraph(services=catalog.graph_services(None, environment)))
     whole = Emitted(artifacts, emitted.slices, emitted.refused)
-    rehearsed = _rehearse(target, whole, graph, at)
+    rehearsed = _rehearse(target, whole, graph, changed, at)
     return Compiled(
         graph=graph,
         emitted=whole,
@@ -115,7 +116,9 @@ def _slice(target: Target, slugs: Collection[str], at: datetime) -> AccessGraph:
     return replace(graph, grants=tuple(grant for grant in graph.grants if target.point in grant.points))
 
 
-def _rehearse(target: Target, emitted: Emitted, graph: AccessGraph, at: datetime) -> rehearsal.Rehearsal:
+def _rehearse(
+    target: Target, emitted: Emitted, graph: AccessGraph, changed: Collection[str], at: datetime
+) -> rehearsal.Rehearsal:
     """Edge policy is run before it is believed. The mesh's nodes test theirs themselves, with ``nginx -t``."""
     if target.driver != DriverName.AKAMAI:
         return rehearsal.Rehearsal(0, {})
@@ -125,13 +128,19 @@ def _rehearse(target: Target, emitted: Emitted, graph: AccessGraph, at: datetime
         items, graph = sample(target)
     if not code:
         return rehearsal.Rehearsal(0, {})
-    return rehearse_on(target, code, items, graph, at)
+    return rehearse_on(target, code, items, graph, at, first=changed)
 
 
 def rehearse_on(
-    target: Target, code: Sequence[Artifact], items: Sequence[Artifact], graph: AccessGraph, at: datetime
+    target: Target,
+    code: Sequence[Artifact],
+    items: Sequence[Artifact],
+    graph: AccessGraph,
+    at: datetime,
+    *,
+    first: Collection[str] = frozenset(),
 ) -> rehearsal.Rehearsal:
-    """Run items and code of the target together."""
+    """Run items and code of the target together; the grants named ``first`` are tried before the others."""
 
     def tokens(subjects: Collection[str], first: int, last: int) -> Mapping[str, str]:
         return trust.sign_rehearsal_tokens(subjects=subjects, first=first, last=last)
@@ -144,6 +153,7 @@ def rehearse_on(
         tier=target.config.get("tier", "dynamic"),
         tokens_for=tokens,
         at=int(at.timestamp()),
+        first=first,
     )
 
 
