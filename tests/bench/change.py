@@ -72,16 +72,10 @@ def main(databases: scratch.Databases, *, quick: bool) -> None:
     for grants in QUICK_GRANTS if quick else GRANTS:
         worlds.append(build(databases, grants))
         report.say(f"made {grants:,} grants; first compile {worlds[-1].full_ms}")
-    for number in range(1 + (QUICK_ROUNDS if quick else ROUNDS)):
+    for number in range(0, 2 * (QUICK_ROUNDS if quick else ROUNDS), 2):
         for world in worlds:
             databases.use(world.name)
-            connection.ensure_connection()
-            began = time.process_time()
-            one_more_grant(world, number)
-            world.cpu.append((time.process_time() - began) * 1000)
-    for world in worlds:
-        for values in (*world.phases.values(), world.cpu):
-            del values[0]  # the first round warms up
+            visit(world, number)
     databases.use(worlds[-1].name)
     whole = measure_full(worlds[-1])
     edge = measure_edge()
@@ -128,6 +122,19 @@ def apply_edge() -> None:
     moving.begin(activation, plan, at)
     with transaction.atomic():
         moving.complete(activation, at=at)
+
+
+def visit(world: World, number: int) -> None:
+    """Two grants, of which the second counts: the first brings the engine for rehearsals back to this estate's code.
+
+    A console has one estate, and meets that only when the code itself changes.
+    """
+    one_more_grant(world, number)
+    for values in world.phases.values():
+        values.pop()
+    began = time.process_time()
+    one_more_grant(world, number + 1)
+    world.cpu.append((time.process_time() - began) * 1000)
 
 
 def one_more_grant(world: World, number: int) -> None:
