@@ -23,7 +23,7 @@ from apps.compiler.artifacts import Artifact, Bundle
 from apps.compiler.graph import AccessGraph
 
 COMMAND = (sys.executable, "-m", "apps.localedge.accept")
-MOST_TRIALS, MOST_PER_SERVICE, FEWEST_PER_SERVICE = 2000, 80, 20
+MOST_TRIALS, MOST_PER_SERVICE, FEWEST_PER_SERVICE = 2000, 40, 20
 
 TokensFor = Callable[[Collection[str], int, int], Mapping[str, str]]
 """Makes an edge token for each of some subjects, good between two moments."""
