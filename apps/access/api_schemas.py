@@ -123,7 +123,10 @@ class RequestDetailSchema(RequestSchema):
     @extend_schema_field(GrantSchema(allow_null=True))
     def get_grant(self, request: AccessRequest) -> dict[str, Any] | None:
         grant = getattr(request, "grant", None)
-        return dict(GrantSchema(grant).data) if grant else None
+        if grant is None:
+            return None
+        grant.subject, grant.service = request.subject, request.service  # a grant is for what was asked
+        return dict(GrantSchema(grant).data)
 
 
 class AskSchema(serializers.Serializer[Any]):
