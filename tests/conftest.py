@@ -15,6 +15,11 @@ from console.settings.base import database
 from tests.servers import Stores, stores
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright's event loop stays in the main thread, where no other could run beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
 @pytest.fixture(scope="session")
 def test_stores() -> Iterator[Stores]:
     """Those named by DATABASE_URL and REDIS_URL, else our own for the session."""

@@ -268,5 +268,5 @@ class MeshNode:
 def _title(pid: str) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-    except FileNotFoundError:
+    except OSError:  # it ended: before the file was opened, or while it was read
         return ""

@@ -113,6 +113,7 @@ def _ask(places: Places, arguments: argparse.Namespace) -> int:
 
 
 def _manage(places: Places, arguments: argparse.Namespace) -> int:
+    _state(places)
     environment = parts.console_environment(places, load_or_make(places.state))
     argv = [sys.executable, str(REPOSITORY / "manage.py"), *arguments.arguments]
     os.execve(argv[0], argv, {**os.environ, **environment})  # noqa: S606  (our own manage.py)

@@ -16,8 +16,8 @@ from apps.compiler.paths import matches, parse_template, segments
 from apps.compiler.reasons import Reason
 from apps.compiler.slices import split
 from apps.localedge.runner import EdgeRunner
+from tests.agreement.edge import observed
 from tests.agreement.strategies import TEMPLATES, Situation, TokenFault, situations
-from tests.agreement.test_edge import observed
 from tests.compiler.estate import CONSOLE, FORGE, GRANTS, NIGHT, SURROUNDINGS, estate
 
 

@@ -26,7 +26,7 @@ LOOKS = [
     Look("narrow-dark", 390, "dark"),
 ]
 
-# name -> (who looks, address); "{request}", "{grant}" ... are filled in from the running story
+# name -> (who looks, address); "{request}", "{rid}" and "{revision}" are filled in from the running story
 PAGES: dict[str, tuple[str | None, str]] = {
     "sign-in": (None, "/sign-in/"),
     "home": ("ada", "/"),
@@ -37,13 +37,30 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "request-new": ("ada", "/requests/new?service=payments&method=POST&path=/refunds"),
     "requests": ("ben", "/requests/"),
     "request": ("ben", "/requests/{request}/"),
+    "request-all": ("ada", "/requests/?show=all"),
+    "request-change": ("ben", "/requests/{request}/change/"),
+    "choose-service": ("ada", "/requests/new"),
+    "around": ("ada", "/catalogue/payments/around/"),
+    "search": ("ada", "/search?q=pay"),
     "access": ("ada", "/access/"),
     "live": ("ada", "/live/"),
+    "call": ("ada", "/live/{rid}/"),
     "rollout": ("olga", "/rollout/"),
     "target-edge": ("olga", "/rollout/edge/"),
     "target-mesh": ("olga", "/rollout/mesh/"),
+    "revision": ("olga", "/rollout/edge/revisions/{revision}/"),
     "audit": ("cyd", "/audit/"),
+    "audit-event": ("cyd", "/audit/1/"),
     "settings": ("ada", "/settings/"),
+    "people": ("ada", "/settings/people/"),
+    "person": ("cyd", "/settings/who/person:ada/"),
+    "teams": ("ada", "/settings/teams/"),
+    "workloads": ("ada", "/settings/workloads/"),
+    "agents": ("ada", "/settings/agents/"),
+    "tokens": ("ada", "/settings/tokens/"),
+    "rules": ("ada", "/settings/rules/"),
+    "guardrails": ("ada", "/settings/guardrails/"),
+    "outbox": ("olga", "/settings/outbox/"),
     "gallery": ("olga", "/settings/gallery/"),
     "reasons": ("ada", "/docs/reasons"),
 }

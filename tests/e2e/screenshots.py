@@ -31,9 +31,10 @@ def tell_a_story(demo: Running) -> dict[str, str]:
     for reviewer in (ben, cyd):
         reviewer.post(f"requests/{request['id']}/review/", {"verdict": "approve"})
     wait_until(lambda: (ada.get(f"requests/{request['id']}/")["grant"] or {}).get("state") == "active", what="proof")
-    demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}")
+    used = demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}").headers["X-Request-Id"]
     waiting = ada.post("requests/", {**body, "routes": ["getCharge"], "reason": "Looking at one charge."}).json()
-    return {"request": request["id"], "waiting": waiting["id"]}
+    wait_until(lambda: ada.get("calls/", rid=used)["results"], what="the call in the record")
+    return {"request": request["id"], "waiting": waiting["id"], "rid": used, "revision": "1"}
 
 
 def take(demo: Running, target: Path, names: dict[str, str]) -> None:

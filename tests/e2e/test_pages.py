@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.e2e.browsing import LOOKS, PAGES, Look, context_for, settle
-from tests.running import Running, wait_until
+from tests.running import Api, Running, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -16,12 +16,24 @@ GRAVE = {"serious", "critical"}
 
 @pytest.fixture(scope="module")
 def names(demo: Running) -> dict[str, str]:
-    """A request that is open, so that the page at the heart has something to show."""
-    ada = demo.api("ada")
-    body = {"service": "payments", "routes": ["getCharge"], "duration": 3600, "reason": "Looking at one charge."}
-    answer = ada.post("requests/", body)
-    found = answer.json()["id"] if answer.status_code == 201 else ada.get("requests/")["results"][0]["id"]
-    return {"request": found}
+    """Something to look at: a request that waits, and a grant that was used."""
+    ada, ben = demo.api("ada"), demo.api("ben")
+    waiting = ask(ada, "payments", "getCharge")
+    opened = ask(ada, "currency", "listCurrencies")
+    ben.post(f"requests/{opened}/review/", {"verdict": "approve"})
+    wait_until(lambda: (ada.get(f"requests/{opened}/")["grant"] or {}).get("state") == "active", what="proof")
+    call = demo.call("ada", "GET", demo.edge("/currency/currencies"))
+    assert call.status_code == 200, call.text
+    rid = call.headers["X-Request-Id"]
+    wait_until(lambda: ada.get("calls/", rid=rid)["results"], what="the call in the record")
+    return {"request": waiting, "rid": rid, "revision": "1"}
+
+
+def ask(api: Api, service: str, route: str) -> str:
+    body = {"service": service, "routes": [route], "duration": 3600, "reason": "Looking at one thing."}
+    answer = api.post("requests/", body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
 
 
 @pytest.mark.parametrize("page_name", PAGES)
@@ -35,11 +47,28 @@ def test_axe_finds_nothing_grave(demo: Running, browser: Browser, names: dict[st
         answer = page.goto(path.format(**names))
         assert answer is not None and answer.status == 200, f"{path}: {answer and answer.status}"
         settle(page)
-        found = [one for one in Axe().run(page).response["violations"] if one["impact"] in GRAVE]
-        assert found == [], [(one["id"], [node["html"][:160] for node in one["nodes"]][:3]) for one in found]
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{path} scrolls sideways by {wide} px at {look.width}"
+        assert_no_grave_fault(page)
         assert errors == [], errors
+        context.close()
+
+
+def assert_no_grave_fault(page: Page) -> None:
+    found = [one for one in Axe().run(page).response["violations"] if one["impact"] in GRAVE]
+    assert found == [], [(one["id"], [node["html"][:160] for node in one["nodes"]][:3]) for one in found]
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{page.url} scrolls sideways by {wide} px"
+
+
+@pytest.mark.parametrize("where", ["edge", "console"])
+def test_a_refusal_is_a_page_too(demo: Running, browser: Browser, where: str) -> None:
+    address = demo.edge("/payments/refunds") if where == "edge" else "/requests/req_0000000000000000/"
+    for look in (LOOKS[0], LOOKS[3]):
+        context = context_for(browser, demo, "ada", look)
+        page = context.new_page()
+        answer = page.goto(address)
+        assert answer is not None and answer.status == (401 if where == "edge" else 404)
+        settle(page)
+        assert_no_grave_fault(page)
         context.close()
 
 

@@ -36,7 +36,8 @@ def _arrive(browser: Browser, demo: Running, click: Clicks, name: str, path: str
 
 def _approve(browser: Browser, demo: Running, click: Clicks, name: str) -> Page:
     _, page = _arrive(browser, demo, click, name, "/")
-    click(page.get_by_role("link", name="Look at it").first)
+    waiting = page.get_by_role("listitem").filter(has_text="/refunds")
+    click(waiting.get_by_role("link", name="Look at it").first)
     assert "Refunds move real money" in page.content()
     click(page.get_by_role("button", name="Open Payments POST /refunds to Ada Okafor for 1 hour"))
     expect(page.get_by_text("Your decision")).to_have_count(0)

@@ -376,7 +376,9 @@ def test_thousands_of_events_a_second() -> None:
 
 def test_a_bundle_is_measured() -> None:
     main = (
-        "export const kept = Array.from({ length: 20000 }, (_, i) => ({ i })); export const onClientRequest = () => {};"
+        "export const kept = Array.from({ length: 20000 }, (_, i) => ({ i }));"
+        "let spent = 0; for (let i = 0; i < 3e7; i += 1) spent += i % 7;"  # longer than a tick of the processor's clock
+        "export const onClientRequest = () => spent;"
     )
     with opened(main) as runner:
         runner.run_many([{}] * 10)
