@@ -58,8 +58,10 @@ type:
 arch:
 	$(VENV)/bin/lint-imports
 
+# What starts a whole Sallyport or a browser comes after the rest and has the machine to itself.
 unit:
-	$(VENV)/bin/pytest -q
+	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill"
+	$(VENV)/bin/pytest -q -m "e2e or kill"
 
 e2e:
 	$(VENV)/bin/pytest -q -m e2e

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -52,20 +51,6 @@ def builds() -> list[Build]:
     if chosen.startswith("/"):
         return [Build("chosen", chosen)]
     return [build for build in found if chosen in ("", build.name)]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports below the range from which the system takes ports for outgoing connections."""
-    found: list[int] = []
-    port = 20000 + (os.getpid() * 97) % 9000
-    while len(found) < count:
-        port = 20000 if port >= 31999 else port + 1
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-    return found
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import requests
 from deploy.demo import client, parts, servers
 from deploy.demo.places import MESH_BASE_VARIABLE, PORTS, REPOSITORY, SERVICES, Places
 from deploy.demo.secrets import load_or_make
+from tests.ports import free_block
 
 
 @dataclass
@@ -120,22 +120,9 @@ def _wait_for_state(process: subprocess.Popen[str], places: Places) -> None:
 
 
 def _free_ports() -> dict[str, str]:
-    """A block of free ports below the range handed to outgoing connections."""
-    for base in range(21000, 32000, 250):
-        wanted = [base + n for n in range(len(PORTS))] + [base + 20 + n for n in range(101 + SERVICES)]
-        if all(_is_free(port) for port in wanted):
-            chosen = {variable: str(base + n) for n, (variable, _, _) in enumerate(PORTS.values())}
-            return {**chosen, MESH_BASE_VARIABLE: str(base + 20)}
-    raise AssertionError("no free block of ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    base = free_block(20 + 101 + SERVICES)
+    chosen = {variable: str(base + n) for n, (variable, _, _) in enumerate(PORTS.values())}
+    return {**chosen, MESH_BASE_VARIABLE: str(base + 20)}
 
 
 def _parent(folder: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,24 +12,13 @@ from pathlib import Path
 
 from deploy.demo import servers
 from deploy.demo.places import answers
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
 class Stores:
     database_url: str
     redis_url: str
-
-
-def free_port() -> int:
-    """A port below the range handed to outgoing connections, where a listener can lose a race for it."""
-    for port in range(20000, 32000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port")
 
 
 @contextmanager

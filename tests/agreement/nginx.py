@@ -28,7 +28,8 @@ from tests.agreement.mesh import (
 )
 from tests.agreement.strategies import Case, Situation, TokenFault
 from tests.meshclient import Answer, Client
-from tests.meshfixtures import Authority, MeshNode, compile_mesh, free_ports
+from tests.meshfixtures import Authority, MeshNode, compile_mesh
+from tests.ports import free_ports
 
 TESTED_ELSEWHERE = {
     Reason.NO_TOKEN,

@@ -30,7 +30,8 @@ from apps.compiler.emitters.nginx import identity_slug, server_name
 from apps.meshagent import binary
 from deploy.demo import client, servers
 from tests.bench import latency, report
-from tests.localedge.standin import StandIn, eventually, free_port
+from tests.localedge.standin import StandIn, eventually
+from tests.ports import free_port
 from tests.running import Running, running_demo
 
 SECONDS, ROUNDS, CONNECTIONS = 4, 3, 16

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ import requests
 from akamai.edgegrid import EdgeGridAuth
 
 from apps.localedge.bundles import pack
+from tests.ports import free_port
 
 CREDENTIAL = {
     "client_token": "akab-test-client",
@@ -25,18 +25,6 @@ CREDENTIAL = {
 }
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
-
-
-def free_port() -> int:
-    """Below the range the kernel hands out itself, and anywhere in it, so that it stays free until it is used."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port")
 
 
 def eventually(what: Callable[[], Any], *, patience: float = PATIENCE) -> Any:

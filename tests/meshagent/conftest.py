@@ -8,7 +8,8 @@ import pytest
 from tests.meshagent.console import FakeConsole
 from tests.meshagent.estate import Agent, Mesh
 from tests.meshclient import EchoApplication
-from tests.meshfixtures import Authority, free_ports
+from tests.meshfixtures import Authority
+from tests.ports import free_ports
 
 
 @pytest.fixture(scope="session")

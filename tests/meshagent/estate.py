@@ -30,7 +30,8 @@ from apps.compiler.surroundings import MeshSurroundings
 from tests.agreement.forge import KeyPair
 from tests.meshagent.console import INGEST_TOKEN, NODE_TOKEN, FakeConsole
 from tests.meshclient import Client
-from tests.meshfixtures import Authority, builds, compile_mesh, free_ports
+from tests.meshfixtures import Authority, builds, compile_mesh
+from tests.ports import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 DOMAIN = "spiffe://shop.test/ns/shop/sa"

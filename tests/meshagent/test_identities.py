@@ -12,7 +12,8 @@ from cryptography import x509
 
 from tests.meshagent.console import FakeConsole
 from tests.meshagent.estate import CART, HOSTED, PAYMENTS, Agent, Mesh, until
-from tests.meshfixtures import Authority, free_ports
+from tests.meshfixtures import Authority
+from tests.ports import free_ports
 
 SECONDS = 1 / 86400
 

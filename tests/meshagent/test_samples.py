@@ -17,7 +17,8 @@ import pytest
 from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Route, Service, Subject, SubjectKind
 from tests.compiler.nginx.test_emit import SURROUNDINGS
 from tests.meshagent.estate import DOMAIN, REPOSITORY, until
-from tests.meshfixtures import Authority, MeshNode, compile_mesh, free_ports
+from tests.meshfixtures import Authority, MeshNode, compile_mesh
+from tests.ports import free_ports
 
 ROUTES = {
     "checkout": (("POST", "/orders"),),

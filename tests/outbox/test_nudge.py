@@ -9,7 +9,8 @@ import pytest
 from django.conf import LazySettings
 
 from apps.outbox import nudge
-from tests.servers import Stores, free_port
+from tests.ports import free_port
+from tests.servers import Stores
 
 
 @pytest.fixture(autouse=True)

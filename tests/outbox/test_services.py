@@ -15,7 +15,7 @@ from apps.audit.models import Event
 from apps.outbox import nudge, registry, selectors, services
 from apps.outbox.models import Message, State
 from tests.outbox.topics import AT, Ears, handled, put
-from tests.servers import free_port
+from tests.ports import free_port
 
 ADA = Actor(id="person:ada", name="Ada")
 SECOND = timedelta(seconds=1)

@@ -9,7 +9,7 @@ import pytest
 from tests.localedge.origin import OriginServer, serving
 from tests.localedge.pki import EDGE_ID, LOOPBACK, ORIGIN_ID, Authority, dns, uri
 from tests.localedge.standin import CREDENTIAL, StandIn
-from tests.meshfixtures import free_ports
+from tests.ports import free_ports
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ from apps.compiler.paths import METHODS
 from apps.compiler.surroundings import MeshSurroundings
 from tests.agreement.forge import Claims, KeyPair
 from tests.meshclient import EchoApplication
-from tests.meshfixtures import Authority, Build, Identity, MeshNode, compile_mesh, free_ports
+from tests.meshfixtures import Authority, Build, Identity, MeshNode, compile_mesh
+from tests.ports import free_ports
 
 DOMAIN = "spiffe://shop.test/ns/shop/sa"
 INGRESS, EDGE, PAYMENTS, CART = (f"{DOMAIN}/{name}" for name in ("ingress", "edge", "payments", "cart"))

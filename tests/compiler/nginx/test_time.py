@@ -14,6 +14,7 @@ from dataclasses import replace
 from apps.compiler.artifacts import Artifact
 from tests.compiler.nginx.doors import CART, EDGE, GRANTS, HOST, INGRESS, KEY, NEXT_KEY, Doors, token
 from tests.meshclient import Answer, Client
+from tests.ports import free_port
 
 
 def ask(client: Client, doors: Doors) -> str:
@@ -146,18 +147,12 @@ class Stream:
 @contextmanager
 def streaming(doors: Doors) -> Iterator[ssl.SSLSocket]:
     """An open stream of the caller, through a sidecar whose application streams."""
-    port = doors.ports[2] = _other_port(doors)
+    port = doors.ports[2] = free_port()
     stream = Stream(port)
     doors.node.reload(doors.artifacts())
     with doors.node.client(doors.identities[CART]) as client, client.connect(doors.sidecar) as connection:
         yield connection
     stream.listener.close()
-
-
-def _other_port(doors: Doors) -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_events_arrive_as_they_are_sent(own_doors: Doors) -> None:
