@@ -57,8 +57,9 @@ function problem(facts, method, path) {
 function page(found) {
   const [link, label] = found.request_url ? [found.request_url, "Ask for access"] : [policy.console, "Open Sallyport"];
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${found.status} ${escaped(found.title)}</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;
-margin:15vh auto;padding:0 1rem;color-scheme:light dark}small{opacity:.8}</style></head><body><main>
+<title>${found.status} ${escaped(found.title)}</title>
+<style>:root{color-scheme:light dark;background:Canvas;color:CanvasText}body{font:16px/1.5 system-ui,sans-serif;
+max-width:36rem;margin:15vh auto;padding:0 1rem}small{opacity:.8}</style></head><body><main>
 <h1>${escaped(found.detail)}</h1><p>${escaped(found.next_step)}</p><p><a href="${escaped(link)}">${label}</a></p>
 <p><small>${found.status} ${found.reason} &middot; request <code>${found.request_id}</code></small></p>
 </main></body></html>
