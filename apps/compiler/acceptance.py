@@ -16,7 +16,7 @@ from apps.compiler.reasons import Reason
 from apps.compiler.slices import holders, members
 
 STRANGER = "person:nobody-we-know"
-_BELOW_NOTHING = ("/..", "/%2e%2e/x", "//", "/x%2Fy", "/x;y")
+BELOW_NOTHING = ("/..", "/%2e%2e/x", "//", "/x%2Fy", "/x;y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _held_rows(graph: AccessGraph, grants: Sequence[Grant], calls: Mapping[str, 
 
 
 def _odd_rows(service: Service, edge: EdgeExposure, at: int) -> Iterator[_Row]:
-    for below in _BELOW_NOTHING:
+    for below in BELOW_NOTHING:
         yield EdgeCall(edge.host, "GET", edge.base_path + below), STRANGER, at
     for call in _calls(service, edge).values():
         yield call, None, at

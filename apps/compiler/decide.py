@@ -121,15 +121,15 @@ class Pdp:
             return Decision(False, Reason.NO_SERVICE)
         return desk.decide(who, self._holders_of(who), action.method, resource.path, at)
 
-    def decide_at_edge(self, subject: str, action: Action, resource: Resource, at: int) -> Decision:
-        """The same question as the edge can answer it: it knows who holds what, not who exists.
+    def decide_at_door(self, subject: str, action: Action, resource: Resource, point: Point, at: int) -> Decision:
+        """The same question as a door can answer it: it knows who holds what, not who exists.
 
         A subject that is unknown or suspended is therefore one without grants; guardrails still see its kind and id.
         """
         who = self._graph.subjects.get(subject) or Subject(subject, kind_of(subject))
         if who.kind is SubjectKind.TEAM:
             return Decision(False, Reason.UNKNOWN_SUBJECT)
-        desk = self._desk(resource.service, Point.EDGE)
+        desk = self._desk(resource.service, point)
         if desk is None:
             return Decision(False, Reason.NO_SERVICE)
         holders = self._holders_of(who) if who.active else ()

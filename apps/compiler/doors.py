@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from apps.compiler.decide import Action, Decision, Pdp, Resource
-from apps.compiler.graph import AccessGraph
+from apps.compiler.graph import AccessGraph, Point
 from apps.compiler.paths import segments
 from apps.compiler.reasons import Reason
 
@@ -51,4 +51,4 @@ class EdgeDoor:
             return Decision(False, Reason.BAD_PATH)
         if token_fault is not None:
             return Decision(False, token_fault)
-        return self._pdp.decide_at_edge(subject, Action(call.method), resource, at)
+        return self._pdp.decide_at_door(subject, Action(call.method), resource, Point.EDGE, at)

@@ -18,6 +18,7 @@ from apps.meshagent.console import Console, ConsoleError, Offer
 from apps.meshagent.identities import Identities
 from apps.meshagent.layout import Layout, point
 from apps.meshagent.nginx import Nginx, NginxError
+from apps.meshagent.rehearsal import rehearse, services_to_try
 
 SHORTEST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
@@ -113,7 +114,7 @@ class Agent:
             self._revisions.renumber(manifest, offer.signed)
             return
         self._lay_down(manifest, offer)
-        self._nginx.check(self._layout.revision(manifest.digest))
+        self._try(manifest)
         self._switch(manifest)
         _log.info("Revision %d is in force", manifest.revision)
 
@@ -131,6 +132,13 @@ class Agent:
         wanted = set(manifest.hashes.values())
         contents = {sha256: content for sha256, content in (offer.inline | fetched).items() if sha256 in wanted}
         self._revisions.lay_down(manifest, offer.signed, contents)
+
+    def _try(self, manifest: Manifest) -> None:
+        """NGINX must accept it, and it must answer its own decision tables, before anything is switched."""
+        folder = self._layout.revision(manifest.digest)
+        self._nginx.check(folder)
+        services = services_to_try(manifest, self._revisions.active())
+        rehearse(self._layout, self._nginx.binary, folder, services)
 
     def _switch(self, manifest: Manifest) -> None:
         """One rename decides which revision is in force; if NGINX will not have it, the one before stays."""

@@ -31,6 +31,12 @@ class Binary:
             "pid run/nginx.pid;\nerror_log logs/error.log notice;\n"
         )
 
+    def rehearsal_conf(self, root: Path) -> str:
+        """The same for a rehearsal, which must not touch what the serving NGINX has; given on the command line."""
+        load = f"load_module {self.module}; " if self.module else ""
+        user = _user(root).replace("\n", " ")
+        return f"{load}{user}worker_processes 1; daemon off; pid run/rehearsal.pid;"
+
 
 def find(configured: str | None) -> Binary:
     """The configured one, else the machine's own if it has njs, else the one that came with our requirements."""

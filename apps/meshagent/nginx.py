@@ -32,7 +32,7 @@ class Nginx:
     """All methods may be called from any thread. ``tend`` runs in one of its own."""
 
     def __init__(self, layout: Layout, binary: Binary) -> None:
-        self._layout, self._binary = layout, binary
+        self._layout, self.binary = layout, binary
         self._lock = threading.RLock()
         self._child: subprocess.Popen[bytes] | None = None
         self._master: int | None = None
@@ -64,7 +64,7 @@ class Nginx:
     def adopt(self) -> bool:
         """Takes over an NGINX that an earlier agent left behind, and ends what belongs to none."""
         with self._lock:
-            replace_file(self._layout.root / "node.conf", self._binary.node_conf(self._layout.root).encode())
+            replace_file(self._layout.root / "node.conf", self.binary.node_conf(self._layout.root).encode())
             master = self._left_behind()
             processes.end_leftovers(self._layout.root, spare=master)
             self._master = master
@@ -99,7 +99,7 @@ class Nginx:
             _log.warning("%s", error)
 
     def _command(self, configuration: str) -> list[str]:
-        return [self._binary.path, "-p", f"{self._layout.root}/", "-c", configuration, "-e", "logs/error.log"]
+        return [self.binary.path, "-p", f"{self._layout.root}/", "-c", configuration, "-e", "logs/error.log"]
 
     def _start(self) -> None:
         processes.end_leftovers(self._layout.root, spare=None)
@@ -155,7 +155,7 @@ class Nginx:
         except (OSError, ValueError):
             return None
         ours = processes.works_in(pid, self._layout.root) and processes.title(pid).startswith(
-            f"{processes.MASTER} {self._binary.path} "
+            f"{processes.MASTER} {self.binary.path} "
         )
         return pid if ours else None
 

@@ -39,7 +39,7 @@ def test_what_did_not_change_is_not_sent_again(agent: Agent, console: FakeConsol
     console.wait_report(revision=1, state="active")
     before, after = Bundle.of(mesh.artifacts()), Bundle.of(mesh.artifacts(mesh.grant()))
     changed = {one.path for one in after.artifacts} - {one.path for one in after.artifacts if one in before.artifacts}
-    assert changed == {"services/payments/grants.map"}
+    assert changed == {"services/payments/grants.map", "services/payments/trials.json"}
     console.publish(after.artifacts, 2, inline=False)
     console.wait_report(revision=2, state="active")
     asked = [path for path in (agent.root / "revisions" / after.digest).rglob("*.map") if path.stat().st_nlink == 1]

@@ -180,7 +180,7 @@ def test_a_node_gets_only_what_it_lacks(node: FakeNode, shop: factory.Shop, hand
     hands.work()
     offer = nodes.offer(node_id=node.node.pk, have=node.have, at=AT)
     assert offer is not None
-    assert len(offer.inline) == 1
+    assert len(offer.inline) == 2  # its grants, and the trials that go with them
     fresh = nodes.offer(node_id=node.node.pk, have="", at=AT)
     assert fresh is not None
     assert len(fresh.inline) > 10

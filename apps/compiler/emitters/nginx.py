@@ -17,6 +17,7 @@ from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import item_key
 from apps.compiler.emitters.nginx_policy import grant_rows, guard_rows, route_rows
 from apps.compiler.emitters.nginx_text import map_file, quoted
+from apps.compiler.emitters.nginx_trials import trials
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.reasons import TEXTS
 from apps.compiler.surroundings import MeshSurroundings, VerifyKey
@@ -24,10 +25,12 @@ from apps.compiler.tokens import ALGORITHM, CONTEXT_TOKEN_TYPE, LEEWAY_SECONDS
 
 _CONF = "text/x-nginx-conf"
 _SCRIPT = "text/javascript"
+_JSON = "application/json"
+TRIALS = "trials.json"
 _ASSETS = resources.files("apps.compiler.emitters") / "assets" / "nginx"
 _TEXTS = {asset.name: asset.read_text() for asset in _ASSETS.iterdir() if asset.is_file()}
 _SCRIPTS = {f"js/{asset.name}": asset.read_bytes() for asset in (_ASSETS / "js").iterdir()}
-_SHARED = ("forward.conf", "forward_bare.conf", "sidecar_forward.conf", "nginx.conf")
+_SHARED = ("forward.conf", "forward_bare.conf", "sidecar_forward.conf", "nginx.conf", "rehearsal.conf")
 
 
 class _Form(Template):
@@ -54,7 +57,7 @@ def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Art
     return (
         *(Artifact.of(path, _CONF, text.encode()) for path, text in sorted(texts.items())),
         *(Artifact.of(path, _SCRIPT, content) for path, content in sorted(_SCRIPTS.items())),
-        Artifact.of("mesh.json", "application/json", data.encode()),
+        Artifact.of("mesh.json", _JSON, data.encode()),
     )
 
 
@@ -79,7 +82,8 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "guards.map": map_file(guard_rows(graph, service)),
     }
     folder = f"services/{item_key(service_id)}"
-    return tuple(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items()))
+    table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
+    return (*(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items())), table)
 
 
 def identity_slug(spiffe_id: str) -> str:

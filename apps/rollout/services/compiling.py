@@ -5,6 +5,7 @@ The cost is that of the services touched. Nothing here talks to a vendor.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from apps.access import selectors as access
 from apps.access.services import record_error
 from apps.catalog import selectors as catalog
 from apps.compiler.artifacts import Artifact
+from apps.compiler.emitters.nginx import TRIALS
 from apps.compiler.graph import AccessGraph
 from apps.rollout import content, rehearsal
 from apps.rollout.drivers.akamai import is_code
@@ -119,9 +121,9 @@ def _slice(target: Target, slugs: Collection[str], at: datetime) -> AccessGraph:
 def _rehearse(
     target: Target, emitted: Emitted, graph: AccessGraph, changed: Collection[str], at: datetime
 ) -> rehearsal.Rehearsal:
-    """Edge policy is run before it is believed. The mesh's nodes test theirs themselves, with ``nginx -t``."""
+    """Edge policy is run here before it is believed. The mesh's nodes run theirs themselves, before they serve it."""
     if target.driver != DriverName.AKAMAI:
-        return rehearsal.Rehearsal(0, {})
+        return rehearsal.Rehearsal(_trials_for_nodes(emitted), {})
     items = [artifact for service, made in emitted.artifacts.items() if service != COMMON for artifact in made]
     code = emitted.artifacts.get(COMMON) or current_code(target)
     if not items:
@@ -129,6 +131,11 @@ def _rehearse(
     if not code:
         return rehearsal.Rehearsal(0, {})
     return rehearse_on(target, code, items, graph, at, first=changed)
+
+
+def _trials_for_nodes(emitted: Emitted) -> int:
+    tables = [one for made in emitted.artifacts.values() for one in made if one.path.endswith(f"/{TRIALS}")]
+    return sum(len(json.loads(table.content)) for table in tables)
 
 
 def rehearse_on(

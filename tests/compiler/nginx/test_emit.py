@@ -53,6 +53,7 @@ def emitted(graph: AccessGraph) -> dict[str, Artifact]:
         "services/payments/guards.map",
         "services/payments/routes.map",
         "services/payments/server.conf",
+        "services/payments/trials.json",
     ],
 )
 def test_golden(path: str) -> None:
@@ -74,10 +75,13 @@ def test_the_order_of_things_in_a_graph_does_not_matter() -> None:
     assert emitted(turned) == emitted(graph)
 
 
-def test_a_grant_touches_one_file_of_one_service() -> None:
+def test_a_grant_touches_the_grants_and_the_trials_of_one_service() -> None:
     more = Grant("g-new", "person:ben", "payments", frozenset({"charge"}), frozenset({Point.MESH}), NIGHT)
     before, after = emitted(estate()), emitted(replace(estate(), grants=(*GRANTS, more)))
-    assert {path for path in after if after[path] != before.get(path)} == {"services/payments/grants.map"}
+    assert {path for path in after if after[path] != before.get(path)} == {
+        "services/payments/grants.map",
+        "services/payments/trials.json",
+    }
 
 
 def test_a_slice_compiles_to_the_same_as_the_whole() -> None:

@@ -202,4 +202,13 @@ function peerNamed(r) {
   return certificate.workloadOf(r.variables.ssl_client_raw_cert || '', mesh.trustDomain);
 }
 
-export default { atIngress, atSidecar, peerNamed, refused, verify: context.verify };
+/** Asked by the node before a revision is put in force: a list of calls in, what the policy says of each out. */
+function rehearse(r) {
+  let calls = JSON.parse(r.requestText);
+  let found = calls.map((one) =>
+    policy.decide(r, { service: one[0], subject: one[1], method: one[2], path: one[3], at: one[4] })
+  );
+  r.return(200, JSON.stringify(found.map((one) => [one.reason, one.grants || []])));
+}
+
+export default { atIngress, atSidecar, peerNamed, refused, rehearse, verify: context.verify };

@@ -1,0 +1,61 @@
+"""The decision table of one service's mesh policy: it travels with the policy, and a node asks it before it serves.
+
+Each grant at the seconds where it changes its mind, newest first, on each of its routes, by one who holds it; and a
+stranger everywhere, and paths that must not be understood. It depends on the graph alone, so that it is as stable as
+what it tries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+
+from apps.compiler.acceptance import BELOW_NOTHING, STRANGER, example_path
+from apps.compiler.decide import Action, Pdp, Resource
+from apps.compiler.graph import AccessGraph, Grant, Point, Service
+from apps.compiler.slices import holders, members
+
+MOST_TRIALS = 60
+
+Call = tuple[str, str, str, int]
+"""Subject, method, path below the base as sent, seconds since 1970."""
+
+
+def trials(graph: AccessGraph, service: Service) -> str:
+    """``[[service, subject, method, path, at, reason, [grant, ...]], ...]``, one trial a line."""
+    pdp = Pdp(graph)
+    rows = []
+    for subject, method, path, at in islice(dict.fromkeys(_calls(graph, service)), MOST_TRIALS):
+        decision = pdp.decide_at_door(subject, Action(method), Resource(service.id, path), Point.MESH, at)
+        rows.append([service.id, subject, method, path, at, decision.reason.value, list(decision.grant_ids)])
+    return "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n"
+
+
+def _calls(graph: AccessGraph, service: Service) -> Iterator[Call]:
+    ways = {route.id: (min(route.methods), example_path(route.template)) for route in service.routes if route.methods}
+    held = [grant for grant in graph.grants if grant.service == service.id and Point.MESH in grant.points]
+    held.sort(key=lambda grant: (-grant.starts_at, grant.id))
+    moment = held[0].starts_at if held else 0
+    yield from _odd_calls(service, ways, moment)
+    teams = members(graph.subjects)
+    for grant in held:
+        for holder in holders(grant, graph.subjects, teams)[:1]:
+            yield from _grant_calls(grant, holder, ways)
+
+
+def _odd_calls(service: Service, ways: dict[str, tuple[str, str]], at: int) -> Iterator[Call]:
+    yield from ((STRANGER, "GET", path, at) for path in BELOW_NOTHING)
+    for route in sorted(ways)[:4]:
+        method, path = ways[route]
+        yield STRANGER, method, path, at
+        yield STRANGER, "TRACE", path, at
+
+
+def _grant_calls(grant: Grant, holder: str, ways: dict[str, tuple[str, str]]) -> Iterator[Call]:
+    turns = [grant.starts_at - 1, grant.starts_at]
+    if grant.ends_at is not None:
+        turns += [grant.ends_at - 1, grant.ends_at]
+    for route in sorted(grant.routes & ways.keys()):
+        method, path = ways[route]
+        yield from ((holder, method, path, at) for at in turns)
