@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from apps.compiler.artifacts import Artifact
+from apps.identity import vault
 from apps.rollout.models import Blob
-from apps.trust import vault
 
 
 def keep(artifacts: Iterable[Artifact], *, sealed: bool) -> None:

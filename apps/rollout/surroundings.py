@@ -8,9 +8,9 @@ from datetime import datetime
 from django.conf import settings
 
 from apps.compiler.surroundings import EdgeSurroundings, MeshSurroundings
+from apps.identity import vault
 from apps.rollout.models import Target
 from apps.trust import selectors as trust
-from apps.trust import vault
 from apps.trust.models import Purpose
 
 DEFAULT_NAMESPACE = "sallyport"

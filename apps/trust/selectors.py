@@ -8,7 +8,8 @@ from datetime import datetime
 
 from apps.compiler.surroundings import SigningKey as CompilerSigningKey
 from apps.compiler.surroundings import VerifyKey
-from apps.trust import jose, vault
+from apps.identity import vault
+from apps.trust import jose
 from apps.trust.models import BELIEVED, Authority, Certificate, KeyState, Purpose, SigningKey
 
 

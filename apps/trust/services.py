@@ -20,8 +20,9 @@ from apps.compiler.emitters.nginx import server_name
 from apps.compiler.graph import SubjectKind
 from apps.compiler.surroundings import SigningKey as CompilerSigningKey
 from apps.identity import selectors as identity
+from apps.identity import vault
 from apps.outbox import services as outbox
-from apps.trust import jose, pki, selectors, vault
+from apps.trust import jose, pki, selectors
 from apps.trust.models import EDGES, Authority, Certificate, KeyState, Purpose, SigningKey, TokenCount
 
 EDGE_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type

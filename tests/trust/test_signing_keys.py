@@ -8,8 +8,9 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 
 from apps.audit.models import Event
+from apps.identity import vault
 from apps.outbox.models import Message
-from apps.trust import selectors, services, vault
+from apps.trust import selectors, services
 from apps.trust.models import Purpose, SigningKey
 
 pytestmark = pytest.mark.django_db

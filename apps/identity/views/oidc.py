@@ -18,15 +18,15 @@ from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthen
 
 from apps.audit.errors import Refusal
 from apps.identity import services
-from apps.identity.id_tokens import (
+from apps.identity.models import User
+from apps.identity.verification import (
     Expectation,
     ProviderKeys,
     TokenRefused,
     algorithm_of,
     check_access_token,
-    verify_id_token,
+    verify,
 )
-from apps.identity.models import User
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,17 @@ def _keys(url: str) -> ProviderKeys:
 
 
 class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the library has no types
-    """Believes an ID token only after ``id_tokens``, and knows people by issuer and subject, never by e-mail."""
+    """Believes an ID token only after ``verification``, and knows people by issuer and subject, never by e-mail."""
 
     def verify_token(self, token: str, **kwargs: Any) -> dict[str, Any]:
         expected = Expectation(
             issuer=settings.OIDC_OP_ISSUER,
-            client_id=settings.OIDC_RP_CLIENT_ID,
+            audience=settings.OIDC_RP_CLIENT_ID,
             algorithms=settings.OIDC_ALGORITHMS,
             nonce=kwargs.get("nonce") or "",
         )
         at = int(timezone.now().timestamp())
-        return verify_id_token(token or "", expected=expected, keys=_keys(settings.OIDC_OP_JWKS_ENDPOINT), at=at)
+        return verify(token or "", expected=expected, keys=_keys(settings.OIDC_OP_JWKS_ENDPOINT), at=at)
 
     def get_or_create_user(self, access_token: str, id_token: str, payload: dict[str, Any]) -> User:
         check_access_token(payload, access_token, algorithm_of(id_token))

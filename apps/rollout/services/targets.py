@@ -15,12 +15,12 @@ from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput, NotFound
 from apps.catalog import selectors as catalog
 from apps.identity import services as identity
+from apps.identity import vault
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, Node, PendingChange, Point, Target
 from apps.rollout.services.evidence import record_target
 from apps.trust import selectors as trust_selectors
 from apps.trust import services as trust
-from apps.trust import vault
 from apps.trust.models import Purpose
 
 POINTS: Mapping[str, str] = {DriverName.AKAMAI: Point.EDGE, DriverName.NGINX: Point.MESH}

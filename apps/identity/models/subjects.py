@@ -1,16 +1,10 @@
-"""Who there is: people, teams, workloads and agents, how they belong together, and how they prove who they are."""
+"""Who there is: people, teams, workloads and agents, and how they belong together."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.models import PermissionsMixin
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat
-from django.utils.functional import cached_property
 
 from apps.audit.actors import Actor
 
@@ -39,14 +33,6 @@ class Role(models.TextChoices):
     AUDITOR = "auditor", "Auditor"
     OPERATOR = "operator", "Operator"
     ADMINISTRATOR = "administrator", "Administrator"
-
-
-class Scope(models.TextChoices):
-    """What an API token may do of what its subject may do."""
-
-    READ = "read", "Read"
-    WRITE = "write", "Ask, decide and change"
-    EDGE = "edge", "Get edge tokens"
 
 
 class Subject(models.Model):
@@ -133,75 +119,3 @@ class ConsoleRole(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject_id} is {self.role}"
-
-
-class Login(models.Model):
-    """How a provider names a person. The pair is the identity; an e-mail address never is."""
-
-    issuer = models.CharField(max_length=300)
-    sub = models.CharField(max_length=255)
-    subject = models.ForeignKey(Subject, models.CASCADE, related_name="logins")
-    created_at = models.DateTimeField()
-    last_used_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["issuer", "sub"], name="identity_login_once")]
-
-    def __str__(self) -> str:
-        return f"{self.sub} at {self.issuer}"
-
-
-class ApiToken(models.Model):
-    """A bearer secret for programs. Only its hash is kept; the secret is shown once."""
-
-    subject = models.ForeignKey(Subject, models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=100)
-    prefix = models.CharField(max_length=12)
-    hash = models.CharField(max_length=64, unique=True)
-    scopes = ArrayField(models.CharField(max_length=10, choices=Scope))
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    last_used_at = models.DateTimeField(null=True)
-    revoked_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(scopes__contained_by=Scope.values, scopes__len__gt=0), name="identity_apitoken_scopes_known"
-            ),
-            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="identity_apitoken_expires_later"),
-        ]
-        indexes = [models.Index(fields=["subject", "-created_at"], name="identity_apitoken_subject")]
-
-    def __str__(self) -> str:
-        return f"{self.prefix}... of {self.subject_id}"
-
-
-class UserManager(BaseUserManager["User"]):
-    def get_queryset(self) -> models.QuerySet[User]:
-        """With the subject, because every request asks whether it is still active."""
-        return super().get_queryset().select_related("subject__owner")
-
-
-class User(AbstractBaseUser, PermissionsMixin):
-    """A session's holder. Who it is and what it may do hangs on ``subject``, whose key is the ``username``."""
-
-    username = models.CharField(max_length=300, unique=True)
-    subject = models.OneToOneField(Subject, models.CASCADE, related_name="user")
-
-    objects: ClassVar[UserManager] = UserManager()
-
-    USERNAME_FIELD = "username"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
-
-    def __str__(self) -> str:
-        return self.username
-
-    @property
-    def is_active(self) -> bool:  # type: ignore[override]  # derived, so that it cannot disagree with the subject
-        return self.subject.is_active
-
-    @cached_property
-    def is_staff(self) -> bool:
-        """May open Django's admin, which is for operators."""
-        return self.subject.console_roles.filter(role__in=[Role.OPERATOR, Role.ADMINISTRATOR]).exists()

@@ -1,6 +1,7 @@
-"""Whether an OpenID provider really said that somebody is who they are. Nothing in a token is believed before this.
+"""Whether somebody else really signed what a token says. Nothing in a token is believed before this.
 
-Every rule is ours to keep, because the library we use for the flow does not check audience, issuer or expiry.
+One place for every token that is not our own: ID tokens, logout tokens, security events, tokens of workloads. Every
+rule is ours to keep, because the library we use for the sign-in flow does not check audience, issuer or expiry.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,16 @@ from joserfc.jwk import Key, KeySet
 
 LEEWAY = 60
 OLDEST = 600
+LONGEST_TOKEN = 16 * 1024
+SAFE_ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
+)
+PLAIN_TYPES = frozenset({"", "jwt"})
+"""An ID token says it is a JWT or nothing. A token of another type, such as a logout token, never passes for one."""
+
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+"""Strict base64url: what decoders tolerate besides (padding, white space) would make two texts of one token."""
+
 KEEP_KEYS = 600
 KEEP_KEYS_AT_MOST = 3600
 REFETCH_AFTER = 30
@@ -28,17 +40,25 @@ _HASHES = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
 
 
 class TokenRefused(Exception):
-    """The provider's answer does not prove anything. The message is for the log, not for whoever signs in."""
+    """The token does not prove anything. The message is for the log, not for whoever sent it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a good ID token says. ``algorithms`` is ours: a token never chooses how it is checked."""
+    """What a good token says. ``algorithms`` is ours: a token never chooses how it is checked.
+
+    ``nonce`` is None where none was asked for. ``types`` are values of the header ``typ``, in lower case without
+    ``application/``. Tokens that tell of an event may have no subject and no end, and say when they were made.
+    """
 
     issuer: str
-    client_id: str
+    audience: str
     algorithms: Sequence[str]
-    nonce: str
+    nonce: str | None = None
+    types: Collection[str] = PLAIN_TYPES
+    has_subject: bool = True
+    has_end: bool = True
+    oldest: int = OLDEST
 
 
 class ProviderKeys:
@@ -83,36 +103,49 @@ def _max_age(cache_control: str) -> int:
     return KEEP_KEYS
 
 
-def verify_id_token(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) -> dict[str, Any]:
-    """The claims of a token that passes every check; raises TokenRefused."""
+def verify(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) -> dict[str, Any]:
+    """The claims of a token that passes every check; raises TokenRefused. ``at`` is in seconds since 1970."""
+    _require(len(token) <= LONGEST_TOKEN and _SHAPE.fullmatch(token) is not None, "not a compact JWS")
     try:
         header = jws.extract_compact(token.encode()).headers()
-        _require(header.get("alg") in expected.algorithms, f"signed with {header.get('alg')!r}")
-        kid = header.get("kid")
-        _require(isinstance(kid, str) and kid != "", "names no key")
-        key = keys.find(str(kid), at=at)
+        key = keys.find(_checked_header(header, expected), at=at)
         claims = jwt.decode(token, key, algorithms=list(expected.algorithms)).claims
     except (JoseError, ValueError, TypeError) as error:
-        raise TokenRefused(f"The ID token does not verify: {error}") from error
+        raise TokenRefused(f"The token does not verify: {error}") from error
     _check_parties(claims, expected)
-    _check_times(claims, at)
-    _require(hmac.compare_digest(_text(claims, "nonce"), expected.nonce) and expected.nonce != "", "wrong nonce")
+    _check_times(claims, expected, at)
+    if expected.nonce is not None:
+        said = _text(claims, "nonce")
+        _require(hmac.compare_digest(said, expected.nonce) and expected.nonce != "", "wrong nonce")
     return claims
+
+
+def _checked_header(header: Mapping[str, Any], expected: Expectation) -> str:
+    """The name of the key that is said to have signed."""
+    _require(header.get("alg") in expected.algorithms, f"signed with {header.get('alg')!r}")
+    _require("crit" not in header, "demanding what we do not know")
+    said = header.get("typ", "")
+    kind = said.lower().removeprefix("application/") if isinstance(said, str) else None
+    _require(kind in expected.types, f"of type {said!r}")
+    kid = header.get("kid")
+    _require(isinstance(kid, str) and kid != "", "names no key")
+    return str(kid)
 
 
 def _check_parties(claims: Mapping[str, Any], expected: Expectation) -> None:
     _require(claims.get("iss") == expected.issuer, f"issued by {claims.get('iss')!r}")
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
-    _require(expected.client_id in audiences, f"meant for {audience!r}")
+    _require(expected.audience in audiences, f"meant for {audience!r}")
     party = claims.get("azp")
-    _require(party == expected.client_id or (party is None and len(audiences) == 1), f"asked for by {party!r}")
-    _require(0 < len(_text(claims, "sub")) <= 255, "about nobody")
+    _require(party == expected.audience or (party is None and len(audiences) == 1), f"asked for by {party!r}")
+    _require(not expected.has_subject or 0 < len(_text(claims, "sub")) <= 255, "about nobody")
 
 
-def _check_times(claims: Mapping[str, Any], at: int) -> None:
-    _require(_number(claims, "exp") > at - LEEWAY, "expired")
-    _require(at - OLDEST <= _number(claims, "iat") <= at + LEEWAY, "issued long ago or in the future")
+def _check_times(claims: Mapping[str, Any], expected: Expectation, at: int) -> None:
+    _require(at - expected.oldest <= _number(claims, "iat") <= at + LEEWAY, "issued long ago or in the future")
+    if expected.has_end or "exp" in claims:
+        _require(_number(claims, "exp") > at - LEEWAY, "expired")
     _require("nbf" not in claims or _number(claims, "nbf") <= at + LEEWAY, "not valid yet")
 
 
@@ -143,4 +176,4 @@ def _number(claims: Mapping[str, Any], name: str) -> float:
 
 def _require(holds: bool, fault: str) -> None:
     if not holds:
-        raise TokenRefused(f"The ID token is {fault}.")
+        raise TokenRefused(f"The token is {fault}.")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from joserfc import jwt
 
-from apps.identity.id_tokens import Expectation, ProviderKeys, TokenRefused, check_access_token, verify_id_token
+from apps.identity import verification
+from apps.identity.verification import Expectation, ProviderKeys, TokenRefused, check_access_token
 from tests.identity.provider import CLIENT_ID, Provider, ec_key, half_hash, rsa_key, running_provider
 
 NONCE, NOW = "the-nonce", 1_772_442_000
@@ -25,11 +26,11 @@ def provider() -> Iterator[Provider]:
 def verify(provider: Provider, token: str | None = None, **changes: Any) -> dict[str, Any]:
     expected: dict[str, Any] = {
         "issuer": provider.issuer,
-        "client_id": CLIENT_ID,
+        "audience": CLIENT_ID,
         "algorithms": ["RS256"],
         "nonce": NONCE,
     } | changes
-    return verify_id_token(
+    return verification.verify(
         provider.id_token() if token is None else token,
         expected=Expectation(**expected),
         keys=ProviderKeys(f"{provider.issuer}/keys", timeout=2),

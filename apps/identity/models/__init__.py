@@ -1,0 +1,35 @@
+"""The rows of identity: who there is, whose word we take about them, and how they prove it."""
+
+from __future__ import annotations
+
+from apps.identity.models.providers import Channel, ClientAuth, Preset, Provider, ProviderSecret
+from apps.identity.models.sessions import ApiToken, Login, Scope, SignIn, User
+from apps.identity.models.subjects import (
+    ConsoleRole,
+    Kind,
+    Membership,
+    MembershipRole,
+    Role,
+    Subject,
+    SubjectState,
+)
+
+__all__ = [
+    "ApiToken",
+    "Channel",
+    "ClientAuth",
+    "ConsoleRole",
+    "Kind",
+    "Login",
+    "Membership",
+    "MembershipRole",
+    "Preset",
+    "Provider",
+    "ProviderSecret",
+    "Role",
+    "Scope",
+    "SignIn",
+    "Subject",
+    "SubjectState",
+    "User",
+]
