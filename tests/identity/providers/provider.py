@@ -5,17 +5,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from django.test import Client
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
+
+from apps.audit.actors import SYSTEM
+from apps.identity import services
+from apps.identity.models import Provider as Row
+from apps.identity.providers.discovery import examine
+from apps.identity.providers.keys import keys_at
+from tests.factories.identity import AT
 
 CLIENT_ID, CLIENT_SECRET = "console", "client-secret"
 
@@ -41,6 +51,7 @@ class Provider:
     published: list[Any] = field(default_factory=list)
     claims: dict[str, Any] = field(default_factory=dict)
     userinfo: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     cache_control: str = ""
     broken: set[str] = field(default_factory=set)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -65,6 +76,8 @@ class Provider:
         return jwt.encode({"alg": "RS256", "kid": self.key.kid}, said, self.key)
 
     def answer(self, path: str, form: dict[str, str]) -> Any:
+        if path == "/.well-known/openid-configuration":
+            return self.document()
         if path == "/keys":
             return KeySet(self.published or [self.key]).as_dict(private=False)
         if path == "/token":
@@ -74,22 +87,68 @@ class Provider:
     def count(self, path: str) -> int:
         return sum(asked == path for asked, _ in self.asked)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {
-            "OIDC_OP_ISSUER": self.issuer,
-            "OIDC_RP_CLIENT_ID": CLIENT_ID,
-            "OIDC_RP_CLIENT_SECRET": CLIENT_SECRET,
-            "OIDC_OP_AUTHORIZATION_ENDPOINT": f"{self.issuer}/authorize",
-            "OIDC_OP_TOKEN_ENDPOINT": f"{self.issuer}/token",
-            "OIDC_OP_USER_ENDPOINT": f"{self.issuer}/userinfo",
-            "OIDC_OP_JWKS_ENDPOINT": f"{self.issuer}/keys",
-            "OIDC_TIMEOUT": 2,
-            "AUTHENTICATION_BACKENDS": [
-                "django.contrib.auth.backends.ModelBackend",
-                "apps.identity.views.oidc.ProviderBackend",
-            ],
-        }
+    def document(self) -> dict[str, Any]:
+        """What it says about itself, with ``metadata`` laid over; None removes something."""
+        said = {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "userinfo_endpoint": f"{self.issuer}/userinfo",
+            "jwks_uri": f"{self.issuer}/keys",
+            "end_session_endpoint": f"{self.issuer}/end",
+            "code_challenge_methods_supported": ["S256"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "response_types_supported": ["code"],
+        } | self.metadata
+        return {name: value for name, value in said.items() if value is not None}
+
+    def logout_token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
+        now = int(time.time())
+        said: dict[str, Any] = {
+            "iss": self.issuer,
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 120,
+            "jti": secrets.token_hex(8),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        } | claims
+        said = {name: value for name, value in said.items() if value is not None}
+        return jwt.encode({"alg": "RS256", "kid": self.key.kid, "typ": "logout+jwt"} | (header or {}), said, self.key)
+
+
+def facts(issuer: str, **changes: Any) -> services.ProviderFacts:
+    usual: dict[str, Any] = {"name": "Acme Okta", "issuer": issuer, "client_id": CLIENT_ID, "groups_claim": ["groups"]}
+    return services.ProviderFacts(**(usual | changes))
+
+
+def set_up(there: Provider, slug: str = "okta", **changes: Any) -> Row:
+    """Added, tested and switched on, as an administrator would."""
+    keys_at.cache_clear()
+    row = services.add_provider(
+        slug=slug, facts=facts(there.issuer, **changes), client_secret=CLIENT_SECRET, actor=SYSTEM, at=AT
+    )
+    report = examine(row, at=datetime.now(UTC))
+    assert report.is_usable, report
+    services.note_discovery(slug=slug, endpoints=report.endpoints, actor=SYSTEM, at=AT)
+    return services.switch_provider(slug=slug, enabled=True, actor=SYSTEM, at=AT)
+
+
+def begin(client: Client, provider: Provider, slug: str = "okta", **query: str) -> dict[str, list[str]]:
+    """To the provider and no further; gives what we asked it for."""
+    away = client.get(f"/oidc/{slug}/authenticate/", {"next": "/access/", **query})
+    assert away.status_code == 302, away.status_code
+    asked = parse_qs(urlsplit(away["Location"]).query)
+    provider.nonce = asked["nonce"][0]
+    return asked
+
+
+def sign_in(client: Client, provider: Provider, slug: str = "okta", **extra: str) -> Any:
+    state = begin(client, provider, slug)["state"][0]
+    return client.get(f"/oidc/{slug}/callback/", {"code": "c0de", "state": state, **extra})
+
+
+def signed_in(client: Client) -> bool:
+    return "_auth_user_id" in client.session
 
 
 @contextmanager
