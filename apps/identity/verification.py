@@ -146,12 +146,18 @@ def _checked_header(header: Mapping[str, Any], expected: Expectation) -> str:
     """The name of the key that is said to have signed."""
     _require(header.get("alg") in expected.algorithms, f"signed with {header.get('alg')!r}")
     _require("crit" not in header and "b64" not in header, "demanding what we do not know")
-    said = header.get("typ", "")
-    kind = said.lower().removeprefix("application/") if isinstance(said, str) else None
-    _require(kind in expected.types, f"of type {said!r}")
+    _require(_type_of(header) in expected.types, f"of type {header.get('typ')!r}")
     kid = header.get("kid")
     _require(isinstance(kid, str) and kid != "", "names no key")
     return str(kid)
+
+
+def _type_of(header: Mapping[str, Any]) -> str | None:
+    """Empty when it says none; None when what it says is no type."""
+    if "typ" not in header:
+        return ""
+    said = header["typ"]
+    return said.lower().removeprefix("application/") or None if isinstance(said, str) else None
 
 
 def _check_parties(claims: Mapping[str, Any], expected: Expectation) -> None:

@@ -134,14 +134,13 @@ def faults_of(facts: ProviderFacts) -> dict[str, list[str]]:
     """Complaints by field, about what can be seen without asking the provider."""
     issuer_fault = fault_of(facts.issuer)
     domains = [one for one in facts.allowed_domains if not DOMAIN.fullmatch(one)]
-    strange = ", ".join(sorted(set(facts.algorithms) - SAFE_ALGORITHMS)) or "none"
     checks = {
         "name": "" if 0 < len(facts.name.strip()) <= 100 else "Give it a name of at most 100 characters.",
         "issuer": f"The issuer {issuer_fault}." if issuer_fault else _issuer_fault(facts.issuer),
         "client_id": "" if re.fullmatch(r"[ -~]{1,255}", facts.client_id) else "This is not a client id.",
         "preset": "" if facts.preset in Preset.values else "Choose one of the presets.",
         "client_auth": "" if facts.client_auth in ClientAuth.values else "Choose one of the two.",
-        "algorithms": "" if facts.algorithms and strange == "none" else f"Choose safe ones; {strange} is not.",
+        "algorithms": _algorithms_fault(facts.algorithms),
         "scopes": "" if "openid" in facts.scopes.split() and len(facts.scopes) <= 200 else "Ask at least for openid.",
         "subject_claim": "" if CLAIM.fullmatch(facts.subject_claim) else "Name one claim.",
         "groups_claim": "" if all(0 < len(one) <= 200 for one in facts.groups_claim) else "This names no claim.",
@@ -150,6 +149,13 @@ def faults_of(facts: ProviderFacts) -> dict[str, list[str]]:
         "step_up_acr": "" if re.fullmatch(r"[ -~]{0,200}", facts.step_up_acr) else "This names no acr.",
     }
     return {name: [complaint] for name, complaint in checks.items() if complaint}
+
+
+def _algorithms_fault(algorithms: Sequence[str]) -> str:
+    if not algorithms:
+        return "Choose at least one."
+    strange = sorted(set(algorithms) - SAFE_ALGORITHMS)
+    return f"{', '.join(strange)} proves nothing, or is not known here." if strange else ""
 
 
 def _issuer_fault(issuer: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -28,6 +29,12 @@ from apps.identity.providers.keys import keys_at
 from tests.factories.identity import AT
 
 CLIENT_ID, CLIENT_SECRET = "console", "client-secret"
+
+
+@cache
+def usual_key() -> RSAKey:
+    """Made once: making one takes longer than most tests."""
+    return rsa_key()
 
 
 def rsa_key(kid: str = "k1") -> RSAKey:
@@ -47,13 +54,14 @@ class Provider:
     """``claims`` and ``userinfo`` are laid over what an honest provider would say; None removes a claim."""
 
     issuer: str
-    key: RSAKey = field(default_factory=rsa_key)
+    key: RSAKey = field(default_factory=usual_key)
     published: list[Any] = field(default_factory=list)
     claims: dict[str, Any] = field(default_factory=dict)
     userinfo: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     cache_control: str = ""
     broken: set[str] = field(default_factory=set)
+    redirect: str = ""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     nonce: str = ""
     at: int | None = None
@@ -165,7 +173,9 @@ def running_provider() -> Iterator[Provider]:
             provider.asked.append((self.path, form))
             broken = self.path in provider.broken
             body = b"out of order" if broken else json.dumps(provider.answer(self.path, form)).encode()
-            self.send_response(503 if broken else 200)
+            self.send_response(503 if broken else 302 if provider.redirect else 200)
+            if provider.redirect:
+                self.send_header("Location", provider.redirect)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Content-Type", "application/json")
             if provider.cache_control:
