@@ -49,8 +49,16 @@ def ensure_user(subject: Subject) -> User:
 def person_for_login(*, issuer: str, sub: str, claims: Mapping[str, object], create: bool, at: datetime) -> Subject:
     """The person ``issuer`` calls ``sub``. Somebody new is created without any rights, or refused (UnknownLogin).
 
-    Names and addresses in ``claims`` are for showing; nobody is ever found by them.
+    Names and addresses in ``claims`` are for showing; nobody is ever found by them. Whoever comes twice at once the
+    first time is made once: the slower of the two finds what the faster has made.
     """
+    try:
+        return _person(issuer, sub, claims, create, at)
+    except IntegrityError:
+        return _person(issuer, sub, claims, create, at)
+
+
+def _person(issuer: str, sub: str, claims: Mapping[str, object], create: bool, at: datetime) -> Subject:
     with transaction.atomic():
         login = (
             Login.objects.select_for_update(of=("self",))

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from apps.identity import selectors, services
 from apps.identity.errors import StepUpNeeded, UnknownProvider
 from apps.identity.freshness import Freshness
+from apps.identity.models import SignIn
 from apps.identity.pages import PageRequest
 from apps.identity.providers.away import begin
 from apps.identity.providers.flows import Flow, Purpose
@@ -27,10 +28,10 @@ def link_own(request: PageRequest, slug: str) -> HttpResponse:
     if not provider.enabled or provider.discovered_at is None:
         raise UnknownProvider
     back = reverse("subject", args=[request.subject.key])
-    own = Freshness(request.session.session_key)
-    proved_at = own.sign_in.authenticated_at if own.sign_in else None
+    own = Freshness(request.session.session_key).sign_in
+    proved_at = own.authenticated_at if own else None
     if proved_at is None or proved_at < at - LINK_WITHIN:
-        raise StepUpNeeded("Sign in again first: your own sign-in must be less than five minutes old for this.")
+        return _prove_first(request, own, back)
     flow = Flow(
         provider=slug,
         purpose=Purpose.LINK,
@@ -39,6 +40,14 @@ def link_own(request: PageRequest, slug: str) -> HttpResponse:
         max_age=int(LINK_WITHIN.total_seconds()),
     )
     return go_to(request, begin(request, provider, flow), provider)
+
+
+def _prove_first(request: PageRequest, own: SignIn | None, back: str) -> HttpResponse:
+    """To one's own provider and back, where one has one; the demo and the break-glass door are signed in at again."""
+    if own is None or own.provider is None:
+        raise StepUpNeeded("Sign out and in again first: your sign-in must be less than five minutes old for this.")
+    messages.warning(request, "Your own sign-in must be less than five minutes old for this. Sign in again, then link.")
+    return go_to(request, Freshness(own.session_key).step_up_url(back), own.provider)
 
 
 @require_POST

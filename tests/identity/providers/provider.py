@@ -62,6 +62,7 @@ class Provider:
     cache_control: str = ""
     broken: set[str] = field(default_factory=set)
     redirect: str = ""
+    said_instead: Any = ...
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     nonce: str = ""
     at: int | None = None
@@ -88,6 +89,8 @@ class Provider:
             return self.document()
         if path == "/keys":
             return KeySet(self.published or [self.key]).as_dict(private=False)
+        if path == "/token" and self.said_instead is not ...:
+            return self.said_instead
         if path == "/token":
             return {"access_token": self.ACCESS_TOKEN, "id_token": self.id_token(), "token_type": "Bearer"}
         return {"sub": "00u1", "name": "Ada Lovelace", "email": "ada@shop.test"} | self.userinfo

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.identity import services
-from apps.identity.models import Login, Subject
+from apps.identity.models import Login, SignIn, SpentToken, Subject
 from tests.factories.identity import AT, person
 from tests.identity.providers.provider import (
     CLIENT_ID,
@@ -170,3 +171,71 @@ def test_one_is_never_sent_to_another_site(client: Client, provider: Provider) -
     state = begin(client, provider, next="https://elsewhere.test/")["state"][0]
     back = client.get("/oidc/okta/callback/", {"code": "c", "state": state})
     assert back["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"state": ""},
+        {"code": "c"},
+        {"state": "\x00", "code": "\x00"},
+        {"state": "a" * 9000, "code": "c"},
+        {"state": "__proto__", "code": "c", "iss": "\x00"},
+        {"state": ["a", "b"], "code": ["c", "d"]},
+        {"error": "<script>", "state": "x"},
+        {"error": "\x00" * 100},
+    ],
+)
+def test_whatever_comes_back_is_answered_with_a_page(client: Client, provider: Provider, query: dict[str, Any]) -> None:
+    begin(client, provider)
+    answer = client.get("/oidc/okta/callback/", query)
+    assert answer.status_code == 403
+    assert b"<script>" not in answer.content
+    assert not signed_in(client)
+
+
+@pytest.mark.parametrize("code", ["", "\x00", "é" * 3000, "c" * 60_000, "c&client_secret=x"])
+def test_any_code_is_only_passed_on(client: Client, provider: Provider, code: str) -> None:
+    state = begin(client, provider)["state"][0]
+    answer = client.get("/oidc/okta/callback/", {"code": code, "state": state})
+    assert answer.status_code in {302, 403}
+    assert all(form["code"] == code for path, form in provider.asked if path == "/token")
+
+
+@pytest.mark.parametrize(
+    "token", [None, 7, {}, ["x"], "", "a.b.c", "a" * 20_000, "\x00", "ü.ü.ü"], ids=lambda token: str(token)[:6]
+)
+def test_a_token_endpoint_that_talks_nonsense_signs_nobody_in(
+    client: Client, provider: Provider, token: object
+) -> None:
+    provider.said_instead = {"id_token": token, "access_token": token}
+    answer = sign_in(client, provider)
+    assert answer.status_code == 403
+    assert not signed_in(client)
+
+
+@pytest.mark.parametrize("said", [[], "x", None, 7, {}])
+def test_an_answer_that_is_no_answer_signs_nobody_in(client: Client, provider: Provider, said: object) -> None:
+    provider.said_instead = said
+    assert sign_in(client, provider).status_code in {403, 502}
+    assert not signed_in(client)
+
+
+def test_the_break_glass_sign_in_is_a_session_like_any_other(client: Client) -> None:
+    """So that it can be ended like any other."""
+    services.create_operator(name="glass", password="break in case of fire", at=AT)
+    client.post("/django-admin/login/", {"username": "person:glass", "password": "break in case of fire"})
+    row = SignIn.objects.get()
+    assert (row.session_key, row.subject.key, row.provider) == (client.session.session_key, "person:glass", None)
+    services.end_sessions(subject_key="person:glass", actor=SYSTEM, at=AT, why="a test")
+    assert client.get("/access/").status_code == 302
+
+
+def test_what_is_remembered_of_sessions_goes_with_them(client: Client, provider: Provider) -> None:
+    sign_in(client, provider)
+    services.spend_token(issuer="i", jti="j", good_until=AT)
+    services.forget_ended(at=datetime.now(UTC))
+    assert (SignIn.objects.count(), SpentToken.objects.count()) == (1, 0)
+    services.forget_ended(at=datetime.now(UTC) + timedelta(hours=9))
+    assert SignIn.objects.count() == 0
