@@ -19,7 +19,7 @@ from apps.compiler.decide import Action, Context, Resource, decide
 from apps.compiler.graph import Point
 from apps.compiler.reasons import TEXTS
 from apps.identity import selectors as identity
-from apps.identity.acting import acting, given
+from apps.identity.acting import acting, freshness_of_call, given
 from apps.identity.models import Scope
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ class RequestReview(APIView):
     def post(self, request: Request, public_id: str) -> Response:
         sent = given(schemas.ReviewInput, request.data)
         actor = acting(request)
-        services.review(public_id=public_id, actor=actor, at=timezone.now(), **sent)
+        services.review(
+            public_id=public_id, actor=actor, freshness=freshness_of_call(request), at=timezone.now(), **sent
+        )
         return Response(_request_document(actor, public_id))
 
 
@@ -145,6 +147,7 @@ class Inbox(APIView):
             actor=acting(request),
             verdict=sent["verdict"],
             comment=sent["comment"],
+            freshness=freshness_of_call(request),
             at=timezone.now(),
         )
         return Response(schemas.BulkReviewSchema({"results": done}).data)

@@ -15,6 +15,7 @@ from apps.audit.errors import Refusal
 from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
+    from apps.identity.freshness import Freshness
     from apps.identity.models import Subject
 
 GOVERNORS = ("security", "administrator")
@@ -72,6 +73,20 @@ def require_can_review(
     able = able_to_decide(request, requirements)
     require_named(actor, able)
     return able
+
+
+SENSITIVE = frozenset({"sensitive", "critical"})
+
+
+def require_fresh(freshness: Freshness | None, request: AccessRequest, at: datetime) -> None:
+    """Opening a sensitive service takes more than an old session: raises StepUpNeeded, which knows where to go.
+
+    ``freshness`` is None for a program with an API token, which shows its secret with every call.
+    """
+    if freshness is None or request.service.sensitivity not in SENSITIVE:
+        return
+    words = f"{request.service.title} is sensitive, so sign in again before you approve this. Nothing was opened yet."
+    freshness.require(at=at, back=f"/requests/{request.public_id}/", words=words)
 
 
 def why_not_review(actor: Subject, request: AccessRequest, at: datetime) -> Refusal | None:

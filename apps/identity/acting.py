@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
 from apps.identity import selectors
+from apps.identity.freshness import Freshness, freshness_of
 from apps.identity.middleware import subject_of
 from apps.identity.models import Subject
 from apps.identity.pages import RoleNeeded
@@ -28,6 +29,11 @@ def acting_as(request: Request, *roles: str) -> Subject:
     if not selectors.has_role(subject, *roles):
         raise RoleNeeded(f"This is for people with the role {' or '.join(roles)}.")
     return subject
+
+
+def freshness_of_call(request: Request) -> Freshness | None:
+    """Of the session a call came by; None for an API token, which is proof each time."""
+    return None if request.auth is not None else freshness_of(request._request)
 
 
 def given(schema: type[Serializer[Any]], data: Any) -> dict[str, Any]:

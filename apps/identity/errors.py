@@ -61,3 +61,40 @@ class InvalidToken(NotAllowed):
 class Suspended(NotAllowed):
     code = "suspended"
     default_message = "This identity is suspended."
+
+
+class ForeignAccount(NotAllowed):
+    code = "foreign_account"
+    default_message = "This console does not accept accounts of your organisation or domain."
+
+
+class UnknownProvider(NotFound):
+    code = "unknown_provider"
+    default_message = "There is no such identity provider."
+
+
+class InvalidProvider(InvalidInput):
+    code = "invalid_provider"
+    default_message = "The identity provider cannot be set up like this."
+
+
+class ProviderNotReady(Refusal):
+    code = "provider_not_ready"
+    default_message = "Test the identity provider first, and put right what the test finds."
+
+
+class StepUpNeeded(NotAllowed):
+    """``extra`` holds ``step_up_url``, where the person signs in again and comes back."""
+
+    code = "step_up_needed"
+    default_message = "Sign in again first: this needs a sign-in of the last few minutes."
+
+
+class SomebodyElse(NotAllowed):
+    code = "somebody_else"
+    default_message = "You signed in as somebody else than you are here, so nothing was changed."
+
+
+class TokenSpent(Refusal):
+    code = "token_spent"
+    default_message = "This token has done its work already."

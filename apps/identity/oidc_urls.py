@@ -1,12 +1,13 @@
-"""Addresses of signing in at an OpenID provider, by the names its library looks up."""
+"""Addresses of signing in at a provider: each has its own, so that one cannot answer for another."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from apps.identity.views.oidc import CallbackView, SignInView
+from apps.identity.views import backchannel, oidc
 
 urlpatterns = [
-    path("callback/", CallbackView.as_view(), name="oidc_authentication_callback"),
-    path("authenticate/", SignInView.as_view(), name="oidc_authentication_init"),
+    path("<slug:slug>/authenticate/", oidc.authenticate, name="oidc_authenticate"),
+    path("<slug:slug>/callback/", oidc.callback, name="oidc_callback"),
+    path("<slug:slug>/backchannel-logout/", backchannel.backchannel_logout, name="oidc_backchannel_logout"),
 ]

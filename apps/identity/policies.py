@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.audit.actors import SYSTEM, Actor
+from apps.audit.errors import NotAllowed
 from apps.identity import selectors
 from apps.identity.errors import MayNotIssueToken, MayNotSuspend, NotAnAdministrator
 from apps.identity.models import Kind, Role, Subject
@@ -24,6 +25,16 @@ def require_can_administer(actor: Actor) -> None:
 def require_can_suspend(actor: Actor) -> None:
     if not _actor_has_role(actor, Role.SECURITY, Role.ADMINISTRATOR):
         raise MayNotSuspend
+
+
+def can_end_sessions(actor: Actor, subject_key: str) -> bool:
+    """One's own, and as security or an administrator everybody's."""
+    return actor.id == subject_key or _actor_has_role(actor, Role.SECURITY, Role.ADMINISTRATOR)
+
+
+def require_can_end_sessions(actor: Actor, subject_key: str) -> None:
+    if not can_end_sessions(actor, subject_key):
+        raise NotAllowed("Only they themselves, security and administrators may end somebody's sessions.")
 
 
 def can_use_django_admin(subject: Subject) -> bool:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q, QuerySet
+from django.contrib.sessions.models import Session
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.audit.actors import Actor
 from apps.compiler import graph
-from apps.identity.errors import UnknownSubject
+from apps.identity.errors import UnknownProvider, UnknownSubject
 from apps.identity.models import (
     ApiToken,
     ConsoleRole,
     Kind,
+    Login,
     Membership,
     MembershipRole,
+    Provider,
     Role,
+    SignIn,
     Subject,
     SubjectState,
 )
@@ -173,6 +178,39 @@ def acting_for(subject: Subject) -> list[Subject]:
 
 def list_api_tokens(subject: Subject) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(subject=subject).order_by("-created_at", "-id")
+
+
+def list_providers() -> QuerySet[Provider]:
+    return Provider.objects.order_by("name", "slug")
+
+
+def list_open_providers() -> QuerySet[Provider]:
+    """Those people can sign in at now."""
+    return list_providers().filter(enabled=True, discovered_at__isnull=False)
+
+
+def get_provider(slug: str) -> Provider:
+    """Raises UnknownProvider."""
+    found = Provider.objects.filter(slug=slug).first()
+    if found is None:
+        raise UnknownProvider
+    return found
+
+
+def find_by_login(*, issuer: str, sub: str) -> Subject | None:
+    """Whom a provider's word names."""
+    return Subject.objects.filter(logins__issuer=issuer, logins__sub=sub).first()
+
+
+def list_logins(subject: Subject) -> QuerySet[Login]:
+    return Login.objects.filter(subject=subject).order_by("issuer", "sub")
+
+
+def list_sign_ins(subject: Subject, *, at: datetime) -> QuerySet[SignIn]:
+    """The sessions that are alive, the newest first."""
+    alive = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=at)
+    found = SignIn.objects.filter(Exists(alive), subject=subject).select_related("provider")
+    return found.order_by("-started_at", "-pk")
 
 
 def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:

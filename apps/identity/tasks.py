@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
+
+from apps.identity import services
 
 BEAT = {"identity.forget_sessions": {"task": "identity.forget_sessions", "schedule": 3600.0}}
 
@@ -12,3 +15,4 @@ BEAT = {"identity.forget_sessions": {"task": "identity.forget_sessions", "schedu
 def forget_sessions(**_: object) -> None:
     """Sessions that ran out stop working by themselves; this only takes their rows away."""
     SessionStore.clear_expired()
+    services.forget_ended(at=timezone.now())

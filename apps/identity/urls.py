@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.identity.models import Kind
-from apps.identity.views import directory, sessions, tokens
+from apps.identity.views import directory, linking, providers, sessions, tokens
 
 urlpatterns = [
     path("sign-in/", sessions.sign_in, name="sign_in"),
@@ -15,6 +15,16 @@ urlpatterns = [
     path("settings/teams/", directory.list_kind, {"kind": Kind.TEAM}, name="teams"),
     path("settings/workloads/", directory.list_kind, {"kind": Kind.WORKLOAD}, name="workloads"),
     path("settings/agents/", directory.list_kind, {"kind": Kind.AGENT}, name="agents"),
+    path("settings/who/<path:key>/link", linking.link, name="login_link"),
+    path("settings/who/<path:key>/sign-out-everywhere", linking.end_all, name="sessions_end"),
+    path("settings/logins/<int:login_id>/unlink", linking.unlink, name="login_unlink"),
+    path("settings/logins/link/<slug:slug>", linking.link_own, name="login_link_own"),
+    path("settings/providers/", providers.providers, name="providers"),
+    path("settings/providers/new/", providers.add, name="provider_add"),
+    path("settings/providers/<slug:slug>/", providers.show, name="provider"),
+    path("settings/providers/<slug:slug>/edit/", providers.edit, name="provider_edit"),
+    path("settings/providers/<slug:slug>/test/", providers.test, name="provider_test"),
+    path("settings/providers/<slug:slug>/switch", providers.switch, name="provider_switch"),
     path("settings/who/<path:key>/move", directory.move, name="subject_move"),
     path("settings/who/<path:key>/", directory.show, name="subject"),
     path("settings/tokens/", tokens.tokens, name="tokens"),

@@ -15,10 +15,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import requests
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import Key, KeySet
+from joserfc.jwk import JWKRegistry, Key
+
+from apps.identity.providers import outgoing
 
 LEEWAY = 60
 OLDEST = 600
@@ -36,6 +37,9 @@ KEEP_KEYS = 600
 KEEP_KEYS_AT_MOST = 3600
 REFETCH_AFTER = 30
 STALE_KEYS_AT_MOST = 24 * 3600
+FARTHEST = 1 << 53
+"""Times beyond are no times, and NaN is on neither side of it."""
+
 _HASHES = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
 
 
@@ -47,13 +51,15 @@ class TokenRefused(Exception):
 class Expectation:
     """What a good token says. ``algorithms`` is ours: a token never chooses how it is checked.
 
-    ``nonce`` is None where none was asked for. ``types`` are values of the header ``typ``, in lower case without
-    ``application/``. Tokens that tell of an event may have no subject and no end, and say when they were made.
+    ``other_issuers`` are other spellings of the same issuer. ``nonce`` is None where none was asked for. ``types`` are
+    values of the header ``typ``, in lower case without ``application/``. Tokens that tell of an event may have no
+    subject and no end, and say when they were made.
     """
 
     issuer: str
     audience: str
     algorithms: Sequence[str]
+    other_issuers: Collection[str] = ()
     nonce: str | None = None
     types: Collection[str] = PLAIN_TYPES
     has_subject: bool = True
@@ -84,21 +90,36 @@ class ProviderKeys:
             return
         self._tried_at = at
         try:
-            answer = requests.get(self._url, timeout=self._timeout)
-            answer.raise_for_status()
-            keys = KeySet.import_key_set(answer.json())
-        except (requests.RequestException, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+            answer = outgoing.get(self._url, seconds=self._timeout)
+            found = read_keys(answer)
+        except outgoing.Unreachable as error:
             if at - self._fetched_at > STALE_KEYS_AT_MOST:
                 raise TokenRefused(f"The provider's keys cannot be read: {error}") from error
             return
-        self._keys = {key.kid: key for key in keys.keys if key.kid}
+        self._keys = found
         self._fetched_at, self._good_until = at, at + _max_age(answer.headers.get("Cache-Control", ""))
+
+
+def read_keys(answer: outgoing.Answer) -> dict[str, Key]:
+    """By name. Keys of a kind we do not know, without a name, or not for signing are nobody's loss."""
+    listed = answer.json().get("keys") if answer.status == 200 else None
+    if not isinstance(listed, list):
+        raise outgoing.Unreachable(f"answered with {answer.status} and no keys")
+    found: dict[str, Key] = {}
+    for one in listed:
+        try:
+            kid, use, kind = str(one.get("kid") or ""), one.get("use", "sig"), one.get("kty")
+            if kid and use == "sig" and kind != "oct":
+                found[kid] = JWKRegistry.import_key(one)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return found
 
 
 def _max_age(cache_control: str) -> int:
     for part in cache_control.split(","):
         name, _, value = part.strip().partition("=")
-        if name.lower() == "max-age" and value.isdigit():
+        if name.lower() == "max-age" and value.isascii() and value.isdigit():
             return min(int(value), KEEP_KEYS_AT_MOST)
     return KEEP_KEYS
 
@@ -110,8 +131,9 @@ def verify(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) ->
         header = jws.extract_compact(token.encode()).headers()
         key = keys.find(_checked_header(header, expected), at=at)
         claims = jwt.decode(token, key, algorithms=list(expected.algorithms)).claims
-    except (JoseError, ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TokenRefused(f"The token does not verify: {error}") from error
+    _require(isinstance(claims, dict), "not about anything")
     _check_parties(claims, expected)
     _check_times(claims, expected, at)
     if expected.nonce is not None:
@@ -123,23 +145,35 @@ def verify(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) ->
 def _checked_header(header: Mapping[str, Any], expected: Expectation) -> str:
     """The name of the key that is said to have signed."""
     _require(header.get("alg") in expected.algorithms, f"signed with {header.get('alg')!r}")
-    _require("crit" not in header, "demanding what we do not know")
-    said = header.get("typ", "")
-    kind = said.lower().removeprefix("application/") if isinstance(said, str) else None
-    _require(kind in expected.types, f"of type {said!r}")
+    _require("crit" not in header and "b64" not in header, "demanding what we do not know")
+    _require(_type_of(header) in expected.types, f"of type {header.get('typ')!r}")
     kid = header.get("kid")
     _require(isinstance(kid, str) and kid != "", "names no key")
     return str(kid)
 
 
+def _type_of(header: Mapping[str, Any]) -> str | None:
+    """Empty when it says none; None when what it says is no type."""
+    if "typ" not in header:
+        return ""
+    said = header["typ"]
+    return said.lower().removeprefix("application/") or None if isinstance(said, str) else None
+
+
 def _check_parties(claims: Mapping[str, Any], expected: Expectation) -> None:
-    _require(claims.get("iss") == expected.issuer, f"issued by {claims.get('iss')!r}")
+    issuers = (expected.issuer, *expected.other_issuers)
+    _require(claims.get("iss") in issuers, f"issued by {claims.get('iss')!r}")
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     _require(expected.audience in audiences, f"meant for {audience!r}")
     party = claims.get("azp")
     _require(party == expected.audience or (party is None and len(audiences) == 1), f"asked for by {party!r}")
-    _require(not expected.has_subject or 0 < len(_text(claims, "sub")) <= 255, "about nobody")
+    _require(not expected.has_subject or is_name(claims.get("sub")), "about nobody")
+
+
+def is_name(value: object) -> bool:
+    """What may name somebody or something: printable ASCII, at most 255 characters (OpenID Connect Core, section 2)."""
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isascii() and value.isprintable()
 
 
 def _check_times(claims: Mapping[str, Any], expected: Expectation, at: int) -> None:
@@ -153,7 +187,7 @@ def check_access_token(claims: Mapping[str, Any], access_token: str, algorithm: 
     """The ID token may bind the access token that came with it; when it does, they must belong together."""
     if "at_hash" not in claims:
         return
-    half = _HASHES[algorithm[-3:]](access_token.encode()).digest()
+    half = _HASHES.get(algorithm[-3:], hashlib.sha512)(access_token.encode()).digest()
     wanted = base64.urlsafe_b64encode(half[: len(half) // 2]).rstrip(b"=").decode()
     _require(hmac.compare_digest(_text(claims, "at_hash"), wanted), "for another access token")
 
@@ -171,7 +205,8 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
 def _number(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     _require(isinstance(value, int | float) and not isinstance(value, bool), f"without {name}")
-    return float(value)  # type: ignore[arg-type]  # checked just above
+    _require(-FARTHEST < value < FARTHEST, f"without {name}")  # type: ignore[operator]  # a number, checked just above
+    return float(value)  # type: ignore[arg-type]  # the same
 
 
 def _require(holds: bool, fault: str) -> None:

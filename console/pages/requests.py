@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.access import policies, selectors, services
 from apps.access.views.events import mark_shown
 from apps.audit.errors import Refusal
+from apps.identity.freshness import Freshness, freshness_of
 from apps.identity.pages import PageRequest
 from apps.telemetry import selectors as telemetry
 from console.changes import changes_of
@@ -31,21 +32,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What whoever looks may do now. ``why_not`` tells somebody who might expect to decide why they cannot."""
+    """What whoever looks may do now. ``why_not`` tells somebody who might expect to decide why they cannot.
+
+    ``step_up`` is where to sign in again before approving; empty when there is no need.
+    """
 
     decide: bool = False
     cancel: bool = False
     end: bool = False
     why_not: str = ""
+    step_up: str = ""
 
 
 @require_GET
 def show(request: PageRequest, public_id: str) -> HttpResponse:
     asked = selectors.get_visible_request(viewer=request.subject, public_id=public_id)
-    return TemplateResponse(request, "access/request.html", context_of(asked, request.subject, timezone.now()))
+    context = context_of(asked, request.subject, freshness_of(request), timezone.now())
+    return TemplateResponse(request, "access/request.html", context)
 
 
-def context_of(asked: AccessRequest, viewer: Subject, at: datetime) -> dict[str, object]:
+def context_of(asked: AccessRequest, viewer: Subject, freshness: Freshness | None, at: datetime) -> dict[str, object]:
     grant = getattr(asked, "grant", None)
     standings = selectors.standings(asked) if asked.state == "pending" else ()
     doors = {door.point: door for door in grant.doors.all()} if grant else {}
@@ -55,7 +61,7 @@ def context_of(asked: AccessRequest, viewer: Subject, at: datetime) -> dict[str,
         "doors": [(point, doors.get(point)) for point in sorted(asked.points)],
         "steps": tell(asked, selectors.timeline(asked), standings, grant, use_of(asked, grant, viewer)),
         "standings": standings,
-        "options": options_of(asked, grant, standings, viewer, at),
+        "options": options_of(asked, grant, standings, viewer, freshness, at),
         "curl": curl_of(asked) if grant is not None and grant.ended_at is None else "",
         "changes": changes_of(asked, grant, at),
         "seen": mark_shown(asked),
@@ -90,6 +96,7 @@ def options_of(
     grant: Grant | None,
     standings: Sequence[selectors.Standing],
     viewer: Subject,
+    freshness: Freshness | None,
     at: datetime,
 ) -> Options:
     if grant is not None:
@@ -101,7 +108,17 @@ def options_of(
     why_not = allows(policies.require_may_decide, viewer, asked)
     if why_not:
         return Options(cancel=may_cancel, why_not=why_not)
-    return Options(decide=viewer.key in waited_for(standings), cancel=may_cancel)
+    if viewer.key not in waited_for(standings):
+        return Options(cancel=may_cancel)
+    return Options(decide=True, cancel=may_cancel, step_up=way_to_step_up(asked, freshness, at))
+
+
+def way_to_step_up(asked: AccessRequest, freshness: Freshness | None, at: datetime) -> str:
+    try:
+        policies.require_fresh(freshness, asked, at)
+    except Refusal as refusal:
+        return str(refusal.extra.get("step_up_url", ""))
+    return ""
 
 
 def allows(policy: Callable[..., None], *about: object) -> str:
@@ -126,6 +143,7 @@ def review(request: PageRequest, public_id: str) -> HttpResponse:
         actor=request.subject,
         verdict=verdict,
         comment=request.POST.get("comment", ""),
+        freshness=freshness_of(request),
         at=timezone.now(),
     )
     messages.success(request, ANSWERS[asked.state])

@@ -226,25 +226,9 @@ CELERY_DB_REUSE_MAX = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
-OIDC_OP_ISSUER = env.read("SALLYPORT_OIDC_ISSUER", "")
-OIDC_RP_CLIENT_ID = env.read("SALLYPORT_OIDC_CLIENT_ID", "")
-OIDC_RP_CLIENT_SECRET = env.read("SALLYPORT_OIDC_CLIENT_SECRET", "")
-# Which signatures we accept is ours to say, never a token's.
-OIDC_ALGORITHMS = env.read_list("SALLYPORT_OIDC_ALGORITHMS", "RS256")
-OIDC_RP_SIGN_ALGO = "RS256"  # only satisfies the library's constructor: OIDC_ALGORITHMS is what counts
-OIDC_RP_SCOPES = env.read("SALLYPORT_OIDC_SCOPES", "openid profile email")
-OIDC_USE_PKCE = True
-OIDC_TOKEN_USE_BASIC_AUTH = env.read_bool("SALLYPORT_OIDC_BASIC_AUTH", default=True)
-OIDC_TIMEOUT = 5
-# Somebody new to us who signs in becomes a person without any rights; otherwise an administrator links them first.
-SALLYPORT_OIDC_CREATE_PEOPLE = env.read_bool("SALLYPORT_OIDC_CREATE_PEOPLE", default=True)
-OIDC_OP_AUTHORIZATION_ENDPOINT = env.read("SALLYPORT_OIDC_AUTHORIZATION_ENDPOINT", "")
-OIDC_OP_TOKEN_ENDPOINT = env.read("SALLYPORT_OIDC_TOKEN_ENDPOINT", "")
-OIDC_OP_USER_ENDPOINT = env.read("SALLYPORT_OIDC_USERINFO_ENDPOINT", "")
-OIDC_OP_JWKS_ENDPOINT = env.read("SALLYPORT_OIDC_JWKS_ENDPOINT", "")
+# How old a sign-in at a provider may be for approving access to sensitive services.
+SALLYPORT_STEP_UP_SECONDS = env.read_int("SALLYPORT_STEP_UP_SECONDS", 900)
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
-if OIDC_RP_CLIENT_ID:
-    AUTHENTICATION_BACKENDS.append("apps.identity.views.oidc.ProviderBackend")
 
 LOGGING = {
     "version": 1,

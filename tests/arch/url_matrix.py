@@ -50,6 +50,10 @@ def ada(there: House) -> list[object]:
     return ["person:ada"]
 
 
+def acme(there: House) -> list[object]:
+    return ["acme"]
+
+
 def page(**more: object) -> Row:
     return Row(**more)  # type: ignore[arg-type]  # passed on as given
 
@@ -62,6 +66,11 @@ def act(**more: object) -> Row:
 def watched(**more: object) -> Row:
     """For those who watch over the estate."""
     return page(**{"wrong": NOT_YOURS, "agent": NOT_YOURS, "by": "olga", **more})
+
+
+def administered(**more: object) -> Row:
+    """For administrators."""
+    return watched(**more)
 
 
 PAGES = {
@@ -120,6 +129,16 @@ PAGES = {
     "agents": page(),
     "subject": page(args=ada),
     "subject_move": act(args=ada, by="cyd", data=lambda there: {"to": "suspended"}),
+    "login_link": act(args=ada, by="olga", data=lambda there: {"provider": "acme", "sub": "00u7"}),
+    "login_link_own": act(args=lambda there: ["acme"], changes=False),
+    "login_unlink": act(args=lambda there: [there.login.pk], by="olga"),
+    "sessions_end": act(args=ada, by="cyd", changes=False),
+    "providers": administered(),
+    "provider_add": administered(),
+    "provider": administered(args=acme),
+    "provider_edit": administered(args=acme),
+    "provider_test": act(args=acme, by="olga", right=OK, changes=False),
+    "provider_switch": act(args=acme, by="olga", data=lambda there: {"to": "off"}),
     "tokens": page(),
     "token_revoke": act(args=lambda there: [there.token.pk], wrong=HIDDEN, agent=HIDDEN),
 }
@@ -195,8 +214,9 @@ MACHINES = {
     "agent-artifacts": page(method="post", **NODE),
     "agent-reports": page(method="post", **NODE),
     "telemetry-ingest": page(method="post", **NODE),
-    "oidc_authentication_init": page(anonymous=HIDDEN, wrong=HIDDEN, agent=HIDDEN, right=HIDDEN),
-    "oidc_authentication_callback": page(anonymous=HIDDEN, wrong=HIDDEN, agent=HIDDEN, right=HIDDEN),
+    "oidc_authenticate": page(args=acme, anonymous=GONE_ON, wrong=GONE_ON, agent=GONE_ON, right=GONE_ON),
+    "oidc_callback": page(args=acme, anonymous=NOT_YOURS, wrong=NOT_YOURS, agent=NOT_YOURS, right=NOT_YOURS),
+    "oidc_backchannel_logout": page(method="post", args=acme, anonymous=400, wrong=400, agent=400, right=400),
 }
 
 MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES}

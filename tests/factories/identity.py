@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from apps.audit.actors import SYSTEM
 from apps.identity import services
-from apps.identity.models import ApiToken, Subject, User
+from apps.identity.models import ApiToken, Login, Provider, Subject, User
 
 AT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 TRUST_DOMAIN = "shop.test"
@@ -52,6 +52,29 @@ def agent(name: str = "release-bot", *, owner: Subject | None = None, team: Subj
         actor=SYSTEM,
         at=AT,
     )
+
+
+def provider(slug: str = "acme", *, issuer: str = "https://id.shop.test", **changes: object) -> Provider:
+    """Set up and switched on. Nothing answers at its addresses."""
+    facts = {"name": slug.title(), "issuer": issuer, "client_id": "console", **changes}
+    services.add_provider(
+        slug=slug,
+        facts=services.ProviderFacts(**facts),  # type: ignore[arg-type]  # passed on as given
+        client_secret="a secret",
+        actor=SYSTEM,
+        at=AT,
+    )
+    endpoints = {
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "jwks_uri": f"{issuer}/keys",
+    }
+    services.note_discovery(slug=slug, endpoints=endpoints, actor=SYSTEM, at=AT)
+    return services.switch_provider(slug=slug, enabled=True, actor=SYSTEM, at=AT)
+
+
+def login(subject: Subject, *, issuer: str = "https://id.shop.test", sub: str = "00u1") -> Login:
+    return services.link_login(issuer=issuer, sub=sub, subject_key=subject.key, actor=SYSTEM, at=AT)
 
 
 def user(subject: Subject) -> User:

@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
-from apps.identity.models import ApiToken, Subject
+from apps.identity.models import ApiToken, Login, Provider, Subject
 from apps.outbox.models import Message
 from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
@@ -40,6 +40,8 @@ class House:
     dead: Message
     rid: str
     token: ApiToken
+    login: Login
+    provider: Provider
 
 
 def house() -> House:
@@ -65,6 +67,8 @@ def house() -> House:
         ),
         rid=call(shop.ada, at=at),
         token=identity.api_token(shop.ada)[0],
+        login=identity.login(shop.ben),
+        provider=identity.provider(),
     )
 
 

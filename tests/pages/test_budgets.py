@@ -50,6 +50,13 @@ PAGES = {
     "person": ("cyd", "/settings/who/person:ada/"),
     "team": ("ada", "/settings/who/team:payments/"),
     "tokens": ("ada", "/settings/tokens/"),
+    "own page": ("ada", "/settings/who/person:ada/"),
+    "person for an administrator": ("olga", "/settings/who/person:ada/"),
+    "providers": ("olga", "/settings/providers/"),
+    "presets": ("olga", "/settings/providers/new/"),
+    "add a provider": ("olga", "/settings/providers/new/?preset=okta_custom"),
+    "provider": ("olga", "/settings/providers/acme/"),
+    "change a provider": ("olga", "/settings/providers/acme/edit/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),
     "outbox": ("olga", "/settings/outbox/"),
@@ -69,6 +76,8 @@ def fill(there: pages.House) -> None:
         identity.agent(f"bot{number:02}", owner=shop.ada)
         identity.team(f"team{number:02}", members=(person,))
         identity.api_token(shop.ada, at=at)
+        identity.provider(f"p{number:02}", issuer=f"https://p{number:02}.test")
+        identity.login(shop.ada, issuer=f"https://p{number:02}.test")
         access.ask(person, to=made.slug, at=at)
         access.active_grant(person, shop.ben, routes=("read",), at=at)
         access.active_grant(shop.ada, shop.ben, to=made.slug, routes=("read",), at=at)

@@ -22,20 +22,33 @@ from apps.audit.actors import Actor
 from apps.audit.errors import Refusal
 
 if TYPE_CHECKING:
+    from apps.identity.freshness import Freshness
     from apps.identity.models import Subject
 
 
-def review(*, public_id: str, actor: Subject, verdict: str, comment: str = "", at: datetime) -> AccessRequest:
+def review(
+    *,
+    public_id: str,
+    actor: Subject,
+    verdict: str,
+    comment: str = "",
+    freshness: Freshness | None = None,
+    at: datetime,
+) -> AccessRequest:
     """Answer a request. A denial by anybody the rules name decides it; the last approval needed opens the grant.
 
-    Eligibility is asked now, of the reviewer and of everybody who approved before. Raises AgentsNeverDecide,
-    SelfApproval, OwnerOfAskingAgent, RequestNotOpen, AlreadyReviewed or NotAnApprover; and, when the last approval
-    would open what may not be opened any more, the refusal that says why: then the answer is not kept either.
+    ``freshness`` is of the browser session the answer came by, if it came by one: approving for a sensitive service
+    takes a fresh one, and raises StepUpNeeded. Eligibility is asked now, of the reviewer and of everybody who approved
+    before. Raises AgentsNeverDecide, SelfApproval, OwnerOfAskingAgent, RequestNotOpen, AlreadyReviewed or
+    NotAnApprover; and, when the last approval would open what may not be opened any more, the refusal that says why:
+    then the answer is not kept either.
     """
     with transaction.atomic():
         request = locked_visible(public_id, actor)
         requirements = list(request.requirements.order_by("kind", "value"))
         able = policies.require_can_review(actor, request, requirements, at)
+        if verdict == Verdict.APPROVE:
+            policies.require_fresh(freshness, request, at)
         answer = _store(request, actor, Verdict(verdict), read_text("comment", comment, longest=REASON_LENGTH), at)
         grant = None
         if answer.verdict == Verdict.DENY:
@@ -112,7 +125,13 @@ class ItemResult:
 
 
 def review_many(
-    *, public_ids: Collection[str], actor: Subject, verdict: str, comment: str = "", at: datetime
+    *,
+    public_ids: Collection[str],
+    actor: Subject,
+    verdict: str,
+    comment: str = "",
+    freshness: Freshness | None = None,
+    at: datetime,
 ) -> list[ItemResult]:
     """Answer many requests alike, each in its own savepoint: one refusal leaves the others standing.
 
@@ -120,13 +139,15 @@ def review_many(
     """
     with transaction.atomic():
         list(AccessRequest.objects.select_for_update().filter(public_id__in=public_ids).order_by("pk"))
-        done = {public_id: _review_one(public_id, actor, verdict, comment, at) for public_id in sorted(set(public_ids))}
+        done = {one: _review_one(one, actor, verdict, comment, freshness, at) for one in sorted(set(public_ids))}
     return [done[public_id] for public_id in dict.fromkeys(public_ids)]
 
 
-def _review_one(public_id: str, actor: Subject, verdict: str, comment: str, at: datetime) -> ItemResult:
+def _review_one(
+    public_id: str, actor: Subject, verdict: str, comment: str, freshness: Freshness | None, at: datetime
+) -> ItemResult:
     try:
-        request = review(public_id=public_id, actor=actor, verdict=verdict, comment=comment, at=at)
+        request = review(public_id=public_id, actor=actor, verdict=verdict, comment=comment, freshness=freshness, at=at)
     except Refusal as refusal:
         return ItemResult(public_id, refusal=refusal)
     return ItemResult(public_id, state=request.state)

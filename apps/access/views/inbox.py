@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.access import selectors, services
 from apps.access.services import ItemResult
 from apps.access.states import RequestState
+from apps.identity.freshness import freshness_of
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
 
 SHOWN = ("inbox", "mine", "all")
@@ -63,6 +64,7 @@ def decide(request: PageRequest) -> HttpResponse:
         actor=request.subject,
         verdict=verdict,
         comment=request.POST.get("comment", ""),
+        freshness=freshness_of(request),
         at=timezone.now(),
     )
     say(request, results)

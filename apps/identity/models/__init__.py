@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.identity.models.providers import Channel, ClientAuth, Preset, Provider, ProviderSecret
+from apps.identity.models.providers import Channel, ClientAuth, Preset, Provider, ProviderSecret, SpentToken
 from apps.identity.models.sessions import ApiToken, Login, Scope, SignIn, User
 from apps.identity.models.subjects import (
     ConsoleRole,
@@ -29,6 +29,7 @@ __all__ = [
     "Role",
     "Scope",
     "SignIn",
+    "SpentToken",
     "Subject",
     "SubjectState",
     "User",

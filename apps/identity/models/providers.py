@@ -29,7 +29,8 @@ class ClientAuth(models.TextChoices):
 class Provider(models.Model):
     """A directory that people sign in at. ``issuer`` is compared exactly; ``endpoints`` are what its discovery said.
 
-    ``groups_claim`` is a path of keys, because some providers name claims by URLs with dots in them.
+    ``groups_claim`` is a path of keys, because some providers name claims by URLs with dots in them. A token must say
+    ``tenant`` in ``tenant_claim`` where one is set: that pins an Entra tenant or a Google domain.
     """
 
     slug = models.SlugField(max_length=40, unique=True)
@@ -44,6 +45,7 @@ class Provider(models.Model):
     subject_claim = models.CharField(max_length=40, default="sub")
     groups_claim = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     allowed_domains = ArrayField(models.CharField(max_length=253), default=list, blank=True)
+    tenant_claim = models.CharField(max_length=40, default="", blank=True)
     tenant = models.CharField("tenant or hosted domain a token must name", max_length=100, default="", blank=True)
     step_up_acr = models.CharField(max_length=200, default="", blank=True)
     creates_people = models.BooleanField(default=True)
@@ -57,6 +59,10 @@ class Provider(models.Model):
             models.UniqueConstraint(fields=["issuer", "client_id"], name="identity_provider_client_once"),
             models.CheckConstraint(condition=Q(preset__in=Preset.values), name="identity_provider_preset_known"),
             models.CheckConstraint(condition=Q(algorithms__len__gt=0), name="identity_provider_algorithms_given"),
+            models.CheckConstraint(
+                condition=Q(tenant_claim="", tenant="") | (~Q(tenant_claim="") & ~Q(tenant="")),
+                name="identity_provider_tenant_pinned_whole",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -90,3 +96,17 @@ class ProviderSecret(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}... of {self.provider_id}"
+
+
+class SpentToken(models.Model):
+    """A foreign token that did its work, kept until it would be refused anyway. Only a hash of its ``jti`` is kept."""
+
+    issuer = models.CharField(max_length=300)
+    jti_hash = models.CharField(max_length=64)
+    good_until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "jti_hash"], name="identity_spenttoken_once")]
+
+    def __str__(self) -> str:
+        return f"{self.jti_hash[:12]} of {self.issuer}"

@@ -68,15 +68,18 @@ class ApiToken(models.Model):
 class SignIn(models.Model):
     """A browser session and where it came from, so that a provider's word can end it.
 
-    ``sid`` is the provider's own name for the session; ``id_token_sealed`` is the hint it wants when we sign out there.
+    ``sub`` is how the provider names the person when it ends sessions, which is not always the claim we know them by.
+    ``sid`` is its own name for the session; ``id_token_sealed`` is the hint it wants when we sign out there.
+    ``authenticated_at`` is unknown where the provider does not say when it last saw proof.
     """
 
     session_key = models.CharField(max_length=40, unique=True)
     subject = models.ForeignKey(Subject, models.CASCADE, related_name="sign_ins")
-    provider = models.ForeignKey(Provider, models.CASCADE, null=True, related_name="sign_ins")
+    provider = models.ForeignKey(Provider, models.PROTECT, null=True, related_name="sign_ins")
+    sub = models.CharField(max_length=255, default="", blank=True)
     sid = models.CharField(max_length=255, default="", blank=True)
     id_token_sealed = models.BinaryField(default=bytes)
-    authenticated_at = models.DateTimeField()
+    authenticated_at = models.DateTimeField(null=True)
     acr = models.CharField(max_length=200, default="", blank=True)
     started_at = models.DateTimeField()
 
@@ -84,6 +87,7 @@ class SignIn(models.Model):
         indexes = [
             models.Index(fields=["subject", "-started_at"], name="identity_signin_subject"),
             models.Index(fields=["provider", "sid"], name="identity_signin_sid"),
+            models.Index(fields=["provider", "sub"], name="identity_signin_sub"),
         ]
 
     def __str__(self) -> str:

@@ -9,34 +9,68 @@ from apps.identity.services.api_tokens import (
     revoke_api_token,
 )
 from apps.identity.services.logins import (
+    LINK_WITHIN,
     LoginTaken,
     UnknownLogin,
     create_operator,
     ensure_user,
     link_login,
-    note_sign_in,
+    link_own_login,
     person_for_login,
+    unlink_login,
 )
 from apps.identity.services.memberships import set_memberships
+from apps.identity.services.providers import (
+    SLUG,
+    ProviderFacts,
+    add_provider,
+    change_provider,
+    note_discovery,
+    switch_provider,
+)
 from apps.identity.services.roles import assign_role, withdraw_role
+from apps.identity.services.sessions import (
+    end_by_logout_token,
+    end_sessions,
+    forget_ended,
+    note_sign_in,
+    note_sign_out,
+    sign_out_everywhere,
+    spend_token,
+)
 from apps.identity.services.subjects import reinstate_subject, suspend_subject, upsert_subject
 
 __all__ = [
+    "LINK_WITHIN",
+    "SLUG",
     "IssuedToken",
     "LoginTaken",
+    "ProviderFacts",
     "UnknownLogin",
+    "add_provider",
     "assign_role",
     "authenticate_api_token",
+    "change_provider",
     "create_operator",
+    "end_by_logout_token",
+    "end_sessions",
     "ensure_user",
+    "forget_ended",
     "issue_api_token",
     "link_login",
+    "link_own_login",
+    "note_discovery",
     "note_sign_in",
+    "note_sign_out",
     "person_for_login",
     "reinstate_subject",
     "revoke_api_token",
     "set_memberships",
+    "sign_out_everywhere",
+    "spend_token",
     "suspend_subject",
+    "switch_provider",
+    "unlink_login",
     "upsert_subject",
     "withdraw_role",
 ]

@@ -10,18 +10,21 @@ from datetime import datetime, timedelta
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.audit import services as audit
 from apps.audit.actors import SYSTEM, Actor
-from apps.audit.errors import Refusal
+from apps.audit.errors import NotFound, Refusal
 from apps.identity import policies
-from apps.identity.errors import InvalidSubject, Suspended
-from apps.identity.models import Kind, Login, Role, Subject, User
+from apps.identity.errors import InvalidSubject, SomebodyElse, StepUpNeeded, Suspended
+from apps.identity.models import Kind, Login, Provider, Role, Subject, User
 from apps.identity.services.roles import assign_role
+from apps.identity.services.sessions import end_sessions
 from apps.identity.services.subjects import find_locked, get_locked, upsert_subject
+from apps.identity.verification import is_name
 
 USE_NOTED_EVERY = timedelta(minutes=1)
+LINK_WITHIN = timedelta(minutes=5)
 
 
 class UnknownLogin(Refusal):
@@ -46,8 +49,16 @@ def ensure_user(subject: Subject) -> User:
 def person_for_login(*, issuer: str, sub: str, claims: Mapping[str, object], create: bool, at: datetime) -> Subject:
     """The person ``issuer`` calls ``sub``. Somebody new is created without any rights, or refused (UnknownLogin).
 
-    Names and addresses in ``claims`` are for showing; nobody is ever found by them.
+    Names and addresses in ``claims`` are for showing; nobody is ever found by them. Whoever comes twice at once the
+    first time is made once: the slower of the two finds what the faster has made.
     """
+    try:
+        return _person(issuer, sub, claims, create, at)
+    except IntegrityError:
+        return _person(issuer, sub, claims, create, at)
+
+
+def _person(issuer: str, sub: str, claims: Mapping[str, object], create: bool, at: datetime) -> Subject:
     with transaction.atomic():
         login = (
             Login.objects.select_for_update(of=("self",))
@@ -89,37 +100,78 @@ def _free_key(issuer: str, sub: str, claims: Mapping[str, object]) -> str:
 
 
 def _text(claims: Mapping[str, object], name: str) -> str:
+    """For showing, so what cannot be shown or stored is left out."""
     value = claims.get(name)
-    return value[:200] if isinstance(value, str) else ""
+    return "".join(one for one in value if one.isprintable())[:200].strip() if isinstance(value, str) else ""
 
 
 def link_login(*, issuer: str, sub: str, subject_key: str, actor: Actor, at: datetime) -> Login:
     """Let ``sub`` at ``issuer`` sign in as an existing person: an administrator's decision."""
     policies.require_can_administer(actor)
+    if not is_name(sub) or not 0 < len(issuer) <= 300:
+        raise InvalidSubject("This names no sign-in.", fields={"sub": ["Printable ASCII, at most 255 characters."]})
+    return _link_to(issuer=issuer, sub=sub, subject_key=subject_key, actor=actor, at=at)
+
+
+def link_own_login(
+    *,
+    issuer: str,
+    sub: str,
+    subject_key: str,
+    proved_here_at: datetime | None,
+    proved_there_at: datetime | None,
+    actor: Actor,
+    at: datetime,
+) -> Login:
+    """Let a person sign in in another way too. Both proofs must be minutes old: the session's, and the other one's.
+
+    An open session alone would let whoever finds a screen unlocked make themselves a key to it.
+    """
+    if actor.id != subject_key:
+        raise SomebodyElse
+    for proved_at in (proved_here_at, proved_there_at):
+        if proved_at is None or not at - LINK_WITHIN <= proved_at <= at:
+            raise StepUpNeeded("Both sign-ins must be less than five minutes old. Please start again.")
+    return _link_to(issuer=issuer, sub=sub, subject_key=subject_key, actor=actor, at=at)
+
+
+def _link_to(*, issuer: str, sub: str, subject_key: str, actor: Actor, at: datetime) -> Login:
+    try:
+        with transaction.atomic():
+            subject = get_locked(subject_key)
+            if subject.kind != Kind.PERSON:
+                raise InvalidSubject("Only people sign in.")
+            if not subject.is_active:
+                raise Suspended
+            taken = Login.objects.select_for_update().filter(issuer=issuer, sub=sub).first()
+            if taken is not None and taken.subject_id != subject.pk:
+                raise LoginTaken
+            return taken or _link(issuer=issuer, sub=sub, subject=subject, actor=actor, at=at)
+    except IntegrityError as error:
+        raise LoginTaken from error
+
+
+def unlink_login(*, login_id: int, actor: Actor, at: datetime) -> Subject:
+    """An administrator takes a way to sign in away; the sessions that came by it end."""
+    policies.require_can_administer(actor)
     with transaction.atomic():
-        subject = get_locked(subject_key)
-        if subject.kind != Kind.PERSON:
-            raise InvalidSubject("Only people sign in.")
-        taken = Login.objects.select_for_update().filter(issuer=issuer, sub=sub).first()
-        if taken is not None and taken.subject_id != subject.pk:
-            raise LoginTaken
-        return taken or _link(issuer=issuer, sub=sub, subject=subject, actor=actor, at=at)
+        login = Login.objects.select_for_update(of=("self",)).select_related("subject").filter(pk=login_id).first()
+        if login is None:
+            raise NotFound
+        login.delete()
+        subject = login.subject
+        _record("identity.login.unlinked", subject, actor, at, {"issuer": login.issuer, "sub": login.sub})
+        for provider in Provider.objects.filter(issuer=login.issuer).values_list("pk", flat=True):
+            end_sessions(
+                subject_key=subject.key, provider_id=provider, actor=actor, at=at, why="the sign-in was unlinked"
+            )
+    return subject
 
 
 def _link(*, issuer: str, sub: str, subject: Subject, actor: Actor, at: datetime) -> Login:
     login = Login.objects.create(issuer=issuer, sub=sub, subject=subject, created_at=at)
     _record("identity.login.linked", subject, actor, at, {"issuer": issuer, "sub": sub})
     return login
-
-
-def note_sign_in(*, subject: Subject, way: str, at: datetime) -> User:
-    """Record that ``subject`` signed in by ``way`` ("oidc", "demo"), and return its user for the session."""
-    if not subject.is_active:
-        raise Suspended
-    with transaction.atomic():
-        user = ensure_user(subject)
-        _record("identity.session.started", subject, subject.actor, at, {"way": way})
-    return user
 
 
 def create_operator(*, name: str, password: str, at: datetime) -> User:

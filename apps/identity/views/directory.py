@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.identity import selectors, services
-from apps.identity.models import Kind, Membership, Subject
+from apps.identity.models import Kind, Role, Subject
+from apps.identity.nearby import read_once
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
 
 WORDS = {
@@ -47,17 +48,49 @@ def _after(found: QuerySet[Subject], key: str) -> QuerySet[Subject]:
 @require_GET
 def show(request: PageRequest, key: str) -> HttpResponse:
     subject = selectors.get_subject(key)
+    read_once(subject)
     context = {
+        **_ways_in(request, subject),
         "one": subject,
         "kind_name": WORDS[Kind(subject.kind)][0],
         "members": list(selectors.list_members(subject)) if subject.kind == Kind.TEAM else [],
-        "memberships": list(Membership.objects.filter(member=subject).select_related("team").order_by("team__name")),
+        "memberships": _memberships(subject),
         "roles": sorted(role.label for role in selectors.roles_of(subject)),
         "may_suspend": subject.kind != Kind.TEAM
         and subject != request.subject
         and selectors.has_role(request.subject, "security", "administrator"),
     }
     return TemplateResponse(request, "identity/subject.html", context)
+
+
+def _memberships(subject: Subject) -> list[dict[str, object]]:
+    """Its teams, and as what it is in them."""
+    return [
+        {"team": team, "role": "owner" if selectors.is_owner(subject, team) else "member"}
+        for team in selectors.teams_of(subject)
+    ]
+
+
+def _ways_in(request: PageRequest, subject: Subject) -> dict[str, object]:
+    """Logins and sessions are shown to themselves, to security and to administrators."""
+    if subject.kind != Kind.PERSON:
+        return {}
+    is_own = subject == request.subject
+    may_link = selectors.has_role(request.subject, Role.ADMINISTRATOR)
+    if not (is_own or may_link or selectors.has_role(request.subject, Role.SECURITY)):
+        return {}
+    providers = list(selectors.list_providers()[:50])
+    names = {one.issuer: one.name for one in providers}
+    logins = list(selectors.list_logins(subject)[:20])
+    return {
+        "shows_ways_in": True,
+        "is_own": is_own,
+        "may_link": may_link,
+        "logins": [(one, names.get(one.issuer, one.issuer)) for one in logins],
+        "sessions": list(selectors.list_sign_ins(subject, at=timezone.now())[:20]),
+        "this_session": request.session.session_key,
+        "providers": [one for one in providers if one.enabled and one.discovered_at is not None],
+    }
 
 
 @require_POST

@@ -1,123 +1,213 @@
-"""Signing in at an OpenID provider. The library walks the flow; every check and every decision is ours."""
+"""Signing in at a provider: there and back, each provider at addresses of its own."""
 
 from __future__ import annotations
 
 import logging
-from functools import cache
-from typing import Any
+from datetime import datetime, timedelta
 
-import requests
 from django.conf import settings
-from django.contrib.auth.backends import ModelBackend
-from django.core.exceptions import SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.utils import timezone
-from mozilla_django_oidc.auth import OIDCAuthenticationBackend
-from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET
 
-from apps.audit.errors import Refusal
-from apps.identity import services
-from apps.identity.models import User
-from apps.identity.verification import (
-    Expectation,
-    ProviderKeys,
-    TokenRefused,
-    algorithm_of,
-    check_access_token,
-    verify,
-)
+from apps.audit.errors import NotFound, Refusal
+from apps.identity import selectors, services
+from apps.identity.entering import enter
+from apps.identity.errors import SomebodyElse, StepUpNeeded, UnknownProvider
+from apps.identity.freshness import Freshness
+from apps.identity.models import Provider, Role, Subject
+from apps.identity.pages import RoleNeeded
+from apps.identity.providers.away import begin
+from apps.identity.providers.backend import NotAccepted, ProviderBackend
+from apps.identity.providers.claims import Proved
+from apps.identity.providers.flows import Flow, Purpose, take
+from apps.identity.providers.outgoing import Unreachable
+from apps.identity.vault import WrongSecretsKey
+from apps.identity.verification import TokenRefused
+from apps.identity.views.trial import show_trial
 
 log = logging.getLogger(__name__)
 
 TITLE = "Signing in did not work"
+NOT_TRUSTED = "Your identity provider's answer could not be trusted. Please start again."
+SILENT = "Your identity provider does not answer. Please try again in a moment."
+NOT_ACCEPTED = "Your identity provider does not accept this console. An administrator has to look at its set-up."
 
 
-@cache
-def _keys(url: str) -> ProviderKeys:
-    return ProviderKeys(url, timeout=settings.OIDC_TIMEOUT)
+@never_cache
+@require_GET
+def authenticate(request: HttpRequest, slug: str) -> HttpResponse:
+    """Off to the provider: to sign in, to prove it again, or for an administrator's trial."""
+    purpose = _purpose(request)
+    provider = _usable(slug, purpose)
+    viewer: Subject | None = getattr(request, "subject", None)
+    if purpose == Purpose.TRIAL and (viewer is None or not selectors.has_role(viewer, Role.ADMINISTRATOR)):
+        raise RoleNeeded("A trial sign-in is for administrators.")
+    if purpose == Purpose.STEP_UP and viewer is None:
+        purpose = Purpose.SIGN_IN
+    again = purpose == Purpose.STEP_UP
+    flow = Flow(
+        provider=slug,
+        purpose=purpose,
+        target=_target(request),
+        begun_at=int(timezone.now().timestamp()),
+        max_age=settings.SALLYPORT_STEP_UP_SECONDS if again else None,
+        acr=provider.step_up_acr if again else "",
+    )
+    return redirect(begin(request, provider, flow))
 
 
-class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the library has no types
-    """Believes an ID token only after ``verification``, and knows people by issuer and subject, never by e-mail."""
-
-    def verify_token(self, token: str, **kwargs: Any) -> dict[str, Any]:
-        expected = Expectation(
-            issuer=settings.OIDC_OP_ISSUER,
-            audience=settings.OIDC_RP_CLIENT_ID,
-            algorithms=settings.OIDC_ALGORITHMS,
-            nonce=kwargs.get("nonce") or "",
-        )
-        at = int(timezone.now().timestamp())
-        return verify(token or "", expected=expected, keys=_keys(settings.OIDC_OP_JWKS_ENDPOINT), at=at)
-
-    def get_or_create_user(self, access_token: str, id_token: str, payload: dict[str, Any]) -> User:
-        check_access_token(payload, access_token, algorithm_of(id_token))
-        claims = payload | self._userinfo(access_token, id_token, payload)
-        at = timezone.now()
-        subject = services.person_for_login(
-            issuer=payload["iss"],
-            sub=payload["sub"],
-            claims=claims,
-            create=settings.SALLYPORT_OIDC_CREATE_PEOPLE,
-            at=at,
-        )
-        return services.note_sign_in(subject=subject, way="oidc", at=at)
-
-    def _userinfo(self, access_token: str, id_token: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """What the userinfo endpoint adds. It must speak of the same subject, or it was given another token."""
-        if not settings.OIDC_OP_USER_ENDPOINT:
-            return {}
-        found = self.get_userinfo(access_token, id_token, payload)
-        if not isinstance(found, dict) or found.get("sub") != payload["sub"]:
-            raise TokenRefused("The userinfo endpoint speaks of somebody else.")
-        return found
-
-    def get_user(self, user_id: int) -> User | None:
-        """As Django does it: a suspended user has no session."""
-        return ModelBackend.get_user(self, user_id)
+def _purpose(request: HttpRequest) -> Purpose:
+    """A link is begun by a form only: an address that begins one could be slipped to somebody."""
+    wish = request.GET.get("purpose", "")
+    return Purpose(wish) if wish in {Purpose.STEP_UP, Purpose.TRIAL} else Purpose.SIGN_IN
 
 
-class SignInView(OIDCAuthenticationRequestView):  # type: ignore[misc]  # the library has no types
-    """Off to the provider."""
+def _usable(slug: str, purpose: Purpose) -> Provider:
+    """Trials are for providers that are not switched on yet."""
+    provider = selectors.get_provider(slug)
+    if provider.discovered_at is None or not (provider.enabled or purpose == Purpose.TRIAL):
+        raise UnknownProvider
+    return provider
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        _require_provider()
-        answer: HttpResponse = super().get(request)
-        return answer
+
+def _target(request: HttpRequest) -> str:
+    wish = request.GET.get("next") or "/"
+    return wish if url_has_allowed_host_and_scheme(wish, {request.get_host()}) else "/"
 
 
-class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]  # the library has no types
+@never_cache
+@require_GET
+@sensitive_variables()
+def callback(request: HttpRequest, slug: str) -> HttpResponse:
     """Back from the provider. Whatever goes wrong there or here ends on a page that says so, never in a fault."""
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        _require_provider()
-        try:
-            self._check_sender(request)
-            answer: HttpResponse = super().get(request)
-        except Refusal as refusal:
-            return self._refuse(refusal.status, refusal.message)
-        except (TokenRefused, SuspiciousOperation) as error:
-            log.warning("Sign-in refused: %s", error)
-            return self._refuse(403, "Your identity provider's answer could not be trusted. Please start again.")
-        except (requests.RequestException, ValueError) as error:
-            log.warning("Sign-in failed: the provider does not answer: %s", type(error).__name__)
-            return self._refuse(502, "Your identity provider does not answer. Please try again in a moment.")
-        return answer
-
-    def _check_sender(self, request: HttpRequest) -> None:
-        """RFC 9207: a provider that names itself must be the one the person was sent to."""
-        if request.GET.get("iss", settings.OIDC_OP_ISSUER) != settings.OIDC_OP_ISSUER:
-            raise TokenRefused(f"the answer comes from {request.GET['iss']!r}")
-
-    def login_failure(self) -> HttpResponse:
-        return self._refuse(403, "Your identity provider did not sign you in. Please start again.")
-
-    def _refuse(self, status: int, detail: str) -> HttpResponse:
-        context = {"title": TITLE, "detail": detail, "status": status}
-        return render(self.request, "errors/refused.html", context, status=status)
+    provider, at = selectors.get_provider(slug), timezone.now()
+    flow: Flow | None = None
+    try:
+        flow = take(request.session, request.GET.get("state", ""), provider, at=at)
+        _usable(slug, flow.purpose)
+        _check_sender(request, provider)
+        if "error" in request.GET or not request.GET.get("code"):
+            return _refuse(request, 403, _not_signed_in(request))
+        proved = _exchange(request, provider, flow, at)
+        return ENDS[flow.purpose](request, flow, proved, at)
+    except Refusal as refusal:
+        return _refuse(request, refusal.status, refusal.message)
+    except TokenRefused as error:
+        log.warning("Sign-in at %s refused: %s", slug, error)
+        return _refuse(request, 403, NOT_TRUSTED, _said_to(flow, error))
+    except (Unreachable, WrongSecretsKey) as error:
+        log.warning("Sign-in at %s failed: %s", slug, error)
+        words = NOT_ACCEPTED if isinstance(error, NotAccepted | WrongSecretsKey) else SILENT
+        return _refuse(request, 502, words, _said_to(flow, error))
 
 
-def _require_provider() -> None:
-    if not settings.OIDC_RP_CLIENT_ID:
-        raise Http404("No identity provider is configured.")
+def _said_to(flow: Flow | None, error: Exception) -> str:
+    """Whoever tries the set-up out is told exactly; everybody else would learn too much."""
+    return str(error) if flow is not None and flow.purpose == Purpose.TRIAL else ""
+
+
+def _not_signed_in(request: HttpRequest) -> str:
+    """The codes of RFC 6749, section 4.1.2.1, and OpenID Connect Core, section 3.1.2.6, are all we repeat."""
+    code = request.GET.get("error", "")
+    said = f" It says: {code}." if code.isascii() and code.replace("_", "").isalnum() and len(code) <= 60 else ""
+    return f"Your identity provider did not sign you in.{said} Please start again."
+
+
+def _check_sender(request: HttpRequest, provider: Provider) -> None:
+    """RFC 9207: a provider that names itself must be the one the person was sent to; one that said it would, must."""
+    said = request.GET.get("iss")
+    promised = provider.endpoints.get("authorization_response_iss_parameter_supported") is True
+    if said is None and promised:
+        raise TokenRefused("The answer does not say whose it is, as this provider's do.")
+    if said is not None and said != provider.issuer:
+        raise TokenRefused(f"The answer comes from {said!r}.")
+
+
+def _exchange(request: HttpRequest, provider: Provider, flow: Flow, at: datetime) -> Proved:
+    backend = ProviderBackend(provider, at=at)
+    proved = backend.authenticate(request, nonce=flow.nonce, code_verifier=flow.code_verifier)
+    if not isinstance(proved, Proved):
+        raise TokenRefused("The provider gave no token.")
+    _require_recent(proved, flow, at)
+    return proved
+
+
+def _require_recent(proved: Proved, flow: Flow, at: datetime) -> None:
+    """What was asked with max_age and acr_values is checked: asking is not getting."""
+    if flow.max_age is not None:
+        since = proved.authenticated_at
+        if since is None:
+            raise StepUpNeeded("Your identity provider does not say when you signed in: that cannot count as fresh.")
+        if since < at - timedelta(seconds=flow.max_age + 60):
+            raise StepUpNeeded("Your identity provider did not make you sign in again: that cannot count as fresh.")
+    if flow.acr and proved.acr not in flow.acr.split():
+        raise StepUpNeeded("Your identity provider signed you in less strongly than this needs.")
+
+
+def _person(proved: Proved, at: datetime) -> Subject:
+    return services.person_for_login(
+        issuer=proved.issuer,
+        sub=proved.subject,
+        claims=proved.claims,
+        create=proved.provider.creates_people,
+        at=at,
+    )
+
+
+def _end_sign_in(request: HttpRequest, flow: Flow, proved: Proved, at: datetime) -> HttpResponse:
+    enter(request, _person(proved, at), way="oidc", at=at, proved=proved)
+    return redirect(flow.target)
+
+
+def _end_step_up(request: HttpRequest, flow: Flow, proved: Proved, at: datetime) -> HttpResponse:
+    """The session goes on only as the same person."""
+    owner = selectors.find_by_login(issuer=proved.issuer, sub=proved.subject)
+    if owner is None or owner != getattr(request, "subject", None):
+        raise SomebodyElse
+    enter(request, _person(proved, at), way="oidc", at=at, proved=proved)
+    return redirect(flow.target)
+
+
+def _end_link(request: HttpRequest, flow: Flow, proved: Proved, at: datetime) -> HttpResponse:
+    """The session stays what it was; its person has one more way to sign in."""
+    viewer: Subject | None = getattr(request, "subject", None)
+    if viewer is None:
+        raise NotFound
+    own = Freshness(request.session.session_key).sign_in
+    services.link_own_login(
+        issuer=proved.issuer,
+        sub=proved.subject,
+        subject_key=viewer.key,
+        proved_here_at=own.authenticated_at if own else None,
+        proved_there_at=proved.authenticated_at,
+        actor=viewer.actor,
+        at=at,
+    )
+    messages.success(request, f"From now on you can also sign in with {proved.provider.name}.")
+    return redirect(flow.target)
+
+
+def _end_trial(request: HttpRequest, flow: Flow, proved: Proved, at: datetime) -> HttpResponse:
+    viewer: Subject | None = getattr(request, "subject", None)
+    if viewer is None or not selectors.has_role(viewer, Role.ADMINISTRATOR):
+        raise RoleNeeded("A trial sign-in is for administrators.")
+    return show_trial(request, proved)
+
+
+ENDS = {
+    Purpose.SIGN_IN: _end_sign_in,
+    Purpose.STEP_UP: _end_step_up,
+    Purpose.LINK: _end_link,
+    Purpose.TRIAL: _end_trial,
+}
+
+
+def _refuse(request: HttpRequest, status: int, detail: str, exactly: str = "") -> HttpResponse:
+    context = {"title": TITLE, "detail": f"{detail} {exactly}".strip(), "status": status}
+    return render(request, "errors/refused.html", context, status=status)

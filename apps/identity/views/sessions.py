@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth import login, logout
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.crypto import get_random_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_variables
@@ -17,9 +18,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.audit.errors import NotFound
 from apps.identity import selectors, services
-from apps.identity.models import Kind, Membership, Subject
+from apps.identity.entering import enter
+from apps.identity.models import Kind, Membership, Provider, Subject
+from apps.identity.providers.leaving import end_session_address
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 DEMO_KINDS = (Kind.PERSON, Kind.AGENT)
 DEMO_FIRST = ("person:ada", "person:ben", "person:cyd", "agent:release-bot")
 
@@ -33,7 +35,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(target)
     context = {
         "next": target,
-        "oidc": bool(settings.OIDC_RP_CLIENT_ID),
+        "providers": list(selectors.list_open_providers()),
         "people": demo_people() if settings.SALLYPORT_DEMO else (),
     }
     return TemplateResponse(request, "identity/sign_in.html", context)
@@ -48,8 +50,7 @@ def demo_sign_in(request: HttpRequest, key: str) -> HttpResponse:
     subject = selectors.get_subject(key)
     if subject.kind not in DEMO_KINDS:
         raise NotFound
-    user = services.note_sign_in(subject=subject, way="demo", at=timezone.now())
-    login(request, user, backend=BACKEND)
+    enter(request, subject, way="demo", at=timezone.now())
     return redirect(next_page(request))
 
 
@@ -57,8 +58,20 @@ def demo_sign_in(request: HttpRequest, key: str) -> HttpResponse:
 @login_not_required
 @sensitive_variables()
 def sign_out(request: HttpRequest) -> HttpResponse:
+    """Here, and at the provider the session came from, where it has a place for that."""
+    left = services.note_sign_out(session_key=request.session.session_key or "", at=timezone.now())
     logout(request)
-    return redirect("sign_in")
+    if left is None:
+        return redirect("sign_in")
+    address = end_session_address(left.provider, id_token=left.id_token, state=get_random_string(32))
+    return go_to(request, address, left.provider) if address else redirect("sign_in")
+
+
+def go_to(request: HttpRequest, address: str, provider: Provider) -> HttpResponse:
+    """A page that leads to a provider. A form may not: the content security policy lets forms go to us alone."""
+    answer = TemplateResponse(request, "identity/leave.html", {"address": address, "provider": provider})
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def next_page(request: HttpRequest) -> str:

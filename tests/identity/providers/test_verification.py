@@ -11,7 +11,7 @@ from joserfc import jwt
 
 from apps.identity import verification
 from apps.identity.verification import Expectation, ProviderKeys, TokenRefused, check_access_token
-from tests.identity.provider import CLIENT_ID, Provider, ec_key, half_hash, rsa_key, running_provider
+from tests.identity.providers.provider import CLIENT_ID, Provider, ec_key, half_hash, rsa_key, running_provider
 
 NONCE, NOW = "the-nonce", 1_772_442_000
 

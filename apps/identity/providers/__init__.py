@@ -1,0 +1,1 @@
+"""Signing in at somebody else's directory: what it should say, asking it, and reading what it said."""

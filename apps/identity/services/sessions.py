@@ -1,0 +1,179 @@
+"""Browser sessions: where each came from, and ending them when somebody with a say in it says so.
+
+A session's own row is Django's; deleting it is what ends it, from the next request on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.contrib.sessions.models import Session
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+
+from apps.audit import services as audit
+from apps.audit.actors import Actor
+from apps.identity import policies
+from apps.identity.errors import Suspended, TokenSpent
+from apps.identity.models import Provider, SignIn, SpentToken, Subject
+from apps.identity.vault import WrongSecretsKey, seal, unseal
+
+if TYPE_CHECKING:
+    from apps.identity.providers.claims import Proved
+    from apps.identity.providers.leaving import Leaving
+
+
+def note_sign_in(
+    *,
+    subject: Subject,
+    way: str,
+    session_key: str,
+    at: datetime,
+    proved: Proved | None = None,
+    replaces: str = "",
+) -> SignIn:
+    """Record that ``subject`` signed in by ``way`` ("oidc", "demo", "password"), and what the session came from.
+
+    ``replaces`` is the key the session had before it was given a new one, as it is at every sign-in.
+    """
+    if not subject.is_active:
+        raise Suspended
+    with transaction.atomic():
+        SignIn.objects.filter(session_key__in={session_key, replaces}).delete()
+        sign_in = SignIn.objects.create(
+            session_key=session_key, subject=subject, started_at=at, **(_from(proved) or {"authenticated_at": at})
+        )
+        said = {"way": way, "provider": proved.provider.slug} if proved else {"way": way}
+        _record("started", subject, subject.actor, at, said)
+    return sign_in
+
+
+def _from(proved: Proved | None) -> dict[str, object]:
+    if proved is None:
+        return {}
+    return {
+        "provider": proved.provider,
+        "sub": proved.sub,
+        "sid": proved.sid,
+        "id_token_sealed": seal(proved.id_token.encode()),
+        "authenticated_at": proved.authenticated_at,
+        "acr": proved.acr,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A session that was signed out of here, and what its provider wants to hear about it."""
+
+    provider: Provider
+    id_token: str = field(repr=False)
+
+
+def note_sign_out(*, session_key: str, at: datetime) -> Left | None:
+    """Record that somebody signed out; the caller ends the session itself. None if it came from no provider."""
+    with transaction.atomic():
+        found = SignIn.objects.select_for_update(of=("self",)).select_related("subject", "provider")
+        sign_in = found.filter(session_key=session_key).first()
+        if sign_in is None:
+            return None
+        sign_in.delete()
+        subject = sign_in.subject
+        _record("ended", subject, subject.actor, at, {"why": "signed out", "sessions": 1})
+    return None if sign_in.provider is None else Left(sign_in.provider, _unsealed(sign_in))
+
+
+def _unsealed(sign_in: SignIn) -> str:
+    """Without the hint the provider asks whether to sign out, which is better than not signing out here."""
+    try:
+        return unseal(sign_in.id_token_sealed).decode()
+    except WrongSecretsKey:
+        return ""
+
+
+def end_sessions(
+    *, subject_key: str, actor: Actor, at: datetime, why: str, provider_id: int | None = None, sid: str = ""
+) -> int:
+    """End the sessions of ``subject_key``: all, or those of one provider, or the one that provider calls ``sid``.
+
+    Returns how many. Doing it again ends none and records nothing. The caller has checked that ``actor`` may.
+    """
+    found = SignIn.objects.filter(subject__key=subject_key)
+    if provider_id is not None:
+        found = found.filter(provider=provider_id)
+    if sid:
+        found = found.filter(sid=sid)
+    with transaction.atomic():
+        return _end(found.values_list("pk", flat=True), actor, at, why)
+
+
+def _end(which: Iterable[int], actor: Actor, at: datetime, why: str) -> int:
+    """Called in a transaction. Locks the rows in order, so that two who end the same do not block one another."""
+    rows = list(
+        SignIn.objects.select_for_update(of=("self",))
+        .select_related("subject")
+        .filter(pk__in=list(which))
+        .order_by("pk")
+    )
+    Session.objects.filter(session_key__in=[one.session_key for one in rows]).delete()
+    SignIn.objects.filter(pk__in=[one.pk for one in rows]).delete()
+    people = {one.subject.key: one.subject for one in rows}
+    for key in sorted(people):
+        count = sum(one.subject.key == key for one in rows)
+        _record("ended", people[key], actor, at, {"why": why, "sessions": count})
+    return len(rows)
+
+
+def sign_out_everywhere(*, subject_key: str, actor: Actor, at: datetime) -> int:
+    """A person's own button, and security's."""
+    policies.require_can_end_sessions(actor, subject_key)
+    why = "signed out everywhere" if actor.id == subject_key else "ended for them"
+    return end_sessions(subject_key=subject_key, actor=actor, at=at, why=why)
+
+
+def end_by_logout_token(*, provider: Provider, leaving: Leaving, at: datetime) -> int:
+    """A provider says that somebody signed out there: those sessions end, and nothing else does.
+
+    An ordinary sign-out looks the same as a forced one, so nobody is suspended. Raises TokenSpent the second time.
+    """
+    found = SignIn.objects.filter(provider=provider)
+    if leaving.sub:
+        found = found.filter(sub=leaving.sub)
+    if leaving.sid:
+        found = found.filter(sid=leaving.sid)
+    actor = Actor(id=f"provider:{provider.slug}", name=provider.name)
+    with transaction.atomic():
+        spend_token(issuer=provider.issuer, jti=leaving.jti, good_until=leaving.good_until)
+        return _end(found.values_list("pk", flat=True), actor, at, "signed out at the provider")
+
+
+def spend_token(*, issuer: str, jti: str, good_until: datetime) -> None:
+    """Note that the token ``jti`` of ``issuer`` is used up; raises TokenSpent when it is already."""
+    try:
+        with transaction.atomic():
+            hashed = hashlib.sha256(jti.encode()).hexdigest()
+            SpentToken.objects.create(issuer=issuer, jti_hash=hashed, good_until=good_until)
+    except IntegrityError as error:
+        raise TokenSpent from error
+
+
+def forget_ended(*, at: datetime) -> int:
+    """Take away what is remembered of sessions that ran out, and of tokens that would be refused anyway."""
+    alive = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=at)
+    SpentToken.objects.filter(good_until__lte=at).delete()
+    return SignIn.objects.filter(~Exists(alive)).delete()[0]
+
+
+def _record(verb: str, subject: Subject, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
+    audit.record(
+        action=f"identity.session.{verb}",
+        actor=actor,
+        target_type="identity.subject",
+        target_id=subject.key,
+        target_name=subject.name,
+        after=after,
+        at=at,
+    )
