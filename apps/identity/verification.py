@@ -110,7 +110,7 @@ def verify(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) ->
         header = jws.extract_compact(token.encode()).headers()
         key = keys.find(_checked_header(header, expected), at=at)
         claims = jwt.decode(token, key, algorithms=list(expected.algorithms)).claims
-    except (JoseError, ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise TokenRefused(f"The token does not verify: {error}") from error
     _check_parties(claims, expected)
     _check_times(claims, expected, at)

@@ -48,15 +48,24 @@ def demo_sign_in(request: HttpRequest, key: str) -> HttpResponse:
     subject = selectors.get_subject(key)
     if subject.kind not in DEMO_KINDS:
         raise NotFound
-    user = services.note_sign_in(subject=subject, way="demo", at=timezone.now())
+    at = timezone.now()
+    user = services.note_sign_in(subject=subject, way="demo", at=at)
     login(request, user, backend=BACKEND)
+    services.remember_session(subject=subject, session_key=saved_key(request), at=at)
     return redirect(next_page(request))
+
+
+def saved_key(request: HttpRequest) -> str:
+    """The name of the session, which has one only once it is saved."""
+    request.session.save()
+    return str(request.session.session_key)
 
 
 @require_POST
 @login_not_required
 @sensitive_variables()
 def sign_out(request: HttpRequest) -> HttpResponse:
+    services.forget_session(session_key=request.session.session_key or "")
     logout(request)
     return redirect("sign_in")
 
