@@ -17,9 +17,7 @@ from apps.identity.models import (
     Kind,
     Membership,
     MembershipRole,
-    Provider,
     Role,
-    SignalSource,
     Subject,
     SubjectState,
 )
@@ -196,18 +194,3 @@ def _graph_subject(subject: Subject, teams: frozenset[str]) -> graph.Subject:
         active=subject.is_active,
         teams=teams,
     )
-
-
-def find_provider(slug: str) -> Provider | None:
-    """The provider of that name, when its word is taken at all."""
-    return Provider.objects.filter(slug=slug, enabled=True).first()
-
-
-def has_provider(slug: str) -> bool:
-    return Provider.objects.filter(slug=slug, enabled=True).exists()
-
-
-def find_signal_source(slug: str) -> SignalSource | None:
-    """Who signs the Shared Signals of the provider of that name, with the provider."""
-    found = SignalSource.objects.select_related("provider")
-    return found.filter(provider__slug=slug, provider__enabled=True).first()

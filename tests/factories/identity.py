@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from apps.audit.actors import SYSTEM
 from apps.identity import services
-from apps.identity.models import ApiToken, Subject, User
+from apps.identity.models import ApiToken, Provider, Subject, User
 
 AT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 TRUST_DOMAIN = "shop.test"
@@ -77,3 +77,16 @@ def api_token(
         at=at,
     )
     return issued.token, issued.plain
+
+
+def provider(slug: str = "okta", *, issuer: str = "https://id.shop.test", client_id: str = "console") -> Provider:
+    """A directory of people, as an administrator would have set it up."""
+    return Provider.objects.create(
+        slug=slug,
+        name=slug.title(),
+        issuer=issuer,
+        client_id=client_id,
+        algorithms=["RS256"],
+        endpoints={"jwks_uri": f"{issuer}/keys"},
+        created_at=AT,
+    )

@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from apps.audit.errors import NotFound, Refusal
-from apps.identity import selectors, services
+from apps.identity import senders, services
 from apps.identity.models import SignalChannel
 from apps.identity.signals.okta import read_events
 from apps.identity.signals.reading import bearer_of, problem, read_body, read_object
@@ -32,7 +32,7 @@ def okta_events(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _challenge(request: HttpRequest, slug: str) -> HttpResponse:
     """Say back what Okta says. It proves who runs this address, and gives away nothing."""
-    if not selectors.has_provider(slug):
+    if not senders.has_provider(slug):
         raise NotFound
     said = request.headers.get(CHALLENGE, "")
     if not 0 < len(said) <= 500 or not said.isprintable():

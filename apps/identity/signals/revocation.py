@@ -20,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.audit.errors import Refusal
-from apps.identity import selectors, services
+from apps.identity import senders, services
 from apps.identity.errors import UnknownSubject
 from apps.identity.models import Provider, SignalAction, SignalChannel, SignalOutcome
 from apps.identity.services import Told
@@ -49,7 +49,7 @@ def global_token_revocation(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _revoke(request: HttpRequest, slug: str) -> None:
     at = timezone.now()  # noqa: TID251 - an interface
-    provider = selectors.find_provider(slug)
+    provider = senders.find_provider(slug)
     if provider is None:
         raise UnknownSender
     claims = _believed(bearer_of(request), provider, at)

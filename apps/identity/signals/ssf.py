@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.audit.errors import Refusal
-from apps.identity import selectors, services
+from apps.identity import senders, services
 from apps.identity.models import SignalChannel, SignalSource
 from apps.identity.signals.believing import believe
 from apps.identity.signals.reading import read_body, read_object, word
@@ -34,7 +34,7 @@ OLDEST = 7 * 24 * 3600
 def events(request: HttpRequest, slug: str) -> HttpResponse:
     """Answered when it is written down; acted on right after."""
     at = timezone.now()  # noqa: TID251 - an interface
-    source = selectors.find_signal_source(slug)
+    source = senders.find_signal_source(slug)
     if source is None:
         return _refused("access_denied", "No transmitter is set up at this address.")
     expected = Expectation(

@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.identity import selectors, services
+from apps.identity import selectors, senders, services
 from apps.identity.models import Kind, Membership, Subject
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
 
@@ -53,6 +53,7 @@ def show(request: PageRequest, key: str) -> HttpResponse:
         "members": list(selectors.list_members(subject)) if subject.kind == Kind.TEAM else [],
         "memberships": list(Membership.objects.filter(member=subject).select_related("team").order_by("team__name")),
         "roles": sorted(role.label for role in selectors.roles_of(subject)),
+        "departure": senders.find_departure(subject),
         "may_suspend": subject.kind != Kind.TEAM
         and subject != request.subject
         and selectors.has_role(request.subject, "security", "administrator"),
