@@ -1,4 +1,4 @@
-"""Addresses that programs call: health, tokens, nodes, decision events and the REST API."""
+"""Addresses that programs call: health, signals, tokens, nodes, decision events and the REST API."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("healthz/ready", health.ready, name="health-ready"),
     path("api/v1/", include("console.api_urls")),
     re_path("^api/", Nowhere.as_view()),
+    path("", include("apps.identity.signals.urls")),
     path("", include("apps.trust.token_urls")),
     path("", include("apps.rollout.agent_urls")),
     path("", include("apps.telemetry.ingest_urls")),

@@ -8,7 +8,7 @@ from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
-from console.pages import access, audit, change, frame, home, outbox, requests, search, service
+from console.pages import access, audit, change, frame, home, outbox, requests, search, service, signals
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -50,6 +50,7 @@ urlpatterns = [
     path("settings/gallery/", frame.show_gallery, name="gallery"),
     path("settings/rules/", governance.rules, name="rules"),
     path("settings/guardrails/", governance.guardrails, name="guardrails"),
+    path("settings/signals/", signals.signals, name="signals"),
     path("settings/outbox/", outbox.outbox, name="outbox"),
     path("settings/outbox/<int:message_id>/retry", outbox.retry, name="outbox_retry"),
     path("", include("apps.identity.urls")),

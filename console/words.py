@@ -42,6 +42,14 @@ STATES = {
     # subjects, services, things with an end
     "suspended": Words("Suspended", "bad", "stop"),
     "retired": Words("Retired", "off", "off"),
+    # what providers said about people
+    "waiting": Words("Waiting", "wait", "wait"),
+    "left": Words("Left", "bad", "stop"),
+    "signed_out": Words("Signed out, tokens revoked", "ok", "out"),
+    "sessions_ended": Words("Signed out", "ok", "out"),
+    "noted": Words("Only noted", "off", "info"),
+    "nobody": Words("Nobody we know", "off", "off"),
+    "refused": Words("Refused", "wait", "alert"),
     # activations and what they bring
     "applying": Words("Applying", "move", "wait"),
     "proven": Words("Proven", "ok", "done"),

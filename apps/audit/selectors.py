@@ -48,6 +48,12 @@ def list_about(*, target_type: str, target_id: str, limit: int = 100) -> list[Ev
     return list(reversed(newest))
 
 
+def find_latest(*, target_type: str, target_id: str, action: str) -> Event | None:
+    """The last time exactly ``action`` was done to one thing."""
+    found = Event.objects.filter(target_type=target_type, target_id=target_id, action=action)
+    return found.order_by("-seq").first()
+
+
 def get_event(seq: int) -> Event | None:
     return Event.objects.filter(seq=seq).first()
 

@@ -22,3 +22,11 @@ class TokenForm(forms.Form):
     def __init__(self, *args: object, subjects: list[Subject], **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on as given
         self.fields["subject"].choices = [(one.key, one.name) for one in subjects]  # type: ignore[attr-defined]
+
+
+class SignalSourceForm(forms.Form):
+    """Who signs Shared Signals, as the transmitter's own metadata says it."""
+
+    issuer = forms.CharField(label="Issuer", max_length=300, help_text="Exactly as in the transmitter's metadata.")
+    jwks_uri = forms.CharField(label="Keys (jwks_uri)", max_length=500)
+    audience = forms.CharField(label="Audience", max_length=300, help_text="What the transmitter calls this console.")

@@ -6,7 +6,10 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotAllowed
 from apps.identity import selectors
 from apps.identity.errors import MayNotIssueToken, MayNotSuspend, NotAnAdministrator
-from apps.identity.models import Kind, Role, Subject
+from apps.identity.models import Kind, Provider, Role, Subject
+
+PROVIDER = "provider"
+"""The kind in the id of an actor that is a provider: ``provider:okta``."""
 
 
 def _actor_has_role(actor: Actor, *roles: str) -> bool:
@@ -35,6 +38,18 @@ def can_end_sessions(actor: Actor, subject_key: str) -> bool:
 def require_can_end_sessions(actor: Actor, subject_key: str) -> None:
     if not can_end_sessions(actor, subject_key):
         raise NotAllowed("Only they themselves, security and administrators may end somebody's sessions.")
+
+
+def require_can_see_off(actor: Actor) -> None:
+    """Make somebody leave, or sign them out everywhere: for those who may suspend, and a provider that is enabled.
+
+    A provider is no subject, so ``require_can_suspend`` never knows one: it gets here only through the services of
+    leaving, which name it themselves. No key of a subject can look like a provider's id, by the kinds there are.
+    """
+    kind, _, slug = actor.id.partition(":")
+    if kind == PROVIDER and Provider.objects.filter(slug=slug, enabled=True).exists():
+        return
+    require_can_suspend(actor)
 
 
 def can_use_django_admin(subject: Subject) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.identity.models import Kind
-from apps.identity.views import directory, linking, providers, sessions, tokens
+from apps.identity.views import directory, linking, providers, sessions, signals, tokens
 
 urlpatterns = [
     path("sign-in/", sessions.sign_in, name="sign_in"),
@@ -27,6 +27,10 @@ urlpatterns = [
     path("settings/providers/<slug:slug>/switch", providers.switch, name="provider_switch"),
     path("settings/who/<path:key>/move", directory.move, name="subject_move"),
     path("settings/who/<path:key>/", directory.show, name="subject"),
+    path("settings/signals/<slug:slug>/", signals.sender, name="signal_sender"),
+    path("settings/signals/<slug:slug>/secrets", signals.make_secret, name="signal_secret"),
+    path("settings/signals/<slug:slug>/secrets/<int:secret_id>", signals.revoke_secret, name="signal_secret_revoke"),
+    path("settings/signals/<slug:slug>/source", signals.source, name="signal_source"),
     path("settings/tokens/", tokens.tokens, name="tokens"),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
 ]

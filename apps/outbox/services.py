@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -57,6 +57,14 @@ def enqueue(*, topic: str, key: str, payload: Mapping[str, object] | None = None
     if handled:
         _poke_on_commit()
     return message
+
+
+def enqueue_many(*, topic: str, keys: Iterable[str], at: datetime) -> None:
+    """The same for many keys in one statement, for a topic that has a handler and needs no payload."""
+    if not connection.in_atomic_block:
+        raise NotInTransaction(f"{topic} was enqueued outside a transaction.")
+    Message.objects.bulk_create(Message(topic=topic, key=key, available_at=at, created_at=at) for key in keys)
+    _poke_on_commit()
 
 
 def _poke_on_commit() -> None:

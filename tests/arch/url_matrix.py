@@ -54,6 +54,13 @@ def acme(there: House) -> list[object]:
     return ["acme"]
 
 
+def okta(there: House) -> list[object]:
+    return [there.provider.slug]
+
+
+SOURCE = {"issuer": "https://id.shop.test", "jwks_uri": "https://id.shop.test/keys", "audience": "us"}
+
+
 def page(**more: object) -> Row:
     return Row(**more)  # type: ignore[arg-type]  # passed on as given
 
@@ -139,6 +146,11 @@ PAGES = {
     "provider_edit": administered(args=acme),
     "provider_test": act(args=acme, by="olga", right=OK, changes=False),
     "provider_switch": act(args=acme, by="olga", data=lambda there: {"to": "off"}),
+    "signals": page(wrong=NOT_YOURS, agent=NOT_YOURS, by="cyd"),
+    "signal_sender": watched(args=okta),
+    "signal_secret": act(args=okta, by="olga", right=OK),
+    "signal_secret_revoke": act(args=lambda there: ["okta", there.secret.pk], by="olga"),
+    "signal_source": act(args=okta, by="olga", data=lambda there: SOURCE),
     "tokens": page(),
     "token_revoke": act(args=lambda there: [there.token.pk], wrong=HIDDEN, agent=HIDDEN),
 }
@@ -207,6 +219,9 @@ MACHINES = {
     "health-live": page(anonymous=OK),
     "health-ready": page(anonymous=OK),
     "oauth-token": page(method="post", anonymous=400, wrong=400, agent=400, right=400),
+    "signals-okta-events": page(method="post", args=okta, **NODE),
+    "signals-global-token-revocation": page(method="post", args=okta, **NODE),
+    "ssf-events": page(method="post", args=okta, anonymous=400, wrong=400, agent=400, right=400),
     "jwks": page(anonymous=OK),
     "oauth-metadata": page(anonymous=OK),
     "agent-certificates": page(method="post", **NODE),

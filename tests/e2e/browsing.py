@@ -57,6 +57,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "teams": ("ada", "/settings/teams/"),
     "workloads": ("ada", "/settings/workloads/"),
     "agents": ("ada", "/settings/agents/"),
+    "signals": ("cyd", "/settings/signals/"),
     "tokens": ("ada", "/settings/tokens/"),
     "own": ("ada", "/settings/who/person:ada/"),
     "providers": ("PROV", "/settings/providers/"),

@@ -12,7 +12,8 @@ from django.test import Client
 
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
-from apps.identity.models import ApiToken, Login, Provider, Subject
+from apps.identity import services as people
+from apps.identity.models import ApiToken, Login, Provider, ProviderSecret, ReceivedSignal, Subject
 from apps.outbox.models import Message
 from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
@@ -42,6 +43,7 @@ class House:
     token: ApiToken
     login: Login
     provider: Provider
+    secret: ProviderSecret
 
 
 def house() -> House:
@@ -52,6 +54,7 @@ def house() -> House:
     grant = access.active_grant(shop.ada, shop.ben, routes=("read",), at=at)
     target = mesh_target(at)
     revision = revise(target, 1, at)
+    provider = identity.provider()
     return House(
         shop=shop,
         olga=olga,
@@ -68,7 +71,29 @@ def house() -> House:
         rid=call(shop.ada, at=at),
         token=identity.api_token(shop.ada)[0],
         login=identity.login(shop.ben),
-        provider=identity.provider(),
+        provider=provider,
+        secret=signal(provider, shop.ada, at),
+    )
+
+
+def signal(provider: Provider, who: Subject, at: datetime) -> ProviderSecret:
+    """Something the provider said about ``who``, and the secret it said it with."""
+    received(provider, who, at)
+    return people.issue_hook_secret(provider_slug=provider.slug, actor=SYSTEM, at=at).secret
+
+
+def received(provider: Provider, who: Subject, at: datetime) -> ReceivedSignal:
+    return ReceivedSignal.objects.create(
+        provider=provider,
+        channel="event_hook",
+        identifier=uuid4().hex,
+        kind="user.lifecycle.deactivate",
+        action="leave",
+        subject=who,
+        received_at=at,
+        outcome="left",
+        done_at=at,
+        sessions=1,
     )
 
 

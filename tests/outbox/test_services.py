@@ -29,6 +29,19 @@ def test_enqueue_refuses_outside_a_transaction() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_many_are_written_in_one_statement_and_run_in_their_order() -> None:
+    ears = Ears()
+    with pytest.raises(services.NotInTransaction):
+        services.enqueue_many(topic="test.heard", keys=["a"], at=AT)
+    with handled("test.heard", ears):
+        with transaction.atomic(), CaptureQueriesContext(connection) as asked:
+            services.enqueue_many(topic="test.heard", keys=("c", "a", "b"), at=AT)
+        assert services.drain(at=AT + SECOND, limit=10) == services.Drained(done=3)
+    assert len([query for query in asked.captured_queries if "INSERT" in query["sql"]]) == 1
+    assert ears.keys == ["c", "a", "b"]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_rolled_back_change_leaves_no_message() -> None:
     with handled("test.heard", Ears()), pytest.raises(ZeroDivisionError), transaction.atomic():
         services.enqueue(topic="test.heard", key="k", at=AT)

@@ -59,6 +59,8 @@ PAGES = {
     "change a provider": ("olga", "/settings/providers/acme/edit/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),
+    "signals": ("eve", "/settings/signals/"),
+    "a sender of signals": ("olga", "/settings/signals/okta/"),
     "outbox": ("olga", "/settings/outbox/"),
     "search": ("ada", "/search?q=pay"),
     "gallery": ("olga", "/settings/gallery/"),
@@ -86,12 +88,15 @@ def fill(there: pages.House) -> None:
         Message(topic="access.grant.changed", key=f"g_{n}", state="dead", available_at=at, created_at=at)
         for n in range(MANY)
     )
+    for person in Subject.objects.filter(kind="person"):
+        pages.received(there.provider, person, at)
     pages.call(shop.ada, at=at - timedelta(minutes=1), rids=[uuid4().hex for _ in range(MANY)])
 
 
 def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
     """Queries and bytes of a page."""
     people = {"olga": there.olga, "ada": there.shop.ada, "ben": there.shop.ben, "cyd": there.shop.cyd}
+    people["eve"] = there.shop.eve
     client = Client() if who is None else pages.signed_in(people[who])
     granted = there.grant.request
     assert granted is not None

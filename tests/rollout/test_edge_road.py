@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 from apps.access import services as access
 from apps.access.models import Grant
 from apps.audit.actors import SYSTEM
 from apps.identity import services as identity
+from apps.identity.models import SignalAction, SignalChannel
 from apps.rollout.models import Activation, PendingChange, Probe, RevisionArtifact, Target
 from apps.trust import services as trust
 from tests.factories import access as factory
+from tests.factories import identity as people
 from tests.localedge.standin import StandIn, eventually
 from tests.rollout.world import Hands, doors, edge_spec, grant_to, make_target, now
 
 pytestmark = pytest.mark.django_db
+DAN, BOT = "person:dan", "agent:release-bot"
 
 
 @pytest.fixture
@@ -142,3 +146,34 @@ def test_a_suspended_person_is_shut_out_and_seen_to_be(
     settle(hands, grant, "edge", "closed")
     answer = standin.get("/payments/refunds", method="POST", headers={"Authorization": f"Bearer {held}"})
     assert answer.status_code == 403
+
+
+def test_whoever_left_is_refused_with_a_token_that_is_still_good_and_so_is_their_agent(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    """Five-minute tokens that were given out before need no list of their own: the door finds no grant for them."""
+    of_a_team = people.team("ops", members=(shop.dan,))
+    grants = [
+        grant_to(shop.dan, shop.ben),
+        grant_to(shop.bot, shop.ben, actor=shop.dan),
+        grant_to(of_a_team, shop.ben, actor=shop.dan, routes=("list",)),
+    ]
+    for grant in grants:
+        settle(hands, grant, "edge", "proven")
+    held = {who: trust.sign_edge_token(subject=who, client_id="test", at=now()).token for who in (DAN, BOT)}
+    assert call_with(standin, held[DAN], "GET", "/payments/payments").status_code == 200
+    okta = people.provider("okta")
+    identity.link_login(issuer=okta.issuer, sub="00u1", subject_key=DAN, actor=SYSTEM, at=now())
+    said = identity.Told("1", "user.lifecycle.deactivate", SignalAction.LEAVE, okta.issuer, "00u1")
+    identity.receive(provider=okta, channel=SignalChannel.EVENT_HOOK, told=[said], at=now())
+    for grant in grants[:2]:
+        settle(hands, grant, "edge", "closed")
+    calls = [(DAN, "POST", "/payments/refunds"), (BOT, "POST", "/payments/refunds"), (DAN, "GET", "/payments/payments")]
+    answers = [call_with(standin, held[who], method, path) for who, method, path in calls]
+    assert [(one.status_code, one.json()["reason"]) for one in answers] == [(403, "no_grant")] * 3
+    assert doors(grants[2])["edge"] in {"proven", "open"}, "the team keeps what it has"
+
+
+def call_with(standin: StandIn, token: str, method: str, path: str) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    return standin.get(path, method=method, headers=headers)

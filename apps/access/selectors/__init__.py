@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.access.selectors.endings import Ending, list_endings_by_suspension
 from apps.access.selectors.grants import (
     Reach,
     get_visible_grant,
@@ -30,6 +31,7 @@ from apps.access.selectors.timeline import Moment, timeline
 from apps.access.selectors.visibility import visible_grants, visible_requests
 
 __all__ = [
+    "Ending",
     "Moment",
     "Page",
     "Planned",
@@ -45,6 +47,7 @@ __all__ = [
     "graph_slice",
     "list_busy_doors",
     "list_ending_soon",
+    "list_endings_by_suspension",
     "list_grants",
     "list_guardrails",
     "list_held",

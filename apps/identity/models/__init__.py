@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from apps.identity.models.providers import Channel, ClientAuth, Preset, Provider, ProviderSecret, SpentToken
 from apps.identity.models.sessions import ApiToken, Login, Scope, SignIn, User
+from apps.identity.models.signals import (
+    ReceivedSignal,
+    SignalAction,
+    SignalChannel,
+    SignalOutcome,
+    SignalSource,
+)
 from apps.identity.models.subjects import (
     ConsoleRole,
     Kind,
@@ -26,9 +33,14 @@ __all__ = [
     "Preset",
     "Provider",
     "ProviderSecret",
+    "ReceivedSignal",
     "Role",
     "Scope",
     "SignIn",
+    "SignalAction",
+    "SignalChannel",
+    "SignalOutcome",
+    "SignalSource",
     "SpentToken",
     "Subject",
     "SubjectState",

@@ -8,6 +8,7 @@ from apps.identity.services.api_tokens import (
     issue_api_token,
     revoke_api_token,
 )
+from apps.identity.services.leaving import Left, leave, sign_out_and_revoke
 from apps.identity.services.logins import (
     LINK_WITHIN,
     LoginTaken,
@@ -38,16 +39,37 @@ from apps.identity.services.sessions import (
     sign_out_everywhere,
     spend_token,
 )
+from apps.identity.services.signal_senders import (
+    IssuedHookSecret,
+    forget_signal_source,
+    issue_hook_secret,
+    provider_of_hook,
+    revoke_hook_secret,
+    set_signal_source,
+)
+from apps.identity.services.signals import (
+    Told,
+    act_on_signal,
+    answer_at_once,
+    forget_old_signals,
+    receive,
+    refuse,
+)
 from apps.identity.services.subjects import reinstate_subject, suspend_subject, upsert_subject
 
 __all__ = [
     "LINK_WITHIN",
     "SLUG",
+    "IssuedHookSecret",
     "IssuedToken",
+    "Left",
     "LoginTaken",
     "ProviderFacts",
+    "Told",
     "UnknownLogin",
+    "act_on_signal",
     "add_provider",
+    "answer_at_once",
     "assign_role",
     "authenticate_api_token",
     "change_provider",
@@ -56,16 +78,26 @@ __all__ = [
     "end_sessions",
     "ensure_user",
     "forget_ended",
+    "forget_old_signals",
+    "forget_signal_source",
     "issue_api_token",
+    "issue_hook_secret",
+    "leave",
     "link_login",
     "link_own_login",
     "note_discovery",
     "note_sign_in",
     "note_sign_out",
     "person_for_login",
+    "provider_of_hook",
+    "receive",
+    "refuse",
     "reinstate_subject",
     "revoke_api_token",
+    "revoke_hook_secret",
     "set_memberships",
+    "set_signal_source",
+    "sign_out_and_revoke",
     "sign_out_everywhere",
     "spend_token",
     "suspend_subject",

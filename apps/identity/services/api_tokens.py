@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from apps.audit.actors import Actor
 from apps.audit.errors import NotFound
 from apps.identity import policies
 from apps.identity.errors import InvalidSubject, InvalidToken, Suspended
-from apps.identity.models import ApiToken, Kind, Scope
+from apps.identity.models import ApiToken, Kind, Scope, Subject
 from apps.identity.services.logins import ensure_user
 from apps.identity.services.subjects import get_locked
 
@@ -86,6 +86,27 @@ def revoke_api_token(*, token_id: int, actor: Actor, at: datetime) -> ApiToken:
             token.save(update_fields=["revoked_at"])
             _record("revoked", token, actor, at)
     return token
+
+
+def live_tokens_locked(subject: Subject, at: datetime) -> list[ApiToken]:
+    """Those that work now, held until the transaction ends."""
+    return list(_live(at).select_for_update().filter(subject=subject).order_by("pk"))
+
+
+def revoke_locked(subject: Subject, tokens: Sequence[ApiToken], *, actor: Actor, at: datetime, why: str) -> int:
+    """A part of use cases that have checked ``actor`` and hold the subject, so that no token is made beside it."""
+    ApiToken.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=at)
+    if tokens:
+        audit.record(
+            action="identity.api_token.all_revoked",
+            actor=actor,
+            target_type="identity.subject",
+            target_id=subject.key,
+            target_name=subject.name,
+            after={"tokens": [{"token": one.pk, "name": one.name, "prefix": one.prefix} for one in tokens], "why": why},
+            at=at,
+        )
+    return len(tokens)
 
 
 def authenticate_api_token(plain: str, *, at: datetime) -> ApiToken:

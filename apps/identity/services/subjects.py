@@ -70,6 +70,11 @@ def get_locked(key: str) -> Subject:
     return subject
 
 
+def agents_locked(owner: Subject) -> list[Subject]:
+    """The agents it answers for, in the order of their keys."""
+    return list(Subject.objects.select_for_update(of=("self",)).filter(owner=owner).order_by("key"))
+
+
 def _person(key: str | None) -> Subject:
     owner = Subject.objects.filter(key=key, kind=Kind.PERSON).first()
     if owner is None:
@@ -158,16 +163,25 @@ def _move(*, key: str, to: SubjectState, actor: Actor, at: datetime, why: str) -
     policies.require_can_suspend(actor)
     with transaction.atomic():
         subject = get_locked(key)
-        if subject.kind == Kind.TEAM:
-            raise InvalidSubject("A team cannot be suspended; suspend its members.")
-        if subject.state == to:
-            return subject
-        before = {"state": subject.state}
-        subject.state = to
-        subject.suspended_at = at if to == SubjectState.SUSPENDED else None
-        subject.save(update_fields=["state", "suspended_at"])
-        verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
-        note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
-        for agent in subject.agents.order_by("key"):
-            outbox.enqueue(topic=CHANGED, key=agent.key, at=at)
+        _move_locked(subject, to=to, actor=actor, at=at, why=why)
     return subject
+
+
+def suspend_locked(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
+    """A part of use cases of this app that ask another rule about ``actor``, and hold the subject's lock."""
+    _move_locked(subject, to=SubjectState.SUSPENDED, actor=actor, at=at, why=why)
+
+
+def _move_locked(subject: Subject, *, to: SubjectState, actor: Actor, at: datetime, why: str) -> None:
+    if subject.kind == Kind.TEAM:
+        raise InvalidSubject("A team cannot be suspended; suspend its members.")
+    if subject.state == to:
+        return
+    before = {"state": subject.state}
+    subject.state = to
+    subject.suspended_at = at if to == SubjectState.SUSPENDED else None
+    subject.save(update_fields=["state", "suspended_at"])
+    verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
+    note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
+    for agent in subject.agents.order_by("key"):
+        outbox.enqueue(topic=CHANGED, key=agent.key, at=at)

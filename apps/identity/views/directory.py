@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.identity import selectors, services
+from apps.identity import selectors, senders, services
 from apps.identity.models import Kind, Role, Subject
 from apps.identity.nearby import read_once
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
@@ -56,6 +56,7 @@ def show(request: PageRequest, key: str) -> HttpResponse:
         "members": list(selectors.list_members(subject)) if subject.kind == Kind.TEAM else [],
         "memberships": _memberships(subject),
         "roles": sorted(role.label for role in selectors.roles_of(subject)),
+        "departure": senders.find_departure(subject),
         "may_suspend": subject.kind != Kind.TEAM
         and subject != request.subject
         and selectors.has_role(request.subject, "security", "administrator"),

@@ -1,0 +1,14 @@
+"""What identity does after the fact."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from apps.identity.services.signals import act_on_signal
+from apps.outbox.registry import handles
+
+
+@handles("identity.signal.received", lease_seconds=30)
+def signal_received(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    """Act on what a provider said about a person."""
+    act_on_signal(signal_id=int(key), at=at)

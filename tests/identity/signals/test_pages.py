@@ -1,0 +1,112 @@
+"""What administrators set up, and what those who watch over the estate see."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from apps.access.models import Grant, GrantDoor
+from apps.audit.actors import SYSTEM
+from apps.identity import services
+from apps.identity.models import ProviderSecret, ReceivedSignal, SignalSource, Subject
+from tests.factories import access, identity, pages
+from tests.identity.signals.world import World, deliver, known, log_event, now
+
+pytestmark = pytest.mark.django_db
+PAGE = "/settings/signals/okta/"
+SOURCE = {"issuer": "https://id.shop.test", "jwks_uri": "https://id.shop.test/keys", "audience": "us"}
+
+
+@pytest.fixture
+def eve(there: World) -> Client:
+    return pages.signed_in(identity.person("eve", roles=("administrator",)))
+
+
+def text_of(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_secret_is_shown_once_and_works(there: World, eve: Client) -> None:
+    answer = eve.post(f"{PAGE}secrets")
+    plain = answer.content.decode().partition("<code>sph_")[2].partition("<")[0]
+    assert there.hook(log_event("user.session.end"), secret=f"sph_{plain}").status_code == 204
+    assert plain not in text_of(eve, PAGE)
+    assert "Make a secret" not in text_of(eve, PAGE), "two are in use"
+    eve.post(f"{PAGE}secrets")
+    assert ProviderSecret.objects.count() == 2
+
+
+def test_a_revoked_secret_works_no_more(there: World, eve: Client) -> None:
+    assert eve.post(f"{PAGE}secrets/{ProviderSecret.objects.get().pk}")["Location"] == PAGE
+    assert there.hook(log_event("user.session.end")).status_code == 401
+    assert "No secret is in use" in text_of(eve, PAGE)
+
+
+def test_a_transmitter_is_set_and_forgotten(there: World, eve: Client) -> None:
+    assert eve.post(f"{PAGE}source", SOURCE)["Location"] == PAGE
+    assert SignalSource.objects.get().audience == "us"
+    assert "https://id.shop.test/keys" in text_of(eve, PAGE)
+    eve.post(f"{PAGE}source", {"to": "none"})
+    assert SignalSource.objects.count() == 0
+
+
+@pytest.mark.parametrize("changes", [{"issuer": ""}, {"jwks_uri": "ftp://a"}, {"audience": "x" * 301}])
+def test_what_is_wrong_with_it_is_said(there: World, eve: Client, changes: dict[str, str]) -> None:
+    answer = eve.post(f"{PAGE}source", SOURCE | changes)
+    assert answer.status_code == 422
+    assert 'class="error"' in answer.content.decode()
+    assert SignalSource.objects.count() == 0
+
+
+def test_the_addresses_to_paste_are_there(there: World, eve: Client) -> None:
+    text = text_of(eve, PAGE)
+    for path in ("/signals/okta/okta-events", "/signals/okta/global-token-revocation", "/ssf/events/okta"):
+        assert f"http://127.0.0.1:8000{path}" in text
+    assert eve.get("/settings/signals/other/").status_code == 404
+
+
+def test_the_list_says_what_was_done_and_how_long_the_doors_took(eve: Client, there: World) -> None:
+    shop = access.shop()
+    known(shop.dan, "00u9", there.directory.issuer)
+    for holder in (shop.dan, shop.bot):
+        access.active_grant(holder, shop.ben, at=now())
+    there.hook(log_event("user.lifecycle.deactivate", sub="00u9"), log_event("user.session.end"))
+    deliver()
+    text = text_of(eve, "/settings/signals/")
+    for said in ("user.lifecycle.deactivate", "person:dan", "Closing", "Signed out", "person:ada"):
+        assert said in text
+    signal = ReceivedSignal.objects.get(outcome="left")
+    assert Grant.objects.filter(state="revoked").count() == 2
+    GrantDoor.objects.update(state="closed", closed_at=signal.received_at + timedelta(seconds=1.26))
+    assert "Closed after 1.3 s" in text_of(eve, "/settings/signals/")
+
+
+def test_the_list_goes_on(eve: Client, there: World) -> None:
+    for _ in range(60):
+        pages.received(there.row, there.ada, now())
+    first = text_of(eve, "/settings/signals/")
+    older = first.partition("?before=")[2].partition('"')[0]
+    assert first.count("user.lifecycle.deactivate") == 50
+    assert text_of(eve, f"/settings/signals/?before={older}").count("user.lifecycle.deactivate") == 10
+    assert text_of(eve, "/settings/signals/?before=x%00").count("user.lifecycle.deactivate") == 50
+
+
+def test_only_an_administrator_sees_who_may_tell_us(there: World) -> None:
+    flo = pages.signed_in(identity.person("flo", roles=("auditor",)))
+    assert "Who may tell us" not in text_of(flo, "/settings/signals/")
+    assert flo.get(PAGE).status_code == 403
+
+
+def test_a_persons_page_says_by_whose_word_they_left(eve: Client, there: World) -> None:
+    there.hook(log_event("user.lifecycle.deactivate"))
+    deliver()
+    text = text_of(eve, "/settings/who/person:ada/")
+    assert "<dt>Left</dt><dd>Okta, " in text
+    assert "Okta said user.lifecycle.deactivate." in text
+    services.reinstate_subject(key="person:ada", actor=SYSTEM, at=now())
+    services.suspend_subject(key="person:ada", actor=Subject.objects.get(key="person:eve").actor, at=now())
+    assert "<dt>Left</dt>" not in text_of(eve, "/settings/who/person:ada/")
