@@ -149,7 +149,7 @@ PAGES = {
     "signals": page(wrong=NOT_YOURS, agent=NOT_YOURS, by="cyd"),
     "signal_sender": watched(args=okta),
     "signal_secret": act(args=okta, by="olga", right=OK),
-    "signal_secret_revoke": act(args=lambda there: ["okta", there.secret.pk], by="olga"),
+    "signal_secret_revoke": act(args=lambda there: [there.provider.slug, there.secret.pk], by="olga"),
     "signal_source": act(args=okta, by="olga", data=lambda there: SOURCE),
     "tokens": page(),
     "token_revoke": act(args=lambda there: [there.token.pk], wrong=HIDDEN, agent=HIDDEN),

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.identity.provider import Provider as Directory
-from tests.identity.provider import running_provider
+from tests.identity.providers.provider import Provider as Directory
+from tests.identity.providers.provider import running_provider
 from tests.identity.signals.world import World, world
 
 

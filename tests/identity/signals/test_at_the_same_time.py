@@ -16,7 +16,7 @@ from apps.identity.models import ReceivedSignal, Subject
 from apps.outbox.models import Message
 from tests.access.concurrency import together
 from tests.factories import identity
-from tests.identity.provider import Provider as Directory
+from tests.identity.providers.provider import Provider as Directory
 from tests.identity.signals.world import World, log_event, now, recorded, world
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.identity.models import ReceivedSignal, Subject
 from tests.factories import identity
-from tests.identity.provider import rsa_key
+from tests.identity.providers.provider import rsa_key
 from tests.identity.signals.world import REVOKE, World, is_in, recorded, signed_in
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from apps.identity.errors import NotAnAdministrator
 from apps.identity.models import ReceivedSignal, SignalSource
 from apps.identity.signals.refusals import InvalidSource
 from tests.factories import identity
-from tests.identity.provider import rsa_key
+from tests.identity.providers.provider import rsa_key
 from tests.identity.signals.world import CAEP, PUSH, RISC, SLUG, World, deliver, is_in, now, recorded, signed_in
 
 pytestmark = pytest.mark.django_db

@@ -19,8 +19,8 @@ from apps.identity import services
 from apps.identity.models import Provider, ReceivedSignal, Subject
 from apps.outbox import services as outbox
 from tests.factories import identity
-from tests.identity.provider import CLIENT_ID
-from tests.identity.provider import Provider as Directory
+from tests.identity.providers.provider import CLIENT_ID
+from tests.identity.providers.provider import Provider as Directory
 
 SLUG = "okta"
 HOOK = f"/signals/{SLUG}/okta-events"
