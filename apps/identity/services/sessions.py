@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib.sessions.models import Session
@@ -25,6 +25,8 @@ from apps.identity.vault import WrongSecretsKey, seal, unseal
 if TYPE_CHECKING:
     from apps.identity.providers.claims import Proved
     from apps.identity.providers.leaving import Leaving
+
+SETTLED = timedelta(hours=1)
 
 
 def note_sign_in(
@@ -161,10 +163,13 @@ def spend_token(*, issuer: str, jti: str, good_until: datetime) -> None:
 
 
 def forget_ended(*, at: datetime) -> int:
-    """Take away what is remembered of sessions that ran out, and of tokens that would be refused anyway."""
+    """Take away what is remembered of sessions that ran out, and of tokens that would be refused anyway.
+
+    Not of the youngest: a session's own row is written a moment after ours.
+    """
     alive = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=at)
     SpentToken.objects.filter(good_until__lte=at).delete()
-    return SignIn.objects.filter(~Exists(alive)).delete()[0]
+    return SignIn.objects.filter(~Exists(alive), started_at__lt=at - SETTLED).delete()[0]
 
 
 def _record(verb: str, subject: Subject, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
