@@ -143,3 +143,15 @@ def test_nothing_reads_the_clock_but_interfaces() -> None:
         if isinstance(node, ast.Call) and dotted(node.func) in CLOCKS
     ]
     assert found == []
+
+
+def test_whoever_passes_an_answer_on_says_how_fresh_its_sign_in_is() -> None:
+    """Left out, it would mean an API token: an old session could approve for a sensitive service."""
+    silent = [
+        module.at(node)
+        for module in modules("apps", "console")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and dotted(node.func) in {"services.review", "services.review_many"}
+        if not any(keyword.arg == "freshness" for keyword in node.keywords)
+    ]
+    assert silent == []
