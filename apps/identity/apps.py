@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
-from apps.identity.checks import check_oidc
+from apps.identity.checks import check_aws, check_oidc
 
 
 class IdentityConfig(AppConfig):
@@ -12,3 +12,4 @@ class IdentityConfig(AppConfig):
 
     def ready(self) -> None:
         register(check_oidc, Tags.security)
+        register(check_aws, Tags.security)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.audit.actors import SYSTEM, Actor
 from apps.identity import selectors
-from apps.identity.errors import MayNotIssueToken, MayNotSuspend, NotAnAdministrator
+from apps.identity.errors import MayNotBind, MayNotIssueToken, MayNotSuspend, NotAnAdministrator
 from apps.identity.models import Kind, Role, Subject
 
 
@@ -49,3 +49,16 @@ def _answers_for(person: Subject, subject: Subject) -> bool:
 def require_can_hold_tokens_of(actor: Actor, subject: Subject) -> None:
     if not can_hold_tokens_of(actor, subject):
         raise MayNotIssueToken
+
+
+def can_bind(actor: Actor, subject: Subject) -> bool:
+    """Say which outside identities are ``subject``, and how much it may do. Never the subject itself."""
+    if _actor_has_role(actor, Role.ADMINISTRATOR):
+        return True
+    person = selectors.find_subject(actor.id)
+    return person is not None and person.kind == Kind.PERSON and person.is_active and _answers_for(person, subject)
+
+
+def require_can_bind(actor: Actor, subject: Subject) -> None:
+    if not can_bind(actor, subject):
+        raise MayNotBind

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
 
-BEAT = {"identity.forget_sessions": {"task": "identity.forget_sessions", "schedule": 3600.0}}
+from apps.identity.proofs import limits, replay
+
+BEAT = {
+    "identity.forget_sessions": {"task": "identity.forget_sessions", "schedule": 3600.0},
+    "identity.forget_proofs": {"task": "identity.forget_proofs", "schedule": 300.0},
+}
 
 
 @shared_task(name="identity.forget_sessions", acks_late=True, time_limit=120)
 def forget_sessions(**_: object) -> None:
     """Sessions that ran out stop working by themselves; this only takes their rows away."""
     SessionStore.clear_expired()
+
+
+@shared_task(name="identity.forget_proofs", acks_late=True, time_limit=120)
+def forget_proofs(**_: object) -> None:
+    """Used proofs that nobody would take any more, and tallies of minutes long past."""
+    at = timezone.now()
+    replay.forget(at=at)
+    limits.forget(at=at)

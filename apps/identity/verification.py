@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from joserfc import jws, jwt
@@ -23,6 +23,8 @@ from joserfc.jwk import Key, KeySet
 LEEWAY = 60
 OLDEST = 600
 LONGEST_TOKEN = 16 * 1024
+LARGEST = 2**53
+"""No moment is written with a larger number; Python's floats end at some, and a token must not find out."""
 SAFE_ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
@@ -59,6 +61,13 @@ class Expectation:
     has_subject: bool = True
     has_end: bool = True
     oldest: int = OLDEST
+
+
+class KeySource(Protocol):
+    """Where the public keys of whoever signed are found."""
+
+    def find(self, kid: str, *, at: int) -> Key:
+        """The key named ``kid``; raises TokenRefused."""
 
 
 class ProviderKeys:
@@ -103,14 +112,14 @@ def _max_age(cache_control: str) -> int:
     return KEEP_KEYS
 
 
-def verify(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) -> dict[str, Any]:
+def verify(token: str, *, expected: Expectation, keys: KeySource, at: int) -> dict[str, Any]:
     """The claims of a token that passes every check; raises TokenRefused. ``at`` is in seconds since 1970."""
     _require(len(token) <= LONGEST_TOKEN and _SHAPE.fullmatch(token) is not None, "not a compact JWS")
     try:
         header = jws.extract_compact(token.encode()).headers()
         key = keys.find(_checked_header(header, expected), at=at)
         claims = jwt.decode(token, key, algorithms=list(expected.algorithms)).claims
-    except (JoseError, ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise TokenRefused(f"The token does not verify: {error}") from error
     _check_parties(claims, expected)
     _check_times(claims, expected, at)
@@ -170,7 +179,8 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
 
 def _number(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    _require(isinstance(value, int | float) and not isinstance(value, bool), f"without {name}")
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+    _require(known, f"without {name}")
     return float(value)  # type: ignore[arg-type]  # checked just above
 
 

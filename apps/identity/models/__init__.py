@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from apps.identity.models.proofs import (
+    AgentLimits,
+    AwsPrincipal,
+    IssuerKind,
+    ProofKind,
+    ProofSeen,
+    Tally,
+    TrustedIssuer,
+    WorkloadIdentity,
+)
 from apps.identity.models.providers import Channel, ClientAuth, Preset, Provider, ProviderSecret
 from apps.identity.models.sessions import ApiToken, Login, Scope, SignIn, User
 from apps.identity.models.subjects import (
@@ -15,15 +25,20 @@ from apps.identity.models.subjects import (
 )
 
 __all__ = [
+    "AgentLimits",
     "ApiToken",
+    "AwsPrincipal",
     "Channel",
     "ClientAuth",
     "ConsoleRole",
+    "IssuerKind",
     "Kind",
     "Login",
     "Membership",
     "MembershipRole",
     "Preset",
+    "ProofKind",
+    "ProofSeen",
     "Provider",
     "ProviderSecret",
     "Role",
@@ -31,5 +46,8 @@ __all__ = [
     "SignIn",
     "Subject",
     "SubjectState",
+    "Tally",
+    "TrustedIssuer",
     "User",
+    "WorkloadIdentity",
 ]
