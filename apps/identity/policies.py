@@ -53,10 +53,20 @@ def require_can_hold_tokens_of(actor: Actor, subject: Subject) -> None:
 
 def can_bind(actor: Actor, subject: Subject) -> bool:
     """Say which outside identities are ``subject``, and how much it may do. Never the subject itself."""
-    if _actor_has_role(actor, Role.ADMINISTRATOR):
-        return True
     person = selectors.find_subject(actor.id)
-    return person is not None and person.kind == Kind.PERSON and person.is_active and _answers_for(person, subject)
+    return actor == SYSTEM or (person is not None and may_bind(person, subject))
+
+
+def may_bind(person: Subject, subject: Subject) -> bool:
+    if selectors.has_role(person, Role.ADMINISTRATOR):
+        return True
+    return person.kind == Kind.PERSON and person.is_active and _answers_for(person, subject)
+
+
+def may_see_bindings(person: Subject, subject: Subject) -> bool:
+    """Those who watch over the estate may look; only those who answer for it may change anything."""
+    watches = selectors.has_role(person, Role.SECURITY, Role.AUDITOR, Role.OPERATOR)
+    return person == subject or watches or may_bind(person, subject)
 
 
 def require_can_bind(actor: Actor, subject: Subject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -81,3 +82,14 @@ def _first(said: Iterable[Mapping[str, Any]], name: str) -> str:
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def calls_of_agents(calls: Iterable[Doors]) -> dict[tuple[str, datetime], int]:
+    """How many calls a door let each agent make, by minute. Only those: a name in a forged token spends no budget."""
+    counted: Counter[tuple[str, datetime]] = Counter()
+    for doors in calls:
+        found = columns(doors)
+        allowed = any(said["verdict"] == "allow" for said in doors.values())
+        if allowed and not found["probe"] and found["subject"].startswith("agent:"):
+            counted[found["subject"], datetime.fromisoformat(found["first_at"])] += 1
+    return dict(counted)

@@ -219,6 +219,8 @@ SPECTACULAR_SETTINGS = {
         "ConsoleRoleEnum": "apps.identity.models.Role",
         "MembershipRoleEnum": "apps.identity.models.MembershipRole",
         "ScopeEnum": "apps.identity.models.Scope",
+        "ProofKindEnum": "apps.identity.models.ProofKind",
+        "IssuerKindEnum": "apps.identity.models.IssuerKind",
         "ChangeKindEnum": "apps.catalog.api.CHANGE_KINDS",
         "CallVerdictEnum": "apps.telemetry.api.VERDICTS",
     },

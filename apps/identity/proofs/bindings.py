@@ -36,7 +36,8 @@ SHAPES: Mapping[str, re.Pattern[str]] = {
     "stable_id": re.compile(r"|[A-Za-z0-9]{8,128}"),
     "sub": re.compile(r"[\x21-\x7e]{1,255}"),
 }
-_PUBLIC_TYPES = frozenset({"EC", "RSA", "OKP"})
+_PUBLIC_TYPES = ("EC", "RSA", "OKP")
+_PUBLIC_MEMBERS = ("kty", "kid", "crv", "x", "y", "n", "e", "alg", "use")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,15 @@ def _require_shapes(given: Mapping[str, str]) -> None:
 
 
 def public_keys(jwks: Mapping[str, object] | None) -> dict[str, object]:
-    """A JWK set of public keys, each with a name; raises InvalidBinding, above all for a private key."""
-    keys = (jwks or {}).get("keys")
-    if not isinstance(keys, list) or not 0 < len(keys) <= MOST_KEYS or not all(map(_is_public, keys)):
-        raise InvalidBinding(
-            fields={"jwks": [f"Give a JWK set of 1 to {MOST_KEYS} public keys (EC, RSA or OKP), each with a kid."]}
-        )
+    """A JWK set of public keys, each with a name; raises InvalidBinding, above all for a private key.
+
+    Only the members that make a public key are kept.
+    """
+    sent = (jwks or {}).get("keys")
+    keys = [_public(key) for key in sent] if isinstance(sent, list) and 0 < len(sent) <= MOST_KEYS else []
+    if not keys or {} in keys:
+        complaint = f"Give a JWK set of 1 to {MOST_KEYS} public keys (EC, RSA or OKP), each with a kid."
+        raise InvalidBinding(fields={"jwks": [complaint]})
     try:
         KeySet.import_key_set({"keys": keys})
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -124,11 +128,13 @@ def public_keys(jwks: Mapping[str, object] | None) -> dict[str, object]:
     return {"keys": keys}
 
 
-def _is_public(key: object) -> bool:
-    if not isinstance(key, dict) or key.get("kty") not in _PUBLIC_TYPES or "d" in key:
-        return False
-    kid = key.get("kid")
-    return isinstance(kid, str) and 0 < len(kid) <= 200
+def _public(key: object) -> dict[str, str]:
+    """Empty for what is no public key, or has a private half or no name."""
+    if not isinstance(key, dict) or "d" in key or key.get("kty") not in _PUBLIC_TYPES:
+        return {}
+    kept = {name: value for name in _PUBLIC_MEMBERS if isinstance(value := key.get(name), str)}
+    plain = all(value.isascii() and value.isprintable() and 0 < len(value) <= 1500 for value in kept.values())
+    return kept if plain and "kid" in kept else {}
 
 
 def end_binding(*, binding_id: int, subject_key: str, actor: Actor, at: datetime, why: str = "") -> WorkloadIdentity:

@@ -61,10 +61,13 @@ def count(key: str, *, at: datetime, by: int = 1) -> int:
         return int(cursor.fetchone()[0])
 
 
-def count_calls(calls: Mapping[str, int], *, at: datetime) -> None:
-    """What the doors reported of agents, by key. In order of the key, so that two batches wait and do not lock up."""
-    for key in sorted(calls):
-        count(f"calls:{key}", at=at, by=calls[key])
+def count_calls(calls: Mapping[tuple[str, datetime], int]) -> None:
+    """Allowed calls of agents as the doors reported them, by key and minute.
+
+    In order, so that two batches at once wait for each other and do not lock each other up.
+    """
+    for key, minute in sorted(calls):
+        count(f"calls:{key}", at=minute, by=calls[key, minute])
 
 
 def calls_today(key: str, *, at: datetime) -> int:

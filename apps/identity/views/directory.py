@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.identity import selectors, services
 from apps.identity.models import Kind, Membership, Subject
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
+from apps.identity.views.proofs import shown_proofs
 
 WORDS = {
     Kind.PERSON: ("people", "People sign in, ask, and decide."),
@@ -49,6 +50,7 @@ def show(request: PageRequest, key: str) -> HttpResponse:
     subject = selectors.get_subject(key)
     context = {
         "one": subject,
+        **shown_proofs(subject, request.subject),
         "kind_name": WORDS[Kind(subject.kind)][0],
         "members": list(selectors.list_members(subject)) if subject.kind == Kind.TEAM else [],
         "memberships": list(Membership.objects.filter(member=subject).select_related("team").order_by("team__name")),

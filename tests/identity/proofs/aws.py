@@ -99,7 +99,7 @@ class Aws:
         made = self.client("iam").create_role(
             RoleName=name,
             Path=path,
-            AssumeRolePolicyDocument="{}",
+            AssumeRolePolicyDocument=ANYBODY,
             Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
         )["Role"]
         self.client("iam").put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=ALLOW_ALL)
@@ -111,6 +111,12 @@ class Aws:
         return Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
 
 
+ANYBODY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}],
+    }
+)
 ALLOW_ALL = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 
 
