@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
+from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from apps.identity.proofs import limits, replay
+from apps.identity.proofs import aws_directory, limits, replay
+
+log = logging.getLogger(__name__)
 
 BEAT = {
     "identity.forget_sessions": {"task": "identity.forget_sessions", "schedule": 3600.0},
     "identity.forget_proofs": {"task": "identity.forget_proofs", "schedule": 300.0},
+    "identity.sync_aws": {"task": "identity.sync_aws", "schedule": 3600.0},
 }
 
 
@@ -26,3 +32,10 @@ def forget_proofs(**_: object) -> None:
     at = timezone.now()
     replay.forget(at=at)
     limits.forget(at=at)
+
+
+@shared_task(name="identity.sync_aws", acks_late=True, time_limit=600)
+def sync_aws(**_: object) -> None:
+    """Idle unless accounts are named."""
+    for line in aws_directory.sync_all(roles=settings.SALLYPORT_AWS_SYNC_ROLES, at=timezone.now()):
+        log.info("AWS %s", line)

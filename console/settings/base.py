@@ -48,7 +48,7 @@ SALLYPORT_TOKENS_PER_MINUTE = env.read_int("SALLYPORT_TOKENS_PER_MINUTE", 120)
 SALLYPORT_AWS_REGIONS = env.read_list("SALLYPORT_AWS_REGIONS")
 # Dialled instead of sts.<region>.amazonaws.com: an interface endpoint of a VPC, or a stand-in under test.
 SALLYPORT_AWS_STS_URL = env.read("SALLYPORT_AWS_STS_URL", "")
-# Accounts whose roles and users are copied every hour, with the console's own AWS credentials.
+# Roles (ARNs) to take, one for each account whose roles and users are copied every hour; "own" is the console's own.
 SALLYPORT_AWS_SYNC_ROLES = env.read_list("SALLYPORT_AWS_SYNC_ROLES")
 # Issuers and AWS without TLS: on the loopback of a laptop or a test only.
 SALLYPORT_PLAIN_HTTP = False

@@ -12,7 +12,10 @@ from django.test import Client
 
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
-from apps.identity.models import ApiToken, Subject
+from apps.identity.models import ApiToken, Subject, WorkloadIdentity
+from apps.identity.proofs import bindings, issuers
+from apps.identity.proofs.bindings import Outside
+from apps.identity.proofs.issuers import IssuerInput
 from apps.outbox.models import Message
 from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
@@ -40,6 +43,7 @@ class House:
     dead: Message
     rid: str
     token: ApiToken
+    proof: WorkloadIdentity
 
 
 def house() -> House:
@@ -65,7 +69,16 @@ def house() -> House:
         ),
         rid=call(shop.ada, at=at),
         token=identity.api_token(shop.ada)[0],
+        proof=proof(shop.bot, at),
     )
+
+
+def proof(bot: Subject, at: datetime) -> WorkloadIdentity:
+    """A CI job that is the agent."""
+    given = IssuerInput(slug="github", kind="github", jwks_uri="https://ci.test/keys")
+    issuers.add_issuer(given=issuers.completed(given), actor=SYSTEM, at=at)
+    outside = Outside(kind="jwt", issuer="github", sub="repo:shop/web:environment:prod")
+    return bindings.bind(subject_key=bot.key, outside=outside, actor=SYSTEM, at=at)
 
 
 def mesh_target(at: datetime) -> Target:

@@ -122,7 +122,7 @@ def public_keys(jwks: Mapping[str, object] | None) -> dict[str, object]:
         complaint = f"Give a JWK set of 1 to {MOST_KEYS} public keys (EC, RSA or OKP), each with a kid."
         raise InvalidBinding(fields={"jwks": [complaint]})
     try:
-        KeySet.import_key_set({"keys": keys})
+        KeySet.import_key_set({"keys": [dict(key) for key in keys]})
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidBinding(fields={"jwks": ["A key cannot be read."]}) from error
     return {"keys": keys}
