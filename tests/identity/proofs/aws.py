@@ -141,7 +141,7 @@ def running_aws(*, setup_actions: int = 4) -> Iterator[Aws]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while time.monotonic() < until and process.poll() is None:
         try:
             requests.get(f"{url}/moto-api/data.json", timeout=1)
