@@ -25,6 +25,7 @@ def door_of(event: Event) -> dict[str, Any]:
         "ms": event.ms,
         "node": event.node,
         "subject": event.subject,
+        "actor": event.actor,
         "peer": event.peer,
         "service": event.service,
         "route": event.route,
@@ -85,11 +86,16 @@ def moment(text: str) -> datetime:
 
 
 def calls_of_agents(calls: Iterable[Doors]) -> dict[tuple[str, datetime], int]:
-    """How many calls a door let each agent make, by minute. Only those: a name in a forged token spends no budget."""
+    """How many calls a door let each agent make, by minute, for itself or for somebody.
+
+    Only those that were let through: a name in a forged token spends no budget.
+    """
     counted: Counter[tuple[str, datetime]] = Counter()
     for doors in calls:
         found = columns(doors)
-        allowed = any(said["verdict"] == "allow" for said in doors.values())
-        if allowed and not found["probe"] and found["subject"].startswith("agent:"):
-            counted[found["subject"], datetime.fromisoformat(found["first_at"])] += 1
+        if found["probe"] or not any(said["verdict"] == "allow" for said in doors.values()):
+            continue
+        who = {found["subject"], *(said.get("actor", "") for said in doors.values())}
+        minute = datetime.fromisoformat(found["first_at"])
+        counted.update((name, minute) for name in who if name.startswith("agent:"))
     return dict(counted)

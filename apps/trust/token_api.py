@@ -40,13 +40,13 @@ def token(request: HttpRequest) -> HttpResponse:
 
 def _issue(asker: Asker, at: datetime) -> services.EdgeToken:
     try:
-        limits.require_within(asker.subject, tokens_per_minute=settings.SALLYPORT_TOKENS_PER_MINUTE, at=at)
-        issued = services.sign_edge_token(subject=asker.subject, client_id=asker.client_id, at=at)
+        limits.require_within(asker.taker, tokens_per_minute=settings.SALLYPORT_TOKENS_PER_MINUTE, at=at)
+        issued = services.sign_edge_token(subject=asker.subject, client_id=asker.client_id, actor=asker.actor, at=at)
     except limits.LimitReached as reached:
         raise TokenError("temporarily_unavailable", str(reached), 429, retry_after=reached.retry_after) from reached
     except services.SubjectSuspended as refusal:
         raise TokenError("invalid_grant", refusal.message) from refusal
-    services.count_token(subject=asker.subject, client_id=asker.client_id, at=at)
+    services.count_token(subject=asker.taker, client_id=asker.client_id, at=at)
     return issued
 
 

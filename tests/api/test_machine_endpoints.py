@@ -71,7 +71,8 @@ TOKEN_FORM = {
     "client_id": ["sc_x"],
     "requested_token_type": ["urn:ietf:params:oauth:token-type:jwt"],
     "audience": ["sallyport-edge", "elsewhere"],
-    "actor_token": ["x"],
+    "actor_token": ["TOKEN", "x"],
+    "actor_token_type": ["urn:ietf:params:oauth:token-type:access_token"],
 }
 
 

@@ -120,6 +120,7 @@ def call(
     reason: str = "no_grant",
     grants: Sequence[str] = (),
     rids: Iterable[str] = (),
+    actor: str = "",
 ) -> str:
     """At the edge, refused unless told otherwise; returns the request id of the last."""
     token = telemetry.register_source(name="edge", actor=SYSTEM, at=at)
@@ -134,6 +135,7 @@ def call(
                 "verdict": verdict,
                 "reason": reason,
                 "subject": who.key,
+                "actor": actor,
                 "service": "payments",
                 "method": "POST",
                 "path": "/refunds",

@@ -83,6 +83,7 @@ def test_a_token_without_the_scope_is_refused(client: Client) -> None:
         ({"subject_token_type": "urn:ietf:params:oauth:token-type:saml2"}, "invalid_request"),
         ({"audience": "elsewhere"}, "invalid_target"),
         ({"actor_token": "x"}, "invalid_request"),
+        ({"actor_token_type": "x"}, "invalid_request"),
         ({"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}, "invalid_request"),
     ],
 )

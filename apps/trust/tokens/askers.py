@@ -29,8 +29,15 @@ SOON = 1
 
 
 class Asker(NamedTuple):
+    """``client_id`` says how whoever takes the token proved itself: the actor, when one acts for the subject."""
+
     subject: str
     client_id: str
+    actor: str | None = None
+
+    @property
+    def taker(self) -> str:
+        return self.actor or self.subject
 
 
 class _CsrfCheck(CsrfViewMiddleware):
@@ -45,15 +52,41 @@ def _guarded(request: HttpRequest) -> HttpResponse:
 def asker(request: HttpRequest, form: Form, at: datetime) -> Asker:
     """Raises TokenError unless the form proves who sent it."""
     if form["grant_type"] == CLIENT_CREDENTIALS:
+        _require_alone(form)
         return _from_assertion(form, at)
-    kind = form.get("subject_token_type", "")
-    if kind == SESSION:
+    subject = _from_subject(request, form, at)
+    return _delegated(subject, form, at) if form.get("actor_token") else subject
+
+
+def _require_alone(form: Form) -> None:
+    if form.get("actor_token"):
+        raise TokenError("invalid_request", "A client asks for itself; acting for somebody is a token exchange.")
+
+
+def _from_subject(request: HttpRequest, form: Form, at: datetime) -> Asker:
+    if form.get("subject_token_type") == SESSION:
         return _from_session(request)
+    return _from_token("subject", form, at)
+
+
+def _from_token(whose: str, form: Form, at: datetime) -> Asker:
+    kind = form.get(f"{whose}_token_type", "")
     if kind not in _WAYS:
-        raise TokenError("invalid_request", f"subject_token_type must be one of {', '.join(SUBJECT_TOKEN_TYPES)}.")
-    if not form.get("subject_token"):
-        raise TokenError("invalid_request", "subject_token is missing.")
-    return _WAYS[kind](form["subject_token"], at)
+        known = [name for name in SUBJECT_TOKEN_TYPES if whose == "subject" or name != SESSION]
+        raise TokenError("invalid_request", f"{whose}_token_type must be one of {', '.join(known)}.")
+    if not form.get(f"{whose}_token"):
+        raise TokenError("invalid_request", f"{whose}_token is missing.")
+    return _WAYS[kind](form[f"{whose}_token"], at)
+
+
+def _delegated(subject: Asker, form: Form, at: datetime) -> Asker:
+    """An agent acts for a person, who shows that by a proof of its own beside the agent's (RFC 8693, section 1.1)."""
+    if not subject.subject.startswith("person:"):
+        raise TokenError("invalid_request", "An agent acts for a person; subject_token must be a person's.")
+    acting = _from_token("actor", form, at)
+    if not acting.subject.startswith("agent:"):
+        raise TokenError("invalid_request", "Only an agent acts for somebody; actor_token must be an agent's.")
+    return Asker(subject.subject, acting.client_id, acting.subject)
 
 
 def _from_api_token(plain: str, at: datetime) -> Asker:

@@ -49,6 +49,6 @@ def _supported(form: Form) -> Form:
     audience = form.get("audience", settings.SALLYPORT_EDGE_AUDIENCE)
     if audience != settings.SALLYPORT_EDGE_AUDIENCE:
         raise TokenError("invalid_target", f"Tokens are issued for {settings.SALLYPORT_EDGE_AUDIENCE} only.")
-    if form.get("actor_token") or form.get("actor_token_type"):
-        raise TokenError("invalid_request", "Acting for somebody else is not supported.")
+    if bool(form.get("actor_token")) != bool(form.get("actor_token_type")):
+        raise TokenError("invalid_request", "actor_token and actor_token_type come together.")
     return form

@@ -103,7 +103,8 @@ FORMS = st.fixed_dictionaries(
         "client_assertion": TOKENS | st.text(max_size=40),
         "client_id": st.text(max_size=9),
         "audience": st.sampled_from(["sallyport-edge", "x"]),
-        "actor_token": st.text(max_size=9),
+        "actor_token": TOKENS | st.text(max_size=9),
+        "actor_token_type": st.sampled_from([ACCESS_TOKEN, JWT, SESSION, AWS_STS]) | st.text(max_size=9),
         "requested_token_type": st.sampled_from([ACCESS_TOKEN, JWT, "x"]),
     },
 )
