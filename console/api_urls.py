@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from apps.access import api as access
 from apps.catalog import api as catalog
 from apps.identity import api as identity
+from apps.identity.proofs import api as proofs
 from apps.rollout import api as rollout
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
@@ -31,6 +32,11 @@ urlpatterns = [
     path("tokens/", identity.TokenList.as_view(), name="tokens"),
     path("tokens/<int:token_id>/revoke/", identity.TokenRevoke.as_view(), name="token-revoke"),
     path("subjects/", identity.SubjectList.as_view(), name="subjects"),
+    path("subjects/<path:key>/proofs/<int:binding_id>/end/", proofs.ProofEnd.as_view(), name="proof-end"),
+    path("subjects/<path:key>/proofs/", proofs.ProofList.as_view(), name="proofs"),
+    path("subjects/<path:key>/limits/", proofs.Limits.as_view(), name="limits"),
+    path("issuers/", proofs.IssuerList.as_view(), name="issuers"),
+    path("issuers/<slug:slug>/switch/", proofs.IssuerSwitch.as_view(), name="issuer-switch"),
     path("subjects/<path:key>/suspend/", identity.SubjectSuspend.as_view(), name="subject-suspend"),
     path("subjects/<path:key>/reinstate/", identity.SubjectReinstate.as_view(), name="subject-reinstate"),
     path("subjects/<path:key>/", identity.SubjectDetail.as_view(), name="subject"),

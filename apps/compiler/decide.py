@@ -99,6 +99,17 @@ def weigh(grants: Iterable[Grant], at: int) -> tuple[Reason, tuple[str, ...]]:
     return (Reason.GRANT_EXPIRED, tuple(sorted(ended))) if ended else (Reason.NO_GRANT, ())
 
 
+def meet(subject: Decision, actor: Decision) -> Decision:
+    """Somebody acts for somebody else: both must be let in, and the grants of both are what it rests on.
+
+    The subject's refusal is told before the actor's.
+    """
+    if not subject.allowed or not actor.allowed:
+        return actor if subject.allowed else subject
+    grants = tuple(sorted({*subject.grant_ids, *actor.grant_ids}))
+    return Decision(True, Reason.GRANTED, grants, subject.route)
+
+
 class Pdp:
     """A graph indexed for many decisions: one pass over the grants, after which a decision does not slow with them."""
 

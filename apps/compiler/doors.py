@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from apps.compiler.decide import Action, Decision, Pdp, Resource
+from apps.compiler.decide import Action, Decision, Pdp, Resource, meet
 from apps.compiler.graph import AccessGraph, Point
 from apps.compiler.paths import segments
 from apps.compiler.reasons import Reason
@@ -42,8 +42,13 @@ class EdgeDoor:
                 return Resource(service, path[len(base) :] or "/")
         return None
 
-    def judge(self, call: EdgeCall, token_fault: Reason | None, subject: str, at: int) -> Decision:
-        """``token_fault`` is what ``tokens`` says of the call's token; ``subject`` is whom it names if nothing."""
+    def judge(
+        self, call: EdgeCall, token_fault: Reason | None, subject: str, at: int, actor: str | None = None
+    ) -> Decision:
+        """``token_fault`` is what ``tokens`` says of the call's token; ``subject`` is whom it names if nothing.
+
+        ``actor`` acts for the subject: the right is what both hold.
+        """
         resource = self.locate(call.host, call.path)
         if resource is None:
             return Decision(False, Reason.NO_SERVICE)
@@ -51,4 +56,8 @@ class EdgeDoor:
             return Decision(False, Reason.BAD_PATH)
         if token_fault is not None:
             return Decision(False, token_fault)
-        return self._pdp.decide_at_door(subject, Action(call.method), resource, Point.EDGE, at)
+        action = Action(call.method)
+        decision = self._pdp.decide_at_door(subject, action, resource, Point.EDGE, at)
+        if actor is None:
+            return decision
+        return meet(decision, self._pdp.decide_at_door(actor, action, resource, Point.EDGE, at))

@@ -110,11 +110,21 @@ def _check_claims(claims: Json, expected: Expected, at: float) -> Reason | None:
 
 
 def _complete(claims: Json, expected: Expected) -> bool:
-    """Issuer, audience, subject and both times are there and of their kind; ``nbf`` may be left out, not misspelt."""
+    """Issuer, audience, subject and both times are there and of their kind; ``nbf`` and ``act`` may be left out,
+    not misspelt.
+    """
     texts = all(_is_text(claims.get(name)) for name in ("iss", "sub"))
     times = all(_is_number(claims.get(name)) for name in ("iat", "exp")) and _is_number(claims.get("nbf", 0))
     audience = _is_text(claims.get("aud")) or isinstance(claims.get("aud"), list)
-    return texts and times and audience and (not expected.context or _is_text(_service(claims)))
+    acted = "act" not in claims or actor(claims) is not None
+    return texts and times and audience and acted and (not expected.context or _is_text(_service(claims)))
+
+
+def actor(claims: Json) -> str | None:
+    """Who acts for the subject (RFC 8693, section 4.1), or None. Of a chain only the outermost counts."""
+    act = claims.get("act")
+    name = act.get("sub") if isinstance(act, dict) else None
+    return name if isinstance(name, str) and name else None
 
 
 def _service(claims: Json) -> object:

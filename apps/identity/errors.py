@@ -98,3 +98,28 @@ class SomebodyElse(NotAllowed):
 class TokenSpent(Refusal):
     code = "token_spent"
     default_message = "This token has done its work already."
+
+
+class MayNotBind(NotAllowed):
+    code = "may_not_bind"
+    default_message = "Only an administrator, its owner, or an owner of its team may say how it proves itself."
+
+
+class InvalidBinding(InvalidInput):
+    code = "invalid_binding"
+    default_message = "This does not describe an outside identity."
+
+
+class BindingTaken(Refusal):
+    code = "binding_taken"
+    default_message = "That outside identity already stands for a workload or agent. End that first."
+
+
+class InvalidIssuer(InvalidInput):
+    code = "invalid_issuer"
+    default_message = "This does not describe an issuer whose tokens can be checked."
+
+
+class InvalidLimits(InvalidInput):
+    code = "invalid_limits"
+    default_message = "Limits are whole numbers from 1, or nothing, and agents have them."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotAllowed
 from apps.identity import selectors
-from apps.identity.errors import MayNotIssueToken, MayNotSuspend, NotAnAdministrator
+from apps.identity.errors import MayNotBind, MayNotIssueToken, MayNotSuspend, NotAnAdministrator
 from apps.identity.models import Kind, Provider, Role, Subject
 
 PROVIDER = "provider"
@@ -75,3 +75,26 @@ def _answers_for(person: Subject, subject: Subject) -> bool:
 def require_can_hold_tokens_of(actor: Actor, subject: Subject) -> None:
     if not can_hold_tokens_of(actor, subject):
         raise MayNotIssueToken
+
+
+def can_bind(actor: Actor, subject: Subject) -> bool:
+    """Say which outside identities are ``subject``, and how much it may do. Never the subject itself."""
+    person = selectors.find_subject(actor.id)
+    return actor == SYSTEM or (person is not None and may_bind(person, subject))
+
+
+def may_bind(person: Subject, subject: Subject) -> bool:
+    if selectors.has_role(person, Role.ADMINISTRATOR):
+        return True
+    return person.kind == Kind.PERSON and person.is_active and _answers_for(person, subject)
+
+
+def may_see_bindings(person: Subject, subject: Subject) -> bool:
+    """Those who watch over the estate may look; only those who answer for it may change anything."""
+    watches = selectors.has_role(person, Role.SECURITY, Role.AUDITOR, Role.OPERATOR)
+    return person == subject or watches or may_bind(person, subject)
+
+
+def require_can_bind(actor: Actor, subject: Subject) -> None:
+    if not can_bind(actor, subject):
+        raise MayNotBind

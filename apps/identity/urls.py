@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.identity.models import Kind
-from apps.identity.views import directory, linking, providers, sessions, signals, tokens
+from apps.identity.views import directory, issuers, linking, proofs, providers, sessions, signals, tokens
 
 urlpatterns = [
     path("sign-in/", sessions.sign_in, name="sign_in"),
@@ -25,6 +25,11 @@ urlpatterns = [
     path("settings/providers/<slug:slug>/edit/", providers.edit, name="provider_edit"),
     path("settings/providers/<slug:slug>/test/", providers.test, name="provider_test"),
     path("settings/providers/<slug:slug>/switch", providers.switch, name="provider_switch"),
+    path("settings/issuers/", issuers.issuers, name="issuers"),
+    path("settings/issuers/<slug:slug>/switch", issuers.switch, name="issuer_switch"),
+    path("settings/who/<path:key>/proofs/<int:binding_id>/end", proofs.end, name="proof_end"),
+    path("settings/who/<path:key>/proofs", proofs.bind, name="proofs"),
+    path("settings/who/<path:key>/limits", proofs.limit, name="limits"),
     path("settings/who/<path:key>/move", directory.move, name="subject_move"),
     path("settings/who/<path:key>/", directory.show, name="subject"),
     path("settings/signals/<slug:slug>/", signals.sender, name="signal_sender"),

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
@@ -24,6 +24,8 @@ from apps.identity.providers import outgoing
 LEEWAY = 60
 OLDEST = 600
 LONGEST_TOKEN = 16 * 1024
+LARGEST = 2**53
+"""No moment is written with a larger number; Python's floats end at some, and a token must not find out."""
 SAFE_ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
@@ -65,6 +67,13 @@ class Expectation:
     has_subject: bool = True
     has_end: bool = True
     oldest: int = OLDEST
+
+
+class KeySource(Protocol):
+    """Where the public keys of whoever signed are found."""
+
+    def find(self, kid: str, *, at: int) -> Key:
+        """The key named ``kid``; raises TokenRefused."""
 
 
 class ProviderKeys:
@@ -124,7 +133,7 @@ def _max_age(cache_control: str) -> int:
     return KEEP_KEYS
 
 
-def verify(token: str, *, expected: Expectation, keys: ProviderKeys, at: int) -> dict[str, Any]:
+def verify(token: str, *, expected: Expectation, keys: KeySource, at: int) -> dict[str, Any]:
     """The claims of a token that passes every check; raises TokenRefused. ``at`` is in seconds since 1970."""
     _require(len(token) <= LONGEST_TOKEN and _SHAPE.fullmatch(token) is not None, "not a compact JWS")
     try:

@@ -19,6 +19,8 @@ def event_of(line: bytes, node: str) -> dict[str, Any] | None:
         event["ms"] = round(float(found["seconds"]) * 1000, 3)
         event["path"] = str(found["path"])[:LONGEST_PATH]
         event["grants"] = [grant for grant in str(found["grants"]).split(",") if grant]
+        if found.get("actor"):
+            event["actor"] = str(found["actor"])
         event["probe"] = found["probe"] == "1"
     except (ValueError, KeyError, TypeError):
         return None

@@ -26,6 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LIMITS = {
     "node": 100,
     "subject": 300,
+    "actor": 300,
     "peer": 255,
     "service": 128,
     "route": 128,
@@ -66,6 +67,8 @@ class Event:
     status: int
     ms: float
     probe: bool
+    actor: str = ""
+    """Who acts for the subject, when somebody does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ def door_of(event: Event) -> dict[str, Any]:
         "ms": event.ms,
         "node": event.node,
         "subject": event.subject,
+        "actor": event.actor,
         "peer": event.peer,
         "service": event.service,
         "route": event.route,
@@ -81,3 +83,19 @@ def _first(said: Iterable[Mapping[str, Any]], name: str) -> str:
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def calls_of_agents(calls: Iterable[Doors]) -> dict[tuple[str, datetime], int]:
+    """How many calls a door let each agent make, by minute, for itself or for somebody.
+
+    Only those that were let through: a name in a forged token spends no budget.
+    """
+    counted: Counter[tuple[str, datetime]] = Counter()
+    for doors in calls:
+        found = columns(doors)
+        if found["probe"] or not any(said["verdict"] == "allow" for said in doors.values()):
+            continue
+        who = {found["subject"], *(said.get("actor", "") for said in doors.values())}
+        minute = datetime.fromisoformat(found["first_at"])
+        counted.update((name, minute) for name in who if name.startswith("agent:"))
+    return dict(counted)

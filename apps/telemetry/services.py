@@ -18,10 +18,11 @@ from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.catalog.selectors import EdgeAddress
+from apps.identity.proofs import limits
 from apps.outbox import nudge
 from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnreadableBatch
 from apps.telemetry.events import Event, TooLarge, Unreadable, read_batch
-from apps.telemetry.joining import Doors, columns, join
+from apps.telemetry.joining import Doors, calls_of_agents, columns, join
 from apps.telemetry.models import POINTS, Call, Feed, TelemetrySource
 
 CHANNEL = "calls"
@@ -107,7 +108,9 @@ def store(events: Collection[Event]) -> None:
     if not by_call:
         return
     with transaction.atomic():
-        changed = _insert({rid: join({}, said) for rid, said in sorted(by_call.items())})
+        calls = {rid: join({}, said) for rid, said in sorted(by_call.items())}
+        changed = _insert(calls)
+        limits.count_calls(calls_of_agents(calls[rid] for rid in changed))
         changed |= _update({rid: said for rid, said in by_call.items() if rid not in changed})
         if changed:
             _move_feed()

@@ -280,14 +280,20 @@ def _announce(key: SigningKey, before: Mapping[str, object], at: datetime) -> No
     outbox.enqueue(topic="trust.key.changed", key=key.purpose, payload={"kid": key.kid}, at=at)
 
 
-def sign_edge_token(*, subject: str, client_id: str, at: datetime) -> EdgeToken:
-    """An edge token for an active person, workload or agent; raises SubjectSuspended for anybody else."""
-    found = identity.graph_subjects([subject]).get(subject)
-    if found is None or not found.active or found.kind is SubjectKind.TEAM:
-        raise SubjectSuspended
+def sign_edge_token(*, subject: str, client_id: str, actor: str | None = None, at: datetime) -> EdgeToken:
+    """An edge token for an active person, workload or agent; raises SubjectSuspended for anybody else.
+
+    With ``actor`` it says who acts for the subject (RFC 8693), and the doors ask for what both may do.
+    """
+    wanted = [subject] if actor is None else [subject, actor]
+    known = identity.graph_subjects(wanted)
+    for name in wanted:
+        found = known.get(name)
+        if found is None or not found.active or found.kind is SubjectKind.TEAM:
+            raise SubjectSuspended
     lifetime = settings.SALLYPORT_EDGE_TOKEN_SECONDS
     issued_at = int(at.timestamp())
-    return EdgeToken(_signed(subject, client_id, issued_at, issued_at + lifetime), lifetime)
+    return EdgeToken(_signed(subject, client_id, issued_at, issued_at + lifetime, actor=actor), lifetime)
 
 
 def sign_probe_token(*, subject: str, at: datetime) -> str:
@@ -303,9 +309,14 @@ def sign_rehearsal_tokens(*, subjects: Iterable[str], first: int, last: int) -> 
 
 
 def _signed(
-    subject: str, client_id: str, issued_at: int, expires_at: int, key: CompilerSigningKey | None = None
+    subject: str,
+    client_id: str,
+    issued_at: int,
+    expires_at: int,
+    key: CompilerSigningKey | None = None,
+    actor: str | None = None,
 ) -> str:
-    claims = {
+    claims: dict[str, object] = {
         "iss": settings.SALLYPORT_URL,
         "aud": settings.SALLYPORT_EDGE_AUDIENCE,
         "sub": subject,
@@ -314,6 +325,8 @@ def _signed(
         "exp": expires_at,
         "jti": secrets.token_hex(16),
     }
+    if actor is not None:
+        claims["act"] = {"iss": settings.SALLYPORT_URL, "sub": actor, "sub_profile": "ai_agent"}
     payload = json.dumps(claims, separators=(",", ":")).encode()
     return jose.sign(payload, key=key or selectors.active_key(Purpose.EDGE_TOKEN), typ=EDGE_TOKEN_TYPE)
 

@@ -42,6 +42,16 @@ SALLYPORT_MESH_ID = env.read("SALLYPORT_MESH_ID", "shop")
 SALLYPORT_TRUST_DOMAIN = env.read("SALLYPORT_TRUST_DOMAIN", "shop.test")
 SALLYPORT_EDGE_AUDIENCE = "sallyport-edge"
 SALLYPORT_EDGE_TOKEN_SECONDS = 300
+# How many edge tokens one subject may take within a minute.
+SALLYPORT_TOKENS_PER_MINUTE = env.read_int("SALLYPORT_TOKENS_PER_MINUTE", 120)
+# Regions whose STS may be asked who signed a GetCallerIdentity request; none: such proofs are off.
+SALLYPORT_AWS_REGIONS = env.read_list("SALLYPORT_AWS_REGIONS")
+# Dialled instead of sts.<region>.amazonaws.com: an interface endpoint of a VPC, or a stand-in under test.
+SALLYPORT_AWS_STS_URL = env.read("SALLYPORT_AWS_STS_URL", "")
+# Roles (ARNs) to take, one for each account whose roles and users are copied every hour; "own" is the console's own.
+SALLYPORT_AWS_SYNC_ROLES = env.read_list("SALLYPORT_AWS_SYNC_ROLES")
+# Issuers and AWS without TLS: on the loopback of a laptop or a test only.
+SALLYPORT_PLAIN_HTTP = False
 # Where callers find an edge host, for the commands that pages offer.
 SALLYPORT_EDGE_URL = env.read(
     "SALLYPORT_EDGE_URL",
@@ -209,6 +219,8 @@ SPECTACULAR_SETTINGS = {
         "ConsoleRoleEnum": "apps.identity.models.Role",
         "MembershipRoleEnum": "apps.identity.models.MembershipRole",
         "ScopeEnum": "apps.identity.models.Scope",
+        "ProofKindEnum": "apps.identity.models.ProofKind",
+        "IssuerKindEnum": "apps.identity.models.IssuerKind",
         "ChangeKindEnum": "apps.catalog.api.CHANGE_KINDS",
         "CallVerdictEnum": "apps.telemetry.api.VERDICTS",
     },

@@ -18,7 +18,7 @@ from apps.compiler.slices import split
 from apps.compiler.surroundings import EdgeSurroundings
 from apps.compiler.tokens import EDGE_TOKEN_TYPE, Expected, bearer, check
 from apps.localedge.runner import EdgeRunner, Request, Result
-from tests.agreement.forge import Forge, Forged, KeyPair
+from tests.agreement.forge import Forge, Forged, KeyPair, acted
 from tests.agreement.strategies import Case, Situation, TokenFault
 
 ISSUER = "https://console.shop.test"
@@ -48,9 +48,9 @@ EXPECTED = Expected(EDGE_TOKEN_TYPE, ISSUER, AUDIENCE)
 
 
 @cache
-def forged(subject: str, fault: TokenFault, at: int) -> Forged:
+def forged(subject: str, actor: str | None, fault: TokenFault, at: int) -> Forged:
     claims: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": at, "exp": at + 300, "jti": "1"}
-    return FORGE.make(claims, fault, at)
+    return FORGE.make(acted(claims, actor), fault, at)
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,17 @@ def load(runner: EdgeRunner, graph: AccessGraph) -> None:
 
 
 def expected(door: EdgeDoor, case: Case) -> Answer:
-    made = forged(case.subject, case.fault, case.at)
+    made = forged(case.subject, case.actor, case.fault, case.at)
     _, fault = bearer(made.values)
     if fault is None and made.presented is not None:
         fault = check(made.presented, EXPECTED, case.at)
-    decision = door.judge(EdgeCall(case.host, case.method, case.target), fault, case.subject, case.at)
+    call = EdgeCall(case.host, case.method, case.target)
+    decision = door.judge(call, fault, case.subject, case.at, case.actor)
     return Answer(decision.allowed, decision.reason.value, decision.grant_ids)
 
 
 def request(case: Case) -> Request:
-    values = forged(case.subject, case.fault, case.at).values
+    values = forged(case.subject, case.actor, case.fault, case.at).values
     headers = {"Authorization": values} if values else {}
     return {"method": case.method, "host": case.host, "path": case.target, "headers": headers}
 

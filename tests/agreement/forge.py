@@ -80,6 +80,9 @@ _CLAIM_FAULTS: dict[TokenFault, Callable[[Claims, int], Claims]] = {
     TokenFault.NO_SUBJECT: lambda claims, at: _without(claims, "sub"),
     TokenFault.EMPTY_SUBJECT: lambda claims, at: claims | {"sub": ""},
     TokenFault.SUBJECT_NOT_TEXT: lambda claims, at: claims | {"sub": ["person:ada"]},
+    TokenFault.ACTOR_WITHOUT_A_NAME: lambda claims, at: claims | {"act": {"sub": ""}},
+    TokenFault.ACTOR_NOT_AN_OBJECT: lambda claims, at: claims | {"act": ["agent:bot"]},
+    TokenFault.ACTOR_IS_NULL: lambda claims, at: claims | {"act": None},
     TokenFault.NO_EXPIRY: lambda claims, at: _without(claims, "exp"),
     TokenFault.EXPIRY_IS_TEXT: lambda claims, at: claims | {"exp": str(at + 300)},
     TokenFault.NO_ISSUED_AT: lambda claims, at: _without(claims, "iat"),
@@ -107,6 +110,11 @@ _HEADER_FAULTS: dict[TokenFault, Callable[[Claims], Claims]] = {
 
 def _without(claims: Claims, name: str) -> Claims:
     return {key: value for key, value in claims.items() if key != name}
+
+
+def acted(claims: Claims, actor: str | None) -> Claims:
+    """With whoever acts for the subject, and somebody before it who does not count."""
+    return claims if actor is None else claims | {"act": {"sub": actor, "act": {"sub": "agent:earlier"}}}
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from apps.compiler.decide import Action, Context, Decision, Pdp, Resource, kind_of
+from apps.compiler.decide import Action, Context, Decision, Pdp, Resource, kind_of, meet
 from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Service, Subject, SubjectKind
 from apps.compiler.paths import segments
 from apps.compiler.reasons import Reason
 from apps.compiler.surroundings import MeshSurroundings
 from apps.compiler.tokens import CONTEXT_TOKEN_TYPE, Expected, check
-from tests.agreement.forge import Claims, Forge, KeyPair
+from tests.agreement.forge import Claims, Forge, KeyPair, acted
 from tests.agreement.strategies import TRUST_DOMAIN, Case, TokenFault
 
 DOMAIN = f"spiffe://{TRUST_DOMAIN}/ns/shop/sa"
@@ -115,7 +115,11 @@ class Reference:
     def at_sidecar(self, case: Case, fault: Reason | None) -> Decision:
         if fault is not None:
             return Decision(False, fault)
-        who = self._who(case.subject)
+        decision = self._of(case, case.subject)
+        return decision if case.actor is None else meet(decision, self._of(case, case.actor))
+
+    def _of(self, case: Case, subject: str) -> Decision:
+        who = self._who(subject)
         if who.kind is SubjectKind.TEAM:
             return Decision(False, Reason.UNKNOWN_SUBJECT)
         assert case.service is not None
@@ -155,7 +159,7 @@ def tokens(case: Case, service: str) -> Tokens:
     at = int(time.time()) + _ROOM.get(case.fault, 0)
     context: Claims = {"svc": service, "gr": ["g0"]}
     claims: Claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": case.subject, "iat": at, "exp": at + 60, "tctx": context}
-    made = FORGE.make(claims, case.fault, at)
+    made = FORGE.make(acted(claims, case.actor), case.fault, at)
     values = tuple(value.partition(" ")[2] for value in made.values)
     if made.presented is None:
         return Tokens(values, Reason.EDGE_TOKEN_ABSENT)

@@ -68,7 +68,7 @@ class Running:
         caller = case.subject.removeprefix("workload:")
         if case.service is None or turn % 3 == 0:
             return self._through_ingress(case)
-        if caller in CALLERS and case.fault is TokenFault.NONE:
+        if caller in CALLERS and case.fault is TokenFault.NONE and case.actor is None:
             return self._at_sidecar(case, caller, (), None)
         made = tokens(case, self.layout.name(case.service, case.at))
         return self._at_sidecar(case, INGRESS, made.values, made.fault)

@@ -169,6 +169,9 @@ class TokenFault(StrEnum):
     NO_SUBJECT = "no_subject"
     EMPTY_SUBJECT = "empty_subject"
     SUBJECT_NOT_TEXT = "subject_not_text"
+    ACTOR_WITHOUT_A_NAME = "actor_without_a_name"
+    ACTOR_NOT_AN_OBJECT = "actor_not_an_object"
+    ACTOR_IS_NULL = "actor_is_null"
     NO_EXPIRY = "no_expiry"
     EXPIRY_IS_TEXT = "expiry_is_text"
     NO_ISSUED_AT = "no_issued_at"
@@ -188,7 +191,7 @@ class TokenFault(StrEnum):
 class Case:
     """One call. ``service`` answers at ``host`` + ``base`` (None: nobody does); ``path`` is what follows, as sent.
 
-    ``bare``: what was sent is the base alone, which means the path ``/`` below it.
+    ``bare``: what was sent is the base alone, which means the path ``/`` below it. ``actor`` acts for the subject.
     """
 
     subject: str
@@ -200,6 +203,7 @@ class Case:
     at: int
     fault: TokenFault = TokenFault.NONE
     bare: bool = False
+    actor: str | None = None
 
     @property
     def target(self) -> str:
@@ -377,6 +381,8 @@ def situations(draw: st.DrawFn, first_port: int = 9101, *, faulty: int = 1) -> S
         Case(caller, verb, service, host, base, tail, at)
         for caller, verb, (service, host, base), tail, at in product(callers, verbs, doors, below, times)
     ]
+    acting = draw(st.lists(st.sampled_from((None, None, *holders, *ACTORS, *STRANGERS)), min_size=7, max_size=7))
+    found = [replace(case, actor=acting[place % 7]) for place, case in enumerate(found)]
     found.append(Case(callers[0], verbs[0], None, "nowhere.test", "", below[0], times[0]))
     faults = draw(st.lists(st.sampled_from(TokenFault), min_size=faulty, max_size=faulty, unique=True))
     service, host, base = doors[0]

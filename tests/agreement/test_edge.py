@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from apps.compiler.doors import EdgeDoor
 from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Point, Route, Service, Subject, SubjectKind
@@ -24,3 +25,25 @@ def test_a_difference_is_noticed() -> None:
         [(_, answer)] = run(runner, [case])
     assert answer == Answer(False, "no_grant", ())
     assert expected(EdgeDoor(today), case) == Answer(True, "granted", ("g0",))
+
+
+def test_an_agent_gets_no_more_than_itself_and_no_more_than_its_person() -> None:
+    service = Service("cart", "Cart", (Route("r0", frozenset({"GET"}), "/a"),), EdgeExposure("shop.test", ""))
+    ada, bot = Subject("person:ada", SubjectKind.PERSON), Subject("agent:bot", SubjectKind.AGENT)
+    hers, its = (
+        Grant(name, who.id, "cart", frozenset({"r0"}), frozenset({Point.EDGE}), T0 - 10)
+        for name, who in (("g2", ada), ("g1", bot))
+    )
+    case = Case(ada.id, "GET", "cart", "shop.test", "", "/a", T0, actor=bot.id)
+    strange = replace(case, actor="team:red")
+    wanted = {
+        (hers, its): [Answer(True, "granted", ("g1", "g2")), Answer(False, "unknown_subject", ())],
+        (hers,): [Answer(False, "no_grant", ()), Answer(False, "unknown_subject", ())],
+        (its,): [Answer(False, "no_grant", ())] * 2,
+    }
+    with empty_edge() as runner:
+        for grants, answers in wanted.items():
+            graph = AccessGraph({one.id: one for one in (ada, bot)}, {"cart": service}, grants)
+            load(runner, graph)
+            assert [answer for _, answer in run(runner, [case, strange])] == answers
+            assert [expected(EdgeDoor(graph), one) for one in (case, strange)] == answers

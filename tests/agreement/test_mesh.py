@@ -46,3 +46,21 @@ def test_a_difference_is_noticed(estate: Estate) -> None:
     caught = estate.disagreement(Situation(today, cases), Counter(), served=yesterday)
     assert caught is not None
     assert "no_grant" in caught
+
+
+def test_an_agent_gets_no_more_than_itself_and_no_more_than_its_person(estate: Estate) -> None:
+    one = _one_grant()
+    bot = Subject("agent:bot", SubjectKind.AGENT)
+    its = replace(one.grants[0], id="g1", subject=bot.id)
+    subjects = {**one.subjects, bot.id: bot}
+    case = Case("person:ada", "GET", "cart", "shop.test", "", "/a", T0, actor=bot.id)
+    cases = tuple(replace(case, actor=actor) for actor in (bot.id, "team:red", "nobody", None))
+    for grants, reasons in {
+        (*one.grants, its): {"granted": 2, "unknown_subject": 2},
+        one.grants: {"granted": 1, "no_grant": 1, "unknown_subject": 2},
+        (its,): {"no_grant": 4},
+    }.items():
+        seen: Counter[str] = Counter()
+        graph = replace(one, subjects=subjects, grants=grants)
+        assert estate.disagreement(Situation(graph, cases), seen) is None
+        assert seen == reasons

@@ -61,6 +61,10 @@ def okta(there: House) -> list[object]:
 SOURCE = {"issuer": "https://id.shop.test", "jwks_uri": "https://id.shop.test/keys", "audience": "us"}
 
 
+def bot(there: House) -> list[object]:
+    return [there.shop.bot.key]
+
+
 def page(**more: object) -> Row:
     return Row(**more)  # type: ignore[arg-type]  # passed on as given
 
@@ -151,6 +155,11 @@ PAGES = {
     "signal_secret": act(args=okta, by="olga", right=OK),
     "signal_secret_revoke": act(args=lambda there: [there.provider.slug, there.secret.pk], by="olga"),
     "signal_source": act(args=okta, by="olga", data=lambda there: SOURCE),
+    "proofs": page(args=bot, wrong=NOT_YOURS, agent=NOT_YOURS, by="olga"),
+    "proof_end": act(args=lambda there: [there.shop.bot.key, there.proof.pk], by="olga"),
+    "limits": act(args=bot, by="olga", data=lambda there: {"calls_per_day": "10"}),
+    "issuers": page(),
+    "issuer_switch": act(args=lambda there: ["github"], by="olga", data=lambda there: {"to": "off"}),
     "tokens": page(),
     "token_revoke": act(args=lambda there: [there.token.pk], wrong=HIDDEN, agent=HIDDEN),
 }
@@ -182,6 +191,24 @@ API = {
     "api:subject": api(args=ada),
     "api:subject-suspend": api_act(args=ada, by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS, changes=True),
     "api:subject-reinstate": api_act(args=ada, by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
+    "api:proofs": api_watched(args=bot, agent=OK),
+    "api:proof-end": api_act(
+        args=lambda there: [there.shop.bot.key, there.proof.pk],
+        by="olga",
+        wrong=NOT_YOURS,
+        agent=NOT_YOURS,
+        changes=True,
+    ),
+    "api:limits": api_watched(args=bot, agent=OK),
+    "api:issuers": api(),
+    "api:issuer-switch": api_act(
+        args=lambda there: ["github"],
+        by="olga",
+        wrong=NOT_YOURS,
+        agent=NOT_YOURS,
+        data=lambda there: {"enabled": False},
+        changes=True,
+    ),
     "api:services": api(),
     "api:service": api(args=payments),
     "api:service-reach": api(args=payments),

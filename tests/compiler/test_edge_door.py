@@ -69,8 +69,10 @@ def call(
     at: int = NIGHT,
     fault: TokenFault = TokenFault.NONE,
     headers: Mapping[str, list[str]] | None = None,
+    actor: str | None = None,
 ) -> Request:
-    claims = {"iss": CONSOLE, "aud": "sallyport-edge", "sub": subject, "iat": at, "exp": at + 300}
+    own = {"iss": CONSOLE, "aud": "sallyport-edge", "sub": subject, "iat": at, "exp": at + 300}
+    claims = own if actor is None else own | {"act": {"iss": CONSOLE, "sub": actor}}
     values = list(FORGE.make(claims, fault, at).values)
     authorization = {"Authorization": values} if values else {}
     return {"method": method, "host": "api.shop.test", "path": path, "headers": {**authorization, **(headers or {})}}
@@ -132,6 +134,16 @@ def test_the_context_token_says_who_what_and_how_long(edge: EdgeRunner) -> None:
     }
     expected = Expected(CONTEXT_TOKEN_TYPE, "edge:test", "mesh:test")
     assert check(Presented(header, claims), expected, NIGHT + 607) is None
+
+
+def test_the_context_token_says_who_acts_for_whom(edge: EdgeRunner) -> None:
+    alone = edge.run(call(at=NIGHT + 300), now=NIGHT + 300)
+    acted = edge.run(call(at=NIGHT + 300, actor="person:ada"), now=NIGHT + 300)
+    assert "act" not in verify(alone["headers"]["txn-token"][0])[1]
+    assert verify(acted["headers"]["txn-token"][0])[1]["act"] == {"sub": "person:ada"}
+    assert (told(acted)["a"], "a" in told(alone)) == ("person:ada", False)
+    refused = edge.run(call(at=NIGHT + 300, actor="agent:nobody"), now=NIGHT + 300)
+    assert (refused["action"], told(refused)["s"], told(refused)["a"]) == ("respond", "person:ada", "agent:nobody")
 
 
 def test_the_context_token_is_shared_within_a_minute_by_the_same_caller_only(edge: EdgeRunner) -> None:

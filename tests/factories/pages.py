@@ -13,7 +13,10 @@ from django.test import Client
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
 from apps.identity import services as people
-from apps.identity.models import ApiToken, Login, Provider, ProviderSecret, ReceivedSignal, Subject
+from apps.identity.models import ApiToken, Login, Provider, ProviderSecret, ReceivedSignal, Subject, WorkloadIdentity
+from apps.identity.proofs import bindings, issuers
+from apps.identity.proofs.bindings import Outside
+from apps.identity.proofs.issuers import IssuerInput
 from apps.outbox.models import Message
 from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
@@ -44,6 +47,7 @@ class House:
     login: Login
     provider: Provider
     secret: ProviderSecret
+    proof: WorkloadIdentity
 
 
 def house() -> House:
@@ -73,6 +77,7 @@ def house() -> House:
         login=identity.login(shop.ben),
         provider=provider,
         secret=signal(provider, shop.ada, at),
+        proof=proof(shop.bot, at),
     )
 
 
@@ -95,6 +100,14 @@ def received(provider: Provider, who: Subject, at: datetime) -> ReceivedSignal:
         done_at=at,
         sessions=1,
     )
+
+
+def proof(bot: Subject, at: datetime) -> WorkloadIdentity:
+    """A CI job that is the agent."""
+    given = IssuerInput(slug="github", kind="github", jwks_uri="https://ci.test/keys")
+    issuers.add_issuer(given=issuers.completed(given), actor=SYSTEM, at=at)
+    outside = Outside(kind="jwt", issuer="github", sub="repo:shop/web:environment:prod")
+    return bindings.bind(subject_key=bot.key, outside=outside, actor=SYSTEM, at=at)
 
 
 def mesh_target(at: datetime) -> Target:
@@ -136,6 +149,7 @@ def call(
     reason: str = "no_grant",
     grants: Sequence[str] = (),
     rids: Iterable[str] = (),
+    actor: str = "",
 ) -> str:
     """At the edge, refused unless told otherwise; returns the request id of the last."""
     token = telemetry.register_source(name="edge", actor=SYSTEM, at=at)
@@ -150,6 +164,7 @@ def call(
                 "verdict": verdict,
                 "reason": reason,
                 "subject": who.key,
+                "actor": actor,
                 "service": "payments",
                 "method": "POST",
                 "path": "/refunds",

@@ -12,7 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import services as access_services
+from apps.audit.actors import SYSTEM
 from apps.identity.models import Subject
+from apps.identity.proofs import bindings
+from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
 from tests.factories import access, identity, pages
 
@@ -49,6 +52,10 @@ PAGES = {
     "agents": ("ada", "/settings/agents/"),
     "person": ("cyd", "/settings/who/person:ada/"),
     "team": ("ada", "/settings/who/team:payments/"),
+    "agent": ("olga", "/settings/who/agent:release-bot/"),
+    "agent of somebody": ("cyd", "/settings/who/agent:release-bot/"),
+    "add a proof": ("olga", "/settings/who/agent:release-bot/proofs?kind=jwt"),
+    "issuers": ("olga", "/settings/issuers/"),
     "tokens": ("ada", "/settings/tokens/"),
     "own page": ("ada", "/settings/who/person:ada/"),
     "person for an administrator": ("olga", "/settings/who/person:ada/"),
@@ -80,6 +87,8 @@ def fill(there: pages.House) -> None:
         identity.api_token(shop.ada, at=at)
         identity.provider(f"p{number:02}", issuer=f"https://p{number:02}.test")
         identity.login(shop.ada, issuer=f"https://p{number:02}.test")
+        key = Outside(kind="aws_role", account="123456789012", name=f"role{number:02}")
+        bindings.bind(subject_key=shop.bot.key, outside=key, actor=SYSTEM, at=at)
         access.ask(person, to=made.slug, at=at)
         access.active_grant(person, shop.ben, routes=("read",), at=at)
         access.active_grant(shop.ada, shop.ben, to=made.slug, routes=("read",), at=at)

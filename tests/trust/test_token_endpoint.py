@@ -77,12 +77,13 @@ def test_a_token_without_the_scope_is_refused(client: Client) -> None:
     ("changed", "error"),
     [
         ({"grant_type": ""}, "invalid_request"),
-        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"subject_token": ""}, "invalid_request"),
         ({"subject_token": "sp_nonsense"}, "invalid_grant"),
         ({"subject_token_type": "urn:ietf:params:oauth:token-type:saml2"}, "invalid_request"),
         ({"audience": "elsewhere"}, "invalid_target"),
         ({"actor_token": "x"}, "invalid_request"),
+        ({"actor_token_type": "x"}, "invalid_request"),
         ({"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}, "invalid_request"),
     ],
 )
@@ -141,7 +142,8 @@ def test_the_metadata_names_the_endpoint(client: Client) -> None:
     found = client.get("/.well-known/oauth-authorization-server").json()
     assert found["issuer"] == settings.SALLYPORT_URL
     assert found["token_endpoint"] == f"{settings.SALLYPORT_URL}/oauth/token"
-    assert found["grant_types_supported"] == [GRANT_TYPE]
+    assert found["grant_types_supported"] == [GRANT_TYPE, "client_credentials"]
+    assert found["token_endpoint_auth_methods_supported"] == ["none", "private_key_jwt"]
 
 
 def test_get_is_refused(client: Client) -> None:

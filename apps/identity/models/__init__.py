@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from apps.identity.models.proofs import (
+    AgentLimits,
+    AwsPrincipal,
+    IssuerKind,
+    ProofKind,
+    ProofSeen,
+    Tally,
+    TrustedIssuer,
+    WorkloadIdentity,
+)
 from apps.identity.models.providers import Channel, ClientAuth, Preset, Provider, ProviderSecret, SpentToken
 from apps.identity.models.sessions import ApiToken, Login, Scope, SignIn, User
 from apps.identity.models.signals import (
@@ -22,15 +32,20 @@ from apps.identity.models.subjects import (
 )
 
 __all__ = [
+    "AgentLimits",
     "ApiToken",
+    "AwsPrincipal",
     "Channel",
     "ClientAuth",
     "ConsoleRole",
+    "IssuerKind",
     "Kind",
     "Login",
     "Membership",
     "MembershipRole",
     "Preset",
+    "ProofKind",
+    "ProofSeen",
     "Provider",
     "ProviderSecret",
     "ReceivedSignal",
@@ -44,5 +59,8 @@ __all__ = [
     "SpentToken",
     "Subject",
     "SubjectState",
+    "Tally",
+    "TrustedIssuer",
     "User",
+    "WorkloadIdentity",
 ]

@@ -14,6 +14,7 @@ from apps.identity import selectors, senders, services
 from apps.identity.models import Kind, Role, Subject
 from apps.identity.nearby import read_once
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
+from apps.identity.views.proofs import shown_proofs
 
 WORDS = {
     Kind.PERSON: ("people", "People sign in, ask, and decide."),
@@ -52,6 +53,7 @@ def show(request: PageRequest, key: str) -> HttpResponse:
     context = {
         **_ways_in(request, subject),
         "one": subject,
+        **shown_proofs(subject, request.subject),
         "kind_name": WORDS[Kind(subject.kind)][0],
         "members": list(selectors.list_members(subject)) if subject.kind == Kind.TEAM else [],
         "memberships": _memberships(subject),

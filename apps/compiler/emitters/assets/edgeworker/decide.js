@@ -38,3 +38,10 @@ export function decide(item, subject, method, segments, at) {
   if (barrier !== undefined) return { reason: "guardrail", route };
   return { route, ...weigh(item, subject, place, at) };
 }
+
+/** Somebody acts for the subject: both must be let in, and the subject's refusal is told first. */
+export function meet(subject, actor) {
+  if (subject.reason !== "granted") return subject;
+  if (actor.reason !== "granted") return actor;
+  return { ...subject, grants: [...new Set([...subject.grants, ...actor.grants])].sort() };
+}

@@ -1,7 +1,7 @@
 // The edge door. A call is judged when it arrives, gets its context token on the way to the origin, and its request id
 // on the way back. Whatever goes wrong, the door stays shut: every handler answers 503 rather than let an error decide.
 import { logger } from "log";
-import { decide } from "./decide.js";
+import { decide, meet } from "./decide.js";
 import { denial } from "./denial.js";
 import { isProbe, removeOwned } from "./headers.js";
 import { contextToken } from "./mint.js";
@@ -13,7 +13,7 @@ import { checkAuthorization } from "./tokens.js";
 
 const now = () => Math.floor(Date.now() / 1000);
 
-const NOBODY = { subject: "", route: "", grants: [] };
+const NOBODY = { subject: "", actor: "", route: "", grants: [] };
 
 /** The verdict on a call; what it needs to know is fetched only when the cheaper checks have passed. */
 async function judge(request, place) {
@@ -24,7 +24,14 @@ async function judge(request, place) {
   const subject = await subjectOf(token.subject);
   if (subject === null) return { ...NOBODY, reason: "unknown_subject", subject: token.subject };
   const item = await readItem(place.service, place.key);
-  return { ...NOBODY, subject: token.subject, ...decide(item, subject, request.method, place.segments, now()) };
+  const at = now();
+  const decideFor = (who) => decide(item, who, request.method, place.segments, at);
+  let found = decideFor(subject);
+  if (token.actor !== "") {
+    const actor = await subjectOf(token.actor);
+    found = meet(found, actor === null ? { reason: "unknown_subject" } : decideFor(actor));
+  }
+  return { ...NOBODY, subject: token.subject, actor: token.actor, ...found };
 }
 
 function refuse(request, facts) {

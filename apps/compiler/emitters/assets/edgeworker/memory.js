@@ -20,6 +20,7 @@ export function remember(request, { verdict, place, probe }) {
     v: verdict.reason === "granted" ? "allow" : "deny",
     r: verdict.reason,
     s: verdict.subject,
+    ...(verdict.actor === "" ? {} : { a: verdict.actor }),
     svc: place.service,
     rt: verdict.route,
     g: [...verdict.grants],

@@ -29,12 +29,13 @@ function forgetOld(at) {
 
 export async function contextToken(call, requestId, at) {
   forgetOld(at);
-  const key = JSON.stringify([call.s, call.svc, call.g]);
+  const key = JSON.stringify([call.s, call.a, call.svc, call.g]);
   if (!minted.has(key)) {
     const token = await sign({
       iss: issuer,
       aud: audience,
       sub: call.s,
+      ...(call.a ? { act: { sub: call.a } } : {}),
       iat: at,
       exp: at + lifetime,
       txn: requestId,

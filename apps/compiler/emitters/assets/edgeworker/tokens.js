@@ -42,8 +42,12 @@ async function isSigned(token, kid) {
 const isText = (value) => typeof value === "string" && value !== "";
 const isNumber = (value) => typeof value === "number";
 
-function isComplete({ iss, sub, aud, iat, exp, nbf = 0 }) {
-  return isText(iss) && isText(sub) && [iat, exp, nbf].every(isNumber) && (isText(aud) || Array.isArray(aud));
+/** Whoever acts for the subject; only the outermost counts. Left out is fine, misspelt is not. */
+const isActor = (act) => act === undefined || (act !== null && isText(act.sub));
+
+function isComplete({ iss, sub, aud, iat, exp, act, nbf = 0 }) {
+  const audible = isText(aud) || Array.isArray(aud);
+  return isText(iss) && isText(sub) && [iat, exp, nbf].every(isNumber) && audible && isActor(act);
 }
 
 function claimFault(claims, at) {
@@ -63,7 +67,7 @@ async function fault(token, header, claims, at) {
   return claimFault(claims, at);
 }
 
-/** Whose token came with a call ({reason: null, subject}), or the first thing wrong with it ({reason}). */
+/** Whose token came with a call ({reason: null, subject, actor}), or the first thing wrong with it ({reason}). */
 export async function checkAuthorization(values, at) {
   if (values !== null && values !== undefined && values.length > 1) return { reason: "duplicate_token" };
   const found = values && values.length === 1 ? BEARER.exec(values[0]) : null;
@@ -71,5 +75,5 @@ export async function checkAuthorization(values, at) {
   const token = found[1];
   const [header, claims] = COMPACT.test(token) ? token.split(".", 2).map(jsonObject) : [null, null];
   const reason = await fault(token, header, claims, at);
-  return reason === null ? { reason, subject: claims.sub } : { reason };
+  return reason === null ? { reason, subject: claims.sub, actor: claims.act ? claims.act.sub : "" } : { reason };
 }

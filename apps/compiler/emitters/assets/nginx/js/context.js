@@ -36,12 +36,18 @@ function isText(value) {
   return typeof value === 'string' && value !== '';
 }
 
+/** Whoever acts for the subject; only the outermost counts. Left out is fine, misspelt is not. */
+function isActor(act) {
+  return act === undefined || (act !== null && isText(act.sub));
+}
+
 function isComplete(claims) {
   let times = [claims.iat, claims.exp, claims.nbf === undefined ? 0 : claims.nbf];
   let context = claims.tctx;
   return (
     isText(claims.iss) &&
     isText(claims.sub) &&
+    isActor(claims.act) &&
     times.every((time) => typeof time === 'number') &&
     (isText(claims.aud) || Array.isArray(claims.aud)) &&
     typeof context === 'object' &&
@@ -86,6 +92,7 @@ async function verify(r) {
     told = {
       reason: null,
       subject: claims.sub,
+      actor: claims.act === undefined ? null : claims.act.sub,
       service: claims.tctx.svc,
       ends: claims.exp + mesh.context.leeway,
       grants: grantsOf(claims.tctx),

@@ -24,6 +24,7 @@ function newCall(r) {
     path: '',
     peer: '',
     subject: '',
+    actor: null,
     reason: 'policy_unavailable',
     grants: [],
     tokens: 0,
@@ -65,6 +66,7 @@ function tokenFault(r, call) {
   let told = context.recall(r.variables.sp_context, call.at);
   if (told.reason !== null) return told.reason;
   call.subject = SUBJECT.test(told.subject) ? told.subject : '';
+  if (told.actor !== null) call.actor = SUBJECT.test(told.actor) ? told.actor : '';
   if (told.service !== call.service) return 'service_mismatch';
   call.grants = told.grants;
   return null;
@@ -115,7 +117,7 @@ function judgeAtSidecar(r, call) {
   } else {
     call.subject = `workload:${call.peer}`;
   }
-  let found = policy.decide(r, call);
+  let found = policy.decideBoth(r, call);
   call.route = found.route;
   call.grants = found.grants || [];
   call.guardrail = found.guardrail;
@@ -132,6 +134,7 @@ function tell(r, call) {
   r.variables.sp_method = call.method;
   r.variables.sp_peer = call.peer;
   r.variables.sp_subject = call.subject;
+  r.variables.sp_actor = call.actor || '';
   r.variables.sp_service = call.service;
   r.variables.sp_route = call.route || '';
   r.variables.sp_path = call.path;

@@ -75,4 +75,14 @@ function decide(r, call) {
   return found;
 }
 
-export default { decide };
+/** Somebody acts for the subject: both must be let in, and the subject's refusal is told first. */
+function decideBoth(r, call) {
+  let found = decide(r, call);
+  if (call.actor === null || found.reason !== 'granted') return found;
+  let acting = decide(r, Object.assign({}, call, { subject: call.actor }));
+  if (acting.reason !== 'granted') return acting;
+  found.grants = found.grants.concat(acting.grants.filter((grant) => !found.grants.includes(grant))).sort();
+  return found;
+}
+
+export default { decideBoth };

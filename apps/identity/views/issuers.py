@@ -1,0 +1,54 @@
+"""Whose tokens about workloads are taken."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.audit.errors import Refusal
+from apps.identity import policies, selectors
+from apps.identity.models import Role
+from apps.identity.pages import PageRequest
+from apps.identity.proofs import issuers as services
+from apps.identity.proofs.forms import IssuerForm
+
+
+@require_http_methods(["GET", "POST"])
+def issuers(request: PageRequest) -> HttpResponse:
+    form = IssuerForm(request.POST or None)
+    if request.method == "POST":
+        policies.require_can_administer(request.subject.actor)
+        if form.is_valid() and _add(request, form):
+            return redirect("issuers")
+    context = {
+        "rows": services.list_issuers(),
+        "form": form,
+        "may_change": selectors.has_role(request.subject, Role.ADMINISTRATOR),
+    }
+    return TemplateResponse(request, "identity/issuers.html", context, status=422 if form.errors else 200)
+
+
+def _add(request: PageRequest, form: IssuerForm) -> bool:
+    try:
+        given = services.completed(form.given())
+        made = services.add_issuer(given=given, actor=request.subject.actor, at=timezone.now())
+    except Refusal as refusal:
+        if not refusal.fields:
+            form.add_error(None, refusal.message)
+        for name, complaints in refusal.fields.items():
+            form.add_error(name if name in form.fields else None, complaints)
+        return False
+    messages.success(request, f"Tokens of {made.slug} are checked from now on. Bind its subjects on their pages.")
+    return True
+
+
+@require_POST
+def switch(request: PageRequest, slug: str) -> HttpResponse:
+    enabled = request.POST.get("to") == "on"
+    services.switch_issuer(slug=slug, enabled=enabled, actor=request.subject.actor, at=timezone.now())
+    messages.success(request, f"{slug} is {'on' if enabled else 'off; no token of its is taken any more'}.")
+    return redirect("issuers")
