@@ -12,6 +12,7 @@ urlpatterns = [
     path("healthz/ready", health.ready, name="health-ready"),
     path("api/v1/", include("console.api_urls")),
     re_path("^api/", Nowhere.as_view()),
+    path("", include("apps.identity.scim.urls")),
     path("", include("apps.trust.token_urls")),
     path("", include("apps.rollout.agent_urls")),
     path("", include("apps.telemetry.ingest_urls")),

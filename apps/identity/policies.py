@@ -5,7 +5,20 @@ from __future__ import annotations
 from apps.audit.actors import SYSTEM, Actor
 from apps.identity import selectors
 from apps.identity.errors import MayNotIssueToken, MayNotSuspend, NotAnAdministrator
-from apps.identity.models import Kind, Role, Subject
+from apps.identity.models import Kind, Provider, Role, Subject
+
+PROVIDER = "provider"
+"""The kind in the id of an actor that is a provider: ``provider:okta``."""
+
+
+def is_provider(actor_id: str) -> bool:
+    """No key of a subject can look like a provider's id, by the kinds there are."""
+    return actor_id.startswith(f"{PROVIDER}:")
+
+
+def provider_actor(provider: Provider) -> Actor:
+    """The provider itself, as the record names it when a directory told us something."""
+    return Actor(id=f"{PROVIDER}:{provider.slug}", name=provider.name)
 
 
 def _actor_has_role(actor: Actor, *roles: str) -> bool:
@@ -24,6 +37,18 @@ def require_can_administer(actor: Actor) -> None:
 def require_can_suspend(actor: Actor) -> None:
     if not _actor_has_role(actor, Role.SECURITY, Role.ADMINISTRATOR):
         raise MayNotSuspend
+
+
+def require_can_see_off(actor: Actor) -> None:
+    """Make somebody leave, or sign them out everywhere: for those who may suspend, and a provider that is enabled.
+
+    A provider is no subject, so ``require_can_suspend`` never knows one: it gets here only through the services of
+    leaving, which name it themselves. No key of a subject can look like a provider's id, by the kinds there are.
+    """
+    kind, _, slug = actor.id.partition(":")
+    if kind == PROVIDER and Provider.objects.filter(slug=slug, enabled=True).exists():
+        return
+    require_can_suspend(actor)
 
 
 def can_use_django_admin(subject: Subject) -> bool:

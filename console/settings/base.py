@@ -242,6 +242,8 @@ OIDC_OP_AUTHORIZATION_ENDPOINT = env.read("SALLYPORT_OIDC_AUTHORIZATION_ENDPOINT
 OIDC_OP_TOKEN_ENDPOINT = env.read("SALLYPORT_OIDC_TOKEN_ENDPOINT", "")
 OIDC_OP_USER_ENDPOINT = env.read("SALLYPORT_OIDC_USERINFO_ENDPOINT", "")
 OIDC_OP_JWKS_ENDPOINT = env.read("SALLYPORT_OIDC_JWKS_ENDPOINT", "")
+# A change of groups or rules that takes something from a larger share of those who hold anything waits for a person.
+SALLYPORT_MAPPING_MAX_LOSS_PERCENT = env.read_int("SALLYPORT_MAPPING_MAX_LOSS_PERCENT", 20)
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 if OIDC_RP_CLIENT_ID:
     AUTHENTICATION_BACKENDS.append("apps.identity.views.oidc.ProviderBackend")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from apps.audit.actors import SYSTEM
 from apps.identity import services
-from apps.identity.models import ApiToken, Subject, User
+from apps.identity.models import ApiToken, Provider, Subject, User
 
 AT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 TRUST_DOMAIN = "shop.test"
@@ -77,3 +77,25 @@ def api_token(
         at=at,
     )
     return issued.token, issued.plain
+
+
+def provider(slug: str = "okta", **more: object) -> Provider:
+    """A directory of its own issuer."""
+    given = {
+        "name": slug.title(),
+        "issuer": f"https://{slug}.test",
+        "client_id": "console",
+        "algorithms": ["RS256"],
+        "created_at": AT,
+        **more,
+    }
+    return Provider.objects.create(slug=slug, **given)
+
+
+def scim_token(to: Provider, *, at: datetime | None = None, days: int = 30) -> str:
+    """A bearer token the directory may push with."""
+    at = at or datetime.now(UTC)
+    issued = services.issue_provider_secret(
+        provider_slug=to.slug, channel="scim", expires_at=at + timedelta(days=days), actor=SYSTEM, at=at
+    )
+    return issued.plain

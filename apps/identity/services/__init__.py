@@ -18,23 +18,33 @@ from apps.identity.services.logins import (
     person_for_login,
 )
 from apps.identity.services.memberships import set_memberships
+from apps.identity.services.provider_secrets import (
+    IssuedSecret,
+    authenticate_provider,
+    issue_provider_secret,
+    revoke_provider_secret,
+)
 from apps.identity.services.roles import assign_role, withdraw_role
 from apps.identity.services.subjects import reinstate_subject, suspend_subject, upsert_subject
 
 __all__ = [
+    "IssuedSecret",
     "IssuedToken",
     "LoginTaken",
     "UnknownLogin",
     "assign_role",
     "authenticate_api_token",
+    "authenticate_provider",
     "create_operator",
     "ensure_user",
     "issue_api_token",
+    "issue_provider_secret",
     "link_login",
     "note_sign_in",
     "person_for_login",
     "reinstate_subject",
     "revoke_api_token",
+    "revoke_provider_secret",
     "set_memberships",
     "suspend_subject",
     "upsert_subject",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -68,6 +68,12 @@ def get_locked(key: str) -> Subject:
     if subject is None:
         raise UnknownSubject(f"There is no {key}.")
     return subject
+
+
+def lock_all(keys: Collection[str]) -> dict[str, Subject]:
+    """The subjects that exist, by key, locked in the order of their keys."""
+    found = Subject.objects.select_for_update(of=("self",)).filter(key__in=set(keys)).order_by("key")
+    return {one.key: one for one in found}
 
 
 def _person(key: str | None) -> Subject:
@@ -158,16 +164,44 @@ def _move(*, key: str, to: SubjectState, actor: Actor, at: datetime, why: str) -
     policies.require_can_suspend(actor)
     with transaction.atomic():
         subject = get_locked(key)
-        if subject.kind == Kind.TEAM:
-            raise InvalidSubject("A team cannot be suspended; suspend its members.")
-        if subject.state == to:
-            return subject
-        before = {"state": subject.state}
-        subject.state = to
-        subject.suspended_at = at if to == SubjectState.SUSPENDED else None
-        subject.save(update_fields=["state", "suspended_at"])
-        verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
-        note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
-        for agent in subject.agents.order_by("key"):
-            outbox.enqueue(topic=CHANGED, key=agent.key, at=at)
+        _move_locked(subject, to=to, actor=actor, at=at, why=why)
     return subject
+
+
+def suspend_locked(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
+    """A part of use cases of this app that ask another rule about ``actor``, and hold the subject's lock."""
+    _move_locked(subject, to=SubjectState.SUSPENDED, actor=actor, at=at, why=why)
+
+
+def reinstate_locked(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
+    """A part of use cases of this app that ask another rule about ``actor``, and hold the subject's lock."""
+    _move_locked(subject, to=SubjectState.ACTIVE, actor=actor, at=at, why=why)
+
+
+def _move_locked(subject: Subject, *, to: SubjectState, actor: Actor, at: datetime, why: str) -> None:
+    if subject.kind == Kind.TEAM:
+        raise InvalidSubject("A team cannot be suspended; suspend its members.")
+    if subject.state == to:
+        if to == SubjectState.SUSPENDED:
+            _take_over(subject, actor=actor, at=at, why=why)
+        return
+    before = {"state": subject.state}
+    subject.state = to
+    subject.suspended_at = at if to == SubjectState.SUSPENDED else None
+    subject.suspended_by = actor.id if to == SubjectState.SUSPENDED else ""
+    subject.save(update_fields=["state", "suspended_at", "suspended_by"])
+    verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
+    note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
+    for agent in subject.agents.order_by("key"):
+        outbox.enqueue(topic=CHANGED, key=agent.key, at=at)
+
+
+def _take_over(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
+    """Suspended by a directory and now by somebody here too: the directory alone no longer undoes it."""
+    if not policies.is_provider(subject.suspended_by) or policies.is_provider(actor.id):
+        return
+    before = {"suspended_by": subject.suspended_by}
+    subject.suspended_by = actor.id
+    subject.save(update_fields=["suspended_by"])
+    after = {"suspended_by": actor.id, "why": why}
+    note(subject, "identity.subject.suspended", actor=actor, at=at, before=before, after=after)
