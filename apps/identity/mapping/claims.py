@@ -38,7 +38,11 @@ def set_claimed_groups(*, provider: Provider, subject: Subject, names: Collectio
         mine.filter(group__name__in=before - wanted).delete()
         _join(provider, subject, wanted - before, at)
         settle(provider, people=[subject.pk], actor=actor, at=at)
-        after = {"person": subject.key, "added": sorted(wanted - before), "removed": sorted(before - wanted)}
+        after: dict[str, object] = {
+            "person": subject.key,
+            "added": sorted(wanted - before),
+            "removed": sorted(before - wanted),
+        }
         record(provider, "identity.groups.claimed", actor, at, after)
 
 

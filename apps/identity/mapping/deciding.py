@@ -90,7 +90,13 @@ def _proposed(pending: PendingMapping) -> list[Rule]:
 def fingerprint(changes: list[Change]) -> str:
     """Of what somebody was shown, so that nobody confirms something else."""
     told = [
-        (one.person, *map(sorted, (one.gained_teams.items(), one.lost_teams.items(), one.gained_roles, one.lost_roles)))
+        (
+            one.person,
+            sorted(one.gained_teams.items()),
+            sorted(one.lost_teams.items()),
+            sorted(one.gained_roles),
+            sorted(one.lost_roles),
+        )
         for one in changes
     ]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
@@ -139,7 +145,9 @@ def _change(provider: Provider, proposal: dict[str, object], weighed: Weighed, a
 
 def _write_rules(provider: Provider, proposal: dict[str, object], actor: Actor, at: datetime) -> None:
     if "remove" in proposal:
-        row = GroupRule.objects.select_related("team").filter(provider=provider, pk=proposal["remove"]).first()
+        row = (
+            GroupRule.objects.select_related("team").filter(provider=provider, pk=int(str(proposal["remove"]))).first()
+        )
         if row is not None:
             row.delete()
             record(provider, "identity.mapping.rule_removed", actor, at, asdict(reading.as_rule(row)))

@@ -84,6 +84,7 @@ class GroupMember(models.Model):
     group = models.ForeignKey(Group, models.CASCADE, related_name="members")
     entry = models.ForeignKey(DirectoryUser, models.CASCADE, null=True, related_name="group_memberships")
     subject = models.ForeignKey(Subject, models.CASCADE, null=True, related_name="claimed_groups")
+    display = models.CharField("what the directory calls it here", max_length=255, default="", blank=True)
 
     class Meta:
         constraints = [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
@@ -21,7 +22,7 @@ NAMED = 50
 
 
 def add_group(
-    *, provider: Provider, name: str, external_id: str, members: Collection[str], actor: Actor, at: datetime
+    *, provider: Provider, name: str, external_id: str, members: Mapping[str, str], actor: Actor, at: datetime
 ) -> Group:
     """Write down a new group. Raises UnknownMember when a member is no user of this provider."""
     policies.require_can_see_off(actor)
@@ -36,8 +37,8 @@ def add_group(
             created_at=at,
             updated_at=at,
         )
-        joined = _find(provider, members)
-        GroupMember.objects.bulk_create([GroupMember(group=group, entry=entry) for entry in joined])
+        wanted = {_uuid(member): display for member, display in members.items()}
+        joined = _join(group, wanted)
         people = {one.subject_id for one in joined} | _claimants(provider, name)
         settle(provider, people=_known(people), actor=actor, at=at)
         _record("added", group, actor, at, {"name": name, **_told("added", joined)})
@@ -45,20 +46,18 @@ def add_group(
 
 
 def change_group(
-    *, group: Group, name: str, external_id: str, members: Collection[str], actor: Actor, at: datetime
+    *, group: Group, name: str, external_id: str, members: Mapping[str, str], actor: Actor, at: datetime
 ) -> Group:
     """Make the group what is described here. ``group`` was read under the provider's lock."""
     policies.require_can_see_off(actor)
     with transaction.atomic():
         before = group.name
-        present = dict(
-            GroupMember.objects.filter(group=group, entry__isnull=False).values_list("entry__scim_id", "entry_id")
-        )
-        wanted = {_uuid(member) for member in members}
-        joined = _find(group.provider, [str(one) for one in wanted - present.keys()])
-        left = list(DirectoryUser.objects.filter(pk__in=[present[one] for one in present.keys() - wanted]))
+        wanted = {_uuid(member): display for member, display in members.items()}
+        rows = {one.entry.scim_id: one for one in _rows(group)}  # type: ignore[union-attr]  # pushed, so it has an entry
+        joined = _join(group, {one: display for one, display in wanted.items() if one not in rows})
+        left = [row.entry for scim_id, row in rows.items() if scim_id not in wanted and row.entry]
         GroupMember.objects.filter(group=group, entry__in=left).delete()
-        GroupMember.objects.bulk_create([GroupMember(group=group, entry=entry) for entry in joined])
+        _call_otherwise([(rows[one], display) for one, display in wanted.items() if one in rows])
         group.name, group.external_id, group.updated_at = name, external_id, at
         group.revision += 1
         group.save(update_fields=["name", "external_id", "updated_at", "revision"])
@@ -86,13 +85,24 @@ def _uuid(value: str) -> UUID:
         raise UnknownMember(f"There is no user {value[:60]!r}.") from None
 
 
-def _find(provider: Provider, members: Collection[str]) -> list[DirectoryUser]:
-    wanted = {_uuid(member) for member in members}
-    found = list(DirectoryUser.objects.filter(provider=provider, scim_id__in=wanted).order_by("pk"))
-    missing = wanted - {one.scim_id for one in found}
+def _rows(group: Group) -> QuerySet[GroupMember]:
+    return GroupMember.objects.filter(group=group, entry__isnull=False).select_related("entry")
+
+
+def _join(group: Group, wanted: Mapping[UUID, str]) -> list[DirectoryUser]:
+    found = list(DirectoryUser.objects.filter(provider=group.provider, scim_id__in=list(wanted)).order_by("pk"))
+    missing = wanted.keys() - {one.scim_id for one in found}
     if missing:
         raise UnknownMember(f"There is no user {min(missing)}.")
+    GroupMember.objects.bulk_create([GroupMember(group=group, entry=one, display=wanted[one.scim_id]) for one in found])
     return found
+
+
+def _call_otherwise(rows: list[tuple[GroupMember, str]]) -> None:
+    other = [(row, display) for row, display in rows if row.display != display]
+    for row, display in other:
+        row.display = display
+    GroupMember.objects.bulk_update([row for row, _ in other], ["display"], batch_size=500)
 
 
 def _everybody(group: Group) -> set[int | None]:

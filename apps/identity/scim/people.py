@@ -123,7 +123,7 @@ def _copy(described: Described, entry: DirectoryUser, at: datetime) -> None:
 
 
 def _require_free(provider: Provider, described: Described, but: int | None) -> None:
-    others = DirectoryUser.objects.filter(provider=provider).exclude(pk=but)
+    others = DirectoryUser.objects.filter(provider=provider).exclude(pk=but or 0)
     if others.filter(user_name_key=described.user_name_key).exists():
         raise DirectoryEntryTaken(extra={"attribute": "userName"})
     if described.external_id and others.filter(external_id=described.external_id).exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from scim2_models import (
     AuthenticationScheme,
@@ -23,7 +23,7 @@ from scim2_models import (
     Sort,
     default_comparison_key,
 )
-from scim2_server.utils import load_default_resource_types, load_default_schemas
+from scim2_server.utils import load_default_resource_types, load_default_schemas, parametrize
 
 from apps.identity.models import DirectoryUser, Group
 from apps.identity.scim.people import Described
@@ -71,23 +71,21 @@ def resource_type(name: str) -> ResourceType:
 
 @cache
 def model(name: str) -> type[Resource[Any]]:
-    found: type[Resource[Any]] = provider().model_for(resource_type(name))
-    return found
+    return cast("type[Resource[Any]]", provider().model_for(resource_type(name)))
 
 
-def describe(resource: Resource[Any]) -> Described:
-    """Raises InvalidValueException for what cannot be kept."""
-    told = resource.model_dump()
+def describe(resource: Resource[Any], *, new: bool = False) -> Described:
+    """Raises InvalidValueException for what cannot be kept. A new user is active, and says so."""
+    told = ({"active": True} if new else {}) | resource.model_dump()
     user_name, external_id = _text(told, "userName"), _text(told, "externalId")
     if not user_name.strip():
         raise InvalidValueException(detail="A user needs a userName.")
-    active = told.setdefault("active", True)
     document = {key: value for key, value in told.items() if key not in NOT_KEPT}
     return Described(
         user_name=user_name,
         user_name_key=name_key(user_name),
         external_id=external_id,
-        active=active is not False,
+        active=told.get("active") is not False,
         name=_shown_name(told) or user_name,
         email=_email(told),
         document=document,
@@ -96,7 +94,12 @@ def describe(resource: Resource[Any]) -> Described:
 
 def name_key(user_name: str) -> str:
     """The form in which user names are compared, as the library compares them."""
-    return default_comparison_key(Path[model("User")]("userName").resolve(), user_name)[:255]  # type: ignore[misc]  # a type made at run time
+    return default_comparison_key(_user_name_binding(), user_name)[:255]
+
+
+@cache
+def _user_name_binding() -> object:
+    return parametrize(Path, model("User"))("userName").resolve()
 
 
 def _text(told: dict[str, Any], name: str) -> str:
@@ -125,14 +128,14 @@ def user_resource(entry: DirectoryUser) -> Resource[Any]:
 
 
 def group_resource(group: Group, members: list[tuple[str, str]] | None) -> Resource[Any]:
-    """``members`` are ids and user names; None leaves them out because nobody asked for them."""
+    """``members`` are ids and shown names; None leaves them out because nobody asked for them."""
     document: dict[str, Any] = {"id": str(group.scim_id), "displayName": group.name}
     if group.external_id:
         document["externalId"] = group.external_id
     if members:
         document["members"] = [
-            {"value": scim_id, "$ref": f"Users/{scim_id}", "type": "User", "display": user_name}
-            for scim_id, user_name in members
+            {"value": scim_id, "$ref": f"Users/{scim_id}", "type": "User", "display": display or None}
+            for scim_id, display in members
         ]
     return _with_meta(model("Group").model_validate(document), "Group", group)
 
@@ -144,11 +147,11 @@ def _with_meta(resource: Resource[Any], kind: str, row: DirectoryUser | Group) -
     return resource
 
 
-def group_parts(resource: Resource[Any]) -> tuple[str, str, list[str]]:
-    """Its name, its external id, and the ids of its members. Raises InvalidValueException."""
+def group_parts(resource: Resource[Any]) -> tuple[str, str, dict[str, str]]:
+    """Its name, its external id, and its members: their ids, and what it calls them. Raises InvalidValueException."""
     told = resource.model_dump()
     name = _text(told, "displayName")
     if not name.strip():
         raise InvalidValueException(detail="A group needs a displayName.")
-    members = [str(one.get("value") or "") for one in told.get("members") or []]
+    members = {str(one.get("value") or ""): str(one.get("display") or "")[:255] for one in told.get("members") or []}
     return name, _text(told, "externalId"), members

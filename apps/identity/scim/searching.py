@@ -72,11 +72,11 @@ def _groups(rows: list[Group], with_members: bool) -> list[Resource[Any]]:
 
 
 def members_of(groups: Iterable[Group]) -> dict[int, list[tuple[str, str]]]:
-    """By group: the ids and the user names of its members. One query."""
+    """By group: the ids of its members and what it calls them. One query."""
     found: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
     rows = GroupMember.objects.filter(group__in=list(groups), entry__isnull=False).order_by("entry")
-    for group, scim_id, user_name in rows.values_list("group", "entry__scim_id", "entry__user_name").iterator(2000):
-        found[group].append((str(scim_id), user_name))
+    for group, scim_id, display in rows.values_list("group", "entry__scim_id", "display").iterator(2000):
+        found[group].append((str(scim_id), display))
     return dict(found)
 
 

@@ -76,7 +76,7 @@ class OrmStorage(ScimStorage):
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         with self.operation(), _as_scim_errors():
             if resource_type.name == "User":
-                described = describe(resource)
+                described = describe(resource, new=True)
                 return user_resource(
                     people.add_user(provider=self.provider, described=described, actor=self.actor, at=self.at)
                 )
