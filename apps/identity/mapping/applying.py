@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -104,7 +104,7 @@ def pause(
     return opened
 
 
-def record(provider: Provider, action: str, actor: Actor, at: datetime, after: dict[str, object]) -> None:
+def record(provider: Provider, action: str, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
     audit.record(
         action=action,
         actor=actor,

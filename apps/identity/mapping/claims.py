@@ -38,12 +38,8 @@ def set_claimed_groups(*, provider: Provider, subject: Subject, names: Collectio
         mine.filter(group__name__in=before - wanted).delete()
         _join(provider, subject, wanted - before, at)
         settle(provider, people=[subject.pk], actor=actor, at=at)
-        after: dict[str, object] = {
-            "person": subject.key,
-            "added": sorted(wanted - before),
-            "removed": sorted(before - wanted),
-        }
-        record(provider, "identity.groups.claimed", actor, at, after)
+        told = {"person": subject.key, "added": sorted(wanted - before), "removed": sorted(before - wanted)}
+        record(provider, "identity.groups.claimed", actor, at, told)
 
 
 def _join(provider: Provider, subject: Subject, names: Collection[str], at: datetime) -> None:

@@ -145,9 +145,7 @@ def _change(provider: Provider, proposal: dict[str, object], weighed: Weighed, a
 
 def _write_rules(provider: Provider, proposal: dict[str, object], actor: Actor, at: datetime) -> None:
     if "remove" in proposal:
-        row = (
-            GroupRule.objects.select_related("team").filter(provider=provider, pk=int(str(proposal["remove"]))).first()
-        )
+        row = reading.list_rules(provider).filter(pk=int(str(proposal["remove"]))).first()
         if row is not None:
             row.delete()
             record(provider, "identity.mapping.rule_removed", actor, at, asdict(reading.as_rule(row)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-import orjson
 from scim2_models import (
     Context,
     InvalidSyntaxException,
@@ -13,10 +13,12 @@ from scim2_models import (
     Resource,
     ResourceType,
     ResponseParameters,
+    SearchRequest,
 )
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
+from scim2_server.storage import SearchPage
 
 LARGEST_BODY = 4 * 1024 * 1024
 READ_ONLY = frozenset({"id", "meta", "schemas"})
@@ -40,13 +42,26 @@ class DirectoryService(ScimService):
         published = self.publish(base_url, resource)
         return self.resource_response(published, Context.RESOURCE_REPLACEMENT_RESPONSE, response_parameters)
 
+    def search_response(
+        self,
+        base_url: str,
+        resource_types: list[ResourceType],
+        page: SearchPage,
+        search_request: SearchRequest[Any],
+    ) -> ScimResponse:
+        """With ``Resources`` even when it is empty: RFC 7644, section 3.4.2, lets it be left out, clients do not."""
+        answer = super().search_response(base_url, resource_types, page, search_request)
+        if answer.body is not None:
+            answer.body.setdefault("Resources", [])
+        return answer
+
 
 def in_the_words_of_the_rfc(body: bytes) -> bytes:
     """Two habits put right: Okta repeats the read-only ``id`` in a value without a path whenever it pushes a group, and
     Entra gives a manager as a bare id. The library already understands the others."""
     try:
-        told = orjson.loads(body)
-    except ValueError as error:
+        told = json.loads(body)
+    except (ValueError, RecursionError) as error:
         raise InvalidSyntaxException(detail="The body is not JSON.") from error
     if not isinstance(told, dict):
         raise InvalidSyntaxException(detail="The body is not a JSON object.")
@@ -55,7 +70,7 @@ def in_the_words_of_the_rfc(body: bytes) -> bytes:
         for operation in operations:
             if isinstance(operation, dict):
                 _put_right(operation)
-    return orjson.dumps(told)
+    return json.dumps(told).encode()
 
 
 def _put_right(operation: dict[str, Any]) -> None:

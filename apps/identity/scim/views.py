@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from time import monotonic
 
-import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -102,7 +102,7 @@ def _refused(service: DirectoryService, error: Exception) -> ScimResponse:
 
 
 def _respond(answer: ScimResponse) -> HttpResponse:
-    body = b"" if answer.body is None else orjson.dumps(answer.body)
+    body = b"" if answer.body is None else json.dumps(answer.body).encode()
     response = HttpResponse(body, status=int(answer.status), content_type=SCIM_MEDIA_TYPE)
     for name, value in answer.headers.items():
         response.headers[name] = value
