@@ -14,6 +14,8 @@ from tests.identity.scim.caller import ENTERPRISE, ERROR, Directory, directory, 
 
 pytestmark = pytest.mark.django_db
 
+NAMES = ["schemas", "userName", "active", "emails", "members", "value", "Operations", "op", "path", "filter"]
+
 
 @pytest.fixture
 def okta() -> Directory:
@@ -235,20 +237,7 @@ class TestBadInput:
             lambda inner: (
                 st.lists(inner, max_size=3)
                 | st.dictionaries(
-                    st.sampled_from(
-                        [
-                            "schemas",
-                            "userName",
-                            "active",
-                            "emails",
-                            "members",
-                            "value",
-                            "Operations",
-                            "op",
-                            "path",
-                            "filter",
-                        ]
-                    ),
+                    st.sampled_from(NAMES),
                     inner,
                     max_size=4,
                 )
