@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.identity.models import Kind
-from apps.identity.views import directory, sessions, tokens
+from apps.identity.views import directory, scim, sessions, tokens
 
 urlpatterns = [
     path("sign-in/", sessions.sign_in, name="sign_in"),
@@ -17,6 +17,11 @@ urlpatterns = [
     path("settings/agents/", directory.list_kind, {"kind": Kind.AGENT}, name="agents"),
     path("settings/who/<path:key>/move", directory.move, name="subject_move"),
     path("settings/who/<path:key>/", directory.show, name="subject"),
+    path("settings/directory/", scim.directories, name="directories"),
+    path("settings/directory/<slug:slug>/", scim.directory, name="directory"),
+    path("settings/directory/<slug:slug>/log/", scim.exchanges, name="scim_log"),
+    path("settings/directory/log/<int:exchange_id>/", scim.exchange, name="scim_exchange"),
+    path("settings/directory/tokens/<int:secret_id>/revoke", scim.revoke, name="directory_token_revoke"),
     path("settings/tokens/", tokens.tokens, name="tokens"),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
 ]

@@ -58,6 +58,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "workloads": ("ada", "/settings/workloads/"),
     "agents": ("ada", "/settings/agents/"),
     "tokens": ("ada", "/settings/tokens/"),
+    "directories": ("olga", "/settings/directory/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),
     "outbox": ("olga", "/settings/outbox/"),

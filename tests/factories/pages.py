@@ -12,7 +12,16 @@ from django.test import Client
 
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
-from apps.identity.models import ApiToken, Subject
+from apps.identity.mapping import deciding
+from apps.identity.models import (
+    ApiToken,
+    GroupRule,
+    PendingMapping,
+    Provider,
+    ProviderSecret,
+    ScimExchange,
+    Subject,
+)
 from apps.outbox.models import Message
 from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
@@ -40,6 +49,7 @@ class House:
     dead: Message
     rid: str
     token: ApiToken
+    directory: Directory
 
 
 def house() -> House:
@@ -65,6 +75,52 @@ def house() -> House:
         ),
         rid=call(shop.ada, at=at),
         token=identity.api_token(shop.ada)[0],
+        directory=directory(at),
+    )
+
+
+@dataclass(frozen=True)
+class Directory:
+    """One that pushes, has a rule, and waits for a decision."""
+
+    provider: Provider
+    secret: ProviderSecret
+    rule: GroupRule
+    pending: PendingMapping
+    exchange: ScimExchange
+
+    @property
+    def shown(self) -> str:
+        weighed = deciding.try_pending(self.pending, at=self.pending.opened_at)
+        return deciding.fingerprint(weighed.changes)
+
+
+def directory(at: datetime) -> Directory:
+    provider = identity.provider("okta")
+    identity.scim_token(provider, at=at)
+    return Directory(
+        provider=provider,
+        secret=provider.secrets.get(),
+        rule=GroupRule.objects.create(
+            provider=provider, match="exact", pattern="audit", console_role="auditor", created_at=at
+        ),
+        pending=PendingMapping.objects.create(
+            provider=provider, cause="sync", people=6, out_of=10, opened_at=at, opened_by="provider:okta"
+        ),
+        exchange=exchange(provider, at),
+    )
+
+
+def exchange(provider: Provider, at: datetime) -> ScimExchange:
+    return ScimExchange.objects.create(
+        provider=provider,
+        at=at,
+        method="POST",
+        path="/scim/v2/Users",
+        status=201,
+        milliseconds=12,
+        request_body='{"userName": "ada@example.test"}',
+        response_body='{"id": "1"}',
     )
 
 

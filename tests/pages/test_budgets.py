@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import services as access_services
-from apps.identity.models import Subject
+from apps.identity.models import Group, GroupRule, Provider, Subject
 from apps.outbox.models import Message
 from tests.factories import access, identity, pages
 
@@ -50,6 +50,11 @@ PAGES = {
     "person": ("cyd", "/settings/who/person:ada/"),
     "team": ("ada", "/settings/who/team:payments/"),
     "tokens": ("ada", "/settings/tokens/"),
+    "directories": ("olga", "/settings/directory/"),
+    "directory": ("olga", "/settings/directory/okta/"),
+    "scim log": ("olga", "/settings/directory/okta/log/"),
+    "scim exchange": ("olga", "/settings/directory/log/{exchange}/"),
+    "mapping": ("olga", "/settings/directory/other/rules/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),
     "outbox": ("olga", "/settings/outbox/"),
@@ -63,6 +68,7 @@ PAGES = {
 def fill(there: pages.House) -> None:
     """Fifty of everything that is listed somewhere."""
     shop, at = there.shop, datetime.now(UTC)
+    fill_directory(there.directory.provider, at)
     for number in range(MANY):
         person = identity.person(f"p{number:02}", teams=(shop.storefront,))
         made = access.service(f"svc{number:02}", team=shop.payments_team, doors=("mesh",))
@@ -80,13 +86,31 @@ def fill(there: pages.House) -> None:
     pages.call(shop.ada, at=at - timedelta(minutes=1), rids=[uuid4().hex for _ in range(MANY)])
 
 
+def fill_directory(provider: Provider, at: datetime) -> None:
+    for number in range(MANY):
+        pages.exchange(provider, at)
+        name = f"group{number:02}"
+        Group.objects.create(provider=provider, origin="scim", scim_id=uuid4(), name=name, created_at=at, updated_at=at)
+        identity.provider(f"idp{number:02}")
+        GroupRule.objects.create(
+            provider=Provider.objects.get(slug="other"),
+            match="exact",
+            pattern=name,
+            team=identity.team(name),
+            team_role="member",
+            created_at=at,
+        )
+
+
 def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
     """Queries and bytes of a page."""
     people = {"olga": there.olga, "ada": there.shop.ada, "ben": there.shop.ben, "cyd": there.shop.cyd}
     client = Client() if who is None else pages.signed_in(people[who])
     granted = there.grant.request
     assert granted is not None
-    address = path.format(asked=there.asked.public_id, granted=granted.public_id, rid=there.rid)
+    address = path.format(
+        asked=there.asked.public_id, granted=granted.public_id, rid=there.rid, exchange=there.directory.exchange.pk
+    )
     with CaptureQueriesContext(connection) as asked:
         answer = client.get(address)
     assert answer.status_code == 200, (path, answer.status_code)
@@ -95,6 +119,7 @@ def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
 
 def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pages.House) -> None:
     access_services.ensure_default_rules(at=access.AT)
+    identity.provider("other")
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
     fill(house)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from apps.audit.errors import NotFound
 from apps.identity.mapping.rules import Change, Holdings, Rule
 from apps.identity.models import (
     Group,
@@ -33,6 +34,13 @@ def rules_of(provider: Provider) -> list[Rule]:
 
 def list_rules(provider: Provider) -> QuerySet[GroupRule]:
     return GroupRule.objects.filter(provider=provider).select_related("team").order_by("pk")
+
+
+def get_rule(provider: Provider, rule_id: int) -> GroupRule:
+    found = list_rules(provider).filter(pk=rule_id).first()
+    if found is None:
+        raise NotFound
+    return found
 
 
 def as_rule(row: GroupRule) -> Rule:
