@@ -1,4 +1,4 @@
-"""`python -m tests.bench [latency] [change] [pages] [throughput]`: what Sallyport costs, on the loopback only.
+"""`python -m tests.bench [latency] [change] [pages] [throughput] [scim]`: what Sallyport costs, on the loopback only.
 
 Each part prints a table and writes `.test/bench/<part>.json`. Without names all parts run, one after the other, each in
 a process of its own. `--quick` makes everything small: to see that it works, not to quote.
@@ -14,8 +14,8 @@ import sys
 
 from tests.bench import report, scratch
 
-RUNNING, STORED = ("latency", "throughput"), ("change", "pages")
-PARTS = ("latency", "change", "pages", "throughput")
+RUNNING, STORED = ("latency", "throughput"), ("change", "pages", "scim")
+PARTS = ("latency", "change", "pages", "throughput", "scim")
 """The first kind starts a whole demo; the second works in databases of its own, and imports models, so comes late."""
 
 
