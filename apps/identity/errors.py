@@ -78,11 +78,6 @@ class TooManySecrets(Refusal):
     default_message = "Two secrets are good already; revoke one before you make another."
 
 
-class InvalidDirectoryEntry(InvalidInput):
-    code = "invalid_directory_entry"
-    default_message = "The directory sent something that cannot be kept."
-
-
 class DirectoryEntryTaken(Refusal):
     code = "directory_entry_taken"
     default_message = "The directory has a user with this userName or externalId already."

@@ -34,7 +34,7 @@ AT_ONCE = 100
 @dataclass
 class Directory:
     token: str
-    client: Client = field(default_factory=Client)
+    client: Client = field(default_factory=lambda: Client(SERVER_NAME="127.0.0.1"))
     took: dict[str, list[float]] = field(default_factory=dict)
 
     def call(self, what: str, method: str, path: str, body: object = None) -> dict:
