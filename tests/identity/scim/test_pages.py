@@ -57,8 +57,6 @@ def test_groups_are_listed_with_how_many_are_in_them(okta: Directory, admin: Cli
     okta.group("sallyport-shop", okta.user(), okta.user("ben@example.test"))
     row = r"sallyport-shop</b></td><td>Pushed \(SCIM\)</td><td class=.num.>2<"
     assert re.search(row, said(admin, "/settings/directory/okta/"))
-        said(admin, "/settings/directory/okta/"),
-    )
 
 
 def test_a_rule_is_tried_saved_and_removed_with_the_grants_that_hang_on_it(zoe: Subject, at: datetime) -> None:
