@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/v1/", include("console.api_urls")),
     re_path("^api/", Nowhere.as_view()),
     path("", include("apps.identity.signals.urls")),
+    path("", include("apps.identity.scim.urls")),
     path("", include("apps.trust.token_urls")),
     path("", include("apps.rollout.agent_urls")),
     path("", include("apps.telemetry.ingest_urls")),

@@ -79,6 +79,7 @@ OWN_DOORS = (
     "/agent/",
     "/oauth/",
     "/oidc/",
+    "/scim/",
     "/telemetry/v1/",
     "/.well-known/",
     "/static/",

@@ -8,7 +8,7 @@ from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
-from console.pages import access, audit, change, frame, home, outbox, requests, search, service, signals
+from console.pages import access, audit, change, frame, home, mapping, outbox, requests, search, service, signals
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -53,5 +53,9 @@ urlpatterns = [
     path("settings/signals/", signals.signals, name="signals"),
     path("settings/outbox/", outbox.outbox, name="outbox"),
     path("settings/outbox/<int:message_id>/retry", outbox.retry, name="outbox_retry"),
+    path("settings/directory/<slug:slug>/rules/", mapping.mapping, name="mapping"),
+    path("settings/directory/<slug:slug>/rules/<int:rule_id>/remove", mapping.remove, name="mapping_remove"),
+    path("settings/directory/pending/<int:pending_id>/confirm", mapping.confirm, name="mapping_confirm"),
+    path("settings/directory/pending/<int:pending_id>/discard", mapping.discard, name="mapping_discard"),
     path("", include("apps.identity.urls")),
 ]

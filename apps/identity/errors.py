@@ -40,6 +40,11 @@ class LastAdministrator(Refusal):
     default_message = "This is the last administrator; make somebody else one first."
 
 
+class RoleFromDirectory(Refusal):
+    code = "role_from_directory"
+    default_message = "A directory's group gives this role; change the rule, or take the person out of the group."
+
+
 class MayNotIssueToken(NotAllowed):
     code = "may_not_issue_token"
     default_message = "You may make tokens for yourself, for your agents, and for your teams' workloads and agents."
@@ -123,3 +128,40 @@ class InvalidIssuer(InvalidInput):
 class InvalidLimits(InvalidInput):
     code = "invalid_limits"
     default_message = "Limits are whole numbers from 1, or nothing, and agents have them."
+
+
+class InvalidProviderSecret(InvalidInput):
+    code = "invalid_provider_secret"
+    default_message = "A secret cannot be made like this."
+
+
+class TooManySecrets(Refusal):
+    code = "too_many_secrets"
+    default_message = "Two secrets are good already; revoke one before you make another."
+
+
+class DirectoryEntryTaken(Refusal):
+    code = "directory_entry_taken"
+    default_message = "The directory has a user with this userName or externalId already."
+
+
+class UnknownMember(InvalidInput):
+    """The directory should send the user first, and this again: directories do, in their lists of failed tasks."""
+
+    code = "unknown_member"
+    default_message = "A member of the group is not a user that this directory has sent."
+
+
+class InvalidRule(InvalidInput):
+    code = "invalid_rule"
+    default_message = "A mapping rule cannot be like this."
+
+
+class MappingPaused(Refusal):
+    code = "mapping_paused"
+    default_message = "A change of this directory waits for a decision; confirm or discard it first."
+
+
+class MappingMoved(Refusal):
+    code = "mapping_moved"
+    default_message = "What this change would take away is no longer what you were shown. Look again."

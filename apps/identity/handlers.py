@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from apps.identity.scim.people import welcome
+from apps.identity.services.logins import MET
 from apps.identity.services.signals import act_on_signal
 from apps.outbox.registry import handles
 
@@ -12,3 +14,9 @@ from apps.outbox.registry import handles
 def signal_received(*, key: str, payload: dict[str, object], at: datetime) -> None:
     """Act on what a provider said about a person."""
     act_on_signal(signal_id=int(key), at=at)
+
+
+@handles(MET)
+def on_met(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    """A person has a sign-in that a directory had described: its groups and its state count from now on."""
+    welcome(subject_key=key, at=at)

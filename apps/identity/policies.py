@@ -12,6 +12,16 @@ PROVIDER = "provider"
 """The kind in the id of an actor that is a provider: ``provider:okta``."""
 
 
+def is_provider(actor_id: str) -> bool:
+    """No key of a subject can look like a provider's id, by the kinds there are."""
+    return actor_id.startswith(f"{PROVIDER}:")
+
+
+def provider_actor(provider: Provider) -> Actor:
+    """The provider itself, as the record names it when a directory told us something."""
+    return Actor(id=f"{PROVIDER}:{provider.slug}", name=provider.name)
+
+
 def _actor_has_role(actor: Actor, *roles: str) -> bool:
     """The console itself (commands, imports, sweeps) may do everything; others by the roles they hold now."""
     if actor == SYSTEM:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.identity import services
 from apps.identity.proofs import aws_directory, limits, replay
+from apps.identity.scim import exchanges
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ BEAT = {
     "identity.forget_sessions": {"task": "identity.forget_sessions", "schedule": 3600.0},
     "identity.forget_signals": {"task": "identity.forget_signals", "schedule": 3600.0},
     "identity.forget_proofs": {"task": "identity.forget_proofs", "schedule": 300.0},
+    "identity.forget_exchanges": {"task": "identity.forget_exchanges", "schedule": 900.0},
     "identity.sync_aws": {"task": "identity.sync_aws", "schedule": 3600.0},
 }
 
@@ -47,3 +49,9 @@ def sync_aws(**_: object) -> None:
     """Idle unless accounts are named."""
     for line in aws_directory.sync_all(roles=settings.SALLYPORT_AWS_SYNC_ROLES, at=timezone.now()):
         log.info("AWS %s", line)
+
+
+@shared_task(name="identity.forget_exchanges", acks_late=True, time_limit=120)
+def forget_exchanges(**_: object) -> None:
+    """SCIM exchanges are kept for a week."""
+    exchanges.forget_exchanges(at=timezone.now())

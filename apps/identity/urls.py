@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.identity.models import Kind
-from apps.identity.views import directory, issuers, linking, proofs, providers, sessions, signals, tokens
+from apps.identity.views import directory, issuers, linking, proofs, providers, scim, sessions, signals, tokens
 
 urlpatterns = [
     path("sign-in/", sessions.sign_in, name="sign_in"),
@@ -36,6 +36,11 @@ urlpatterns = [
     path("settings/signals/<slug:slug>/secrets", signals.make_secret, name="signal_secret"),
     path("settings/signals/<slug:slug>/secrets/<int:secret_id>", signals.revoke_secret, name="signal_secret_revoke"),
     path("settings/signals/<slug:slug>/source", signals.source, name="signal_source"),
+    path("settings/directory/", scim.directories, name="directories"),
+    path("settings/directory/<slug:slug>/", scim.directory, name="directory"),
+    path("settings/directory/<slug:slug>/log/", scim.exchanges, name="scim_log"),
+    path("settings/directory/log/<int:exchange_id>/", scim.exchange, name="scim_exchange"),
+    path("settings/directory/tokens/<int:secret_id>/revoke", scim.revoke, name="directory_token_revoke"),
     path("settings/tokens/", tokens.tokens, name="tokens"),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
 ]

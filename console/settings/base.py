@@ -240,6 +240,8 @@ CELERY_TIMEZONE = "UTC"
 
 # How old a sign-in at a provider may be for approving access to sensitive services.
 SALLYPORT_STEP_UP_SECONDS = env.read_int("SALLYPORT_STEP_UP_SECONDS", 900)
+# A change of groups or rules that takes something from a larger share of those who hold anything waits for a person.
+SALLYPORT_MAPPING_MAX_LOSS_PERCENT = env.read_int("SALLYPORT_MAPPING_MAX_LOSS_PERCENT", 20)
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 
 LOGGING = {

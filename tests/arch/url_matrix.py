@@ -161,6 +161,19 @@ PAGES = {
     "issuers": page(),
     "issuer_switch": act(args=lambda there: ["github"], by="olga", data=lambda there: {"to": "off"}),
     "tokens": page(),
+    "directories": watched(),
+    "directory": watched(args=lambda there: [there.directory.provider.slug]),
+    "scim_log": watched(args=lambda there: [there.directory.provider.slug]),
+    "scim_exchange": watched(args=lambda there: [there.directory.exchange.pk]),
+    "directory_token_revoke": act(by="olga", args=lambda there: [there.directory.secret.pk]),
+    "mapping": watched(args=lambda there: [there.directory.provider.slug]),
+    "mapping_remove": watched(args=lambda there: [there.directory.provider.slug, there.directory.rule.pk]),
+    "mapping_confirm": act(
+        by="olga",
+        args=lambda there: [there.directory.pending.pk],
+        data=lambda there: {"shown": there.directory.shown},
+    ),
+    "mapping_discard": act(by="olga", args=lambda there: [there.directory.pending.pk]),
     "token_revoke": act(args=lambda there: [there.token.pk], wrong=HIDDEN, agent=HIDDEN),
 }
 
@@ -245,6 +258,8 @@ NODE = {"anonymous": NOBODY, "wrong": NOBODY, "agent": NOBODY, "right": NOBODY}
 MACHINES = {
     "health-live": page(anonymous=OK),
     "health-ready": page(anonymous=OK),
+    "scim": page(**NODE),
+    "scim-resource": page(args=lambda there: ["Users"], **NODE),
     "oauth-token": page(method="post", anonymous=400, wrong=400, agent=400, right=400),
     "signals-okta-events": page(method="post", args=okta, **NODE),
     "signals-global-token-revocation": page(method="post", args=okta, **NODE),

@@ -125,6 +125,7 @@ def _people(size: Size, at: datetime) -> tuple[int, int, int]:
         team_id=f"{teams} + (n - 1) / {of_team}",
         member_id=f"{people} + n - 1",
         role=f"CASE WHEN n % {of_team} = 1 THEN 'owner' ELSE 'member' END",
+        stated_role=f"CASE WHEN n % {of_team} = 1 THEN 'owner' ELSE 'member' END",
     )
     workloads = multiply(
         Subject(kind="workload", created_at=at),

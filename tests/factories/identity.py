@@ -100,3 +100,25 @@ def api_token(
         at=at,
     )
     return issued.token, issued.plain
+
+
+def directory(slug: str = "okta", **more: object) -> Provider:
+    """A directory of its own issuer."""
+    given = {
+        "name": slug.title(),
+        "issuer": f"https://{slug}.test",
+        "client_id": "console",
+        "algorithms": ["RS256"],
+        "created_at": AT,
+        **more,
+    }
+    return Provider.objects.create(slug=slug, **given)
+
+
+def scim_token(to: Provider, *, at: datetime | None = None, days: int = 30) -> str:
+    """A bearer token the directory may push with."""
+    at = at or datetime.now(UTC)
+    issued = services.issue_provider_secret(
+        provider_slug=to.slug, channel="scim", expires_at=at + timedelta(days=days), actor=SYSTEM, at=at
+    )
+    return issued.plain

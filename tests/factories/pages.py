@@ -13,7 +13,19 @@ from django.test import Client
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
 from apps.identity import services as people
-from apps.identity.models import ApiToken, Login, Provider, ProviderSecret, ReceivedSignal, Subject, WorkloadIdentity
+from apps.identity.mapping import deciding
+from apps.identity.models import (
+    ApiToken,
+    GroupRule,
+    Login,
+    PendingMapping,
+    Provider,
+    ProviderSecret,
+    ReceivedSignal,
+    ScimExchange,
+    Subject,
+    WorkloadIdentity,
+)
 from apps.identity.proofs import bindings, issuers
 from apps.identity.proofs.bindings import Outside
 from apps.identity.proofs.issuers import IssuerInput
@@ -48,6 +60,7 @@ class House:
     provider: Provider
     secret: ProviderSecret
     proof: WorkloadIdentity
+    directory: Directory
 
 
 def house() -> House:
@@ -78,6 +91,52 @@ def house() -> House:
         provider=provider,
         secret=signal(provider, shop.ada, at),
         proof=proof(shop.bot, at),
+        directory=directory(at),
+    )
+
+
+@dataclass(frozen=True)
+class Directory:
+    """One that pushes, has a rule, and waits for a decision."""
+
+    provider: Provider
+    secret: ProviderSecret
+    rule: GroupRule
+    pending: PendingMapping
+    exchange: ScimExchange
+
+    @property
+    def shown(self) -> str:
+        weighed = deciding.try_pending(self.pending, at=self.pending.opened_at)
+        return deciding.fingerprint(weighed.changes)
+
+
+def directory(at: datetime) -> Directory:
+    provider = identity.directory("okta")
+    identity.scim_token(provider, at=at)
+    return Directory(
+        provider=provider,
+        secret=provider.secrets.get(),
+        rule=GroupRule.objects.create(
+            provider=provider, match="exact", pattern="audit", console_role="auditor", created_at=at
+        ),
+        pending=PendingMapping.objects.create(
+            provider=provider, cause="sync", people=6, out_of=10, opened_at=at, opened_by="provider:okta"
+        ),
+        exchange=exchange(provider, at),
+    )
+
+
+def exchange(provider: Provider, at: datetime) -> ScimExchange:
+    return ScimExchange.objects.create(
+        provider=provider,
+        at=at,
+        method="POST",
+        path="/scim/v2/Users",
+        status=201,
+        milliseconds=12,
+        request_body='{"userName": "ada@example.test"}',
+        response_body='{"id": "1"}',
     )
 
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.access import services as access_services
 from apps.audit.actors import SYSTEM
-from apps.identity.models import Subject
+from apps.identity.models import Group, GroupRule, Provider, Subject
 from apps.identity.proofs import bindings
 from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
@@ -64,6 +64,11 @@ PAGES = {
     "add a provider": ("olga", "/settings/providers/new/?preset=okta_custom"),
     "provider": ("olga", "/settings/providers/acme/"),
     "change a provider": ("olga", "/settings/providers/acme/edit/"),
+    "directories": ("olga", "/settings/directory/"),
+    "directory": ("olga", "/settings/directory/okta/"),
+    "scim log": ("olga", "/settings/directory/okta/log/"),
+    "scim exchange": ("olga", "/settings/directory/log/{exchange}/"),
+    "mapping": ("olga", "/settings/directory/other/rules/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),
     "signals": ("eve", "/settings/signals/"),
@@ -79,6 +84,7 @@ PAGES = {
 def fill(there: pages.House) -> None:
     """Fifty of everything that is listed somewhere."""
     shop, at = there.shop, datetime.now(UTC)
+    fill_directory(there.directory.provider, at)
     for number in range(MANY):
         person = identity.person(f"p{number:02}", teams=(shop.storefront,))
         made = access.service(f"svc{number:02}", team=shop.payments_team, doors=("mesh",))
@@ -102,6 +108,22 @@ def fill(there: pages.House) -> None:
     pages.call(shop.ada, at=at - timedelta(minutes=1), rids=[uuid4().hex for _ in range(MANY)])
 
 
+def fill_directory(provider: Provider, at: datetime) -> None:
+    for number in range(MANY):
+        pages.exchange(provider, at)
+        name = f"group{number:02}"
+        Group.objects.create(provider=provider, origin="scim", scim_id=uuid4(), name=name, created_at=at, updated_at=at)
+        identity.directory(f"idp{number:02}")
+        GroupRule.objects.create(
+            provider=Provider.objects.get(slug="other"),
+            match="exact",
+            pattern=name,
+            team=identity.team(name),
+            team_role="member",
+            created_at=at,
+        )
+
+
 def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
     """Queries and bytes of a page."""
     people = {"olga": there.olga, "ada": there.shop.ada, "ben": there.shop.ben, "cyd": there.shop.cyd}
@@ -109,7 +131,9 @@ def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
     client = Client() if who is None else pages.signed_in(people[who])
     granted = there.grant.request
     assert granted is not None
-    address = path.format(asked=there.asked.public_id, granted=granted.public_id, rid=there.rid)
+    address = path.format(
+        asked=there.asked.public_id, granted=granted.public_id, rid=there.rid, exchange=there.directory.exchange.pk
+    )
     with CaptureQueriesContext(connection) as asked:
         answer = client.get(address)
     assert answer.status_code == 200, (path, answer.status_code)
@@ -118,6 +142,7 @@ def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
 
 def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pages.House) -> None:
     access_services.ensure_default_rules(at=access.AT)
+    identity.directory("other")
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
     fill(house)

@@ -11,6 +11,7 @@ from apps.access.selectors.grants import (
     list_grants,
     list_held,
     list_open_at,
+    list_running_of,
     reach_of,
     who_can_reach,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "list_open_at",
     "list_requests",
     "list_rules",
+    "list_running_of",
     "planned_change",
     "preview",
     "reach_of",

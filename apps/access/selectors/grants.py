@@ -67,6 +67,12 @@ def list_held(*, subject: Subject, at: datetime) -> QuerySet[Grant]:
     return with_parts(_running(at).filter(subject__in=holders)).order_by("ends_at", "pk")
 
 
+def list_running_of(*, keys: Collection[str], at: datetime) -> QuerySet[Grant]:
+    """What is open or opening to any of these subjects, for whoever weighs a change of who belongs to them."""
+    held = _running(at).filter(subject__key__in=keys).select_related("subject", "service", "environment")
+    return held.order_by("subject__key", "ends_at", "pk")
+
+
 def list_ending_soon(*, subject: Subject, at: datetime, within: timedelta = SOON) -> QuerySet[Grant]:
     """What ends soon of all that ``subject`` may ask for: its own, its teams', and their workloads' and agents'."""
     mine = [one.pk for one in identity.acting_for(subject)]

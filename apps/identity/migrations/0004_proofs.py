@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('identity', '0002_providers'),
+        ('identity', '0003_directory'),
     ]
 
     operations = [

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from apps.identity.models.directory import DirectoryAlert, DirectoryUser, Group, GroupMember, Origin, ScimExchange
+from apps.identity.models.mapping import (
+    Cause,
+    GroupRule,
+    MappedMembership,
+    MappedRole,
+    MappingLoss,
+    Match,
+    PendingMapping,
+)
 from apps.identity.models.proofs import (
     AgentLimits,
     AwsPrincipal,
@@ -35,14 +45,26 @@ __all__ = [
     "AgentLimits",
     "ApiToken",
     "AwsPrincipal",
+    "Cause",
     "Channel",
     "ClientAuth",
     "ConsoleRole",
+    "DirectoryAlert",
+    "DirectoryUser",
+    "Group",
+    "GroupMember",
+    "GroupRule",
     "IssuerKind",
     "Kind",
     "Login",
+    "MappedMembership",
+    "MappedRole",
+    "MappingLoss",
+    "Match",
     "Membership",
     "MembershipRole",
+    "Origin",
+    "PendingMapping",
     "Preset",
     "ProofKind",
     "ProofSeen",
@@ -50,6 +72,7 @@ __all__ = [
     "ProviderSecret",
     "ReceivedSignal",
     "Role",
+    "ScimExchange",
     "Scope",
     "SignIn",
     "SignalAction",

@@ -49,6 +49,7 @@ class Subject(models.Model):
     purpose = models.CharField(max_length=300, default="", blank=True)
     created_at = models.DateTimeField()
     suspended_at = models.DateTimeField(null=True)
+    suspended_by = models.CharField("id of the actor", max_length=300, default="", blank=True)
 
     class Meta:
         constraints = [
@@ -76,7 +77,14 @@ class Subject(models.Model):
                 name="identity_subject_suspended_at_when_suspended",
             ),
         ]
-        indexes = [models.Index(fields=["kind", "name"], name="identity_subject_kind_name")]
+        indexes = [
+            models.Index(fields=["kind", "name"], name="identity_subject_kind_name"),
+            models.Index(
+                fields=["suspended_by", "suspended_at"],
+                condition=Q(suspended_at__isnull=False),
+                name="identity_subject_suspended",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.key
@@ -92,9 +100,13 @@ class Subject(models.Model):
 
 
 class Membership(models.Model):
+    """``role`` is what counts: the stronger of what the team's own list says (``stated_role``, by the catalogue or a
+    person) and what directories give (``MappedMembership``). A row without either is deleted."""
+
     team = models.ForeignKey(Subject, models.CASCADE, related_name="memberships")
     member = models.ForeignKey(Subject, models.CASCADE, related_name="team_memberships")
     role = models.CharField(max_length=6, choices=MembershipRole, default=MembershipRole.MEMBER)
+    stated_role = models.CharField(max_length=6, choices=MembershipRole, default="", blank=True)
 
     class Meta:
         constraints = [
@@ -108,8 +120,11 @@ class Membership(models.Model):
 
 
 class ConsoleRole(models.Model):
+    """``stated`` is a role that an administrator gave; without it, only directories do (``MappedRole``)."""
+
     subject = models.ForeignKey(Subject, models.CASCADE, related_name="console_roles")
     role = models.CharField(max_length=13, choices=Role)
+    stated = models.BooleanField(default=True)
 
     class Meta:
         constraints = [

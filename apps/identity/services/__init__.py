@@ -21,6 +21,12 @@ from apps.identity.services.logins import (
     unlink_login,
 )
 from apps.identity.services.memberships import set_memberships
+from apps.identity.services.provider_secrets import (
+    IssuedSecret,
+    authenticate_provider,
+    issue_provider_secret,
+    revoke_provider_secret,
+)
 from apps.identity.services.providers import (
     SLUG,
     ProviderFacts,
@@ -61,6 +67,7 @@ __all__ = [
     "LINK_WITHIN",
     "SLUG",
     "IssuedHookSecret",
+    "IssuedSecret",
     "IssuedToken",
     "Left",
     "LoginTaken",
@@ -72,6 +79,7 @@ __all__ = [
     "answer_at_once",
     "assign_role",
     "authenticate_api_token",
+    "authenticate_provider",
     "change_provider",
     "create_operator",
     "end_by_logout_token",
@@ -82,6 +90,7 @@ __all__ = [
     "forget_signal_source",
     "issue_api_token",
     "issue_hook_secret",
+    "issue_provider_secret",
     "leave",
     "link_login",
     "link_own_login",
@@ -95,6 +104,7 @@ __all__ = [
     "reinstate_subject",
     "revoke_api_token",
     "revoke_hook_secret",
+    "revoke_provider_secret",
     "set_memberships",
     "set_signal_source",
     "sign_out_and_revoke",

@@ -17,11 +17,15 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.identity import policies
 from apps.identity.errors import InvalidSubject, SomebodyElse, StepUpNeeded, Suspended
-from apps.identity.models import Kind, Login, Provider, Role, Subject, User
+from apps.identity.models import DirectoryUser, Kind, Login, Provider, Role, Subject, User
 from apps.identity.services.roles import assign_role
 from apps.identity.services.sessions import end_sessions
 from apps.identity.services.subjects import find_locked, get_locked, upsert_subject
 from apps.identity.verification import is_name
+from apps.outbox import services as outbox
+
+MET = "identity.directory.met"
+"""A person has a sign-in under which a directory had described somebody: its groups and its state count from now on."""
 
 USE_NOTED_EVERY = timedelta(minutes=1)
 LINK_WITHIN = timedelta(minutes=5)
@@ -69,7 +73,7 @@ def _person(issuer: str, sub: str, claims: Mapping[str, object], create: bool, a
         if login is None:
             if not create:
                 raise UnknownLogin
-            login = _first_login(issuer=issuer, sub=sub, claims=claims, at=at)
+            login = first_login(issuer=issuer, sub=sub, claims=claims, actor=SYSTEM, at=at)
         if not login.subject.is_active:
             raise Suspended
         if login.last_used_at is None or login.last_used_at <= at - USE_NOTED_EVERY:
@@ -78,15 +82,21 @@ def _person(issuer: str, sub: str, claims: Mapping[str, object], create: bool, a
     return login.subject
 
 
-def _first_login(*, issuer: str, sub: str, claims: Mapping[str, object], at: datetime) -> Login:
-    subject = upsert_subject(
+def first_login(*, issuer: str, sub: str, claims: Mapping[str, object], actor: Actor, at: datetime) -> Login:
+    """A new person without any rights, and its sign-in. Part of use cases that have looked and found nobody."""
+    subject = new_person(issuer=issuer, sub=sub, claims=claims, actor=actor, at=at)
+    return link_new(issuer=issuer, sub=sub, subject=subject, actor=actor, at=at)
+
+
+def new_person(*, issuer: str, sub: str, claims: Mapping[str, object], actor: Actor, at: datetime) -> Subject:
+    """A new person under a key nobody has. ``sub`` only has to be the issuer's own for it."""
+    return upsert_subject(
         key=_free_key(issuer, sub, claims),
         name=_text(claims, "name") or _text(claims, "preferred_username") or sub,
         email=_text(claims, "email"),
-        actor=SYSTEM,
+        actor=actor,
         at=at,
     )
-    return _link(issuer=issuer, sub=sub, subject=subject, actor=SYSTEM, at=at)
 
 
 def _free_key(issuer: str, sub: str, claims: Mapping[str, object]) -> str:
@@ -146,7 +156,7 @@ def _link_to(*, issuer: str, sub: str, subject_key: str, actor: Actor, at: datet
             taken = Login.objects.select_for_update().filter(issuer=issuer, sub=sub).first()
             if taken is not None and taken.subject_id != subject.pk:
                 raise LoginTaken
-            return taken or _link(issuer=issuer, sub=sub, subject=subject, actor=actor, at=at)
+            return taken or link_new(issuer=issuer, sub=sub, subject=subject, actor=actor, at=at)
     except IntegrityError as error:
         raise LoginTaken from error
 
@@ -168,9 +178,13 @@ def unlink_login(*, login_id: int, actor: Actor, at: datetime) -> Subject:
     return subject
 
 
-def _link(*, issuer: str, sub: str, subject: Subject, actor: Actor, at: datetime) -> Login:
+def link_new(*, issuer: str, sub: str, subject: Subject, actor: Actor, at: datetime) -> Login:
+    """Write down the sign-in. Users a directory pushed under this name before anybody had it are this person's now."""
     login = Login.objects.create(issuer=issuer, sub=sub, subject=subject, created_at=at)
     _record("identity.login.linked", subject, actor, at, {"issuer": issuer, "sub": sub})
+    waiting = DirectoryUser.objects.filter(provider__issuer=issuer, external_id=sub, subject=None)
+    if waiting.update(subject=subject):
+        outbox.enqueue(topic=MET, key=subject.key, at=at)
     return login
 
 

@@ -11,28 +11,33 @@ from apps.audit.actors import Actor
 from apps.identity import selectors
 from apps.identity.errors import InvalidMembership
 from apps.identity.models import Kind, Membership, MembershipRole, Subject
+from apps.identity.services.effective import settle_memberships
 from apps.identity.services.subjects import CHANGED, get_locked, note
 from apps.outbox import services as outbox
 
 
 def set_memberships(*, team_key: str, members: Mapping[str, str], actor: Actor, at: datetime) -> Subject:
-    """Make ``members`` (subject key to "member" or "owner") the whole team. Quiet when it already is.
+    """Make ``members`` (subject key to "member" or "owner") the team's own list. Quiet when it already is.
 
-    The caller has checked that ``actor`` may: imports and directory syncs use this too.
+    What directories give through their groups stays beside it. The caller has checked that ``actor`` may: imports use
+    this too.
     """
     with transaction.atomic():
         team = get_locked(team_key)
         wanted = _checked(team, members)
-        before = dict(Membership.objects.filter(team=team).values_list("member__key", "role"))
+        stated = Membership.objects.filter(team=team).exclude(stated_role="")
+        before = dict(stated.values_list("member__key", "stated_role"))
         if before == dict(members):
             return team
-        Membership.objects.filter(team=team).exclude(member__key__in=members).delete()
+        gone = list(stated.exclude(member__key__in=members).values_list("member", flat=True))
+        Membership.objects.filter(team=team, member__in=gone).update(stated_role="")
         Membership.objects.bulk_create(
-            [Membership(team=team, member=wanted[key], role=role) for key, role in members.items()],
+            [Membership(team=team, member=wanted[key], role=role, stated_role=role) for key, role in members.items()],
             update_conflicts=True,
             unique_fields=["team", "member"],
-            update_fields=["role"],
+            update_fields=["stated_role"],
         )
+        settle_memberships(team, [*gone, *(one.pk for one in wanted.values())])
         note(
             team,
             "identity.team.members_changed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -73,6 +73,12 @@ def get_locked(key: str) -> Subject:
 def agents_locked(owner: Subject) -> list[Subject]:
     """The agents it answers for, in the order of their keys."""
     return list(Subject.objects.select_for_update(of=("self",)).filter(owner=owner).order_by("key"))
+
+
+def lock_all(keys: Collection[str]) -> dict[str, Subject]:
+    """The subjects that exist, by key, locked in the order of their keys."""
+    found = Subject.objects.select_for_update(of=("self",)).filter(key__in=set(keys)).order_by("key")
+    return {one.key: one for one in found}
 
 
 def _person(key: str | None) -> Subject:
@@ -172,16 +178,36 @@ def suspend_locked(subject: Subject, *, actor: Actor, at: datetime, why: str) ->
     _move_locked(subject, to=SubjectState.SUSPENDED, actor=actor, at=at, why=why)
 
 
+def reinstate_locked(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
+    """A part of use cases of this app that ask another rule about ``actor``, and hold the subject's lock."""
+    _move_locked(subject, to=SubjectState.ACTIVE, actor=actor, at=at, why=why)
+
+
 def _move_locked(subject: Subject, *, to: SubjectState, actor: Actor, at: datetime, why: str) -> None:
     if subject.kind == Kind.TEAM:
         raise InvalidSubject("A team cannot be suspended; suspend its members.")
     if subject.state == to:
+        if to == SubjectState.SUSPENDED:
+            _take_over(subject, actor=actor, at=at, why=why)
         return
     before = {"state": subject.state}
     subject.state = to
     subject.suspended_at = at if to == SubjectState.SUSPENDED else None
     subject.save(update_fields=["state", "suspended_at"])
+    subject.suspended_by = actor.id if to == SubjectState.SUSPENDED else ""
+    subject.save(update_fields=["state", "suspended_at", "suspended_by"])
     verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
     note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
     for agent in subject.agents.order_by("key"):
         outbox.enqueue(topic=CHANGED, key=agent.key, at=at)
+
+
+def _take_over(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
+    """Suspended by a directory and now by somebody here too: the directory alone no longer undoes it."""
+    if not policies.is_provider(subject.suspended_by) or policies.is_provider(actor.id):
+        return
+    before = {"suspended_by": subject.suspended_by}
+    subject.suspended_by = actor.id
+    subject.save(update_fields=["suspended_by"])
+    after = {"suspended_by": actor.id, "why": why}
+    note(subject, "identity.subject.suspended", actor=actor, at=at, before=before, after=after)

@@ -1,0 +1,87 @@
+"""scim2-server's protocol with what directories in the field need beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from scim2_models import (
+    Context,
+    InvalidSyntaxException,
+    InvalidValueException,
+    PatchOp,
+    Resource,
+    ResourceType,
+    ResponseParameters,
+    SearchRequest,
+)
+from scim2_server.requests import ScimRequest
+from scim2_server.responses import ScimResponse
+from scim2_server.service import ScimService
+from scim2_server.storage import SearchPage
+
+LARGEST_BODY = 4 * 1024 * 1024
+READ_ONLY = frozenset({"id", "meta", "schemas"})
+MANAGER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user:manager"
+
+
+class DirectoryService(ScimService):
+    """PATCH answers 200 with the resource: RFC 7644, section 3.5.2, allows it beside 204, and every client reads it."""
+
+    def max_body_size(self, request: ScimRequest) -> int | None:
+        most = super().max_body_size(request)
+        return LARGEST_BODY if most is None else most
+
+    def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> PatchOp[Any]:
+        self.ensure_json(content_type)
+        return super().read_patch(resource_type, in_the_words_of_the_rfc(body), content_type)
+
+    def patch_response(
+        self, base_url: str, resource: Resource[Any], response_parameters: ResponseParameters[Any]
+    ) -> ScimResponse:
+        published = self.publish(base_url, resource)
+        return self.resource_response(published, Context.RESOURCE_REPLACEMENT_RESPONSE, response_parameters)
+
+    def search_response(
+        self,
+        base_url: str,
+        resource_types: list[ResourceType],
+        page: SearchPage,
+        search_request: SearchRequest[Any],
+    ) -> ScimResponse:
+        """With ``Resources`` even when it is empty: RFC 7644, section 3.4.2, lets it be left out, clients do not."""
+        answer = super().search_response(base_url, resource_types, page, search_request)
+        if answer.body is not None:
+            answer.body.setdefault("Resources", [])
+        return answer
+
+
+def in_the_words_of_the_rfc(body: bytes) -> bytes:
+    """Two habits put right: Okta repeats the read-only ``id`` in a value without a path whenever it pushes a group, and
+    Entra gives a manager as a bare id. The library already understands the others."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidSyntaxException(detail="The body is not JSON.") from error
+    if not isinstance(told, dict):
+        raise InvalidSyntaxException(detail="The body is not a JSON object.")
+    operations = next((value for key, value in told.items() if key.lower() == "operations"), None)
+    if isinstance(operations, list):
+        for operation in operations:
+            if isinstance(operation, dict):
+                _put_right(operation)
+    return json.dumps(told).encode()
+
+
+def _put_right(operation: dict[str, Any]) -> None:
+    path, value = operation.get("path"), operation.get("value")
+    if not path and isinstance(value, dict):
+        operation["value"] = {key: item for key, item in value.items() if key not in READ_ONLY}
+    if isinstance(path, str) and path.lower() in {"manager", MANAGER} and isinstance(value, str):
+        operation["path"], operation["value"] = MANAGER, {"value": value}
+
+
+def require_storable(text: str) -> None:
+    """PostgreSQL keeps no NUL, whatever way it is written."""
+    if "\x00" in text or "\\u0000" in text:
+        raise InvalidValueException(detail="The character U+0000 cannot be kept.")
