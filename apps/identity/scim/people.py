@@ -17,9 +17,10 @@ from apps.identity.mapping import reading
 from apps.identity.mapping.applying import lock_ahead, settle
 from apps.identity.mapping.rules import trips
 from apps.identity.models import DirectoryAlert, DirectoryUser, Login, Provider, Subject, SubjectState
+from apps.identity.services.leaving import leave
 from apps.identity.services.logins import first_login, link_new, new_person
 from apps.identity.services.provider_secrets import lock_provider
-from apps.identity.services.subjects import get_locked, reinstate_locked, suspend_locked, upsert_subject
+from apps.identity.services.subjects import get_locked, reinstate_locked, upsert_subject
 
 WINDOW = timedelta(minutes=10)
 NAMING = frozenset({"displayName", "name", "userName"})
@@ -161,7 +162,7 @@ def _moves(entry: DirectoryUser, described: Described, actor: Actor, at: datetim
     if former == entry.subject:
         return []
     if former is not None:
-        suspend_locked(get_locked(former.key), actor=actor, at=at, why=WHY)
+        leave(subject_key=former.key, actor=actor, at=at, why=WHY)
     return [one.pk for one in (former, entry.subject) if one is not None]
 
 
@@ -181,7 +182,7 @@ def _follow_state(entry: DirectoryUser, actor: Actor, at: datetime) -> None:
     subject = get_locked(entry.subject.key)  # type: ignore[union-attr]  # its id is there
     if not entry.active:
         was_active = subject.state == SubjectState.ACTIVE
-        suspend_locked(subject, actor=actor, at=at, why=WHY)
+        leave(subject_key=subject.key, actor=actor, at=at, why=WHY)
         if was_active:
             _watch_suspensions(entry.provider, actor, at)
         return

@@ -46,11 +46,9 @@ from apps.identity.services.sessions import (
     spend_token,
 )
 from apps.identity.services.signal_senders import (
-    IssuedHookSecret,
     forget_signal_source,
     issue_hook_secret,
     provider_of_hook,
-    revoke_hook_secret,
     set_signal_source,
 )
 from apps.identity.services.signals import (
@@ -66,7 +64,6 @@ from apps.identity.services.subjects import reinstate_subject, suspend_subject, 
 __all__ = [
     "LINK_WITHIN",
     "SLUG",
-    "IssuedHookSecret",
     "IssuedSecret",
     "IssuedToken",
     "Left",
@@ -103,7 +100,6 @@ __all__ = [
     "refuse",
     "reinstate_subject",
     "revoke_api_token",
-    "revoke_hook_secret",
     "revoke_provider_secret",
     "set_memberships",
     "set_signal_source",

@@ -146,7 +146,7 @@ def end_by_logout_token(*, provider: Provider, leaving: Leaving, at: datetime) -
         found = found.filter(sub=leaving.sub)
     if leaving.sid:
         found = found.filter(sid=leaving.sid)
-    actor = Actor(id=f"provider:{provider.slug}", name=provider.name)
+    actor = policies.provider_actor(provider)
     with transaction.atomic():
         spend_token(issuer=provider.issuer, jti=leaving.jti, good_until=leaving.good_until)
         return _end(found.values_list("pk", flat=True), actor, at, "signed out at the provider")

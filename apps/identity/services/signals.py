@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from apps.audit.actors import Actor
 from apps.identity.models import (
     Login,
     Provider,
@@ -19,7 +18,7 @@ from apps.identity.models import (
     SignalSource,
     Subject,
 )
-from apps.identity.policies import PROVIDER
+from apps.identity.policies import provider_actor
 from apps.identity.services.leaving import Left, leave, sign_out_and_revoke
 from apps.identity.services.sessions import end_sessions
 from apps.identity.signals.refusals import SignalReplayed
@@ -40,11 +39,6 @@ class Told:
     issuer: str = ""
     sub: str = ""
     happened_at: datetime | None = None
-
-
-def actor_of(provider: Provider) -> Actor:
-    """A provider as the record names it. Its id can be no subject's."""
-    return Actor(id=f"{PROVIDER}:{provider.slug}", name=provider.name)
 
 
 def receive(*, provider: Provider, channel: SignalChannel, told: Iterable[Told], at: datetime) -> int:
@@ -124,7 +118,7 @@ def _finish(signal: ReceivedSignal, at: datetime) -> None:
 
 
 def _act(action: SignalAction, key: str, signal: ReceivedSignal, at: datetime) -> tuple[SignalOutcome, Left]:
-    actor, why = actor_of(signal.provider), f"{signal.provider.name} said {signal.kind}."
+    actor, why = provider_actor(signal.provider), f"{signal.provider.name} said {signal.kind}."
     if action == SignalAction.LEAVE:
         return SignalOutcome.LEFT, leave(subject_key=key, actor=actor, at=at, why=why)
     if action == SignalAction.SIGN_OUT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.audit.errors import InvalidInput, NotAllowed, Refusal
+from apps.audit.errors import InvalidInput, NotAllowed
 
 
 class UnknownSender(NotAllowed):
@@ -39,11 +39,6 @@ class PersonNotNamed(InvalidInput):
         "People are found by issuer and subject, never by e-mail. "
         "Switch provisioning on for this app, so that iss_sub is sent. Nothing was ended."
     )
-
-
-class TooManySecrets(Refusal):
-    code = "too_many_secrets"
-    default_message = "Two secrets are in use already. Revoke one first."
 
 
 class InvalidSource(InvalidInput):

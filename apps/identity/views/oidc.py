@@ -20,6 +20,7 @@ from apps.identity import selectors, services
 from apps.identity.entering import enter
 from apps.identity.errors import SomebodyElse, StepUpNeeded, UnknownProvider
 from apps.identity.freshness import Freshness
+from apps.identity.mapping.claims import set_claimed_groups
 from apps.identity.models import Provider, Role, Subject
 from apps.identity.pages import RoleNeeded
 from apps.identity.providers.away import begin
@@ -151,13 +152,18 @@ def _require_recent(proved: Proved, flow: Flow, at: datetime) -> None:
 
 
 def _person(proved: Proved, at: datetime) -> Subject:
-    return services.person_for_login(
+    """Who it is; the groups the token gives them count from now on. A token that says nothing of groups changes none."""
+    person = services.person_for_login(
         issuer=proved.issuer,
         sub=proved.subject,
         claims=proved.claims,
         create=proved.provider.creates_people,
         at=at,
     )
+    groups = proved.groups
+    names = None if groups.is_missing or groups.is_overage else groups.names
+    set_claimed_groups(provider=proved.provider, subject=person, names=names, at=at)
+    return person
 
 
 def _end_sign_in(request: HttpRequest, flow: Flow, proved: Proved, at: datetime) -> HttpResponse:

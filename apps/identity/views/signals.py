@@ -18,7 +18,7 @@ from apps.identity import senders, services
 from apps.identity.forms import SignalSourceForm
 from apps.identity.models import Provider
 from apps.identity.pages import PageRequest, require_role
-from apps.identity.services import IssuedHookSecret
+from apps.identity.services import IssuedSecret
 
 
 @require_GET
@@ -32,7 +32,7 @@ def _page(
     provider: Provider,
     *,
     form: SignalSourceForm | None = None,
-    issued: IssuedHookSecret | None = None,
+    issued: IssuedSecret | None = None,
 ) -> HttpResponse:
     source = senders.find_source_of(provider)
     context = {
@@ -71,7 +71,7 @@ def make_secret(request: PageRequest, slug: str) -> HttpResponse:
 @require_POST
 def revoke_secret(request: PageRequest, slug: str, secret_id: int) -> HttpResponse:
     actor, at = request.subject.actor, timezone.now()
-    services.revoke_hook_secret(provider_slug=slug, secret_id=secret_id, actor=actor, at=at)
+    services.revoke_provider_secret(secret_id=secret_id, actor=actor, at=at)
     messages.success(request, "Revoked. Hooks that still show it are refused from now on.")
     return redirect("signal_sender", slug=slug)
 

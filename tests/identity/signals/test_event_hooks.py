@@ -13,9 +13,8 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotFound
 from apps.audit.models import Event
 from apps.identity import handlers, services
-from apps.identity.errors import NotAnAdministrator
+from apps.identity.errors import NotAnAdministrator, TooManySecrets
 from apps.identity.models import ProviderSecret, ReceivedSignal, SignIn, Subject
-from apps.identity.signals.refusals import TooManySecrets
 from apps.outbox.models import Message
 from tests.factories import identity
 from tests.identity.signals.world import (
@@ -78,14 +77,12 @@ class TestSecrets:
 
     def test_a_revoked_one_an_old_one_and_another_providers_are_refused(self, there: World) -> None:
         for number in range(2):
-            services.revoke_hook_secret(
-                provider_slug=SLUG, secret_id=ProviderSecret.objects.get().pk, actor=SYSTEM, at=now()
-            )
+            services.revoke_provider_secret(secret_id=ProviderSecret.objects.get().pk, actor=SYSTEM, at=now())
             assert there.hook(log_event("user.session.end")).status_code == 401, number
         old = services.issue_hook_secret(provider_slug=SLUG, actor=SYSTEM, at=now() - timedelta(days=367))
         assert there.hook(log_event("user.session.end"), secret=old.plain).status_code == 401
         with pytest.raises(NotFound):
-            services.revoke_hook_secret(provider_slug=SLUG, secret_id=0, actor=SYSTEM, at=now())
+            services.revoke_provider_secret(secret_id=0, actor=SYSTEM, at=now())
 
     def test_a_secret_for_another_purpose_is_none_here(self, there: World) -> None:
         ProviderSecret.objects.update(channel="scim")

@@ -32,8 +32,8 @@ def text_of(client: Client, path: str) -> str:
 
 def test_a_secret_is_shown_once_and_works(there: World, eve: Client) -> None:
     answer = eve.post(f"{PAGE}secrets")
-    plain = answer.content.decode().partition("<code>sph_")[2].partition("<")[0]
-    assert there.hook(log_event("user.session.end"), secret=f"sph_{plain}").status_code == 204
+    plain = answer.content.decode().partition("<code>sps_")[2].partition("<")[0]
+    assert there.hook(log_event("user.session.end"), secret=f"sps_{plain}").status_code == 204
     assert plain not in text_of(eve, PAGE)
     assert "Make a secret" not in text_of(eve, PAGE), "two are in use"
     eve.post(f"{PAGE}secrets")
