@@ -152,7 +152,7 @@ def _require_recent(proved: Proved, flow: Flow, at: datetime) -> None:
 
 
 def _person(proved: Proved, at: datetime) -> Subject:
-    """Who it is; the groups the token gives them count from now on. A token that says nothing of groups changes none."""
+    """Who it is; the groups the token gives them count from now on. One that says nothing of groups changes none."""
     person = services.person_for_login(
         issuer=proved.issuer,
         sub=proved.subject,
