@@ -6,7 +6,7 @@ Every enforcer is compiled from the same graph and must agree with this module. 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -34,9 +34,11 @@ class Context:
     point: Point
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """``grant_ids`` are the grants the reason speaks of: those that allow, have not started, or have ended."""
+class Decision(NamedTuple):
+    """``grant_ids`` are the grants the reason speaks of: those that allow, have not started, or have ended.
+
+    A tuple because a ``Pdp`` makes one for every question.
+    """
 
     allowed: bool
     reason: Reason
@@ -82,21 +84,17 @@ def _selected(selector: frozenset[str] | frozenset[Point], value: str) -> bool:
     return not selector or value in selector
 
 
-def weigh(grants: Iterable[Grant], at: int) -> tuple[Reason, tuple[str, ...]]:
+def weigh(grants: Sequence[Grant], at: int) -> tuple[Reason, tuple[str, ...]]:
     """What a set of matching grants amounts to at a moment: the best of running, coming, ended, none."""
-    running, coming, ended = [], [], []
-    for grant in grants:
-        if at < grant.starts_at:
-            coming.append(grant.id)
-        elif grant.ends_at is not None and at >= grant.ends_at:
-            ended.append(grant.id)
-        else:
-            running.append(grant.id)
+    if not grants:
+        return Reason.NO_GRANT, ()
+    running = [one.id for one in grants if one.starts_at <= at and (one.ends_at is None or at < one.ends_at)]
     if running:
         return Reason.GRANTED, tuple(sorted(running))
+    coming = [one.id for one in grants if at < one.starts_at]
     if coming:
         return Reason.GRANT_NOT_STARTED, tuple(sorted(coming))
-    return (Reason.GRANT_EXPIRED, tuple(sorted(ended))) if ended else (Reason.NO_GRANT, ())
+    return Reason.GRANT_EXPIRED, tuple(sorted(one.id for one in grants))
 
 
 def meet(subject: Decision, actor: Decision) -> Decision:
@@ -185,11 +183,16 @@ _KINDS = {f"{kind.value}:": kind for kind in SubjectKind}
 
 
 class _Lane(NamedTuple):
-    """One method of one route, with the guardrails that stand across it."""
+    """One method of one route, with the guardrails that stand across it and the grants of the route by holder."""
 
     template: Template
     route: str
     guardrails: tuple[Guardrail, ...]
+    held: dict[str, list[Grant]]
+
+
+def _held_by(holders: tuple[str, ...], held: dict[str, list[Grant]]) -> list[Grant]:
+    return [grant for holder in holders if holder in held for grant in held[holder]]
 
 
 class _Desk:
@@ -200,14 +203,15 @@ class _Desk:
     ) -> None:
         self._point = point
         standing = sorted((g for g in guardrails if _selected(g.services, service.id)), key=lambda g: g.id)
+        self._held: dict[str, dict[str, list[Grant]]] = defaultdict(lambda: defaultdict(list))
+        for grant in grants:
+            for route_id in grant.routes:
+                self._held[route_id][grant.subject].append(grant)
         self._lanes: dict[tuple[str, int], list[_Lane]] = defaultdict(list)
         for template, route in ranked(service.routes):
             for method in sorted(route.methods):
                 across = tuple(g for g in standing if stands(g, route, method, point))
-                self._lanes[method, len(template)].append(_Lane(template, route.id, across))
-        self._held: dict[str, list[Grant]] = defaultdict(list)
-        for grant in grants:
-            self._held[grant.subject].append(grant)
+                self._lanes[method, len(template)].append(_Lane(template, route.id, across, self._held[route.id]))
 
     def decide(self, who: Subject, holders: tuple[str, ...], method: str, path: str, at: int) -> Decision:
         parts = segments(path)
@@ -219,7 +223,7 @@ class _Desk:
         for guardrail in lane.guardrails:
             if guards(guardrail, who):
                 return Decision(False, Reason.GUARDRAIL, (), lane.route, guardrail.id)
-        reason, grant_ids = weigh(self._matching(holders, lane.route), at)
+        reason, grant_ids = weigh(_held_by(holders, lane.held), at)
         return Decision(reason is Reason.GRANTED, reason, grant_ids, lane.route)
 
     def entitlements(self, who: Subject, holders: tuple[str, ...], at: int) -> Iterator[Entitlement]:
@@ -229,7 +233,7 @@ class _Desk:
                 if not any(guards(guardrail, who) for guardrail in lane.guardrails):
                     methods[lane.route].add(method)
         for route, open_methods in methods.items():
-            grants = self._matching(holders, route)
+            grants = _held_by(holders, self._held[route])
             reason, grant_ids = weigh(grants, at)
             if reason is Reason.GRANTED:
                 until = _latest_end(grant for grant in grants if grant.id in grant_ids)
@@ -240,10 +244,6 @@ class _Desk:
             if matches(lane.template, parts):
                 return lane
         return None
-
-    def _matching(self, holders: tuple[str, ...], route: str) -> list[Grant]:
-        held = self._held
-        return [grant for holder in holders for grant in held.get(holder, ()) if route in grant.routes]
 
 
 def _latest_end(grants: Iterable[Grant]) -> int | None:
