@@ -15,7 +15,7 @@ GENESIS = "0" * 64
 
 
 class Row(NamedTuple):
-    """Everything the hash covers except the previous hash. A tuple because verifying makes millions of them."""
+    """Everything the hash covers except the previous hash."""
 
     seq: int
     at: str
@@ -36,9 +36,12 @@ def moment(at: datetime) -> str:
 
 
 def digest(row: Row, prev_hash: str) -> str:
-    """SHA-256 over canonical JSON: one object of the row's fields and the previous hash, keys sorted, no spaces."""
-    body = row._asdict()
-    body["prev_hash"] = prev_hash
+    """The hash of a row: over its fields and the previous hash."""
+    return seal({**row._asdict(), "prev_hash": prev_hash})
+
+
+def seal(body: Mapping[str, Json]) -> str:
+    """SHA-256 over canonical JSON: one object, keys sorted, no spaces."""
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
