@@ -14,8 +14,8 @@ import sys
 
 from tests.bench import report, scratch
 
-RUNNING, STORED = ("latency", "throughput", "leaving"), ("change", "pages", "scim")
-PARTS = ("latency", "change", "pages", "throughput", "leaving", "scim")
+RUNNING, STORED = ("latency", "throughput", "leaving"), ("change", "pages", "scim", "engine")
+PARTS = ("latency", "change", "pages", "throughput", "leaving", "scim", "engine")
 """The first kind starts a whole demo; the second works in databases of its own, and imports models, so comes late."""
 
 
