@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from apps.compiler.artifacts import Artifact
 from apps.identity import vault
-from apps.rollout.models import Blob
+from apps.rollout.models import Blob, TargetArtifact
 
 
 def keep(artifacts: Iterable[Artifact], *, sealed: bool) -> None:
@@ -30,6 +30,13 @@ def fetch(hashes: Iterable[str]) -> dict[str, bytes]:
     """Plain content by hash; what is not stored is left out."""
     blobs = Blob.objects.filter(sha256__in={sha256 for sha256 in hashes if sha256})
     return {blob.sha256: vault.unseal(blob.content) if blob.sealed else bytes(blob.content) for blob in blobs}
+
+
+def load(rows: Iterable[TargetArtifact]) -> tuple[Artifact, ...]:
+    """The rows with their content."""
+    found = list(rows)
+    contents = fetch(row.sha256 for row in found)
+    return tuple(Artifact(row.path, row.media_type, contents[row.sha256], row.sha256) for row in found)
 
 
 def fetch_open(hashes: Iterable[str]) -> dict[str, bytes | None]:

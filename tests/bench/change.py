@@ -23,6 +23,7 @@ from apps.compiler.slices import split
 from apps.localedge.runner import EdgeRunner, Request
 from apps.localedge.tiers import load_tiers, tier_named
 from apps.outbox import services as outbox
+from apps.rollout import content
 from apps.rollout.emitting import emitters_of
 from apps.rollout.models import Activation, PendingChange, Target, TargetArtifact
 from apps.rollout.services import compiling, moving
@@ -184,7 +185,7 @@ def measure_edge() -> dict[str, object]:
     """The bundle and the items of the largest estate in the engine that runs them, under its limits."""
     target = load("edge")
     code = compiling.current_code(target)
-    items = compiling.load(TargetArtifact.objects.filter(target=target).exclude(service="").exclude(sha256=""))
+    items = content.load(TargetArtifact.objects.filter(target=target).exclude(service="").exclude(sha256=""))
     sizes = sorted(len(one.content) for one in items)
     at = int(estate.now().timestamp())
     tier = tier_named(load_tiers(), "dynamic")

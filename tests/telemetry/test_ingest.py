@@ -247,7 +247,7 @@ def test_too_much_at_once_is_refused_whole(client: Client, token: str) -> None:
     assert stored() == []
 
 
-@pytest.mark.parametrize("body", [b"[", b"[1,", b"\x1f\x8b", b"\x1f\x8bgarbage", gzip.compress(b"{}")[:-4]])
+@pytest.mark.parametrize("body", [b"[", b"[1,", b"\x1f\x8b", b"\x1f\x8bgarbage", gzip.compress(b"{}", mtime=0)[:-4]])
 def test_a_broken_whole_is_refused(client: Client, token: str, body: bytes) -> None:
     status, answer = post(client, token, body)
     assert (status, answer["code"]) == (400, "unreadable_batch")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -166,21 +166,14 @@ def rehearse_on(
 
 def current_code(target: Target) -> tuple[Artifact, ...]:
     """The bundle the target should run, from what is stored."""
-    return load(TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256=""))
-
-
-def load(rows: Iterable[TargetArtifact]) -> tuple[Artifact, ...]:
-    """The rows with their content."""
-    found = list(rows)
-    contents = content.fetch(row.sha256 for row in found)
-    return tuple(Artifact(row.path, row.media_type, contents[row.sha256], row.sha256) for row in found)
+    return content.load(TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256=""))
 
 
 def sample(target: Target) -> tuple[list[Artifact], AccessGraph]:
     """A few services as they stand, to try new code on."""
     shards = {row.service: from_json(row.graph) for row in Shard.objects.filter(target=target).order_by("pk")[:SAMPLE]}
     rows = TargetArtifact.objects.filter(target=target, service__in=shards).exclude(sha256="")
-    items = [artifact for artifact in load(rows) if not is_code(artifact.path)]
+    items = [artifact for artifact in content.load(rows) if not is_code(artifact.path)]
     return items, merged(shards.values())
 
 

@@ -11,12 +11,13 @@ from django.db.models import F
 
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound, Refusal
+from apps.rollout.content import load
 from apps.rollout.drivers.akamai import code_version, is_code
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
 from apps.rollout.services import moving, revising
-from apps.rollout.services.compiling import current_code, load
+from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver, is_live
 from apps.rollout.services.evidence import record_target
 from apps.rollout.states import OPEN_ACTIVATIONS

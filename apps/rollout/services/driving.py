@@ -10,6 +10,7 @@ from functools import partial
 from django.db.models import F
 
 from apps.outbox import nudge
+from apps.rollout.content import load
 from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver, is_code
 from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
 from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed
@@ -17,7 +18,6 @@ from apps.rollout.drivers.edge_calls import EdgeCaller
 from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, Node, Revision, Target, TargetArtifact
-from apps.rollout.services.compiling import load
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
 
 STALE_AFTER = timedelta(minutes=2)
