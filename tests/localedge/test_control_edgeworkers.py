@@ -119,7 +119,7 @@ MANIFEST = b'{"edgeworker-version": "1"}'
     ("content", "expected"),
     [
         (b"not gzip", "INVALID_GZIP_FORMAT"),
-        (gzip.compress(b"not a tar archive, though longer than nothing" * 30), "INVALID_TAR_ARCHIVE"),
+        (gzip.compress(b"not a tar archive, though longer than nothing" * 30, mtime=0), "INVALID_TAR_ARCHIVE"),
         (pack({}), "EMPTY_TARBALL"),
         (pack({"main.js": b""}), "MISSING_MANDATORY_FILES"),
         (pack({"main.js": b"", "bundle.json": b"{"}), "INVALID_MANIFEST"),
