@@ -209,7 +209,7 @@ function peerNamed(r) {
 function rehearse(r) {
   let calls = JSON.parse(r.requestText);
   let found = calls.map((one) =>
-    policy.decide(r, { service: one[0], subject: one[1], method: one[2], path: one[3], at: one[4] })
+    policy.decideBoth(r, { service: one[0], subject: one[1], actor: null, method: one[2], path: one[3], at: one[4] })
   );
   r.return(200, JSON.stringify(found.map((one) => [one.reason, one.grants || []])));
 }
