@@ -113,7 +113,6 @@ def fill_directory(provider: Provider, at: datetime) -> None:
         pages.exchange(provider, at)
         name = f"group{number:02}"
         Group.objects.create(provider=provider, origin="scim", scim_id=uuid4(), name=name, created_at=at, updated_at=at)
-        identity.directory(f"idp{number:02}")
         GroupRule.objects.create(
             provider=Provider.objects.get(slug="other"),
             match="exact",

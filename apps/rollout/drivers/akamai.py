@@ -241,6 +241,8 @@ class AkamaiDriver:
             return True
         rows = self._activations({"version": version, "network": network})
         newest = max(rows, key=lambda row: int(row["activationId"]), default=None)
+        if newest is not None and newest["status"] == "COMPLETE" and self._live_version(network) == version:
+            return True  # it went live between the two questions
         under_way: Mapping[str, Any] = (
             newest
             if newest is not None and newest["status"] in UNDER_WAY
