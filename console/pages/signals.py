@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from apps.identity.models import ReceivedSignal
 
 READERS = ("administrator", "security", "auditor")
+MOST_SENDERS = 20
+"""On this page; each can also be reached from its provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def signals(request: PageRequest) -> HttpResponse:
     context = {
         "rows": rows_of(shown),
         "older": shown[-1].pk if len(found) > PAGE_SIZE else None,
-        "providers": senders.list_senders() if selectors.has_role(request.subject, "administrator") else [],
+        "providers": senders.list_senders()[:MOST_SENDERS] if selectors.has_role(request.subject, "administrator") else [],
     }
     return TemplateResponse(request, "identity/signals.html", context)
 
