@@ -41,10 +41,11 @@ def signals(request: PageRequest) -> HttpResponse:
     before = asked_text(request, "before")
     found = list(senders.list_signals(before=int(before) if before.isdecimal() and len(before) < 18 else None))
     shown = found[:PAGE_SIZE]
+    sets_up = selectors.has_role(request.subject, "administrator")
     context = {
         "rows": rows_of(shown),
         "older": shown[-1].pk if len(found) > PAGE_SIZE else None,
-        "providers": senders.list_senders()[:MOST_SENDERS] if selectors.has_role(request.subject, "administrator") else [],
+        "providers": senders.list_senders()[:MOST_SENDERS] if sets_up else [],
     }
     return TemplateResponse(request, "identity/signals.html", context)
 
