@@ -10,8 +10,9 @@ from django.test import Client
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.identity import services
-from apps.identity.models import Login, SignIn, SpentToken, Subject
-from tests.factories.identity import AT, person
+from apps.identity.models import GroupRule, Login, SignIn, SpentToken, Subject
+from apps.identity.models import Provider as Row
+from tests.factories.identity import AT, person, team
 from tests.identity.providers.provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -55,6 +56,26 @@ def test_the_whole_way(client: Client, provider: Provider) -> None:
     assert login.subject.console_roles.count() == 0
     assert Event.objects.latest("seq").action == "identity.session.started"
     assert signed_in(client)
+
+
+def test_groups_of_a_sign_in_become_teams_by_rule_and_a_token_without_any_changes_none(
+    client: Client, provider: Provider
+) -> None:
+    change(provider, groups_claim=("groups",))
+    payments = team("payments")
+    row = Row.objects.get(slug="okta")
+    GroupRule.objects.create(
+        provider=row, match="exact", pattern="sallyport-pay", team=payments, team_role="member", created_at=AT
+    )
+    provider.claims = {"groups": ["sallyport-pay", "others"]}
+    sign_in(client, provider)
+    assert list(payments.memberships.values_list("member__key", "role")) == [("person:ada", "member")]
+    provider.claims = {}
+    sign_in(Client(), provider)
+    assert payments.memberships.count() == 1
+    provider.claims = {"groups": ["others"]}
+    sign_in(Client(), provider)
+    assert payments.memberships.count() == 0
 
 
 def test_the_second_time_it_is_the_same_person_whatever_they_are_called_by_then(

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.audit.models import Event
 from apps.identity import services
+from apps.identity.errors import InvalidToken
 from apps.identity.models import DirectoryAlert, DirectoryUser, Login, Subject, SubjectState
 from apps.identity.services.logins import link_login, person_for_login
 from apps.outbox.models import Message
@@ -113,6 +114,16 @@ class TestLeaving:
         assert (event.actor_id, event.target_id) == ("provider:okta", ada.key)
         active(okta, user, True)
         assert state(ada) == SubjectState.ACTIVE
+
+    def test_inactive_ends_api_tokens_for_good(self, okta: Directory) -> None:
+        user = okta.user()
+        token, plain = identity.api_token(entry(user).subject)
+        active(okta, user, False)
+        active(okta, user, True)
+        with pytest.raises(InvalidToken):
+            services.authenticate_api_token(plain, at=timezone.now())
+        token.refresh_from_db()
+        assert token.revoked_at is not None
 
     def test_a_user_created_inactive_is_a_suspended_person(self, okta: Directory) -> None:
         assert entry(okta.user(active=False)).subject.state == SubjectState.SUSPENDED
