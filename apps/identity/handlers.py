@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
+from apps.audit.errors import Refusal
+from apps.identity.identity_center import copying
 from apps.identity.scim.people import welcome
+from apps.identity.services.identity_centers import ASKED
 from apps.identity.services.logins import MET
 from apps.identity.services.signals import act_on_signal
 from apps.outbox.registry import handles
@@ -20,3 +24,10 @@ def signal_received(*, key: str, payload: dict[str, object], at: datetime) -> No
 def on_met(*, key: str, payload: dict[str, object], at: datetime) -> None:
     """A person has a sign-in that a directory had described: its groups and its state count from now on."""
     welcome(subject_key=key, at=at)
+
+
+@handles(ASKED, atomic=False, lease_seconds=1800)
+def read_identity_center(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    """Somebody wants to see it now. What goes wrong stands on the directory's page; asking again is up to them."""
+    with suppress(Refusal):
+        copying.copy(slug=key, confirmed=payload.get("confirmed") is True, at=at)

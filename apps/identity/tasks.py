@@ -10,6 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from apps.identity import services
+from apps.identity.identity_center import copying
 from apps.identity.proofs import aws_directory, limits, replay
 from apps.identity.scim import exchanges
 
@@ -21,6 +22,7 @@ BEAT = {
     "identity.forget_proofs": {"task": "identity.forget_proofs", "schedule": 300.0},
     "identity.forget_exchanges": {"task": "identity.forget_exchanges", "schedule": 900.0},
     "identity.sync_aws": {"task": "identity.sync_aws", "schedule": 3600.0},
+    "identity.read_identity_centers": {"task": "identity.read_identity_centers", "schedule": 900.0},
 }
 
 
@@ -55,3 +57,10 @@ def sync_aws(**_: object) -> None:
 def forget_exchanges(**_: object) -> None:
     """SCIM exchanges are kept for a week."""
     exchanges.forget_exchanges(at=timezone.now())
+
+
+@shared_task(name="identity.read_identity_centers", acks_late=True, time_limit=1800)
+def read_identity_centers(**_: object) -> None:
+    """Idle unless a directory of this kind was added."""
+    for line in copying.copy_all(at=timezone.now()):
+        log.info("Identity Center %s", line)

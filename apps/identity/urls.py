@@ -5,7 +5,18 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.identity.models import Kind
-from apps.identity.views import directory, issuers, linking, proofs, providers, scim, sessions, signals, tokens
+from apps.identity.views import (
+    directory,
+    identity_center,
+    issuers,
+    linking,
+    proofs,
+    providers,
+    scim,
+    sessions,
+    signals,
+    tokens,
+)
 
 urlpatterns = [
     path("sign-in/", sessions.sign_in, name="sign_in"),
@@ -41,6 +52,8 @@ urlpatterns = [
     path("settings/directory/<slug:slug>/log/", scim.exchanges, name="scim_log"),
     path("settings/directory/log/<int:exchange_id>/", scim.exchange, name="scim_exchange"),
     path("settings/directory/tokens/<int:secret_id>/revoke", scim.revoke, name="directory_token_revoke"),
+    path("settings/identity-center/new/", identity_center.add, name="identity_center_add"),
+    path("settings/identity-center/<slug:slug>/read", identity_center.read, name="identity_center_read"),
     path("settings/tokens/", tokens.tokens, name="tokens"),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
 ]

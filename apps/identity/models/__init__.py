@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.identity.models.directory import DirectoryAlert, DirectoryUser, Group, GroupMember, Origin, ScimExchange
+from apps.identity.models.identity_center import IdentityCenter
 from apps.identity.models.mapping import (
     Cause,
     GroupRule,
@@ -54,6 +55,7 @@ __all__ = [
     "Group",
     "GroupMember",
     "GroupRule",
+    "IdentityCenter",
     "IssuerKind",
     "Kind",
     "Login",

@@ -16,6 +16,7 @@ class Preset(models.TextChoices):
     GOOGLE = "google", "Google Workspace"
     KEYCLOAK = "keycloak", "Keycloak"
     AUTH0 = "auth0", "Auth0"
+    AWS_CENTER = "aws_center", "AWS IAM Identity Center"
     OTHER = "other", "Another OpenID provider"
 
 
@@ -67,6 +68,11 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    @property
+    def only_describes(self) -> bool:
+        """It says who there is, and nobody signs in there."""
+        return self.preset == Preset.AWS_CENTER
 
 
 class Channel(models.TextChoices):

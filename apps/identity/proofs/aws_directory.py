@@ -31,7 +31,7 @@ LARGEST_LOSS = 0.2
 FEW = 10
 PAGE = 500
 _ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):[\x21-\x7e]+")
-_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 3, "mode": "standard"})
+CLIENT = Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 3, "mode": "standard"})
 ACTIONS = ("iam:GetAccountAuthorizationDetails",)
 
 
@@ -79,7 +79,7 @@ def open_session(role: str) -> Session:
     if not role:
         return own
     try:
-        taken = own.client("sts", config=_CONFIG).assume_role(RoleArn=role, RoleSessionName="sallyport-sync")
+        taken = own.client("sts", config=CLIENT).assume_role(RoleArn=role, RoleSessionName="sallyport-sync")
     except (BotoCoreError, ClientError) as error:
         raise AwsUnreadable(f"The role {role} cannot be taken: {error}") from error
     given = taken["Credentials"]
@@ -115,8 +115,8 @@ def sync(*, session: Session, confirmed: bool = False, at: datetime) -> Synced:
 def _read(session: Session) -> tuple[str, dict[str, Found]]:
     """Everything is read before anything is changed: half a listing would end the other half."""
     try:
-        account = str(session.client("sts", config=_CONFIG).get_caller_identity()["Account"])
-        pages = session.client("iam", config=_CONFIG).get_paginator("get_account_authorization_details")
+        account = str(session.client("sts", config=CLIENT).get_caller_identity()["Account"])
+        pages = session.client("iam", config=CLIENT).get_paginator("get_account_authorization_details")
         details = pages.paginate(Filter=["User", "Role"], PaginationConfig={"PageSize": PAGE})
         found = [one for page in details for one in _of_page(page)]
     except (BotoCoreError, ClientError) as error:
@@ -196,9 +196,9 @@ def sync_all(*, roles: Iterable[str], open_as: Open = open_session, confirmed: b
     return lines
 
 
-def policy() -> str:
+def policy(actions: Iterable[str] = ACTIONS, sid: str = "SallyportReadsRolesAndUsers") -> str:
     """What the synchronisation needs, and nothing else, for copying. Signature proofs need no permission at all."""
-    statement = {"Sid": "SallyportReadsRolesAndUsers", "Effect": "Allow", "Action": list(ACTIONS), "Resource": "*"}
+    statement = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2)
 
 

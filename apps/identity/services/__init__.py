@@ -8,6 +8,7 @@ from apps.identity.services.api_tokens import (
     issue_api_token,
     revoke_api_token,
 )
+from apps.identity.services.identity_centers import CenterFacts, add_identity_center, ask_to_read
 from apps.identity.services.leaving import Left, leave, sign_out_and_revoke
 from apps.identity.services.logins import (
     LINK_WITHIN,
@@ -64,6 +65,7 @@ from apps.identity.services.subjects import reinstate_subject, suspend_subject, 
 __all__ = [
     "LINK_WITHIN",
     "SLUG",
+    "CenterFacts",
     "IssuedSecret",
     "IssuedToken",
     "Left",
@@ -72,8 +74,10 @@ __all__ = [
     "Told",
     "UnknownLogin",
     "act_on_signal",
+    "add_identity_center",
     "add_provider",
     "answer_at_once",
+    "ask_to_read",
     "assign_role",
     "authenticate_api_token",
     "authenticate_provider",

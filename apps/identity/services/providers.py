@@ -110,7 +110,7 @@ def switch_provider(*, slug: str, enabled: bool, actor: Actor, at: datetime) -> 
         provider = _locked(slug)
         if provider.enabled == enabled:
             return provider
-        if enabled and provider.discovered_at is None:
+        if enabled and provider.discovered_at is None and not provider.only_describes:
             raise ProviderNotReady
         provider.enabled = enabled
         provider.save(update_fields=["enabled"])

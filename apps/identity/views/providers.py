@@ -32,8 +32,8 @@ def add(request: PageRequest) -> HttpResponse:
     """First which directory it is; then a form that knows most of the answers."""
     require_role(request, Role.ADMINISTRATOR)
     wish = request.POST.get("preset") or asked_text(request, "preset")
-    if wish not in Preset.values:
-        return TemplateResponse(request, "identity/provider_preset.html", {"presets": Preset})
+    if wish not in GUIDES:
+        return TemplateResponse(request, "identity/provider_preset.html", {"presets": list(GUIDES)})
     preset = Preset(wish)
     form = ProviderForm(request.POST or None, initial=suggestions(preset))
     provider = _add(request, form, preset) if request.method == "POST" and form.is_valid() else None
@@ -70,6 +70,8 @@ def _complain(form: ProviderForm, refusal: Refusal) -> None:
 def edit(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, Role.ADMINISTRATOR)
     provider = selectors.get_provider(slug)
+    if provider.only_describes:
+        return redirect("directory", slug=slug)
     form = ProviderForm(request.POST or None, initial=present(provider), provider=provider)
     if request.method == "POST" and form.is_valid() and _change(request, form, provider):
         messages.success(request, "Saved. Test it again before somebody needs it.")
@@ -116,7 +118,8 @@ def _guidance(preset: str, slug: str) -> dict[str, object]:
 @require_GET
 def show(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, Role.ADMINISTRATOR)
-    return _show(request, selectors.get_provider(slug), None)
+    provider = selectors.get_provider(slug)
+    return redirect("directory", slug=slug) if provider.only_describes else _show(request, provider, None)
 
 
 def _show(request: PageRequest, provider: Provider, report: Report | None) -> HttpResponse:
@@ -129,6 +132,8 @@ def test(request: PageRequest, slug: str) -> HttpResponse:
     """Ask the provider what it is. What a usable answer says is kept; the answer to this is the page, with findings."""
     require_role(request, Role.ADMINISTRATOR)
     provider, at = selectors.get_provider(slug), timezone.now()
+    if provider.only_describes:
+        return redirect("directory", slug=slug)
     report = examine(provider, at=at)
     if report.is_usable:
         actor = request.subject.actor
@@ -141,6 +146,11 @@ def switch(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, Role.ADMINISTRATOR)
     on = request.POST.get("to") == "on"
     provider = services.switch_provider(slug=slug, enabled=on, actor=request.subject.actor, at=timezone.now())
-    words = "People can sign in with" if on else "Nobody can sign in any more with"
-    messages.success(request, f"{words} {provider.name}.")
+    messages.success(request, _switched(provider, on))
     return redirect("provider", slug=slug)
+
+
+def _switched(provider: Provider, on: bool) -> str:
+    if provider.only_describes:
+        return f"{provider.name} is {'read again' if on else 'not read any more'}."
+    return f"{'People can sign in with' if on else 'Nobody can sign in any more with'} {provider.name}."

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.identity import services
 from apps.identity.mapping.reading import open_pause
-from apps.identity.models import Channel, Role
+from apps.identity.models import Channel, IdentityCenter, Role
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text, require_role
 from apps.identity.scim import reading
 
@@ -50,6 +50,7 @@ def directory(request: PageRequest, slug: str) -> HttpResponse:
     groups = list(reading.list_groups(provider)[: PAGE_SIZE + 1])
     context = {
         "provider": provider,
+        "center": IdentityCenter.objects.filter(provider=provider).first() if provider.only_describes else None,
         "address": address(),
         "issued": issued,
         "secrets": list(reading.list_secrets(provider, at)),
