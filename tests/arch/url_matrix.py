@@ -166,6 +166,10 @@ PAGES = {
     "scim_log": watched(args=lambda there: [there.directory.provider.slug]),
     "scim_exchange": watched(args=lambda there: [there.directory.exchange.pk]),
     "directory_token_revoke": act(by="olga", args=lambda there: [there.directory.secret.pk]),
+    "identity_center_add": administered(),
+    "identity_center_read": act(
+        by="olga", args=lambda there: [there.center.slug], data=lambda there: {"confirmed": "yes"}
+    ),
     "mapping": watched(args=lambda there: [there.directory.provider.slug]),
     "mapping_remove": watched(args=lambda there: [there.directory.provider.slug, there.directory.rule.pk]),
     "mapping_confirm": act(

@@ -63,6 +63,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "providers": ("olga", "/settings/providers/"),
     "provider-presets": ("olga", "/settings/providers/new/"),
     "provider-add": ("olga", "/settings/providers/new/?preset=okta_custom"),
+    "identity-center-add": ("olga", "/settings/identity-center/new/"),
     "directories": ("olga", "/settings/directory/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),

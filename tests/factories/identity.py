@@ -115,6 +115,12 @@ def directory(slug: str = "okta", **more: object) -> Provider:
     return Provider.objects.create(slug=slug, **given)
 
 
+def identity_center(slug: str = "aws") -> Provider:
+    """An identity store of AWS that is read."""
+    facts = services.CenterFacts("Staff", "eu-central-1", "ssoins-0123456789abcdef", "d-1234567890")
+    return services.add_identity_center(slug=slug, facts=facts, actor=SYSTEM, at=AT)
+
+
 def scim_token(to: Provider, *, at: datetime | None = None, days: int = 30) -> str:
     """A bearer token the directory may push with."""
     at = at or datetime.now(UTC)

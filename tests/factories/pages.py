@@ -61,6 +61,7 @@ class House:
     secret: ProviderSecret
     proof: WorkloadIdentity
     directory: Directory
+    center: Provider
 
 
 def house() -> House:
@@ -92,6 +93,7 @@ def house() -> House:
         secret=signal(provider, shop.ada, at),
         proof=proof(shop.bot, at),
         directory=directory(at),
+        center=identity.identity_center(),
     )
 
 

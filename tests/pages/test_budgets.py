@@ -66,6 +66,8 @@ PAGES = {
     "change a provider": ("olga", "/settings/providers/acme/edit/"),
     "directories": ("olga", "/settings/directory/"),
     "directory": ("olga", "/settings/directory/okta/"),
+    "identity store of aws": ("olga", "/settings/directory/aws/"),
+    "add an identity store": ("olga", "/settings/identity-center/new/"),
     "scim log": ("olga", "/settings/directory/okta/log/"),
     "scim exchange": ("olga", "/settings/directory/log/{exchange}/"),
     "mapping": ("olga", "/settings/directory/other/rules/"),

@@ -48,12 +48,13 @@ def directory(request: PageRequest, slug: str) -> HttpResponse:
             provider_slug=slug, channel=Channel.SCIM, expires_at=at + LIFE, actor=request.subject.actor, at=at
         )
     groups = list(reading.list_groups(provider)[: PAGE_SIZE + 1])
+    center = IdentityCenter.objects.filter(provider=provider).first() if provider.only_describes else None
     context = {
         "provider": provider,
-        "center": IdentityCenter.objects.filter(provider=provider).first() if provider.only_describes else None,
+        "center": center,
         "address": address(),
         "issued": issued,
-        "secrets": list(reading.list_secrets(provider, at)),
+        "secrets": list(reading.list_secrets(provider, at)) if center is None else [],
         "groups": groups[:PAGE_SIZE],
         "more": len(groups) > PAGE_SIZE,
         "alerts": list(reading.list_alerts(provider, at)[:5]),
