@@ -16,6 +16,7 @@ from apps.identity.errors import UnknownProvider, UnknownSubject
 from apps.identity.models import (
     ApiToken,
     ConsoleRole,
+    Denial,
     Kind,
     Login,
     Membership,
@@ -222,6 +223,29 @@ def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:
         .annotate(team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")))
     )
     return {one.key: _graph_subject(one, frozenset(one.team_keys)) for one in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Somebody who is turned away now. ``holders`` are the keys whose grants it could use: its own, its teams'."""
+
+    subject: str
+    cause: str
+    until: datetime
+    issued_until: datetime | None
+    holders: frozenset[str]
+
+
+def list_denied(*, at: datetime) -> list[Denied]:
+    """Everybody who is turned away at ``at``, in order. One query."""
+    teams = ArraySubquery(Membership.objects.filter(member=OuterRef("subject")).values("team__key"))
+    rows = Denial.objects.filter(until__gt=at).annotate(team_keys=teams).order_by("subject__key", "cause")
+    return [
+        Denied(key, cause, until, issued_until, frozenset({key, *team_keys}))
+        for key, cause, until, issued_until, team_keys in rows.values_list(
+            "subject__key", "cause", "until", "issued_until", "team_keys"
+        )
+    ]
 
 
 def _graph_subject(subject: Subject, teams: frozenset[str]) -> graph.Subject:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.identity import services
 from apps.identity.proofs import aws_directory, limits, replay
 from apps.identity.scim import exchanges
+from apps.identity.services import denials
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,11 @@ def forget_signals(**_: object) -> None:
 
 @shared_task(name="identity.forget_proofs", acks_late=True, time_limit=120)
 def forget_proofs(**_: object) -> None:
-    """Used proofs that nobody would take any more, and tallies of minutes long past."""
+    """Used proofs that nobody would take any more, tallies of minutes long past, and denials that ended."""
     at = timezone.now()
     replay.forget(at=at)
     limits.forget(at=at)
+    denials.forget(at=at)
 
 
 @shared_task(name="identity.sync_aws", acks_late=True, time_limit=600)

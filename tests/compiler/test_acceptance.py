@@ -31,7 +31,7 @@ class InV8:
         return [self._run(trial) for trial in trials]
 
     def _run(self, trial: Trial) -> Outcome:
-        claims = {"iss": CONSOLE, "aud": "sallyport-edge", "sub": trial.subject, "iat": trial.at, "exp": trial.at + 300}
+        claims = {"iss": CONSOLE, "aud": "sallyport-edge", "sub": trial.subject, "iat": trial.issued, "exp": trial.at + 300}
         headers = {"Authorization": FORGE.make(claims, TokenFault.NONE, trial.at).values} if trial.subject else {}
         call = trial.call
         answer = observed(

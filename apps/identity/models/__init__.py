@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.identity.models.denials import Denial, DenialCause
 from apps.identity.models.directory import DirectoryAlert, DirectoryUser, Group, GroupMember, Origin, ScimExchange
 from apps.identity.models.mapping import (
     Cause,
@@ -49,6 +50,8 @@ __all__ = [
     "Channel",
     "ClientAuth",
     "ConsoleRole",
+    "Denial",
+    "DenialCause",
     "DirectoryAlert",
     "DirectoryUser",
     "Group",
