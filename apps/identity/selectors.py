@@ -161,6 +161,10 @@ def roles_of(subject: Subject) -> frozenset[Role]:
     return frozenset(Role(role) for role in subject.console_roles.values_list("role", flat=True))
 
 
+def is_owned_by(agent_key: str, person_key: str) -> bool:
+    return Subject.objects.filter(key=agent_key, kind=Kind.AGENT, owner__key=person_key).exists()
+
+
 def acting_for(subject: Subject) -> list[Subject]:
     """Whom ``subject`` may ask for: itself; a person also for its teams, their workloads and agents, and its agents."""
     if subject.kind != Kind.PERSON:

@@ -60,6 +60,10 @@ def settle(subject: Subject, *, at: datetime) -> None:
         known.save(update_fields=["issued_until"])
 
 
+def is_budget_denied(subject: Subject, *, at: datetime) -> bool:
+    return Denial.objects.filter(subject=subject, cause=DenialCause.BUDGET, until__gt=at).exists()
+
+
 def lift_budget(subject: Subject) -> bool:
     """Whether there was one to lift."""
     return Denial.objects.filter(subject=subject, cause=DenialCause.BUDGET).delete()[0] > 0

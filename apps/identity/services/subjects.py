@@ -143,6 +143,20 @@ def note(
     after: Mapping[str, object] | None = None,
 ) -> None:
     """Record a change of ``subject`` and tell whoever compiles from it."""
+    record(subject, action, actor=actor, at=at, before=before, after=after)
+    outbox.enqueue(topic=CHANGED, key=subject.key, at=at)
+
+
+def record(
+    subject: Subject,
+    action: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    """What happened to ``subject``, where nothing has to be compiled for it."""
     audit.record(
         action=action,
         actor=actor,
@@ -153,7 +167,6 @@ def note(
         after=after,
         at=at,
     )
-    outbox.enqueue(topic=CHANGED, key=subject.key, at=at)
 
 
 def suspend_subject(*, key: str, actor: Actor, at: datetime, why: str = "") -> Subject:
