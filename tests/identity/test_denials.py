@@ -108,7 +108,7 @@ class TestInTheGraph:
         return factory.shop()
 
     def denials(self, *slugs: str, at: datetime = factory.AT + timedelta(minutes=1)) -> tuple[Denial, ...]:
-        return access.graph_slice(service_slugs=slugs, environment_slug="production", at=at).denials
+        return access.graph_slice(service_slugs=slugs, environment_slug="demo", at=at).denials
 
     def suspend(self, who: Subject) -> int:
         services.suspend_subject(key=who.key, actor=SYSTEM, at=factory.AT)

@@ -73,13 +73,14 @@ def _weigh(subject: Subject, limits: AgentLimits, at: datetime, actor: Actor) ->
     day = limits.calls_per_day
     spent = calls_today(subject.key, at=at) if day is not None else 0
     facts = {"calls_today": spent, "calls_per_day": day}
-    if day is None or spent < day:
+    standing = standing_of(limits, spent)
+    if standing != "spent":
         if denials.lift_budget(subject):
             note(subject, "identity.budget.restored", actor=actor, at=at, after=facts)
     elif not denials.is_budget_denied(subject, at=at):
         denials.deny_until(subject, until=_midnight(at) + timedelta(days=1), at=at)
         note(subject, "identity.budget.spent", actor=actor, at=at, after=facts)
-    if day is not None and WARN_AT * day <= spent < day and limits.warned_on != at.date():
+    if standing == "nearly" and limits.warned_on != at.date():
         limits.warned_on = at.date()
         limits.save(update_fields=["warned_on"])
         record(subject, "identity.budget.nearly_spent", actor=actor, at=at, after=facts)
@@ -140,6 +141,14 @@ def _is_agent(key: str) -> bool:
 
 def _midnight(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def standing_of(limits: AgentLimits | None, spent: int) -> str:
+    """``spent``, ``nearly`` or empty."""
+    day = limits.calls_per_day if limits is not None else None
+    if day is None or spent < WARN_AT * day:
+        return ""
+    return "nearly" if spent < day else "spent"
 
 
 def limits_of(subject: Subject) -> AgentLimits | None:

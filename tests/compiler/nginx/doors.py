@@ -11,6 +11,7 @@ from pathlib import Path
 from apps.compiler.artifacts import Artifact
 from apps.compiler.graph import (
     AccessGraph,
+    Denial,
     EdgeExposure,
     Grant,
     MeshExposure,
@@ -46,6 +47,7 @@ class Doors:
     ports: list[int]
     grants: tuple[Grant, ...]
     keys: tuple[KeyPair, ...] = (KEY,)
+    denials: tuple[Denial, ...] = ()
 
     @property
     def ingress(self) -> int:
@@ -62,7 +64,8 @@ class Doors:
         elsewhere = MeshExposure("shop", PAYMENTS, self.ports[3], self.ports[2])
         other = Service("other", "Other", (route,), EdgeExposure(HOST, "/other"), elsewhere)
         subjects = [Subject(grant.subject, SubjectKind(grant.subject.partition(":")[0])) for grant in self.grants]
-        graph = AccessGraph({one.id: one for one in subjects}, {"payments": service, "other": other}, self.grants)
+        services = {"payments": service, "other": other}
+        graph = AccessGraph({one.id: one for one in subjects}, services, self.grants, denials=self.denials)
         return compile_mesh(graph, self._surroundings())
 
     def _surroundings(self) -> MeshSurroundings:
