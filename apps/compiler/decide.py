@@ -42,6 +42,9 @@ class Context:
 class Decision(NamedTuple):
     """``grant_ids`` are the grants the reason speaks of: those that allow, have not started, or have ended.
 
+    ``limits`` is what the door owes when it lets the call in: to count it for these subjects, each with the calls it
+    may make in a minute, and to refuse it as ``rate_limited`` beyond that. A door that cannot count leaves it.
+
     A tuple because a ``Pdp`` makes one for every question.
     """
 
@@ -50,6 +53,7 @@ class Decision(NamedTuple):
     grant_ids: tuple[str, ...] = ()
     route: str | None = None
     guardrail: str | None = None
+    limits: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def meet(subject: Decision, actor: Decision) -> Decision:
     if not subject.allowed or not actor.allowed:
         return actor if subject.allowed else subject
     grants = tuple(sorted({*subject.grant_ids, *actor.grant_ids}))
-    return Decision(True, Reason.GRANTED, grants, subject.route)
+    return Decision(True, Reason.GRANTED, grants, subject.route, limits=(*subject.limits, *actor.limits))
 
 
 class Pdp:
@@ -248,7 +252,10 @@ class _Desk:
             if guards(guardrail, who):
                 return Decision(False, Reason.GUARDRAIL, (), lane.route, guardrail.id)
         reason, grant_ids = weigh(_held_by(holders, lane.held), at)
-        return Decision(reason is Reason.GRANTED, reason, grant_ids, lane.route)
+        if reason is not Reason.GRANTED:
+            return Decision(False, reason, grant_ids, lane.route)
+        limits = () if who.calls_per_minute is None else ((who.id, who.calls_per_minute),)
+        return Decision(True, reason, grant_ids, lane.route, limits=limits)
 
     def entitlements(self, who: Subject, holders: tuple[str, ...], at: int) -> Iterator[Entitlement]:
         if self.denial(who.id, at, None) is not None:

@@ -224,6 +224,9 @@ def _subject_details(before: Subject, after: Subject) -> Iterator[Change]:
         yield Change("subject_suspended", f"{_who(after)} is suspended and may do nothing.", subject=after.id)
     if after.active and not before.active:
         yield Change("subject_restored", f"{_who(after)} is no longer suspended.", subject=after.id)
+    if before.calls_per_minute != after.calls_per_minute:
+        many = "any number of" if after.calls_per_minute is None else f"at most {after.calls_per_minute}"
+        yield Change("subject_limited", f"{_who(after)} may make {many} calls a minute.", subject=after.id)
     if (before.name, before.kind) != (after.name, after.kind):
         sentence = f"{_who(before)}, {before.kind.value}, is now {_who(after)}, {after.kind.value}."
         yield Change("subject_renamed", sentence, subject=after.id)

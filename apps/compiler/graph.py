@@ -31,6 +31,7 @@ class Subject:
 
     ``active`` is false for a suspended subject, and for an agent whose owner is suspended.
     ``teams`` holds the ids of the teams it belongs to (empty for a team).
+    ``calls_per_minute`` None is no limit.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Subject:
     name: str = ""
     active: bool = True
     teams: frozenset[str] = frozenset()
+    calls_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.audit.actors import Actor
 from apps.compiler import graph
@@ -224,9 +224,12 @@ def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:
     found = (
         Subject.objects.select_related("owner")
         .filter(Q(key__in=wanted) | Q(pk__in=Membership.objects.filter(team__key__in=wanted).values("member")))
-        .annotate(team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")))
+        .annotate(
+            team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")),
+            per_minute=F("limits__calls_per_minute"),
+        )
     )
-    return {one.key: _graph_subject(one, frozenset(one.team_keys)) for one in found}
+    return {one.key: _graph_subject(one, frozenset(one.team_keys), one.per_minute) for one in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +255,12 @@ def list_denied(*, at: datetime) -> list[Denied]:
     ]
 
 
-def _graph_subject(subject: Subject, teams: frozenset[str]) -> graph.Subject:
+def _graph_subject(subject: Subject, teams: frozenset[str], per_minute: int | None) -> graph.Subject:
     return graph.Subject(
         id=subject.key,
         kind=graph.SubjectKind(subject.kind),
         name=subject.name,
         active=subject.is_active,
         teams=teams,
+        calls_per_minute=per_minute,
     )

@@ -28,7 +28,8 @@ def to_json(graph: AccessGraph) -> Json:
     """In a fixed order, so that equal graphs give equal JSON."""
     return {
         "subjects": [
-            [s.id, s.kind.value, s.name, s.active, sorted(s.teams)] for _, s in sorted(graph.subjects.items())
+            [s.id, s.kind.value, s.name, s.active, sorted(s.teams), s.calls_per_minute]
+            for _, s in sorted(graph.subjects.items())
         ],
         "services": [_service_row(service) for _, service in sorted(graph.services.items())],
         "grants": [
@@ -62,7 +63,8 @@ def _guardrail_row(wall: Guardrail) -> list[object]:
 def from_json(data: Json) -> AccessGraph:
     return AccessGraph(
         subjects={
-            row[0]: Subject(row[0], SubjectKind(row[1]), row[2], row[3], frozenset(row[4])) for row in data["subjects"]
+            row[0]: Subject(row[0], SubjectKind(row[1]), row[2], row[3], frozenset(row[4]), *row[5:])
+            for row in data["subjects"]
         },
         services={row[0]: _service(row) for row in data["services"]},
         grants=tuple(

@@ -44,6 +44,13 @@ def grant_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
         yield policy_key("grants", service.id, route, holder), _json(grants)
 
 
+def limit_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
+    """``limit <service> <subject>`` -> ``[calls a minute]`` for the agents that have one."""
+    for subject in graph.subjects.values():
+        if subject.calls_per_minute is not None:
+            yield policy_key("limit", service.id, subject.id), _json([subject.calls_per_minute])
+
+
 def denied_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
     """``denied <service> <subject>`` -> ``[[reason, until, issued until or null], ...]``, the strongest first."""
     for subject, found in denials.by_subject(graph.denials, service.id).items():

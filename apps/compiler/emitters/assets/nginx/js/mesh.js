@@ -6,6 +6,7 @@
 import certificate from './certificate.js';
 import context from './context.js';
 import denial from './denial.js';
+import minutes from './minutes.js';
 import paths from './paths.js';
 import policy from './policy.js';
 
@@ -124,7 +125,7 @@ function judgeAtSidecar(r, call) {
   call.grants = found.grants || [];
   call.guardrail = found.guardrail;
   call.wait = found.wait;
-  return found.reason;
+  return found.reason === 'granted' && !call.probe ? minutes.count(call, found.limits) : found.reason;
 }
 
 function tell(r, call) {

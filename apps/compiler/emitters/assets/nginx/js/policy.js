@@ -71,7 +71,13 @@ function weigh(held, at) {
   return { reason: 'no_grant', grants: [] };
 }
 
-/** Returns {reason, route, grants, guardrail, wait}. ``call``: service, subject, method, path (below the base, as sent),
+/** What a call of this subject has to be counted for: [[subject, calls a minute]]. Only agents have a limit. */
+function limitsOf(r, call) {
+  if (kindOf(call.subject) !== 'agent') return [];
+  return entry(r, ['limit', call.service, call.subject]).map((most) => [call.subject, most]);
+}
+
+/** Returns {reason, route, grants, guardrail, wait, limits}. ``call``: service, subject, method, path (below the base, as sent),
  *  at, issued. */
 function decide(r, call) {
   if (kindOf(call.subject) === null) return { reason: 'unknown_subject' };
@@ -85,6 +91,7 @@ function decide(r, call) {
   if (guardrail !== null) return { reason: 'guardrail', route: route, guardrail: guardrail };
   let found = weigh(entry(r, ['grants', call.service, route, call.subject]), call.at);
   found.route = route;
+  if (found.reason === 'granted') found.limits = limitsOf(r, call);
   return found;
 }
 
@@ -94,6 +101,7 @@ function decideBoth(r, call) {
   if (call.actor === null || found.reason !== 'granted') return found;
   let acting = decide(r, Object.assign({}, call, { subject: call.actor }));
   if (acting.reason !== 'granted') return acting;
+  found.limits = found.limits.concat(acting.limits);
   found.grants = found.grants.concat(acting.grants.filter((grant) => !found.grants.includes(grant))).sort();
   return found;
 }
