@@ -204,7 +204,7 @@ def test_decide_is_what_brute_force_says(situation: Situation) -> None:
 def test_entitlements_are_what_decide_would_allow(situation: Situation) -> None:
     graph = situation.graph
     for case in islice(situation.cases, 0, None, 7):
-        if case.service is None:
+        if case.service is None or kind_of(case.subject) is SubjectKind.TEAM:
             continue
         decision = decide(
             graph, case.subject, Action(case.method), Resource(case.service, case.path), Context(Point.EDGE), case.at
