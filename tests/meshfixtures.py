@@ -28,6 +28,7 @@ from apps.compiler.emitters.nginx import emit_shard, emit_static, identity_slug,
 from apps.compiler.graph import AccessGraph
 from apps.compiler.slices import split
 from apps.compiler.surroundings import MeshSurroundings
+from apps.meshagent.binary import Binary
 from tests.meshclient import Client
 
 
@@ -169,6 +170,8 @@ class MeshNode:
         (self.root / "node.conf").write_text(
             f"{self.build.modules}{user}worker_processes 1;\npid run/nginx.pid;\nerror_log logs/error.log notice;\n"
         )
+        module = self.build.modules.removeprefix("load_module ").rstrip(";\n")
+        (self.root / "node_http.conf").write_text(Binary(self.build.path, module or None).http_conf())
 
     def write(self, artifacts: Iterable[Artifact]) -> None:
         """A new revision, made current."""

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
+from apps.compiler.decide import kind_of
+from apps.compiler.denials import by_subject
 from apps.compiler.doors import EdgeCall, EdgeDoor
-from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Point, Service
+from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Point, Service, SubjectKind
 from apps.compiler.reasons import Reason
 from apps.compiler.slices import holders, members
 
 STRANGER = "person:nobody-we-know"
+MOST_DENIED = 3
 BELOW_NOTHING = ("/..", "/%2e%2e/x", "//", "/x%2Fy", "/x;y")
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A call and the answer it must get. ``subject`` None: without a token; else with a token made out at ``at``."""
+    """A call at ``at`` and the answer it must get. ``subject`` None: without a token; else with one made out at
+    ``issued``.
+    """
 
     call: EdgeCall
     subject: str | None
     at: int
     allowed: bool
     reason: Reason
+    issued: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +84,38 @@ def decision_table(
     ``first`` names the grants that must not be left out where there are more than can be tried: those that changed.
     """
     door = EdgeDoor(graph)
-    table: list[Trial] = []
+    rows: list[_Row] = []
     for service_id in sorted(graph.services):
         service = graph.services[service_id]
         if service.edge is not None:
-            rows = dict.fromkeys(_rows(graph, service, service.edge, at, first))
-            table.extend(_expected(door, *row) for row in list(rows)[:most_per_service])
-    return tuple(table)
+            found = [*_denied_rows(graph, service, service.edge), *_rows(graph, service, service.edge, at, first)]
+            rows += list(dict.fromkeys(found))[:most_per_service]
+    earliest = min((row[2] for row in rows), default=at)
+    return tuple(_expected(door, *row[:3], earliest if row[3] is None else row[3]) for row in rows)
 
 
-_Row = tuple[EdgeCall, str | None, int]
+_Row = tuple[EdgeCall, str | None, int, int | None]
+"""Call, subject, when, and when the token was made out; None: before anything else in the table."""
 
 
-def _expected(door: EdgeDoor, call: EdgeCall, subject: str | None, at: int) -> Trial:
-    decision = door.judge(call, Reason.NO_TOKEN if subject is None else None, subject or "", at)
-    return Trial(call, subject, at, decision.allowed, decision.reason)
+def _expected(door: EdgeDoor, call: EdgeCall, subject: str | None, at: int, issued: int) -> Trial:
+    fault = Reason.NO_TOKEN if subject is None else None
+    decision = door.judge(call, fault, subject or "", at, issued=issued)
+    return Trial(call, subject, at, decision.allowed, decision.reason, issued)
+
+
+def _denied_rows(graph: AccessGraph, service: Service, edge: EdgeExposure) -> Iterator[_Row]:
+    """A few of those who are turned away: until the last second and after it, and with a token just young enough."""
+    calls = list(_calls(service, edge).values())
+    if not calls:
+        return
+    for subject, found in islice(by_subject(graph.denials, service.id).items(), MOST_DENIED):
+        for denial in found if kind_of(subject) is not SubjectKind.TEAM else ():
+            until = denial.until - 1
+            last = until if denial.issued_until is None else min(denial.issued_until, until)
+            yield calls[0], subject, until, last
+            yield calls[0], subject, until, min(last + 1, until)
+            yield calls[0], subject, denial.until, last
 
 
 def _rows(graph: AccessGraph, service: Service, edge: EdgeExposure, at: int, first: Collection[str]) -> Iterator[_Row]:
@@ -112,11 +136,11 @@ def _held_rows(graph: AccessGraph, grants: Sequence[Grant], calls: Mapping[str, 
 
 def _odd_rows(service: Service, edge: EdgeExposure, at: int) -> Iterator[_Row]:
     for below in BELOW_NOTHING:
-        yield EdgeCall(edge.host, "GET", edge.base_path + below), STRANGER, at
+        yield EdgeCall(edge.host, "GET", edge.base_path + below), STRANGER, at, None
     for call in _calls(service, edge).values():
-        yield call, None, at
-        yield call, STRANGER, at
-        yield EdgeCall(call.host, "TRACE", call.path), STRANGER, at
+        yield call, None, at, None
+        yield call, STRANGER, at, None
+        yield EdgeCall(call.host, "TRACE", call.path), STRANGER, at, None
 
 
 def _grant_rows(grant: Grant, holder: str, calls: Mapping[str, EdgeCall], at: int) -> Iterator[_Row]:
@@ -128,7 +152,7 @@ def _grant_rows(grant: Grant, holder: str, calls: Mapping[str, EdgeCall], at: in
     for route in sorted(grant.routes):
         if route in calls:
             for moment in (at, *turns):
-                yield calls[route], holder, moment
+                yield calls[route], holder, moment, None
 
 
 def _calls(service: Service, edge: EdgeExposure) -> dict[str, EdgeCall]:

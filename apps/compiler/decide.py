@@ -1,17 +1,19 @@
 """The reference Policy Decision Point: may this subject do this, here, now, and why (not)?
 
-Every enforcer is compiled from the same graph and must agree with this module. Deny by default; guardrails beat grants.
+Every enforcer is compiled from the same graph and must agree with this module. Deny by default; guardrails beat grants,
+and a denial beats everything but a path nobody understands.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, Service, Subject, SubjectKind
+from apps.compiler.denials import by_subject, reason_of, standing
+from apps.compiler.graph import AccessGraph, Denial, Grant, Guardrail, Point, Route, Service, Subject, SubjectKind
 from apps.compiler.paths import Template, matches, ranked, segments
 from apps.compiler.reasons import Reason
 
@@ -31,11 +33,17 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Context:
+    """``issued`` is when the caller's token was made out; None where it shows none, as a workload in the mesh."""
+
     point: Point
+    issued: float | None = None
 
 
 class Decision(NamedTuple):
     """``grant_ids`` are the grants the reason speaks of: those that allow, have not started, or have ended.
+
+    ``limits`` is what the door owes when it lets the call in: to count it for these subjects, each with the calls it
+    may make in a minute, and to refuse it as ``rate_limited`` beyond that. A door that cannot count leaves it.
 
     A tuple because a ``Pdp`` makes one for every question.
     """
@@ -45,6 +53,7 @@ class Decision(NamedTuple):
     grant_ids: tuple[str, ...] = ()
     route: str | None = None
     guardrail: str | None = None
+    limits: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,7 @@ def meet(subject: Decision, actor: Decision) -> Decision:
     if not subject.allowed or not actor.allowed:
         return actor if subject.allowed else subject
     grants = tuple(sorted({*subject.grant_ids, *actor.grant_ids}))
-    return Decision(True, Reason.GRANTED, grants, subject.route)
+    return Decision(True, Reason.GRANTED, grants, subject.route, limits=(*subject.limits, *actor.limits))
 
 
 class Pdp:
@@ -123,14 +132,17 @@ class Pdp:
 
     def decide(self, subject: str, action: Action, resource: Resource, context: Context, at: int) -> Decision:
         who = self._graph.subjects.get(subject)
-        if who is None or not who.active:
-            return Decision(False, Reason.UNKNOWN_SUBJECT)
         desk = self._desk(resource.service, context.point)
+        if who is None or not who.active:
+            denial = None if desk is None else desk.denial(subject, at, context.issued)
+            return Decision(False, Reason.UNKNOWN_SUBJECT if denial is None else reason_of(denial))
         if desk is None:
             return Decision(False, Reason.NO_SERVICE)
-        return desk.decide(who, self._holders_of(who), action.method, resource.path, at)
+        return desk.decide(who, self._holders_of(who), action.method, resource.path, at, context.issued)
 
-    def decide_at_door(self, subject: str, action: Action, resource: Resource, point: Point, at: int) -> Decision:
+    def decide_at_door(
+        self, subject: str, action: Action, resource: Resource, point: Point, at: int, issued: float | None = None
+    ) -> Decision:
         """The same question as a door can answer it: it knows who holds what, not who exists.
 
         A subject that is unknown or suspended is therefore one without grants; guardrails still see its kind and id.
@@ -142,10 +154,10 @@ class Pdp:
         if desk is None:
             return Decision(False, Reason.NO_SERVICE)
         holders = self._holders_of(who) if who.active else ()
-        return desk.decide(who, holders, action.method, resource.path, at)
+        return desk.decide(who, holders, action.method, resource.path, at, issued)
 
     def entitlements(self, service: str, at: int) -> tuple[Entitlement, ...]:
-        """Who may call which route of the service at a moment, teams expanded, guardrails applied."""
+        """Who may call which route of the service at a moment, teams expanded, guardrails and denials applied."""
         desks = [desk for point in Point if (desk := self._desk(service, point)) is not None]
         actors = [who for who in self._graph.subjects.values() if who.active and who.kind is not SubjectKind.TEAM]
         pairs = product(actors, desks)
@@ -169,7 +181,9 @@ class Pdp:
         desk = desks.get(service)
         if desk is None and service in self._graph.services:
             grants = [grant for grant in self._grants.get(service, ()) if point in grant.points]
-            desk = desks[service] = _Desk(self._graph.services[service], point, grants, self._graph.guardrails)
+            denied = by_subject(self._graph.denials, service)
+            desk = _Desk(self._graph.services[service], point, grants, self._graph.guardrails, denied)
+            desks[service] = desk
         return desk
 
 
@@ -199,9 +213,15 @@ class _Desk:
     """Everything needed to decide about one service at one point."""
 
     def __init__(
-        self, service: Service, point: Point, grants: Iterable[Grant], guardrails: Iterable[Guardrail]
+        self,
+        service: Service,
+        point: Point,
+        grants: Iterable[Grant],
+        guardrails: Iterable[Guardrail],
+        denied: Mapping[str, tuple[Denial, ...]],
     ) -> None:
         self._point = point
+        self._denied = denied
         standing = sorted((g for g in guardrails if _selected(g.services, service.id)), key=lambda g: g.id)
         self._held: dict[str, dict[str, list[Grant]]] = defaultdict(lambda: defaultdict(list))
         for grant in grants:
@@ -213,10 +233,18 @@ class _Desk:
                 across = tuple(g for g in standing if stands(g, route, method, point))
                 self._lanes[method, len(template)].append(_Lane(template, route.id, across, self._held[route.id]))
 
-    def decide(self, who: Subject, holders: tuple[str, ...], method: str, path: str, at: int) -> Decision:
+    def denial(self, subject: str, at: int, issued: float | None) -> Denial | None:
+        return standing(self._denied.get(subject, ()), at, issued)
+
+    def decide(
+        self, who: Subject, holders: tuple[str, ...], method: str, path: str, at: int, issued: float | None
+    ) -> Decision:
         parts = segments(path)
         if parts is None:
             return Decision(False, Reason.BAD_PATH)
+        denial = self.denial(who.id, at, issued)
+        if denial is not None:
+            return Decision(False, reason_of(denial))
         lane = self._lane(method, parts)
         if lane is None:
             return Decision(False, Reason.NO_ROUTE)
@@ -224,9 +252,14 @@ class _Desk:
             if guards(guardrail, who):
                 return Decision(False, Reason.GUARDRAIL, (), lane.route, guardrail.id)
         reason, grant_ids = weigh(_held_by(holders, lane.held), at)
-        return Decision(reason is Reason.GRANTED, reason, grant_ids, lane.route)
+        if reason is not Reason.GRANTED:
+            return Decision(False, reason, grant_ids, lane.route)
+        limits = () if who.calls_per_minute is None else ((who.id, who.calls_per_minute),)
+        return Decision(True, reason, grant_ids, lane.route, limits=limits)
 
     def entitlements(self, who: Subject, holders: tuple[str, ...], at: int) -> Iterator[Entitlement]:
+        if self.denial(who.id, at, None) is not None:
+            return
         methods: dict[str, set[str]] = defaultdict(set)
         for (method, _), lanes in self._lanes.items():
             for lane in lanes:

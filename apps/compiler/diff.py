@@ -9,8 +9,21 @@ from itertools import chain
 from typing import TypeVar
 
 from apps.compiler.artifacts import Artifact
-from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Guardrail, MeshExposure, Route, Service, Subject
+from apps.compiler.graph import (
+    AccessGraph,
+    Cause,
+    Denial,
+    EdgeExposure,
+    Grant,
+    Guardrail,
+    MeshExposure,
+    Route,
+    Service,
+    Subject,
+)
 from apps.compiler.words import grant_words, listed, moment, route_words, service_name, subject_name
+
+_CAUSES = {Cause.SUSPENDED: "suspended", Cause.REVOKED: "tokens revoked", Cause.BUDGET: "budget spent"}
 
 Item = TypeVar("Item", Grant, Guardrail, Service, Subject, Route)
 
@@ -42,6 +55,7 @@ def diff(old: AccessGraph, new: AccessGraph) -> Plan:
         (
             *_grant_changes(old, new),
             *_guardrail_changes(old, new),
+            *_denial_changes(old, new),
             *chain.from_iterable(_service_changes(*pair) for pair in _differing(old.services, new.services)),
             *chain.from_iterable(_subject_changes(old, new, *pair) for pair in _differing(old.subjects, new.subjects)),
         )
@@ -95,6 +109,24 @@ def _guardrail_changes(old: AccessGraph, new: AccessGraph) -> Iterator[Change]:
             yield Change(
                 "guardrail_changed", f"A guardrail moves: {_reach(new, after)} Until now: {_reach(old, before)}"
             )
+
+
+def _denial_changes(old: AccessGraph, new: AccessGraph) -> Iterator[Change]:
+    """Services are left out: a denial is about somebody, and known where it could matter."""
+    before, after = ({(d.subject, d.cause): d for d in one.denials} for one in (old, new))
+    for key in sorted(before.keys() | after.keys()):
+        was, now = before.get(key), after.get(key)
+        if now is not None and now != was:
+            kind = "denial_added" if was is None else "denial_changed"
+            yield Change(kind, f"{subject_name(new, now.subject)} is turned away: {_denial(now)}.", subject=now.subject)
+        elif was is not None and now is None:
+            sentence = f"The denial of {subject_name(old, was.subject)} goes: {_denial(was)}."
+            yield Change("denial_removed", sentence, subject=was.subject)
+
+
+def _denial(denial: Denial) -> str:
+    whose = "" if denial.issued_until is None else f", tokens made out until {moment(denial.issued_until)}"
+    return f"{_CAUSES[denial.cause]}{whose}, until {moment(denial.until)}"
 
 
 def _reach(graph: AccessGraph, guardrail: Guardrail) -> str:
@@ -192,6 +224,9 @@ def _subject_details(before: Subject, after: Subject) -> Iterator[Change]:
         yield Change("subject_suspended", f"{_who(after)} is suspended and may do nothing.", subject=after.id)
     if after.active and not before.active:
         yield Change("subject_restored", f"{_who(after)} is no longer suspended.", subject=after.id)
+    if before.calls_per_minute != after.calls_per_minute:
+        many = "any number of" if after.calls_per_minute is None else f"at most {after.calls_per_minute}"
+        yield Change("subject_limited", f"{_who(after)} may make {many} calls a minute.", subject=after.id)
     if (before.name, before.kind) != (after.name, after.kind):
         sentence = f"{_who(before)}, {before.kind.value}, is now {_who(after)}, {after.kind.value}."
         yield Change("subject_renamed", sentence, subject=after.id)

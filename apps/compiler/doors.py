@@ -43,11 +43,17 @@ class EdgeDoor:
         return None
 
     def judge(
-        self, call: EdgeCall, token_fault: Reason | None, subject: str, at: int, actor: str | None = None
+        self,
+        call: EdgeCall,
+        token_fault: Reason | None,
+        subject: str,
+        at: int,
+        actor: str | None = None,
+        issued: float | None = None,
     ) -> Decision:
         """``token_fault`` is what ``tokens`` says of the call's token; ``subject`` is whom it names if nothing.
 
-        ``actor`` acts for the subject: the right is what both hold.
+        ``actor`` acts for the subject: the right is what both hold. ``issued`` is when the token was made out.
         """
         resource = self.locate(call.host, call.path)
         if resource is None:
@@ -57,7 +63,7 @@ class EdgeDoor:
         if token_fault is not None:
             return Decision(False, token_fault)
         action = Action(call.method)
-        decision = self._pdp.decide_at_door(subject, action, resource, Point.EDGE, at)
+        decision = self._pdp.decide_at_door(subject, action, resource, Point.EDGE, at, issued)
         if actor is None:
             return decision
-        return meet(decision, self._pdp.decide_at_door(actor, action, resource, Point.EDGE, at))
+        return meet(decision, self._pdp.decide_at_door(actor, action, resource, Point.EDGE, at, issued))

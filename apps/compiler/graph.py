@@ -31,6 +31,7 @@ class Subject:
 
     ``active`` is false for a suspended subject, and for an agent whose owner is suspended.
     ``teams`` holds the ids of the teams it belongs to (empty for a team).
+    ``calls_per_minute`` None is no limit.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Subject:
     name: str = ""
     active: bool = True
     teams: frozenset[str] = frozenset()
+    calls_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,30 @@ class Guardrail:
     points: frozenset[Point] = frozenset()
 
 
+class Cause(StrEnum):
+    """Why a subject is turned away whatever it holds, the strongest first."""
+
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """``subject`` is turned away until before ``until``, whether it calls itself or acts for somebody.
+
+    ``issued_until`` None means whatever it shows; else only tokens made out at or before that second. It ends by
+    itself, because by then no token is left that was given out before it. ``services`` are those that may hear a
+    token of the subject at all; empty means every one.
+    """
+
+    subject: str
+    cause: Cause
+    until: int
+    issued_until: int | None = None
+    services: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class AccessGraph:
     """The whole policy at one moment. Mappings are keyed by id."""
@@ -121,3 +147,4 @@ class AccessGraph:
     services: Mapping[str, Service] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
+    denials: tuple[Denial, ...] = ()

@@ -26,6 +26,8 @@ class Reason(StrEnum):
     EDGE_TOKEN_ABSENT = "edge_token_absent"  # noqa: S105 - a reason, not a secret
     SERVICE_MISMATCH = "service_mismatch"
     UNKNOWN_SUBJECT = "unknown_subject"
+    SUBJECT_REVOKED = "subject_revoked"
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a reason, not a secret
     # what do you want (403, 404, 400)
     BAD_PATH = "bad_path"
     NO_SERVICE = "no_service"
@@ -35,6 +37,7 @@ class Reason(StrEnum):
     GRANT_NOT_STARTED = "grant_not_started"
     GRANT_EXPIRED = "grant_expired"
     RATE_LIMITED = "rate_limited"
+    BUDGET_SPENT = "budget_spent"
     # we cannot tell (503)
     POLICY_UNAVAILABLE = "policy_unavailable"
 
@@ -71,6 +74,12 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.EDGE_TOKEN_ABSENT: ReasonText(403, "The call did not come through the edge door.", "Call the edge address."),
     Reason.SERVICE_MISMATCH: ReasonText(403, "The edge opened another service than the one called.", _OPERATOR),
     Reason.UNKNOWN_SUBJECT: ReasonText(403, "This identity is unknown here or suspended.", _OPERATOR),
+    Reason.SUBJECT_REVOKED: ReasonText(
+        403, "This identity, or whoever answers for it, was suspended.", "Talk to security or an administrator."
+    ),
+    Reason.TOKEN_REVOKED: ReasonText(
+        401, "The tokens given out to this identity before were revoked.", "Sign in again and get a fresh edge token."
+    ),
     Reason.BAD_PATH: ReasonText(400, "The path can be read in two ways, so it is refused.", "Send a plain path."),
     Reason.NO_SERVICE: ReasonText(404, "No service answers at this address.", "Look in the catalogue."),
     Reason.NO_ROUTE: ReasonText(404, "The service has no such method and path.", "See its routes in the catalogue."),
@@ -79,5 +88,10 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.GRANT_NOT_STARTED: ReasonText(403, "Your access has not started yet.", "Wait for its start."),
     Reason.GRANT_EXPIRED: ReasonText(403, "Your access has ended.", _ASK),
     Reason.RATE_LIMITED: ReasonText(429, "Too many calls.", "Slow down and try again."),
+    Reason.BUDGET_SPENT: ReasonText(
+        429,
+        "This agent's calls of the day are used up.",
+        "Wait for midnight UTC, or ask its owner for a larger budget.",
+    ),
     Reason.POLICY_UNAVAILABLE: ReasonText(503, "This door cannot read its policy, so it stays closed.", "Try again."),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from apps.compiler.graph import AccessGraph, Grant, Guardrail, Subject, SubjectKind
 
@@ -54,12 +55,17 @@ def service_slice(graph: AccessGraph, service: str) -> AccessGraph:
 
 def _slice(graph: AccessGraph, service: str, grants: list[Grant], teams: Mapping[str, tuple[str, ...]]) -> AccessGraph:
     guardrails = tuple(g for g in graph.guardrails if not g.services or service in g.services)
+    denials = tuple(
+        replace(d, services=frozenset({service})) for d in graph.denials if not d.services or service in d.services
+    )
     named = {grant.subject for grant in grants}.union(*(guardrail.subjects for guardrail in guardrails))
+    named.update(denial.subject for denial in denials)
     return AccessGraph(
         subjects=_with_company(graph.subjects, named, teams),
         services={service: graph.services[service]},
         grants=tuple(grants),
         guardrails=guardrails,
+        denials=denials,
     )
 
 

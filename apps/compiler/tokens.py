@@ -19,6 +19,7 @@ LEEWAY_SECONDS = 5
 """How far the clocks of issuer and door may differ."""
 
 ALGORITHM = "ES256"
+CONTEXT_TOKEN_SECONDS = 60
 EDGE_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
 CONTEXT_TOKEN_TYPE = "txntoken+jwt"  # noqa: S105 - a media type
 

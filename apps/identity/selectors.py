@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.audit.actors import Actor
 from apps.compiler import graph
@@ -16,6 +16,7 @@ from apps.identity.errors import UnknownProvider, UnknownSubject
 from apps.identity.models import (
     ApiToken,
     ConsoleRole,
+    Denial,
     Kind,
     Login,
     Membership,
@@ -160,6 +161,10 @@ def roles_of(subject: Subject) -> frozenset[Role]:
     return frozenset(Role(role) for role in subject.console_roles.values_list("role", flat=True))
 
 
+def is_owned_by(agent_key: str, person_key: str) -> bool:
+    return Subject.objects.filter(key=agent_key, kind=Kind.AGENT, owner__key=person_key).exists()
+
+
 def acting_for(subject: Subject) -> list[Subject]:
     """Whom ``subject`` may ask for: itself; a person also for its teams, their workloads and agents, and its agents."""
     if subject.kind != Kind.PERSON:
@@ -219,16 +224,43 @@ def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:
     found = (
         Subject.objects.select_related("owner")
         .filter(Q(key__in=wanted) | Q(pk__in=Membership.objects.filter(team__key__in=wanted).values("member")))
-        .annotate(team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")))
+        .annotate(
+            team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")),
+            per_minute=F("limits__calls_per_minute"),
+        )
     )
-    return {one.key: _graph_subject(one, frozenset(one.team_keys)) for one in found}
+    return {one.key: _graph_subject(one, frozenset(one.team_keys), one.per_minute) for one in found}
 
 
-def _graph_subject(subject: Subject, teams: frozenset[str]) -> graph.Subject:
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Somebody who is turned away now. ``holders`` are the keys whose grants it could use: its own, its teams'."""
+
+    subject: str
+    cause: str
+    until: datetime
+    issued_until: datetime | None
+    holders: frozenset[str]
+
+
+def list_denied(*, at: datetime) -> list[Denied]:
+    """Everybody who is turned away at ``at``, in order. One query."""
+    teams = ArraySubquery(Membership.objects.filter(member=OuterRef("subject")).values("team__key"))
+    rows = Denial.objects.filter(until__gt=at).annotate(team_keys=teams).order_by("subject__key", "cause")
+    return [
+        Denied(key, cause, until, issued_until, frozenset({key, *team_keys}))
+        for key, cause, until, issued_until, team_keys in rows.values_list(
+            "subject__key", "cause", "until", "issued_until", "team_keys"
+        )
+    ]
+
+
+def _graph_subject(subject: Subject, teams: frozenset[str], per_minute: int | None) -> graph.Subject:
     return graph.Subject(
         id=subject.key,
         kind=graph.SubjectKind(subject.kind),
         name=subject.name,
         active=subject.is_active,
         teams=teams,
+        calls_per_minute=per_minute,
     )

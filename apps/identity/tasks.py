@@ -13,6 +13,7 @@ from apps.identity import services
 from apps.identity.identity_center import copying
 from apps.identity.proofs import aws_directory, limits, replay
 from apps.identity.scim import exchanges
+from apps.identity.services import denials
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,11 @@ def forget_signals(**_: object) -> None:
 
 @shared_task(name="identity.forget_proofs", acks_late=True, time_limit=120)
 def forget_proofs(**_: object) -> None:
-    """Used proofs that nobody would take any more, and tallies of minutes long past."""
+    """Used proofs that nobody would take any more, tallies of minutes long past, and denials that ended."""
     at = timezone.now()
     replay.forget(at=at)
     limits.forget(at=at)
+    denials.forget(at=at)
 
 
 @shared_task(name="identity.sync_aws", acks_late=True, time_limit=600)

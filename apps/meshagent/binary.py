@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MODULE = "ngx_http_js_module.so"
+_SHARES = b"js_shared_dict_zone"
 
 
 class NginxMissingError(Exception):
@@ -30,6 +31,11 @@ class Binary:
             f"{load}{_user(root)}worker_processes {min(4, os.cpu_count() or 1)};\n"
             "pid run/nginx.pid;\nerror_log logs/error.log notice;\n"
         )
+
+    def http_conf(self) -> str:
+        """Memory that all workers share, in which an agent's calls of a minute are counted. njs has it since 0.8."""
+        code = Path(self.module or self.path).read_bytes()
+        return "js_shared_dict_zone zone=sp_minutes:1m timeout=120s type=number evict;\n" if _SHARES in code else ""
 
     def rehearsal_conf(self, root: Path) -> str:
         """The same for a rehearsal, which must not touch what the serving NGINX has; given on the command line."""

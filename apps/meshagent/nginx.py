@@ -65,6 +65,7 @@ class Nginx:
         """Takes over an NGINX that an earlier agent left behind, and ends what belongs to none."""
         with self._lock:
             replace_file(self._layout.root / "node.conf", self.binary.node_conf(self._layout.root).encode())
+            replace_file(self._layout.root / "node_http.conf", self.binary.http_conf().encode())
             master = self._left_behind()
             processes.end_leftovers(self._layout.root, spare=master)
             self._master = master

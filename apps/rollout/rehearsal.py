@@ -28,6 +28,9 @@ MOST_TRIALS, MOST_PER_SERVICE, FEWEST_PER_SERVICE = 2000, 40, 20
 TokensFor = Callable[[Collection[str], int, int], Mapping[str, str]]
 """Makes an edge token for each of some subjects, good between two moments."""
 
+Tokens = Mapping[tuple[str, int], str]
+"""By subject and by when it was made out."""
+
 
 class EngineFailed(RuntimeError):
     """The engine could not run the bundle at all; the message is its own."""
@@ -125,10 +128,14 @@ class _Engine:
                 outcomes[place] = Outcome(allowed, reason)
         return outcomes
 
-    def _tokens(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        moments = [trial.at for trial in trials] or [0]
-        subjects = {trial.subject for trial in trials if trial.subject is not None}
-        return self._tokens_for(subjects, min(moments), max(moments))
+    def _tokens(self, trials: Sequence[Trial]) -> Tokens:
+        last = max((trial.at for trial in trials), default=0)
+        subjects: dict[int, set[str]] = defaultdict(set)
+        for trial in trials:
+            if trial.subject is not None:
+                subjects[trial.issued].add(trial.subject)
+        made = {issued: self._tokens_for(whose, issued, last) for issued, whose in subjects.items()}
+        return {(subject, issued): token for issued, found in made.items() for subject, token in found.items()}
 
 
 def rehearse_edge(
@@ -169,8 +176,8 @@ def _service_of(graph: AccessGraph, trial: Trial) -> str:
     return ""
 
 
-def _request(trial: Trial, tokens: Mapping[str, str]) -> dict[str, object]:
-    headers = {} if trial.subject is None else {"authorization": [f"Bearer {tokens[trial.subject]}"]}
+def _request(trial: Trial, tokens: Tokens) -> dict[str, object]:
+    headers = {} if trial.subject is None else {"authorization": [f"Bearer {tokens[trial.subject, trial.issued]}"]}
     return {"method": trial.call.method, "host": trial.call.host, "path": trial.call.path, "headers": headers}
 
 

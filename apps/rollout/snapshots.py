@@ -8,6 +8,8 @@ from typing import Any
 
 from apps.compiler.graph import (
     AccessGraph,
+    Cause,
+    Denial,
     EdgeExposure,
     Grant,
     Guardrail,
@@ -26,7 +28,8 @@ def to_json(graph: AccessGraph) -> Json:
     """In a fixed order, so that equal graphs give equal JSON."""
     return {
         "subjects": [
-            [s.id, s.kind.value, s.name, s.active, sorted(s.teams)] for _, s in sorted(graph.subjects.items())
+            [s.id, s.kind.value, s.name, s.active, sorted(s.teams), s.calls_per_minute]
+            for _, s in sorted(graph.subjects.items())
         ],
         "services": [_service_row(service) for _, service in sorted(graph.services.items())],
         "grants": [
@@ -34,6 +37,10 @@ def to_json(graph: AccessGraph) -> Json:
             for g in sorted(graph.grants, key=lambda grant: grant.id)
         ],
         "guardrails": [_guardrail_row(wall) for wall in sorted(graph.guardrails, key=lambda wall: wall.id)],
+        "denials": [
+            [d.subject, d.cause.value, d.until, d.issued_until, sorted(d.services)]
+            for d in sorted(graph.denials, key=lambda d: (d.subject, d.cause, d.until))
+        ],
     }
 
 
@@ -56,7 +63,8 @@ def _guardrail_row(wall: Guardrail) -> list[object]:
 def from_json(data: Json) -> AccessGraph:
     return AccessGraph(
         subjects={
-            row[0]: Subject(row[0], SubjectKind(row[1]), row[2], row[3], frozenset(row[4])) for row in data["subjects"]
+            row[0]: Subject(row[0], SubjectKind(row[1]), row[2], row[3], frozenset(row[4]), *row[5:])
+            for row in data["subjects"]
         },
         services={row[0]: _service(row) for row in data["services"]},
         grants=tuple(
@@ -64,6 +72,9 @@ def from_json(data: Json) -> AccessGraph:
             for row in data["grants"]
         ),
         guardrails=tuple(_guardrail(row) for row in data["guardrails"]),
+        denials=tuple(
+            Denial(row[0], Cause(row[1]), row[2], row[3], frozenset(row[4])) for row in data.get("denials", ())
+        ),
     )
 
 
@@ -94,12 +105,17 @@ def merged(graphs: Iterable[AccessGraph]) -> AccessGraph:
     services: dict[str, Service] = {}
     grants: list[Grant] = []
     guardrails: dict[str, Guardrail] = {}
+    denials: dict[tuple[str, str], Denial] = {}
     for graph in graphs:
         subjects.update(graph.subjects)
         services.update(graph.services)
         grants.extend(graph.grants)
         guardrails.update({wall.id: wall for wall in graph.guardrails})
-    return AccessGraph(subjects, services, tuple(grants), tuple(guardrails.values()))
+        for denial in graph.denials:
+            key = (denial.subject, denial.cause.value)
+            known = denials.get(key, denial)
+            denials[key] = replace(denial, services=known.services | denial.services)
+    return AccessGraph(subjects, services, tuple(grants), tuple(guardrails.values()), tuple(denials.values()))
 
 
 def knowing_the_same_subjects(old: AccessGraph, new: AccessGraph) -> tuple[AccessGraph, AccessGraph]:

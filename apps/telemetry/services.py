@@ -96,24 +96,29 @@ def ingest(*, token: str, body: bytes, at: datetime) -> Ingested:
         raise BatchTooLarge(str(error)) from error
     except Unreadable as error:
         raise UnreadableBatch(str(error)) from error
-    store(batch.events)
+    limits.enforce(store(batch.events), at=at)
     return Ingested(len(batch.events), batch.rejected)
 
 
-def store(events: Collection[Event]) -> None:
-    """Join the events to their calls and tell whoever watches. Rows are taken in the order of their request ids."""
+def store(events: Collection[Event]) -> frozenset[str]:
+    """Join the events to their calls and tell whoever watches. Rows are taken in the order of their request ids.
+
+    Returns the agents whose calls were counted.
+    """
     by_call: dict[str, list[Event]] = defaultdict(list)
     for event in _with_service_paths(events):
         by_call[event.rid].append(event)
     if not by_call:
-        return
+        return frozenset()
     with transaction.atomic():
         calls = {rid: join({}, said) for rid, said in sorted(by_call.items())}
         changed = _insert(calls)
-        limits.count_calls(calls_of_agents(calls[rid] for rid in changed))
+        counted = calls_of_agents(calls[rid] for rid in changed)
+        limits.count_calls(counted)
         changed |= _update({rid: said for rid, said in by_call.items() if rid not in changed})
         if changed:
             _move_feed()
+    return frozenset(key for key, _ in counted)
 
 
 def _with_service_paths(events: Collection[Event]) -> Iterable[Event]:

@@ -48,8 +48,9 @@ EXPECTED = Expected(EDGE_TOKEN_TYPE, ISSUER, AUDIENCE)
 
 
 @cache
-def forged(subject: str, actor: str | None, fault: TokenFault, at: int) -> Forged:
-    claims: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": at, "exp": at + 300, "jti": "1"}
+def forged(subject: str, actor: str | None, fault: TokenFault, at: int, age: int = 0) -> Forged:
+    claims: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "jti": "1"}
+    claims |= {"iat": at - age, "exp": at + 300}
     return FORGE.make(acted(claims, actor), fault, at)
 
 
@@ -67,17 +68,24 @@ def load(runner: EdgeRunner, graph: AccessGraph) -> None:
 
 
 def expected(door: EdgeDoor, case: Case) -> Answer:
-    made = forged(case.subject, case.actor, case.fault, case.at)
+    made = forged(case.subject, case.actor, case.fault, case.at, case.age)
     _, fault = bearer(made.values)
     if fault is None and made.presented is not None:
         fault = check(made.presented, EXPECTED, case.at)
     call = EdgeCall(case.host, case.method, case.target)
-    decision = door.judge(call, fault, case.subject, case.at, case.actor)
+    decision = door.judge(call, fault, case.subject, case.at, case.actor, _issued(made))
     return Answer(decision.allowed, decision.reason.value, decision.grant_ids)
 
 
+def _issued(made: Forged) -> float | None:
+    """A faulty token may lie about it; what is good says so."""
+    claims = made.presented.claims if made.presented is not None else None
+    issued = claims.get("iat") if claims is not None else None
+    return issued if isinstance(issued, int) else None
+
+
 def request(case: Case) -> Request:
-    values = forged(case.subject, case.actor, case.fault, case.at).values
+    values = forged(case.subject, case.actor, case.fault, case.at, case.age).values
     headers = {"Authorization": values} if values else {}
     return {"method": case.method, "host": case.host, "path": case.target, "headers": headers}
 

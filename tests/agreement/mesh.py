@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from apps.compiler.decide import Action, Context, Decision, Pdp, Resource, kind_of, meet
-from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Service, Subject, SubjectKind
+from apps.compiler.graph import AccessGraph, Denial, Grant, MeshExposure, Point, Service, Subject, SubjectKind
 from apps.compiler.paths import segments
 from apps.compiler.reasons import Reason
 from apps.compiler.surroundings import MeshSurroundings
@@ -26,6 +26,9 @@ ISSUER, AUDIENCE = "edge:test", "mesh:test"
 FORGE = Forge(KeyPair.of("context-1", 0x3333), KeyPair.of("context-1", 0x4444), CONTEXT_TOKEN_TYPE)
 EXPECTED = Expected(CONTEXT_TOKEN_TYPE, ISSUER, AUDIENCE)
 STRETCH = 1000
+ANCIENT = 1_000_000_000
+"""The second that stands for every moment where only the ages of tokens are compared."""
+
 MOST_SERVICES = 6
 
 _ROOM = {TokenFault.JUST_NOT_EXPIRED: 3, TokenFault.FROM_THE_FUTURE: 3, TokenFault.NOT_BEFORE_LATER: 3}
@@ -78,7 +81,8 @@ def as_of_now(graph: AccessGraph, layout: Layout, upstream_port: int, now: int) 
         for g in graph.guardrails
     )
     grants = tuple(_shifted(grant, layout, at, now) for at in layout.moments for grant in graph.grants)
-    return AccessGraph(graph.subjects, {service.id: service for service in services}, grants, guardrails)
+    denials = tuple(_denied_as_of(denial, layout, at, now) for at in layout.moments for denial in graph.denials)
+    return AccessGraph(graph.subjects, {service.id: service for service in services}, grants, guardrails, denials)
 
 
 def _moved(service: Service, layout: Layout, at: int, upstream_port: int) -> Service:
@@ -100,6 +104,16 @@ def _shifted(grant: Grant, layout: Layout, at: int, now: int) -> Grant:
     )
 
 
+def _denied_as_of(denial: Denial, layout: Layout, at: int, now: int) -> Denial:
+    issued = denial.issued_until
+    return replace(
+        denial,
+        services=frozenset(layout.name(service, at) for service in denial.services or layout.services),
+        until=_apart(denial.until - at, now),
+        issued_until=None if issued is None else ANCIENT + (issued - at) * STRETCH,
+    )
+
+
 def _apart(distance: int, now: int) -> int:
     """Before or at the moment becomes long ago, after it becomes long from now, in the same order."""
     return now + distance * STRETCH + (STRETCH if distance > 0 else -STRETCH)
@@ -112,19 +126,21 @@ class Reference:
         self._graph = graph
         self._pdps: dict[str, Pdp] = {}
 
-    def at_sidecar(self, case: Case, fault: Reason | None) -> Decision:
+    def at_sidecar(self, case: Case, fault: Reason | None, *, shown: bool = True) -> Decision:
+        """``shown``: with a token, not by the certificate alone."""
         if fault is not None:
             return Decision(False, fault)
-        decision = self._of(case, case.subject)
-        return decision if case.actor is None else meet(decision, self._of(case, case.actor))
+        issued = case.at - case.age if shown else None
+        decision = self._of(case, case.subject, issued)
+        return decision if case.actor is None else meet(decision, self._of(case, case.actor, issued))
 
-    def _of(self, case: Case, subject: str) -> Decision:
+    def _of(self, case: Case, subject: str, issued: int | None) -> Decision:
         who = self._who(subject)
         if who.kind is SubjectKind.TEAM:
             return Decision(False, Reason.UNKNOWN_SUBJECT)
         assert case.service is not None
         resource = Resource(case.service, case.path)
-        return self._pdp(who).decide(who.id, Action(case.method), resource, Context(Point.MESH), case.at)
+        return self._pdp(who).decide(who.id, Action(case.method), resource, Context(Point.MESH, issued), case.at)
 
     def at_ingress(self, case: Case, fault: Reason | None) -> Decision:
         """The ingress and, behind it, the sidecar. NGINX forwards no TRACE, so the ingress has the last word on it."""
@@ -157,7 +173,7 @@ class Tokens:
 
 def tokens(case: Case, service: str) -> Tokens:
     at = int(time.time()) + _ROOM.get(case.fault, 0)
-    context: Claims = {"svc": service, "gr": ["g0"]}
+    context: Claims = {"svc": service, "gr": ["g0"], "iat": ANCIENT - case.age * STRETCH}
     claims: Claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": case.subject, "iat": at, "exp": at + 60, "tctx": context}
     made = FORGE.make(acted(claims, case.actor), case.fault, at)
     values = tuple(value.partition(" ")[2] for value in made.values)

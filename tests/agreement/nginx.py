@@ -40,7 +40,8 @@ TESTED_ELSEWHERE = {
     Reason.RATE_LIMITED,
 }
 REACHABLE = {reason.value for reason in set(Reason) - TESTED_ELSEWHERE}
-TOKEN_REASONS = {reason.value for reason in Reason if TEXTS[reason].status == 401} - {Reason.NO_TOKEN.value}
+NO_FAULT_OF_A_TOKEN = {Reason.NO_TOKEN, Reason.TOKEN_REVOKED}
+TOKEN_REASONS = {reason.value for reason in set(Reason) - NO_FAULT_OF_A_TOKEN if TEXTS[reason].status == 401}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Running:
         headers = [("X-Sallyport-Probe", "1"), *(("Txn-Token", value) for value in values)]
         port = self.layout.port(case.service, case.at)
         answer = self.clients[caller].send(case.method, case.path, port=port, headers=headers)
-        return _told(answer, case), Told.by(self.reference.at_sidecar(case, fault))
+        return _told(answer, case), Told.by(self.reference.at_sidecar(case, fault, shown=bool(values)))
 
 
 def _told(answer: Answer, case: Case) -> Told:

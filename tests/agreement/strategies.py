@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from apps.compiler.graph import (
     AccessGraph,
+    Cause,
+    Denial,
     EdgeExposure,
     Grant,
     Guardrail,
@@ -39,6 +41,7 @@ ACTORS = (
     f"workload:spiffe://{TRUST_DOMAIN}/ns/shop/sa/cart",
     f"workload:spiffe://{TRUST_DOMAIN}/ns/shop/sa/front",
 )
+AGES = (0, 0, 1, 30, 31)
 STRANGERS = ("person:eve", "agent:ada", "team:red", "nobody", "person:", "PERSON:ada")
 SERVICE_IDS = ("payments", "cart", "odd.id")
 EXPOSURES = (
@@ -204,6 +207,8 @@ class Case:
     fault: TokenFault = TokenFault.NONE
     bare: bool = False
     actor: str | None = None
+    age: int = 0
+    """Seconds since the token was made out."""
 
     @property
     def target(self) -> str:
@@ -297,6 +302,19 @@ def guardrails(draw: st.DrawFn, place: int, among: Sequence[Service]) -> Guardra
 
 
 @st.composite
+def denials(draw: st.DrawFn, among: Sequence[Service]) -> Denial:
+    """Over, running or just ending; of whatever is shown, or of tokens up to an age; known somewhere or everywhere."""
+    issued = draw(st.sampled_from((None, T0 - 31, T0 - 30, T0 - 1, T0, T0 + 5)))
+    return Denial(
+        subject=draw(st.sampled_from(ACTORS)),
+        cause=draw(st.sampled_from(Cause)),
+        until=T0 + draw(st.sampled_from((-10, 0, 1, 10, 1000))),
+        issued_until=issued,
+        services=draw(st.frozensets(st.sampled_from([service.id for service in among]), max_size=2)),
+    )
+
+
+@st.composite
 def graphs(draw: st.DrawFn, first_port: int = 9101) -> AccessGraph:
     people = draw(actors()) + draw(teams())
     estate = draw(services(first_port))
@@ -305,6 +323,7 @@ def graphs(draw: st.DrawFn, first_port: int = 9101) -> AccessGraph:
         services={service.id: service for service in estate},
         grants=tuple(draw(grants(place, estate)) for place in range(draw(st.integers(0, 8)))),
         guardrails=tuple(draw(guardrails(place, estate)) for place in range(draw(st.integers(0, 2)))),
+        denials=tuple(draw(denials(estate)) for _ in range(draw(st.integers(0, 3)))),
     )
 
 
@@ -329,6 +348,7 @@ def paths_of(template: str) -> st.SearchStrategy[str]:
 def moments(graph: AccessGraph) -> st.SearchStrategy[int]:
     """The seconds around which some grant of the graph starts or ends, and some others."""
     turns = {turn for grant in graph.grants for turn in (grant.starts_at, grant.ends_at) if turn is not None}
+    turns |= {denial.until for denial in graph.denials}
     return st.sampled_from(sorted({T0 - 5000, T0, T0 + 5000} | turns | {turn - 1 for turn in turns}))
 
 
@@ -382,7 +402,7 @@ def situations(draw: st.DrawFn, first_port: int = 9101, *, faulty: int = 1) -> S
         for caller, verb, (service, host, base), tail, at in product(callers, verbs, doors, below, times)
     ]
     acting = draw(st.lists(st.sampled_from((None, None, *holders, *ACTORS, *STRANGERS)), min_size=7, max_size=7))
-    found = [replace(case, actor=acting[place % 7]) for place, case in enumerate(found)]
+    found = [replace(case, actor=acting[place % 7], age=AGES[place % 5]) for place, case in enumerate(found)]
     found.append(Case(callers[0], verbs[0], None, "nowhere.test", "", below[0], times[0]))
     faults = draw(st.lists(st.sampled_from(TokenFault), min_size=faulty, max_size=faulty, unique=True))
     service, host, base = doors[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from apps.compiler.graph import (
     AccessGraph,
+    Cause,
+    Denial,
     EdgeExposure,
     Grant,
     Guardrail,
@@ -69,6 +71,13 @@ NO_AGENT_MONEY = Guardrail(
     kinds=frozenset({SubjectKind.AGENT}),
     services=frozenset({"payments"}),
     methods=frozenset({"POST"}),
+)
+
+
+DENIALS = (
+    Denial("person:dan", Cause.SUSPENDED, NIGHT + 305),
+    Denial("person:ben", Cause.REVOKED, NIGHT + 305, NIGHT, frozenset({"payments"})),
+    Denial("agent:release-bot", Cause.BUDGET, NIGHT + HOUR + 60, None, frozenset({"payments"})),
 )
 
 

@@ -31,7 +31,13 @@ class InV8:
         return [self._run(trial) for trial in trials]
 
     def _run(self, trial: Trial) -> Outcome:
-        claims = {"iss": CONSOLE, "aud": "sallyport-edge", "sub": trial.subject, "iat": trial.at, "exp": trial.at + 300}
+        claims = {
+            "iss": CONSOLE,
+            "aud": "sallyport-edge",
+            "sub": trial.subject,
+            "iat": trial.issued,
+            "exp": trial.at + 300,
+        }
         headers = {"Authorization": FORGE.make(claims, TokenFault.NONE, trial.at).values} if trial.subject else {}
         call = trial.call
         answer = observed(
@@ -120,5 +126,5 @@ def test_the_table_is_what_the_door_would_answer(situation: Situation) -> None:
     door = EdgeDoor(situation.graph)
     for trial in decision_table(situation.graph, situation.cases[0].at):
         fault = Reason.NO_TOKEN if trial.subject is None else None
-        decision = door.judge(trial.call, fault, trial.subject or "", trial.at)
+        decision = door.judge(trial.call, fault, trial.subject or "", trial.at, issued=trial.issued)
         assert (decision.allowed, decision.reason) == (trial.allowed, trial.reason)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from apps.compiler.decide import Action, Context, Decision, Entitlement, Pdp, Resource, decide, entitlements, kind_of
-from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, SubjectKind
+from apps.compiler.graph import AccessGraph, Cause, Grant, Guardrail, Point, Route, SubjectKind
 from apps.compiler.paths import parse_template, segments, specificity
 from apps.compiler.reasons import TEXTS, Reason
 from tests.agreement.strategies import Case, Situation, situations
@@ -119,13 +119,16 @@ def test_every_reason_has_words() -> None:
 
 def brute_force(graph: AccessGraph, case: Case, point: Point) -> tuple[bool, Reason]:
     who = graph.subjects.get(case.subject)
+    turned_away = brute_force_denial(graph, case)
     if who is None or not who.active:
-        return False, Reason.UNKNOWN_SUBJECT
+        return False, turned_away or Reason.UNKNOWN_SUBJECT
     if case.service not in graph.services:
         return False, Reason.NO_SERVICE
     path = segments(case.path)
     if path is None:
         return False, Reason.BAD_PATH
+    if turned_away is not None:
+        return False, turned_away
     route = brute_force_route(graph, case, path)
     if route is None:
         return False, Reason.NO_ROUTE
@@ -143,6 +146,24 @@ def brute_force(graph: AccessGraph, case: Case, point: Point) -> tuple[bool, Rea
             return False, Reason.GUARDRAIL
     held = [g for g in graph.grants if g.subject in mine and g.service == case.service]
     return brute_force_time([g for g in held if route.id in g.routes and point in g.points], case.at)
+
+
+def brute_force_denial(graph: AccessGraph, case: Case) -> Reason | None:
+    if case.service not in graph.services:
+        return None
+    standing = [
+        one
+        for one in graph.denials
+        if one.subject == case.subject
+        and case.at < one.until
+        and (one.issued_until is None or case.at - case.age <= one.issued_until)
+        and (not one.services or case.service in one.services)
+    ]
+    if any(one.cause is Cause.SUSPENDED and one.issued_until is None for one in standing):
+        return Reason.SUBJECT_REVOKED
+    if any(one.cause is not Cause.BUDGET for one in standing):
+        return Reason.TOKEN_REVOKED
+    return Reason.BUDGET_SPENT if standing else None
 
 
 def brute_force_route(graph: AccessGraph, case: Case, path: tuple[str, ...]) -> Route | None:
@@ -173,7 +194,8 @@ def test_decide_is_what_brute_force_says(situation: Situation) -> None:
     for case in situation.cases:
         for point in Point:
             resource = Resource(case.service or "nowhere", case.path)
-            found = pdp.decide(case.subject, Action(case.method), resource, Context(point), case.at)
+            context = Context(point, case.at - case.age)
+            found = pdp.decide(case.subject, Action(case.method), resource, context, case.at)
             assert (found.allowed, found.reason) == brute_force(situation.graph, case, point), case
 
 
@@ -182,7 +204,7 @@ def test_decide_is_what_brute_force_says(situation: Situation) -> None:
 def test_entitlements_are_what_decide_would_allow(situation: Situation) -> None:
     graph = situation.graph
     for case in islice(situation.cases, 0, None, 7):
-        if case.service is None:
+        if case.service is None or kind_of(case.subject) is SubjectKind.TEAM:
             continue
         decision = decide(
             graph, case.subject, Action(case.method), Resource(case.service, case.path), Context(Point.EDGE), case.at

@@ -70,8 +70,10 @@ def call(
     fault: TokenFault = TokenFault.NONE,
     headers: Mapping[str, list[str]] | None = None,
     actor: str | None = None,
+    issued: int | None = None,
 ) -> Request:
-    own = {"iss": CONSOLE, "aud": "sallyport-edge", "sub": subject, "iat": at, "exp": at + 300}
+    own = {"iss": CONSOLE, "aud": "sallyport-edge", "sub": subject, "exp": at + 300}
+    own |= {"iat": at if issued is None else issued}
     claims = own if actor is None else own | {"act": {"iss": CONSOLE, "sub": actor}}
     values = list(FORGE.make(claims, fault, at).values)
     authorization = {"Authorization": values} if values else {}
@@ -99,6 +101,7 @@ def test_an_allowed_call_goes_on_with_a_context_token_and_nothing_forged(edge: E
         "v": "allow",
         "r": "granted",
         "s": "person:ada",
+        "i": NIGHT,
         "svc": "payments",
         "rt": "refund",
         "g": ["g-ada"],
@@ -130,7 +133,7 @@ def test_the_context_token_says_who_what_and_how_long(edge: EdgeRunner) -> None:
         "exp": NIGHT + 667,
         "scope": "svc:payments",
         "req_wl": "edge:test",
-        "tctx": {"svc": "payments", "gr": ["g-ada"]},
+        "tctx": {"svc": "payments", "gr": ["g-ada"], "iat": NIGHT + 607},
     }
     expected = Expected(CONTEXT_TOKEN_TYPE, "edge:test", "mesh:test")
     assert check(Presented(header, claims), expected, NIGHT + 607) is None
@@ -146,12 +149,13 @@ def test_the_context_token_says_who_acts_for_whom(edge: EdgeRunner) -> None:
     assert (refused["action"], told(refused)["s"], told(refused)["a"]) == ("respond", "person:ada", "agent:nobody")
 
 
-def test_the_context_token_is_shared_within_a_minute_by_the_same_caller_only(edge: EdgeRunner) -> None:
-    def token(subject: str, method: str, path: str, at: int) -> str:
-        return edge.run(call(subject, method, path, at=at), now=at)["headers"]["txn-token"][0]
+def test_the_context_token_is_shared_within_a_minute_by_the_same_edge_token_only(edge: EdgeRunner) -> None:
+    def token(subject: str, method: str, path: str, at: int, issued: int = NIGHT) -> str:
+        return edge.run(call(subject, method, path, at=at, issued=issued), now=at)["headers"]["txn-token"][0]
 
     first = token("person:ada", "POST", "/payments/orders/7/refunds", NIGHT + 120)
     assert token("person:ada", "POST", "/payments/orders/8/refunds", NIGHT + 179) == first
+    assert token("person:ada", "POST", "/payments/orders/8/refunds", NIGHT + 179, NIGHT + 1) != first
     assert token("person:ada", "POST", "/payments/orders/7/refunds", NIGHT + 180) != first
     assert verify(token("person:ben", "GET", "/payments/orders/7", NIGHT + 120))[1]["sub"] == "person:ben"
 

@@ -55,6 +55,27 @@ def test_a_call_is_found_by_its_request_id(house: pages.House, browse: Browse) -
     assert "No calls yet" in text_of(client, "/live/", rid="0" * 32)
 
 
+@pytest.mark.parametrize(
+    ("reason", "words", "step"),
+    [
+        ("subject_revoked", "This identity, or whoever answers for it, was suspended.", "Talk to security"),
+        ("token_revoked", "The tokens given out to this identity before were revoked.", "Sign in again"),
+        ("budget_spent", "This agent&#x27;s calls of the day are used up.", "Wait for midnight UTC"),
+    ],
+)
+def test_a_denial_is_explained_and_nobody_is_sent_to_ask(
+    house: pages.House, browse: Browse, reason: str, words: str, step: str
+) -> None:
+    rid = pages.call(house.shop.ada, at=datetime.now(UTC), reason=reason)
+    client = browse(house.shop.ada)
+    at_length = text_of(client, f"/live/{rid}/")
+    assert words in at_length
+    assert step in at_length
+    assert "Ask for this" not in at_length
+    assert words in text_of(client, "/live/", rid=rid)
+    assert client.get(f"/live/{rid}/ask").headers["Location"] == f"/live/{rid}/"
+
+
 def test_asking_is_offered_only_where_it_helps(house: pages.House, browse: Browse) -> None:
     rid = pages.call(house.shop.ada, at=datetime.now(UTC), reason="guardrail")
     client = browse(house.shop.ada)

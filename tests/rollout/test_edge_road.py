@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import requests
 
@@ -10,10 +12,12 @@ from apps.access.models import Grant
 from apps.audit.actors import SYSTEM
 from apps.identity import services as identity
 from apps.identity.models import SignalAction, SignalChannel
+from apps.identity.proofs import limits
 from apps.rollout.models import Activation, PendingChange, Probe, RevisionArtifact, Target
 from apps.trust import services as trust
 from tests.factories import access as factory
 from tests.factories import identity as people
+from tests.factories import pages
 from tests.localedge.standin import StandIn, eventually
 from tests.rollout.world import Hands, doors, edge_spec, grant_to, make_target, now
 
@@ -151,7 +155,7 @@ def test_a_suspended_person_is_shut_out_and_seen_to_be(
 def test_whoever_left_is_refused_with_a_token_that_is_still_good_and_so_is_their_agent(
     edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
 ) -> None:
-    """Five-minute tokens that were given out before need no list of their own: the door finds no grant for them."""
+    """The item says that they are turned away, for as long as a token of theirs may be about."""
     of_a_team = people.team("ops", members=(shop.dan,))
     grants = [
         grant_to(shop.dan, shop.ben),
@@ -170,8 +174,38 @@ def test_whoever_left_is_refused_with_a_token_that_is_still_good_and_so_is_their
         settle(hands, grant, "edge", "closed")
     calls = [(DAN, "POST", "/payments/refunds"), (BOT, "POST", "/payments/refunds"), (DAN, "GET", "/payments/payments")]
     answers = [call_with(standin, held[who], method, path) for who, method, path in calls]
-    assert [(one.status_code, one.json()["reason"]) for one in answers] == [(403, "no_grant")] * 3
+    assert [(one.status_code, one.json()["reason"]) for one in answers] == [(403, "subject_revoked")] * 3
+    assert [one.json().get("request_url") for one in answers] == [None] * 3
     assert doors(grants[2])["edge"] in {"proven", "open"}, "the team keeps what it has"
+
+
+def test_whoever_signs_out_everywhere_gets_in_with_a_new_token_only(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    settle(hands, grant_to(shop.ada, shop.ben), "edge", "proven")
+    held = trust.sign_edge_token(subject="person:ada", client_id="test", at=now()).token
+    identity.sign_out_everywhere(subject_key="person:ada", actor=shop.ada.actor, at=now())
+    hands.work()
+    fresh = trust.sign_edge_token(subject="person:ada", client_id="test", at=now() + timedelta(seconds=2)).token
+    answers = [call_with(standin, token, "POST", "/payments/refunds") for token in (held, fresh)]
+    assert [one.status_code for one in answers] == [401, 200]
+    assert answers[0].json()["reason"] == "token_revoked"
+
+
+def test_a_spent_budget_is_told_to_the_door_and_a_larger_one_too(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    settle(hands, grant_to(shop.bot, shop.ben, actor=shop.dan), "edge", "proven")
+    held = trust.sign_edge_token(subject=BOT, client_id="test", at=now()).token
+    limits.set_limits(subject_key=BOT, calls_per_day=1, calls_per_minute=None, actor=SYSTEM, at=now())
+    pages.call(shop.bot, at=now(), verdict="allow", reason="granted")
+    hands.work()
+    answer = call_with(standin, held, "POST", "/payments/refunds")
+    assert (answer.status_code, answer.json()["reason"]) == (429, "budget_spent")
+    assert 0 < int(answer.headers["Retry-After"]) <= 86_400
+    limits.set_limits(subject_key=BOT, calls_per_day=5, calls_per_minute=None, actor=SYSTEM, at=now())
+    hands.work()
+    assert call_with(standin, held, "POST", "/payments/refunds").status_code == 200
 
 
 def call_with(standin: StandIn, token: str, method: str, path: str) -> requests.Response:

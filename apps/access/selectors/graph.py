@@ -5,6 +5,7 @@ A slice costs what is in it, in a handful of queries, however large the estate i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,7 @@ def graph_slice(
         guardrails=list_guardrail_rows(slugs),
         at=at,
         also=also,
+        denials=graph_denials(slugs, environment_slug, at),
     )
 
 
@@ -45,6 +47,7 @@ def full_graph(*, environment_slug: str, at: datetime) -> graph.AccessGraph:
         grants=live_grants(environment_slug, at),
         guardrails=list_guardrail_rows(None),
         at=at,
+        denials=graph_denials(None, environment_slug, at),
     )
 
 
@@ -59,12 +62,56 @@ def assemble(
     guardrails: Iterable[Guardrail],
     at: datetime,
     also: Iterable[str] = (),
+    denials: Collection[graph.Denial] = (),
 ) -> graph.AccessGraph:
     held = tuple(grant for grant in graph_grants(grants, at) if grant.service in services)
     walls = tuple(graph_guardrail(guardrail) for guardrail in guardrails)
     named = {grant.subject for grant in held}.union(also, *(wall.subjects for wall in walls))
+    named.update(denial.subject for denial in denials)
     return graph.AccessGraph(
-        subjects=identity.graph_subjects(named) if named else {}, services=services, grants=held, guardrails=walls
+        subjects=identity.graph_subjects(named) if named else {},
+        services=services,
+        grants=held,
+        guardrails=walls,
+        denials=tuple(denials),
+    )
+
+
+def graph_denials(
+    service_slugs: Collection[str] | None, environment_slug: str, at: datetime
+) -> tuple[graph.Denial, ...]:
+    """Who is turned away, each at those of the services where it holds or ever held something, by itself or its teams.
+
+    Elsewhere it has no grant anyway, and the doors need not know of it. One query when nobody is turned away, else two.
+    """
+    denied = identity.list_denied(at=at)
+    if not denied:
+        return ()
+    held = _reached({holder for one in denied for holder in one.holders}, service_slugs, environment_slug)
+    found = ((one, frozenset().union(*(held.get(holder, ()) for holder in one.holders))) for one in denied)
+    return tuple(_graph_denial(one, services) for one, services in found if services)
+
+
+def _reached(
+    holders: Collection[str], service_slugs: Collection[str] | None, environment_slug: str
+) -> dict[str, set[str]]:
+    """The services for which there is or was a grant, by holder."""
+    rows = Grant.objects.filter(subject__key__in=holders, environment__slug=environment_slug)
+    if service_slugs is not None:
+        rows = rows.filter(service__slug__in=service_slugs)
+    found: dict[str, set[str]] = defaultdict(set)
+    for holder, service in rows.values_list("subject__key", "service__slug").distinct():
+        found[holder].add(service)
+    return found
+
+
+def _graph_denial(denied: identity.Denied, services: frozenset[str]) -> graph.Denial:
+    return graph.Denial(
+        subject=denied.subject,
+        cause=graph.Cause(denied.cause),
+        until=seconds(denied.until),
+        issued_until=None if denied.issued_until is None else seconds(denied.issued_until),
+        services=services,
     )
 
 

@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
+from apps.compiler import denials
 from apps.compiler.artifacts import Artifact
 from apps.compiler.decide import stands
 from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, Service
@@ -59,7 +60,7 @@ def emit_item(graph: AccessGraph, service_id: str, surroundings: EdgeSurrounding
 
     grants = [g for g in graph.grants if g.service == service_id and Point.EDGE in g.points]
     grants.sort(key=lambda grant: grant.id)
-    item = {
+    item: dict[str, object] = {
         "v": FORMAT,
         "svc": service.id,
         "routes": [[route.id, sorted(route.methods), route.template] for route in routes],
@@ -67,6 +68,9 @@ def emit_item(graph: AccessGraph, service_id: str, surroundings: EdgeSurrounding
         "subjects": _subjects(graph, grants, teams, hasher),
         "grants": [[g.id, _places(g.routes, index), g.starts_at, g.ends_at] for g in grants],
     }
+    denied = denials.by_subject(graph.denials, service_id)
+    if denied:
+        item["denied"] = dict(sorted((hasher(subject), denials.rows(found)) for subject, found in denied.items()))
     content = json.dumps(item, separators=(",", ":")).encode()
     if len(content) > ITEM_LIMIT:
         raise ItemTooLargeError(f"The edge item of {service_id} has {len(content)} bytes; {ITEM_LIMIT} can be read.")

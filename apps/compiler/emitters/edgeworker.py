@@ -19,9 +19,14 @@ from apps.compiler.emitters.edgekv import FORMAT, GROUP, item_key
 from apps.compiler.graph import AccessGraph, SubjectKind
 from apps.compiler.reasons import TEXTS
 from apps.compiler.surroundings import EdgeSurroundings, VerifyKey
-from apps.compiler.tokens import ALGORITHM, CONTEXT_TOKEN_TYPE, EDGE_TOKEN_TYPE, LEEWAY_SECONDS
+from apps.compiler.tokens import (
+    ALGORITHM,
+    CONTEXT_TOKEN_SECONDS,
+    CONTEXT_TOKEN_TYPE,
+    EDGE_TOKEN_TYPE,
+    LEEWAY_SECONDS,
+)
 
-CONTEXT_TOKEN_SECONDS = 60
 STORE_TIMEOUT_MS = 2000
 
 PACKED_LIMIT = 512 * 1024

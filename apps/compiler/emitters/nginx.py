@@ -15,7 +15,7 @@ from string import Template
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import item_key
-from apps.compiler.emitters.nginx_policy import grant_rows, guard_rows, route_rows
+from apps.compiler.emitters.nginx_policy import denied_rows, grant_rows, guard_rows, limit_rows, route_rows
 from apps.compiler.emitters.nginx_text import map_file, quoted
 from apps.compiler.emitters.nginx_trials import trials
 from apps.compiler.graph import AccessGraph, Service
@@ -81,6 +81,8 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "grants.map": map_file(grant_rows(graph, service)),
         "guards.map": map_file(guard_rows(graph, service)),
     }
+    rare = {"denied.map": denied_rows(graph, service), "limits.map": limit_rows(graph, service)}
+    texts |= {name: text for name, rows in rare.items() if (text := map_file(rows))}
     folder = f"services/{item_key(service_id)}"
     table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
     return (*(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items())), table)

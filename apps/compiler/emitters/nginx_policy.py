@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 
+from apps.compiler import denials
 from apps.compiler.decide import stands
 from apps.compiler.emitters.nginx_text import policy_key
 from apps.compiler.graph import AccessGraph, Guardrail, Point, Service
@@ -41,6 +42,19 @@ def grant_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
                     held[route, holder].append([grant.id, grant.starts_at, grant.ends_at])
     for (route, holder), grants in held.items():
         yield policy_key("grants", service.id, route, holder), _json(grants)
+
+
+def limit_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
+    """``limit <service> <subject>`` -> ``[calls a minute]`` for the agents that have one."""
+    for subject in graph.subjects.values():
+        if subject.calls_per_minute is not None:
+            yield policy_key("limit", service.id, subject.id), _json([subject.calls_per_minute])
+
+
+def denied_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:
+    """``denied <service> <subject>`` -> ``[[reason, until, issued until or null], ...]``, the strongest first."""
+    for subject, found in denials.by_subject(graph.denials, service.id).items():
+        yield policy_key("denied", service.id, subject), _json(denials.rows(found))
 
 
 def guard_rows(graph: AccessGraph, service: Service) -> Iterator[Row]:

@@ -11,15 +11,16 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 
-from apps.compiler.acceptance import BELOW_NOTHING, STRANGER, example_path
+from apps.compiler.acceptance import BELOW_NOTHING, MOST_DENIED, STRANGER, example_path
 from apps.compiler.decide import Action, Pdp, Resource
+from apps.compiler.denials import by_subject
 from apps.compiler.graph import AccessGraph, Grant, Point, Service
 from apps.compiler.slices import holders, members
 
 MOST_TRIALS = 60
 
 Call = tuple[str, str, str, int]
-"""Subject, method, path below the base as sent, seconds since 1970."""
+"""Subject, method, path below the base as sent, seconds since 1970: of the call and of its token."""
 
 
 def trials(graph: AccessGraph, service: Service) -> str:
@@ -27,7 +28,7 @@ def trials(graph: AccessGraph, service: Service) -> str:
     pdp = Pdp(graph)
     rows = []
     for subject, method, path, at in islice(dict.fromkeys(_calls(graph, service)), MOST_TRIALS):
-        decision = pdp.decide_at_door(subject, Action(method), Resource(service.id, path), Point.MESH, at)
+        decision = pdp.decide_at_door(subject, Action(method), Resource(service.id, path), Point.MESH, at, at)
         rows.append([service.id, subject, method, path, at, decision.reason.value, list(decision.grant_ids)])
     return "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n"
 
@@ -37,11 +38,20 @@ def _calls(graph: AccessGraph, service: Service) -> Iterator[Call]:
     held = [grant for grant in graph.grants if grant.service == service.id and Point.MESH in grant.points]
     held.sort(key=lambda grant: (-grant.starts_at, grant.id))
     moment = held[0].starts_at if held else 0
+    yield from _denied_calls(graph, service, ways)
     yield from _odd_calls(service, ways, moment)
     teams = members(graph.subjects)
     for grant in held:
         for holder in holders(grant, graph.subjects, teams)[:1]:
             yield from _grant_calls(grant, holder, ways)
+
+
+def _denied_calls(graph: AccessGraph, service: Service, ways: dict[str, tuple[str, str]]) -> Iterator[Call]:
+    for subject, found in islice(by_subject(graph.denials, service.id).items(), MOST_DENIED):
+        for denial in found if ways else ():
+            method, path = next(iter(ways.values()))
+            turn = denial.until if denial.issued_until is None else min(denial.until, denial.issued_until + 1)
+            yield from ((subject, method, path, at) for at in (turn - 1, turn))
 
 
 def _odd_calls(service: Service, ways: dict[str, tuple[str, str]], at: int) -> Iterator[Call]:

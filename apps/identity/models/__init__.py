@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.identity.models.denials import Denial, DenialCause
 from apps.identity.models.directory import DirectoryAlert, DirectoryUser, Group, GroupMember, Origin, ScimExchange
 from apps.identity.models.identity_center import IdentityCenter
 from apps.identity.models.mapping import (
@@ -50,6 +51,8 @@ __all__ = [
     "Channel",
     "ClientAuth",
     "ConsoleRole",
+    "Denial",
+    "DenialCause",
     "DirectoryAlert",
     "DirectoryUser",
     "Group",

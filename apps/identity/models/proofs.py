@@ -144,6 +144,7 @@ class AgentLimits(models.Model):
     subject = models.OneToOneField(Subject, models.CASCADE, related_name="limits")
     calls_per_day = models.PositiveIntegerField(null=True)
     calls_per_minute = models.PositiveIntegerField(null=True)
+    warned_on = models.DateField("day on which most of the budget was said to be spent", null=True)
 
     def __str__(self) -> str:
         return f"{self.subject_id}: {self.calls_per_day} a day, {self.calls_per_minute} a minute"

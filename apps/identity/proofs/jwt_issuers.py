@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from django.conf import settings
+
 from apps.identity.models import IssuerKind, TrustedIssuer
 from apps.identity.proofs import bindings, conditions, replay, tokens
 from apps.identity.proofs.outcome import ProofRefused, Proven, require
@@ -49,7 +51,16 @@ def prove(token: str, *, at: datetime) -> Proven:
     require(not lacking, f"The token does not say: {lacking}")
     _spend(claims, issuer)
     bindings.note_use(binding, at=at)
-    return Proven(binding.subject.key, f"jwt:{issuer.slug}")
+    return Proven(binding.subject.key, f"jwt:{issuer.slug}", _may_act(claims))
+
+
+def _may_act(claims: Mapping[str, Any]) -> str:
+    """The agent here that the token lets act, named by our own key for it: without ``iss``, or with ours."""
+    named = claims.get("may_act")
+    if not isinstance(named, dict) or named.get("iss", settings.SALLYPORT_URL) != settings.SALLYPORT_URL:
+        return ""
+    agent = named.get("sub")
+    return agent if isinstance(agent, str) else ""
 
 
 def _issuer(name: object) -> TrustedIssuer:

@@ -1,24 +1,29 @@
 """How much may be done: calls of agents by day and by minute, and tokens for anybody by minute.
 
-Calls are counted as the doors report them, which is seconds after they happened, and a token that was given stays good
-for its five minutes. So an agent can pass its budget by what it does in that time; it gets no further token then.
+Calls are counted as the doors report them, which is seconds after they happened. A day's budget that is spent by then
+is told to the doors, which turn the agent away until midnight UTC; so an agent can pass its budget by what it calls in
+those seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from apps.audit.actors import Actor
+from apps.audit.actors import SYSTEM, Actor
 from apps.identity import policies
 from apps.identity.errors import InvalidLimits
 from apps.identity.models import AgentLimits, Kind, Subject, Tally
-from apps.identity.services.subjects import get_locked, note
+from apps.identity.services import denials
+from apps.identity.services.subjects import get_locked, note, record
 
 KEPT_FOR = timedelta(days=2)
+WARN_AT = 0.8
+"""The part of a day's budget after which its owner is told."""
+
 LARGEST = 2_000_000_000
 
 
@@ -44,9 +49,41 @@ def set_limits(
         before = {name: getattr(limits, name) for name in wanted}
         if before != wanted:
             limits.calls_per_day, limits.calls_per_minute = calls_per_day, calls_per_minute
+            limits.warned_on = None
             limits.save()
+            _weigh(subject, limits, at, actor)
             note(subject, "identity.limits.changed", actor=actor, at=at, before=before, after=wanted)
     return limits
+
+
+def enforce(agents: Collection[str], *, at: datetime) -> None:
+    """Look at the budgets of agents whose calls were just counted. Says the same thing once, however often it is asked.
+
+    Not part of the counting: that must not wait for the record. What is missed here is seen with the next call.
+    """
+    limited = AgentLimits.objects.filter(subject__key__in=agents, calls_per_day__isnull=False)
+    for key in limited.order_by("subject__key").values_list("subject__key", flat=True):
+        with transaction.atomic():
+            subject = get_locked(key)
+            _weigh(subject, AgentLimits.objects.select_for_update().get(subject=subject), at, SYSTEM)
+
+
+def _weigh(subject: Subject, limits: AgentLimits, at: datetime, actor: Actor) -> None:
+    """Bring what the doors are told in line with what was spent. The caller holds the subject."""
+    day = limits.calls_per_day
+    spent = calls_today(subject.key, at=at) if day is not None else 0
+    facts = {"calls_today": spent, "calls_per_day": day}
+    standing = standing_of(limits, spent)
+    if standing != "spent":
+        if denials.lift_budget(subject):
+            note(subject, "identity.budget.restored", actor=actor, at=at, after=facts)
+    elif not denials.is_budget_denied(subject, at=at):
+        denials.deny_until(subject, until=_midnight(at) + timedelta(days=1), at=at)
+        note(subject, "identity.budget.spent", actor=actor, at=at, after=facts)
+    if standing == "nearly" and limits.warned_on != at.date():
+        limits.warned_on = at.date()
+        limits.save(update_fields=["warned_on"])
+        record(subject, "identity.budget.nearly_spent", actor=actor, at=at, after=facts)
 
 
 def count(key: str, *, at: datetime, by: int = 1) -> int:
@@ -104,6 +141,14 @@ def _is_agent(key: str) -> bool:
 
 def _midnight(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def standing_of(limits: AgentLimits | None, spent: int) -> str:
+    """``spent``, ``nearly`` or empty."""
+    day = limits.calls_per_day if limits is not None else None
+    if day is None or spent < WARN_AT * day:
+        return ""
+    return "nearly" if spent < day else "spent"
 
 
 def limits_of(subject: Subject) -> AgentLimits | None:

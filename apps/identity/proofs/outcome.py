@@ -15,10 +15,14 @@ class ProofUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """``way`` says how, for the tally: ``aws-sts:123456789012/deployer``."""
+    """``way`` says how, for the tally: ``aws-sts:123456789012/deployer``.
+
+    ``may_act`` is the agent that the proof itself names (RFC 8693, section 4.4), or empty.
+    """
 
     subject_key: str
     way: str
+    may_act: str = ""
 
 
 def require(holds: bool, complaint: str) -> None:

@@ -15,8 +15,9 @@ from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.models import SubjectState
 from apps.identity.services.api_tokens import live_tokens_locked, revoke_locked
-from apps.identity.services.sessions import end_sessions
-from apps.identity.services.subjects import agents_locked, get_locked, suspend_locked
+from apps.identity.services.denials import deny_tokens
+from apps.identity.services.sessions import TOKENS_DENIED, end_sessions
+from apps.identity.services.subjects import agents_locked, get_locked, note, suspend_locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,15 @@ def leave(*, subject_key: str, actor: Actor, at: datetime, why: str) -> Left:
 def sign_out_and_revoke(*, subject_key: str, actor: Actor, at: datetime, why: str) -> Left:
     """End the sessions and revoke the API tokens of ``subject_key``, which stays active and keeps its access.
 
-    That is what a provider's Universal Logout asks: the person has to prove again who they are.
+    Edge tokens it holds are turned away at both doors; one it gets afterwards works. That is what a provider's
+    Universal Logout asks: the person has to prove again who they are.
     """
     policies.require_can_see_off(actor)
     with transaction.atomic():
         subject = get_locked(subject_key)
         held = live_tokens_locked(subject, at)
+        deny_tokens(subject, at=at)
+        note(subject, TOKENS_DENIED, actor=actor, at=at, after={"why": why})
         revoked = revoke_locked(subject, held, actor=actor, at=at, why=why)
         sessions = end_sessions(subject_key=subject_key, actor=actor, at=at, why=why)
     return Left(sessions, revoked, suspended=False)

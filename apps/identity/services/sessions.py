@@ -20,6 +20,8 @@ from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.errors import Suspended, TokenSpent
 from apps.identity.models import Provider, SignIn, SpentToken, Subject
+from apps.identity.services.denials import deny_tokens
+from apps.identity.services.subjects import get_locked, note
 from apps.identity.vault import WrongSecretsKey, seal, unseal
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from apps.identity.providers.leaving import Leaving
 
 SETTLED = timedelta(hours=1)
+TOKENS_DENIED = "identity.subject.tokens_denied"
 
 
 def note_sign_in(
@@ -130,10 +133,14 @@ def _end(which: Iterable[int], actor: Actor, at: datetime, why: str) -> int:
 
 
 def sign_out_everywhere(*, subject_key: str, actor: Actor, at: datetime) -> int:
-    """A person's own button, and security's."""
+    """A person's own button, and security's. Edge tokens that were given out until now are turned away too."""
     policies.require_can_end_sessions(actor, subject_key)
     why = "signed out everywhere" if actor.id == subject_key else "ended for them"
-    return end_sessions(subject_key=subject_key, actor=actor, at=at, why=why)
+    with transaction.atomic():
+        subject = get_locked(subject_key)
+        deny_tokens(subject, at=at)
+        note(subject, TOKENS_DENIED, actor=actor, at=at, after={"why": why})
+        return end_sessions(subject_key=subject_key, actor=actor, at=at, why=why)
 
 
 def end_by_logout_token(*, provider: Provider, leaving: Leaving, at: datetime) -> int:

@@ -13,6 +13,7 @@ from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.errors import InvalidSubject, SelfSuspension, UnknownSubject
 from apps.identity.models import Kind, Subject, SubjectState
+from apps.identity.services import denials
 from apps.outbox import services as outbox
 
 CHANGED = "identity.subject.changed"
@@ -72,7 +73,10 @@ def get_locked(key: str) -> Subject:
 
 def agents_locked(owner: Subject) -> list[Subject]:
     """The agents it answers for, in the order of their keys."""
-    return list(Subject.objects.select_for_update(of=("self",)).filter(owner=owner).order_by("key"))
+    agents = list(Subject.objects.select_for_update(of=("self",)).filter(owner=owner).order_by("key"))
+    for agent in agents:
+        agent.owner = owner
+    return agents
 
 
 def lock_all(keys: Collection[str]) -> dict[str, Subject]:
@@ -112,6 +116,8 @@ def _change(subject: Subject, wanted: dict[str, object], actor: Actor, at: datet
     for name, value in changed.items():
         setattr(subject, name, value)
     subject.save(update_fields=list(changed))
+    if "owner" in changed:
+        denials.settle(subject, at=at)
     note(
         subject,
         "identity.subject.changed",
@@ -137,6 +143,20 @@ def note(
     after: Mapping[str, object] | None = None,
 ) -> None:
     """Record a change of ``subject`` and tell whoever compiles from it."""
+    record(subject, action, actor=actor, at=at, before=before, after=after)
+    outbox.enqueue(topic=CHANGED, key=subject.key, at=at)
+
+
+def record(
+    subject: Subject,
+    action: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    """What happened to ``subject``, where nothing has to be compiled for it."""
     audit.record(
         action=action,
         actor=actor,
@@ -147,7 +167,6 @@ def note(
         after=after,
         at=at,
     )
-    outbox.enqueue(topic=CHANGED, key=subject.key, at=at)
 
 
 def suspend_subject(*, key: str, actor: Actor, at: datetime, why: str = "") -> Subject:
@@ -190,15 +209,17 @@ def _move_locked(subject: Subject, *, to: SubjectState, actor: Actor, at: dateti
         if to == SubjectState.SUSPENDED:
             _take_over(subject, actor=actor, at=at, why=why)
         return
+    agents = agents_locked(subject)
     before = {"state": subject.state}
     subject.state = to
     subject.suspended_at = at if to == SubjectState.SUSPENDED else None
-    subject.save(update_fields=["state", "suspended_at"])
     subject.suspended_by = actor.id if to == SubjectState.SUSPENDED else ""
     subject.save(update_fields=["state", "suspended_at", "suspended_by"])
+    for one in (subject, *agents):
+        denials.settle(one, at=at)
     verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
     note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
-    for agent in subject.agents.order_by("key"):
+    for agent in agents:
         outbox.enqueue(topic=CHANGED, key=agent.key, at=at)
 
 

@@ -26,13 +26,14 @@ def shown_proofs(subject: Subject, viewer: Subject) -> dict[str, object]:
         return {"proofs_shown": False}
     rows = bindings.list_bindings(subject)
     found = limits.limits_of(subject) if subject.kind == Kind.AGENT else None
-    at = timezone.now()
+    spent = limits.calls_today(subject.key, at=timezone.now()) if found else 0
     return {
         "proofs_shown": True,
         "may_bind": policies.may_bind(viewer, subject),
         "bindings": [{"row": row, "conditions": conditions.shown(row.conditions)} for row in rows],
         "limits": found,
-        "calls_today": limits.calls_today(subject.key, at=at) if found else 0,
+        "calls_today": spent,
+        "budget": limits.standing_of(found, spent),
     }
 
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
 from apps.audit.errors import Refusal
+from apps.identity import selectors as identity
 from apps.identity.proofs import aws_sts, client_assertions, jwt_issuers
 from apps.identity.proofs.outcome import ProofRefused, ProofUnavailable, Proven
 from apps.identity.services.api_tokens import authenticate_api_token
@@ -26,14 +27,19 @@ from apps.trust.tokens.words import (
 )
 
 SOON = 1
+NOT_ITS_OWNER = "actor_not_allowed: an agent acts for its owner, or for whoever's own token names it in may_act."
 
 
 class Asker(NamedTuple):
-    """``client_id`` says how whoever takes the token proved itself: the actor, when one acts for the subject."""
+    """``client_id`` says how whoever takes the token proved itself: the actor, when one acts for the subject.
+
+    ``may_act`` is the agent that the subject's own proof names, or empty.
+    """
 
     subject: str
     client_id: str
     actor: str | None = None
+    may_act: str = ""
 
     @property
     def taker(self) -> str:
@@ -80,12 +86,18 @@ def _from_token(whose: str, form: Form, at: datetime) -> Asker:
 
 
 def _delegated(subject: Asker, form: Form, at: datetime) -> Asker:
-    """An agent acts for a person, who shows that by a proof of its own beside the agent's (RFC 8693, section 1.1)."""
-    if not subject.subject.startswith("person:"):
+    """An agent acts for its owner, or for whoever's proof names it (RFC 8693, sections 1.1 and 4.4).
+
+    A proof of the subject alone does not do: whoever holds somebody's token could lend it to any agent.
+    """
+    lent = subject.may_act and subject.subject.startswith("workload:")
+    if not (lent or subject.subject.startswith("person:")):
         raise TokenError("invalid_request", "An agent acts for a person; subject_token must be a person's.")
     acting = _from_token("actor", form, at)
     if not acting.subject.startswith("agent:"):
         raise TokenError("invalid_request", "Only an agent acts for somebody; actor_token must be an agent's.")
+    if subject.may_act != acting.subject and not identity.is_owned_by(acting.subject, subject.subject):
+        raise TokenError("invalid_grant", NOT_ITS_OWNER)
     return Asker(subject.subject, acting.client_id, acting.subject)
 
 
@@ -123,7 +135,7 @@ def _proven(error: str, prove: Callable[[], Proven], status: int = 400) -> Asker
         raise TokenError(error, str(refusal), status) from refusal
     except ProofUnavailable as trouble:
         raise TokenError("temporarily_unavailable", str(trouble), 429, retry_after=SOON) from trouble
-    return Asker(found.subject_key, found.way)
+    return Asker(found.subject_key, found.way, may_act=found.may_act)
 
 
 _WAYS: Mapping[str, Callable[[str, datetime], Asker]] = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from apps.compiler.artifacts import Artifact
 from apps.compiler.graph import (
     AccessGraph,
+    Denial,
     EdgeExposure,
     Grant,
     MeshExposure,
@@ -46,6 +47,9 @@ class Doors:
     ports: list[int]
     grants: tuple[Grant, ...]
     keys: tuple[KeyPair, ...] = (KEY,)
+    denials: tuple[Denial, ...] = ()
+    minute: int | None = None
+    """Calls a minute of every agent."""
 
     @property
     def ingress(self) -> int:
@@ -61,9 +65,14 @@ class Doors:
         service = Service("payments", "Payments", (route,), EdgeExposure(HOST, "/payments"), exposure)
         elsewhere = MeshExposure("shop", PAYMENTS, self.ports[3], self.ports[2])
         other = Service("other", "Other", (route,), EdgeExposure(HOST, "/other"), elsewhere)
-        subjects = [Subject(grant.subject, SubjectKind(grant.subject.partition(":")[0])) for grant in self.grants]
-        graph = AccessGraph({one.id: one for one in subjects}, {"payments": service, "other": other}, self.grants)
+        subjects = [self._subject(grant.subject) for grant in self.grants]
+        services = {"payments": service, "other": other}
+        graph = AccessGraph({one.id: one for one in subjects}, services, self.grants, denials=self.denials)
         return compile_mesh(graph, self._surroundings())
+
+    def _subject(self, name: str) -> Subject:
+        kind = SubjectKind(name.partition(":")[0])
+        return Subject(name, kind, calls_per_minute=self.minute if kind is SubjectKind.AGENT else None)
 
     def _surroundings(self) -> MeshSurroundings:
         return MeshSurroundings(

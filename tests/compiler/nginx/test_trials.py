@@ -26,7 +26,7 @@ def test_it_says_what_the_reference_says_of_everybody_active(graph: AccessGraph)
         for _, subject, method, path, at, reason, grants in rows(graph, service):
             who = graph.subjects.get(subject)
             if who is not None and who.active:
-                told = pdp.decide(subject, Action(method), Resource(service, path), Context(Point.MESH), at)
+                told = pdp.decide(subject, Action(method), Resource(service, path), Context(Point.MESH, at), at)
                 assert (told.reason.value, list(told.grant_ids)) == (reason, grants)
 
 

@@ -19,8 +19,9 @@ from apps.identity.proofs import bindings, conditions, issuers, jwt_issuers
 from apps.identity.proofs.bindings import Outside
 from apps.identity.proofs.issuers import IssuerInput
 from apps.identity.proofs.outcome import ProofRefused
-from apps.trust.tokens.words import GRANT_TYPE, JWT
-from tests.factories.identity import person, workload
+from apps.trust import services as trust
+from apps.trust.tokens.words import ACCESS_TOKEN, GRANT_TYPE, JWT
+from tests.factories.identity import agent, api_token, person, workload
 from tests.identity.proofs.issuer import ACCOUNT, AUDIENCE, AWS, PLAYS, Issuer, running_issuer
 from tests.identity.proofs.tokens import exchanged
 
@@ -300,3 +301,35 @@ def test_an_hour_is_the_longest_life(issuer: Issuer) -> None:
     bound("gitlab")
     until = now() + timedelta(hours=1)
     jwt_issuers.prove(issuer.token("gitlab", exp=int(until.timestamp())), at=now())
+
+
+@pytest.mark.parametrize(
+    ("may_act", "status"),
+    [
+        ({"sub": "agent:release-bot"}, 200),
+        ({"sub": "agent:release-bot", "iss": AUDIENCE}, 200),
+        ({"sub": "agent:release-bot", "iss": "https://elsewhere.test"}, 400),
+        ({"sub": "agent:other"}, 400),
+        ({"sub": ["agent:release-bot"]}, 400),
+        ("agent:release-bot", 400),
+        (None, 400),
+    ],
+    ids=["named", "named as ours", "named elsewhere", "another", "a list", "a text", "nobody"],
+)
+def test_an_agent_acts_for_a_workload_whose_own_token_names_it(
+    client: Client, issuer: Issuer, may_act: object, status: int
+) -> None:
+    trust.ensure_keys(at=now())
+    trusted(issuer, "eks")
+    bound("eks")
+    sent = {
+        "grant_type": GRANT_TYPE,
+        "subject_token": issuer.token("eks", may_act=may_act),
+        "subject_token_type": JWT,
+        "actor_token": api_token(agent(), scopes=("edge",))[1],
+        "actor_token_type": ACCESS_TOKEN,
+    }
+    told, claims = exchanged(client, sent)
+    assert told == status
+    if status == 200:
+        assert (claims["sub"], claims["act"]["sub"]) == (workload().key, "agent:release-bot")

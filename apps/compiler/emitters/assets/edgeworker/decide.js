@@ -30,7 +30,17 @@ function weigh(item, subject, route, at) {
   return { reason: "no_grant" };
 }
 
-export function decide(item, subject, method, segments, at) {
+/** Whoever was turned away, whatever is granted; ``issued`` is when the token was made out. */
+function turnedAway(item, subject, at, issued) {
+  const found = ((item.denied || {})[subject.hash] || []).find(
+    ([, until, last]) => at < until && (last === null || issued <= last)
+  );
+  return found === undefined ? null : { reason: found[0], wait: found[1] - at };
+}
+
+export function decide(item, subject, method, segments, at, issued) {
+  const denied = turnedAway(item, subject, at, issued);
+  if (denied !== null) return denied;
   const place = findRoute(item.routes, method, segments);
   if (place < 0) return { reason: "no_route" };
   const route = item.routes[place][0];

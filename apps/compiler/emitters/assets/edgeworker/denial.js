@@ -77,6 +77,7 @@ function headersOf(facts, status, asPage) {
     "X-Request-Id": facts.id,
   };
   if (status === 401) headers["WWW-Authenticate"] = "Bearer";
+  if (status === 429 && facts.verdict.wait) headers["Retry-After"] = String(Math.ceil(facts.verdict.wait));
   if (asPage) headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'";
   if (facts.probe) headers["X-Sallyport-Edge"] = `deny;${facts.verdict.reason};${facts.verdict.grants.join(",")}`;
   return headers;

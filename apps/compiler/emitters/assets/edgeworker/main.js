@@ -13,7 +13,7 @@ import { checkAuthorization } from "./tokens.js";
 
 const now = () => Math.floor(Date.now() / 1000);
 
-const NOBODY = { subject: "", actor: "", route: "", grants: [] };
+const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [] };
 
 /** The verdict on a call; what it needs to know is fetched only when the cheaper checks have passed. */
 async function judge(request, place) {
@@ -25,13 +25,13 @@ async function judge(request, place) {
   if (subject === null) return { ...NOBODY, reason: "unknown_subject", subject: token.subject };
   const item = await readItem(place.service, place.key);
   const at = now();
-  const decideFor = (who) => decide(item, who, request.method, place.segments, at);
+  const decideFor = (who) => decide(item, who, request.method, place.segments, at, token.issued);
   let found = decideFor(subject);
   if (token.actor !== "") {
     const actor = await subjectOf(token.actor);
     found = meet(found, actor === null ? { reason: "unknown_subject" } : decideFor(actor));
   }
-  return { ...NOBODY, subject: token.subject, actor: token.actor, ...found };
+  return { ...NOBODY, subject: token.subject, actor: token.actor, issued: token.issued, ...found };
 }
 
 function refuse(request, facts) {

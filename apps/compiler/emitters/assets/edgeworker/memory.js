@@ -21,6 +21,7 @@ export function remember(request, { verdict, place, probe }) {
     r: verdict.reason,
     s: verdict.subject,
     ...(verdict.actor === "" ? {} : { a: verdict.actor }),
+    i: verdict.issued,
     svc: place.service,
     rt: verdict.route,
     g: [...verdict.grants],

@@ -1,5 +1,6 @@
-// The context token that vouches for a call inside. Made at most once a minute for the same caller, service and grants,
-// so that the mesh can remember its own verdict. The memory is a convenience: a token made anew is as good.
+// The context token that vouches for a call inside. Made at most once a minute for the same caller, edge token's age,
+// service and grants, so that the mesh can remember its own verdict. It says when the edge token was made out, because
+// some denials are about tokens from before a moment. The memory is a convenience: a token made anew is as good.
 import { crypto } from "crypto";
 import { toBase64url, toBytes } from "./bytes.js";
 import { policy } from "./policy.js";
@@ -29,7 +30,7 @@ function forgetOld(at) {
 
 export async function contextToken(call, requestId, at) {
   forgetOld(at);
-  const key = JSON.stringify([call.s, call.a, call.svc, call.g]);
+  const key = JSON.stringify([call.s, call.a, call.i, call.svc, call.g]);
   if (!minted.has(key)) {
     const token = await sign({
       iss: issuer,
@@ -41,7 +42,7 @@ export async function contextToken(call, requestId, at) {
       txn: requestId,
       scope: `svc:${call.svc}`,
       req_wl: issuer,
-      tctx: { svc: call.svc, gr: call.g },
+      tctx: { svc: call.svc, gr: call.g, iat: call.i },
     });
     minted.set(key, token);
   }

@@ -67,7 +67,7 @@ async function fault(token, header, claims, at) {
   return claimFault(claims, at);
 }
 
-/** Whose token came with a call ({reason: null, subject, actor}), or the first thing wrong with it ({reason}). */
+/** Whose token came with a call ({reason: null, subject, actor, issued}), or the first thing wrong with it ({reason}). */
 export async function checkAuthorization(values, at) {
   if (values !== null && values !== undefined && values.length > 1) return { reason: "duplicate_token" };
   const found = values && values.length === 1 ? BEARER.exec(values[0]) : null;
@@ -75,5 +75,6 @@ export async function checkAuthorization(values, at) {
   const token = found[1];
   const [header, claims] = COMPACT.test(token) ? token.split(".", 2).map(jsonObject) : [null, null];
   const reason = await fault(token, header, claims, at);
-  return reason === null ? { reason, subject: claims.sub, actor: claims.act ? claims.act.sub : "" } : { reason };
+  if (reason !== null) return { reason };
+  return { reason, subject: claims.sub, actor: claims.act ? claims.act.sub : "", issued: claims.iat };
 }

@@ -74,6 +74,11 @@ async function fault(token, header, claims, at) {
   return claimFault(claims, at);
 }
 
+/** When the token that the edge was shown was made out; an edge that does not say yet means its own token. */
+function issuedOf(claims) {
+  return typeof claims.tctx.iat === 'number' ? claims.tctx.iat : claims.iat;
+}
+
 function grantsOf(context) {
   return Array.isArray(context.gr) ? context.gr.filter(isText) : [];
 }
@@ -93,6 +98,7 @@ async function verify(r) {
       reason: null,
       subject: claims.sub,
       actor: claims.act === undefined ? null : claims.act.sub,
+      issued: issuedOf(claims),
       service: claims.tctx.svc,
       ends: claims.exp + mesh.context.leeway,
       grants: grantsOf(claims.tctx),

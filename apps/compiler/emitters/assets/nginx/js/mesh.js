@@ -6,6 +6,7 @@
 import certificate from './certificate.js';
 import context from './context.js';
 import denial from './denial.js';
+import minutes from './minutes.js';
 import paths from './paths.js';
 import policy from './policy.js';
 
@@ -25,6 +26,7 @@ function newCall(r) {
     peer: '',
     subject: '',
     actor: null,
+    issued: null,
     reason: 'policy_unavailable',
     grants: [],
     tokens: 0,
@@ -67,6 +69,7 @@ function tokenFault(r, call) {
   if (told.reason !== null) return told.reason;
   call.subject = SUBJECT.test(told.subject) ? told.subject : '';
   if (told.actor !== null) call.actor = SUBJECT.test(told.actor) ? told.actor : '';
+  call.issued = told.issued;
   if (told.service !== call.service) return 'service_mismatch';
   call.grants = told.grants;
   return null;
@@ -121,7 +124,8 @@ function judgeAtSidecar(r, call) {
   call.route = found.route;
   call.grants = found.grants || [];
   call.guardrail = found.guardrail;
-  return found.reason;
+  call.wait = found.wait;
+  return found.reason === 'granted' && !call.probe ? minutes.count(call, found.limits) : found.reason;
 }
 
 function tell(r, call) {
@@ -151,6 +155,7 @@ function refuse(r, call) {
   r.variables.sp_cache = 'no-store';
   if (found.asPage) r.variables.sp_csp = PAGE_POLICY;
   if (found.status === 401) r.variables.sp_challenge = 'Bearer';
+  if (found.status === 429 && call.wait > 0) r.variables.sp_retry = String(Math.ceil(call.wait));
   return `${found.status}_${found.asPage ? 'page' : 'problem'}`;
 }
 
@@ -205,11 +210,14 @@ function peerNamed(r) {
   return certificate.workloadOf(r.variables.ssl_client_raw_cert || '', mesh.trustDomain);
 }
 
-/** Asked by the node before a revision is put in force: a list of calls in, what the policy says of each out. */
+/** Asked by the node before a revision is put in force: a list of calls in, what the policy says of each out. Each is
+ *  taken to come with a token made out that second. */
 function rehearse(r) {
   let calls = JSON.parse(r.requestText);
   let found = calls.map((one) =>
-    policy.decideBoth(r, { service: one[0], subject: one[1], actor: null, method: one[2], path: one[3], at: one[4] })
+    policy.decideBoth(r, {
+      service: one[0], subject: one[1], actor: null, method: one[2], path: one[3], at: one[4], issued: one[4],
+    })
   );
   r.return(200, JSON.stringify(found.map((one) => [one.reason, one.grants || []])));
 }

@@ -46,6 +46,16 @@ function barrier(r, service, method, route, subject) {
   return null;
 }
 
+/** Whoever was turned away, whatever is granted. ``issued``: when the token was made out, null without a token. */
+function turnedAway(r, call) {
+  let told = entry(r, ['denied', call.service, call.subject]);
+  for (let i = 0; i < told.length; i++) {
+    let meant = told[i][2] === null || (call.issued !== null && call.issued <= told[i][2]);
+    if (call.at < told[i][1] && meant) return { reason: told[i][0], wait: told[i][1] - call.at };
+  }
+  return null;
+}
+
 function standingOf(grant, at) {
   if (at < grant[1]) return 'grant_not_started';
   return grant[2] !== null && at >= grant[2] ? 'grant_expired' : 'granted';
@@ -61,17 +71,27 @@ function weigh(held, at) {
   return { reason: 'no_grant', grants: [] };
 }
 
-/** Returns {reason, route, grants, guardrail}. ``call``: service, subject, method, path (below the base, as sent), at. */
+/** What a call of this subject has to be counted for: [[subject, calls a minute]]. Only agents have a limit. */
+function limitsOf(r, call) {
+  if (kindOf(call.subject) !== 'agent') return [];
+  return entry(r, ['limit', call.service, call.subject]).map((most) => [call.subject, most]);
+}
+
+/** Returns {reason, route, grants, guardrail, wait, limits}. ``call``: service, subject, method, path (below the base, as sent),
+ *  at, issued. */
 function decide(r, call) {
   if (kindOf(call.subject) === null) return { reason: 'unknown_subject' };
   let segments = paths.segmentsOf(call.path);
   if (segments === null) return { reason: 'bad_path' };
+  let denied = turnedAway(r, call);
+  if (denied !== null) return denied;
   let route = routeFor(r, call.service, call.method, segments);
   if (route === null) return { reason: 'no_route' };
   let guardrail = barrier(r, call.service, call.method, route, call.subject);
   if (guardrail !== null) return { reason: 'guardrail', route: route, guardrail: guardrail };
   let found = weigh(entry(r, ['grants', call.service, route, call.subject]), call.at);
   found.route = route;
+  if (found.reason === 'granted') found.limits = limitsOf(r, call);
   return found;
 }
 
@@ -81,6 +101,7 @@ function decideBoth(r, call) {
   if (call.actor === null || found.reason !== 'granted') return found;
   let acting = decide(r, Object.assign({}, call, { subject: call.actor }));
   if (acting.reason !== 'granted') return acting;
+  found.limits = found.limits.concat(acting.limits);
   found.grants = found.grants.concat(acting.grants.filter((grant) => !found.grants.includes(grant))).sort();
   return found;
 }
