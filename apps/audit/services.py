@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from apps.audit.errors import NotFound, Refusal
 from apps.audit.models import Event, Head
 from apps.audit.verification import Fault, Verification, verify
 
-__all__ = ["Fault", "Verification", "mend_for_demo", "record", "tamper_for_demo", "verify"]
+__all__ = ["Fact", "Fault", "Verification", "mend_for_demo", "record", "record_many", "tamper_for_demo", "verify"]
 
 _LENGTHS = {field.name: field.max_length for field in Event._meta.fields if field.max_length}
 
@@ -35,6 +36,18 @@ class NotADemo(Refusal):
     default_message = "Only a demo can have its record tampered with."
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One of several things that one actor did at once."""
+
+    action: str
+    target_type: str
+    target_id: str
+    target_name: str
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+
+
 def record(
     *,
     action: str,
@@ -50,29 +63,45 @@ def record(
     """Append one event to the chain. Locks the head until the transaction ends, so call it late in the service."""
     if not connection.in_atomic_block:
         raise NotInTransaction(f"{action} was recorded outside a transaction.")
+    fact = Fact(action, target_type, target_id, target_name, before, after)
+    return _append([fact], actor, at, context)[0]
+
+
+def record_many(facts: Sequence[Fact], *, actor: Actor, at: datetime) -> None:
+    """Append an event for each, in their order: three statements however many they are. Otherwise like ``record``."""
+    if not connection.in_atomic_block:
+        raise NotInTransaction("Events were recorded outside a transaction.")
+    if facts:
+        _append(facts, actor, at, None)
+
+
+def _append(facts: Sequence[Fact], actor: Actor, at: datetime, context: Mapping[str, object] | None) -> list[Event]:
     head = _locked_head()
-    row = Row(
-        seq=head.seq + 1,
+    events = []
+    for fact in facts:
+        row = _row(head.seq + 1, fact, actor, at, context)
+        event = Event(**{**row._asdict(), "at": at}, prev_hash=head.hash, hash=digest(row, head.hash))
+        events.append(event)
+        head.seq, head.hash = row.seq, event.hash
+    Event.objects.bulk_create(events)
+    head.save(update_fields=["seq", "hash"])
+    return events
+
+
+def _row(seq: int, fact: Fact, actor: Actor, at: datetime, context: Mapping[str, object] | None) -> Row:
+    return Row(
+        seq=seq,
         at=moment(at),
         actor_id=_text(actor.id, "actor_id"),
         actor_name=_text(actor.name, "actor_name"),
-        action=_text(action, "action"),
-        target_type=_text(target_type, "target_type"),
-        target_id=_text(target_id, "target_id"),
-        target_name=_text(target_name, "target_name"),
-        before=plain(before),
-        after=plain(after),
+        action=_text(fact.action, "action"),
+        target_type=_text(fact.target_type, "target_type"),
+        target_id=_text(fact.target_id, "target_id"),
+        target_name=_text(fact.target_name, "target_name"),
+        before=plain(fact.before),
+        after=plain(fact.after),
         context=plain(context),
     )
-    return _append(head, row, at)
-
-
-def _append(head: Head, row: Row, at: datetime) -> Event:
-    event = Event(**{**row._asdict(), "at": at}, prev_hash=head.hash, hash=digest(row, head.hash))
-    event.save(force_insert=True)
-    head.seq, head.hash = row.seq, event.hash
-    head.save(update_fields=["seq", "hash"])
-    return event
 
 
 def _locked_head() -> Head:

@@ -146,10 +146,10 @@ class DirectoryEntryTaken(Refusal):
 
 
 class UnknownMember(InvalidInput):
-    """The directory should send the user first, and this again: directories do, in their lists of failed tasks."""
+    """A few such are kept and mean nothing. So many are a mistake that somebody has to see."""
 
     code = "unknown_member"
-    default_message = "A member of the group is not a user that this directory has sent."
+    default_message = "A group names more than 1,000 members that this directory has never sent, or one too long."
 
 
 class InvalidRule(InvalidInput):

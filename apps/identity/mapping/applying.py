@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,7 +27,7 @@ from apps.identity.models import (
 )
 from apps.identity.services.effective import settle_memberships, settle_role
 from apps.identity.services.roles import is_last_administrator
-from apps.identity.services.subjects import CHANGED, lock_all, note
+from apps.identity.services.subjects import CHANGED, fact, lock_all
 from apps.outbox import services as outbox
 
 
@@ -126,11 +127,9 @@ def carry_out(provider: Provider, changes: list[Change], *, gains_only: bool, ac
     changed = {team: _members(changes, team, subjects) for team in sorted(teams)}
     for team, members in changed.items():
         settle_memberships(subjects[team], members)
-    for change in changes:
-        _write_roles(provider, change, subjects[change.person], actor, at)
-        _note_places(change, subjects[change.person], actor, at)
-    for team in changed:
-        outbox.enqueue(topic=CHANGED, key=team, at=at)
+    facts = [fact for change in changes for fact in _told(provider, change, subjects[change.person])]
+    audit.record_many(facts, actor=actor, at=at)
+    outbox.enqueue_many(topic=CHANGED, keys=dict.fromkeys([*(one.target_id for one in facts), *changed]), at=at)
     _remember_losses(provider, changes, subjects, at)
 
 
@@ -139,11 +138,12 @@ def _members(changes: list[Change], team: str, subjects: dict[str, Subject]) -> 
 
 
 def _write_places(provider: Provider, changes: list[Change], subjects: dict[str, Subject]) -> None:
+    lost: defaultdict[str, list[int]] = defaultdict(list)
     for change in changes:
         for team in change.lost_teams:
-            MappedMembership.objects.filter(
-                provider=provider, team=subjects[team], member=subjects[change.person]
-            ).delete()
+            lost[team].append(subjects[change.person].pk)
+    for team, members in lost.items():
+        MappedMembership.objects.filter(provider=provider, team=subjects[team], member__in=members).delete()
     MappedMembership.objects.bulk_create(
         [
             MappedMembership(provider=provider, team=subjects[team], member=subjects[change.person], role=role)
@@ -156,30 +156,25 @@ def _write_places(provider: Provider, changes: list[Change], subjects: dict[str,
     )
 
 
-def _write_roles(provider: Provider, change: Change, person: Subject, actor: Actor, at: datetime) -> None:
+def _told(provider: Provider, change: Change, person: Subject) -> Iterator[audit.Fact]:
+    """Write the roles, and say what becomes different for one person."""
     for role in sorted(change.gained_roles):
         MappedRole.objects.get_or_create(provider=provider, subject=person, role=role)
         if settle_role(person, role):
-            note(person, "identity.role.assigned", actor=actor, at=at, after={"role": role})
+            yield fact(person, "identity.role.assigned", after={"role": role})
     for role in sorted(change.lost_roles):
         if role == Role.ADMINISTRATOR and is_last_administrator(person):
             continue
         MappedRole.objects.filter(provider=provider, subject=person, role=role).delete()
         if settle_role(person, role):
-            note(person, "identity.role.withdrawn", actor=actor, at=at, before={"role": role})
-
-
-def _note_places(change: Change, person: Subject, actor: Actor, at: datetime) -> None:
-    if not (change.gained_teams or change.lost_teams):
-        return
-    note(
-        person,
-        "identity.mapping.applied",
-        actor=actor,
-        at=at,
-        before={"teams": change.lost_teams},
-        after={"teams": {**change.kept_weaker, **change.gained_teams}},
-    )
+            yield fact(person, "identity.role.withdrawn", before={"role": role})
+    if change.gained_teams or change.lost_teams:
+        yield fact(
+            person,
+            "identity.mapping.applied",
+            before={"teams": change.lost_teams},
+            after={"teams": {**change.kept_weaker, **change.gained_teams}},
+        )
 
 
 def _remember_losses(provider: Provider, changes: list[Change], subjects: dict[str, Subject], at: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 
 from apps.identity.models.providers import Provider
 from apps.identity.models.subjects import Subject
@@ -51,13 +52,17 @@ class Origin(models.TextChoices):
 
 
 class Group(models.Model):
-    """A provider's group. One that is only claimed at sign-ins is known by its name and never shown over SCIM."""
+    """A provider's group. One that is only claimed at sign-ins is known by its name and never shown over SCIM.
+
+    ``unknown_members`` are ids that the directory named as members and that are nobody's, with what it calls them.
+    """
 
     provider = models.ForeignKey(Provider, models.CASCADE, related_name="groups")
     origin = models.CharField(max_length=5, choices=Origin)
     scim_id = models.UUIDField(unique=True)
     name = models.CharField(max_length=255)
     external_id = models.CharField(max_length=255, default="", blank=True)
+    unknown_members = models.JSONField(default=dict)
     revision = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -72,6 +77,10 @@ class Group(models.Model):
         indexes = [
             models.Index(fields=["provider", "origin", "id"], name="identity_group_order"),
             models.Index(fields=["provider", "name"], name="identity_group_name"),
+            models.Index("provider", Upper("name"), name="identity_group_any_case"),
+            models.Index(
+                fields=["provider", "external_id"], condition=~Q(external_id=""), name="identity_group_external"
+            ),
         ]
 
     def __str__(self) -> str:

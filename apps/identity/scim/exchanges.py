@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from django.db.models import QuerySet
 
 from apps.audit.chain import plain_text
 from apps.identity.models import Provider, ScimExchange
@@ -15,7 +16,10 @@ KEPT = timedelta(days=7)
 LONGEST = 16 * 1024
 SECRET = frozenset({"password", "authorization", "token", "secret"})
 REMOVED = "(removed)"
-SWEPT_AT_ONCE = 5000
+MOST = 50_000
+"""Of each provider: twice what a directory of 10,000 people needs to be pushed in full."""
+
+SWEPT_AT_ONCE = 50_000
 
 
 def note_exchange(
@@ -29,7 +33,10 @@ def note_exchange(
     response_body: bytes,
     at: datetime,
 ) -> None:
-    """Headers are never kept. What was too long is cut, and says so."""
+    """Headers are never kept. What was too long is cut, and says so.
+
+    A long answer is a page or a large group of ours, which hold no secrets: it is cut without being read.
+    """
     ScimExchange.objects.create(
         provider=provider,
         at=at,
@@ -38,7 +45,7 @@ def note_exchange(
         status=status,
         milliseconds=milliseconds,
         request_body=_shown(request_body),
-        response_body=_shown(response_body),
+        response_body=_cut(response_body.decode()) if len(response_body) > LONGEST else _shown(response_body),
     )
 
 
@@ -51,7 +58,10 @@ def _shown(body: bytes) -> str:
         text = orjson.dumps(_without_secrets(orjson.loads(body))).decode()
     except (ValueError, RecursionError):
         return f"({len(body)} bytes that are not JSON)"
-    text = plain_text(text)
+    return _cut(plain_text(text))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters in all)"
 
 
@@ -81,6 +91,19 @@ def _operation(one: Any) -> Any:
 
 
 def forget_exchanges(*, at: datetime) -> int:
-    """Take away what is older than a week, a bounded number at a time; returns how many."""
-    old = ScimExchange.objects.filter(at__lte=at - KEPT).order_by("at").values("pk")[:SWEPT_AT_ONCE]
-    return ScimExchange.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()[0]
+    """Take away what is older than a week, and of each provider what is beyond the newest ``MOST``.
+
+    A bounded number at a time; returns how many.
+    """
+    gone = _forget(ScimExchange.objects.filter(at__lte=at - KEPT))
+    for provider in Provider.objects.order_by("pk"):
+        newest = ScimExchange.objects.filter(provider=provider).order_by("-pk").values_list("pk", flat=True)
+        last = newest[MOST : MOST + 1].first()
+        if last is not None:
+            gone += _forget(ScimExchange.objects.filter(provider=provider, pk__lte=last))
+    return gone
+
+
+def _forget(rows: QuerySet[ScimExchange]) -> int:
+    old = list(rows.order_by("pk").values_list("pk", flat=True)[:SWEPT_AT_ONCE])
+    return ScimExchange.objects.filter(pk__in=old).delete()[0]

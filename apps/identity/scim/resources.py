@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, cast
+from typing import Any, Union, cast
 
 from scim2_models import (
     AuthenticationScheme,
@@ -12,13 +12,18 @@ from scim2_models import (
     ETag,
     Filter,
     InvalidValueException,
+    ListResponse,
     Meta,
     Patch,
+    PatchOp,
     Path,
     Resource,
     ResourceType,
+    ResponseParameters,
+    ScimFilter,
     ScimPolicy,
     ScimProvider,
+    SearchRequest,
     ServiceProviderConfig,
     Sort,
     default_comparison_key,
@@ -27,7 +32,11 @@ from scim2_server.utils import load_default_resource_types, load_default_schemas
 
 from apps.identity.models import DirectoryUser, Group
 from apps.identity.scim.people import Described
+from apps.identity.scim.pushes import Push
 
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 MOST_RESULTS = 200
 NOT_KEPT = frozenset({"schemas", "id", "meta", "password", "groups"})
 """What has a column of its own, is only ours to say, or is never kept."""
@@ -72,6 +81,19 @@ def resource_type(name: str) -> ResourceType:
 @cache
 def model(name: str) -> type[Resource[Any]]:
     return cast("type[Resource[Any]]", provider().model_for(resource_type(name)))
+
+
+@cache
+def kept_models() -> tuple[type, ...]:
+    """The models of messages about users and groups.
+
+    pydantic remembers one only while somebody holds it: without this they would be built anew for each request, which
+    takes longer than the request.
+    """
+    user, group = model("User"), model("Group")
+    one = [parametrize(kind, of) for kind in (PatchOp, SearchRequest, ResponseParameters) for of in (user, group)]
+    both = [parametrize(kind, Union[user, group]) for kind in (SearchRequest, ListResponse)]  # noqa: UP007 - at run time
+    return (*one, *both, *(parametrize(kind, of) for kind in (Path, ScimFilter) for of in (user, group)))
 
 
 def describe(resource: Resource[Any], *, new: bool = False) -> Described:
@@ -132,11 +154,11 @@ def group_resource(group: Group, members: list[tuple[str, str]] | None) -> Resou
     document: dict[str, Any] = {"id": str(group.scim_id), "displayName": group.name}
     if group.external_id:
         document["externalId"] = group.external_id
-    if members:
+    if members is not None:
         document["members"] = [
             {"value": scim_id, "$ref": f"Users/{scim_id}", "type": "User", "display": display or None}
             for scim_id, display in members
-        ]
+        ] + [{"value": one, "display": display or None} for one, display in sorted(group.unknown_members.items())]
     return _with_meta(model("Group").model_validate(document), "Group", group)
 
 
@@ -147,11 +169,18 @@ def _with_meta(resource: Resource[Any], kind: str, row: DirectoryUser | Group) -
     return resource
 
 
-def group_parts(resource: Resource[Any]) -> tuple[str, str, dict[str, str]]:
-    """Its name, its external id, and its members: their ids, and what it calls them. Raises InvalidValueException."""
+def group_parts(resource: Resource[Any]) -> Push:
+    """All there is to say of the group. Raises InvalidValueException."""
     told = resource.model_dump()
-    name = _text(told, "displayName")
+    members = told.get("members") or []
+    if not all(one.get("value") for one in members):
+        raise InvalidValueException(detail="A member needs a value.")
+    come = {str(one["value"]): str(one.get("display") or "")[:255] for one in members}
+    name = require_name(_text(told, "displayName"))
+    return Push(name=name, external_id=_text(told, "externalId"), come=come, whole=True)
+
+
+def require_name(name: str) -> str:
     if not name.strip():
         raise InvalidValueException(detail="A group needs a displayName.")
-    members = {str(one.get("value") or ""): str(one.get("display") or "")[:255] for one in told.get("members") or []}
-    return name, _text(told, "externalId"), members
+    return name

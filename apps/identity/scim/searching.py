@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Union
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from scim2_models import InvalidFilterException, Resource, ScimFilter, SearchRequest
@@ -16,7 +15,9 @@ from scim2_models.path import AttrPath, CompareOperator, Comparison, LogicalExpr
 from scim2_server.utils import parametrize
 
 from apps.identity.models import DirectoryUser, Group, GroupMember, Origin, Provider
-from apps.identity.scim.resources import group_resource, model, name_key, user_resource
+from apps.identity.scim.published import Shown
+from apps.identity.scim.pushes import uuid_or_none
+from apps.identity.scim.resources import model, name_key
 
 CHUNK = 200
 
@@ -29,13 +30,6 @@ def groups_of(provider: Provider) -> QuerySet[Group]:
     return Group.objects.filter(provider=provider, origin=Origin.SCIM).select_related("provider").order_by("pk")
 
 
-def uuid_or_none(value: str) -> UUID | None:
-    try:
-        return UUID(value)
-    except ValueError:
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of resource: its rows, the conditions the database can answer, and how rows become resources."""
@@ -43,7 +37,7 @@ class Kind:
     name: str
     rows: Callable[[Provider], QuerySet[Any]]
     conditions: dict[str, Callable[[object], Q]]
-    present: Callable[[list[Any], bool], list[Resource[Any]]]
+    show: Callable[[list[Any], bool], list[Shown]]
 
 
 def _equal(field: str) -> Callable[[object], Q]:
@@ -62,13 +56,18 @@ def _same_name(value: object) -> Q:
     return Q(name__iexact=value) if isinstance(value, str) else Q(pk=None)
 
 
-def _users(rows: list[DirectoryUser], _: bool) -> list[Resource[Any]]:
-    return [user_resource(one) for one in rows]
+def _has_member(value: object) -> Q:
+    scim_id = uuid_or_none(str(value))
+    return Q(pk__in=GroupMember.objects.filter(entry__scim_id=scim_id).values("group")) if scim_id else Q(pk=None)
 
 
-def _groups(rows: list[Group], with_members: bool) -> list[Resource[Any]]:
+def _users(rows: list[DirectoryUser], _: bool) -> list[Shown]:
+    return [Shown(one) for one in rows]
+
+
+def _groups(rows: list[Group], with_members: bool) -> list[Shown]:
     members = members_of(rows) if with_members else {}
-    return [group_resource(one, members.get(one.pk)) for one in rows]
+    return [Shown(one, members.get(one.pk, []) if with_members else None) for one in rows]
 
 
 def members_of(groups: Iterable[Group]) -> dict[int, list[tuple[str, str]]]:
@@ -94,8 +93,8 @@ KINDS = {
             "displayname": _same_name,
             "externalid": _equal("external_id"),
             "id": _same_id("scim_id"),
-            "members": _same_id("members__entry__scim_id"),
-            "members.value": _same_id("members__entry__scim_id"),
+            "members": _has_member,
+            "members.value": _has_member,
         },
         _groups,
     ),
@@ -108,10 +107,13 @@ class Found:
 
     kind: Kind
     rows: QuerySet[Any]
-    total: int
 
-    def page(self, start: int, stop: int, with_members: bool) -> list[Resource[Any]]:
-        return self.kind.present(list(self.rows[start:stop]), with_members)
+    def page(self, start: int, stop: int | None, with_members: bool) -> tuple[int, list[Shown]]:
+        """How many there are in all, and those of the page. Where the end can be seen nothing is counted."""
+        rows = list(self.rows[start:stop]) if stop is None or start < stop else []
+        at_the_end = (stop is None or len(rows) < stop - start) and (rows or start == 0)
+        total = start + len(rows) if at_the_end else self.rows.count()
+        return total, self.kind.show(rows, with_members)
 
 
 def find(provider: Provider, name: str, scim_filter: ScimFilter[Any] | None) -> Found:
@@ -119,13 +121,11 @@ def find(provider: Provider, name: str, scim_filter: ScimFilter[Any] | None) -> 
     kind = KINDS[name]
     rows = kind.rows(provider)
     if scim_filter is None:
-        return Found(kind, rows, rows.count())
+        return Found(kind, rows)
     condition = _translated(scim_filter.ast, kind)
     if condition is None:
-        rows = rows.filter(pk__in=list(_looked_at(rows, kind, scim_filter)))
-    else:
-        rows = rows.filter(condition).distinct()
-    return Found(kind, rows, rows.count())
+        return Found(kind, rows.filter(pk__in=list(_looked_at(rows, kind, scim_filter))))
+    return Found(kind, rows.filter(condition))
 
 
 def _translated(node: object, kind: Kind) -> Q | None:
@@ -153,9 +153,9 @@ def _path(path: AttrPath) -> str:
 def _looked_at(rows: QuerySet[Any], kind: Kind, scim_filter: ScimFilter[Any]) -> Iterator[int]:
     bound = parametrize(ScimFilter, Union[(model(kind.name),)])(str(scim_filter))  # noqa: UP007 - made at run time
     for chunk in _chunks(rows):
-        for row, resource in zip(chunk, kind.present(chunk, True), strict=True):
-            if _matches(bound, resource):
-                yield row.pk
+        for one in kind.show(chunk, True):
+            if _matches(bound, one.resource()):
+                yield one.row.pk
 
 
 def _matches(bound: ScimFilter[Any], resource: Resource[Any]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from scim2_models import (
@@ -13,20 +15,73 @@ from scim2_models import (
     Resource,
     ResourceType,
     ResponseParameters,
+    ScimProvider,
     SearchRequest,
 )
+from scim2_server.conditions import Conditions
+from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
 from scim2_server.storage import SearchPage
 
+from apps.identity.scim.published import FoundPage, Shown
+from apps.identity.scim.pushes import read
+from apps.identity.scim.storage import OrmStorage
+
 LARGEST_BODY = 4 * 1024 * 1024
 READ_ONLY = frozenset({"id", "meta", "schemas"})
+LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 MANAGER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user:manager"
 
 
+class DirectoryHandler(ScimHandler):
+    """What a PATCH usually says of a group is done without reading the group's members."""
+
+    storage: OrmStorage
+
+    def patch_resource(
+        self, resource_type: ResourceType, resource_id: str, patch_op: PatchOp[Any], conditions: Conditions
+    ) -> Resource[Any]:
+        push = read(patch_op) if resource_type.name == "Group" else None
+        if push is None:
+            return super().patch_resource(resource_type, resource_id, patch_op, conditions)
+        self.service.check_preconditions(self.storage.head(resource_type, resource_id), "PATCH", conditions)
+        return self.storage.push(resource_type, resource_id, push)
+
+
 class DirectoryService(ScimService):
-    """PATCH answers 200 with the resource: RFC 7644, section 3.5.2, allows it beside 204, and every client reads it."""
+    """PATCH answers 200 with the resource: RFC 7644, section 3.5.2, allows it beside 204, and every client reads it.
+
+    ``shown`` are the rows behind the resources of one request that chooses no attributes; see ``OrmStorage``.
+    """
+
+    def __init__(self, provider: ScimProvider, shown: dict[str, Shown]) -> None:
+        super().__init__(provider)
+        self.shown = shown
+
+    def publish(self, base_url: str, resource: Resource[Any]) -> Resource[Any]:
+        """Without a copy where the answer is written from the row: then only ``meta`` is looked at."""
+        if resource.id not in self.shown or resource.meta is None:
+            return super().publish(base_url, resource)
+        where = self.resource_location(base_url, self.get_resource_type_of(resource), resource.id)
+        resource.meta = resource.meta.model_copy(update={"location": where})
+        return resource
+
+    def resource_response(  # type: ignore[override]  # static in the library, which calls it on the service
+        self,
+        resource: Resource[Any],
+        scim_ctx: Context,
+        response_parameters: ResponseParameters[Any] | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> ScimResponse:
+        shown = self.shown.get(resource.id or "")
+        if shown is None or resource.meta is None:
+            return super().resource_response(resource, scim_ctx, response_parameters, status)
+        where, version = str(resource.meta.location), str(resource.meta.version)
+        base_url = where.removesuffix(f"/{resource.meta.resource_type}s/{shown.id}")
+        body = shown.published(partial(self.reference_location, base_url))
+        return ScimResponse(status, body, {"Content-Location": where, "ETag": version})
 
     def max_body_size(self, request: ScimRequest) -> int | None:
         most = super().max_body_size(request)
@@ -50,10 +105,23 @@ class DirectoryService(ScimService):
         search_request: SearchRequest[Any],
     ) -> ScimResponse:
         """With ``Resources`` even when it is empty: RFC 7644, section 3.4.2, lets it be left out, clients do not."""
+        if isinstance(page, FoundPage) and not (search_request.attributes or search_request.excluded_attributes):
+            return self._found(base_url, page, search_request)
         answer = super().search_response(base_url, resource_types, page, search_request)
         if answer.body is not None:
             answer.body.setdefault("Resources", [])
         return answer
+
+    def _found(self, base_url: str, page: FoundPage, search_request: SearchRequest[Any]) -> ScimResponse:
+        locate = partial(self.reference_location, base_url)
+        body = {
+            "schemas": [LIST],
+            "totalResults": page.total,
+            "startIndex": search_request.start_index,
+            "itemsPerPage": len(page.shown),
+            "Resources": [one.published(locate) for one in page.shown],
+        }
+        return ScimResponse(HTTPStatus.OK, body)
 
 
 def in_the_words_of_the_rfc(body: bytes) -> bytes:

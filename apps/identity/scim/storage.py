@@ -27,25 +27,44 @@ from apps.identity import policies
 from apps.identity.errors import DirectoryEntryTaken, UnknownMember
 from apps.identity.models import DirectoryUser, Group, Provider
 from apps.identity.scim import groups, people
-from apps.identity.scim.resources import describe, group_parts, group_resource, user_resource
-from apps.identity.scim.searching import KINDS, find, members_of, uuid_or_none, wants_members
+from apps.identity.scim.published import FoundPage, Members, Shown
+from apps.identity.scim.pushes import Push, uuid_or_none
+from apps.identity.scim.resources import describe, group_parts
+from apps.identity.scim.searching import KINDS, find, members_of, wants_members
 from apps.identity.services.provider_secrets import lock_provider
+
+FARTHEST = 2**40
+"""Past every resource, and still a number that the database understands."""
 
 
 class OrmStorage(ScimStorage):
     """``writes`` says that the request may change something: then it holds the provider's lock from its first look,
-    so that what it changes is what it saw."""
+    so that what it changes is what it saw.
 
-    def __init__(self, provider: Provider, *, at: datetime, writes: bool = True) -> None:
-        self.provider, self.at, self.writes = provider, at, writes
+    ``shown``, if given, gets the rows behind what is returned: the answer is written from those, and the members of a
+    group that is only going to be shown need not become models.
+    """
+
+    def __init__(
+        self, provider: Provider, *, at: datetime, writes: bool = True, shown: dict[str, Shown] | None = None
+    ) -> None:
+        self.provider, self.at, self.writes, self.shown = provider, at, writes, shown
         self.actor = policies.provider_actor(provider)
+        self._inside = False
 
     @contextmanager
     def operation(self) -> Iterator[None]:
-        with transaction.atomic():
-            if self.writes:
-                lock_provider(self.provider.slug)
+        """One transaction, however often it is entered on the way. A read needs none."""
+        if self._inside or not self.writes:
             yield
+            return
+        self._inside = True
+        try:
+            with transaction.atomic():
+                lock_provider(self.provider.slug)
+                yield
+        finally:
+            self._inside = False
 
     def get(
         self,
@@ -54,42 +73,39 @@ class OrmStorage(ScimStorage):
         *,
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
-        return self._present(self._row(resource_type, resource_id), wants_members(response_parameters))
+        row = self._row(resource_type, resource_id)
+        if response_parameters is None:
+            return Shown(row, self._members(row)).resource()
+        return self._show(row, wants_members(response_parameters))
+
+    def head(self, resource_type: ResourceType, resource_id: str) -> Resource[Any]:
+        """A resource without its members: enough to judge a condition."""
+        return Shown(self._row(resource_type, resource_id)).resource()
 
     def search(
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
     ) -> SearchPage:
         """A page over the kinds one after the other, each in the order in which it came to us."""
-        start = search_request.start_index_0 or 0
+        start = min(search_request.start_index_0 or 0, FARTHEST)
         stop = None if search_request.count is None else start + search_request.count
         with_members = wants_members(search_request)
-        total, page = 0, []
+        total, page = 0, list[Shown]()
         for name in dict.fromkeys(one.name or "" for one in resource_types):
-            found = find(self.provider, name, search_request.filter)
-            first = min(max(start - total, 0), found.total)
-            last = found.total if stop is None else min(max(stop - total, 0), found.total)
-            if first < last:
-                page += found.page(first, last, with_members)
-            total += found.total
-        return SearchPage(total, page)
+            first, last = max(start - total, 0), None if stop is None else max(stop - total, 0)
+            more, shown = find(self.provider, name, search_request.filter).page(first, last, with_members)
+            total, page = total + more, page + shown
+        return FoundPage(total, page)
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         with self.operation(), _as_scim_errors():
             if resource_type.name == "User":
                 described = describe(resource, new=True)
-                return user_resource(
+                return self._show(
                     people.add_user(provider=self.provider, described=described, actor=self.actor, at=self.at)
                 )
-            name, external_id, members = group_parts(resource)
-            group = groups.add_group(
-                provider=self.provider,
-                name=name,
-                external_id=external_id,
-                members=members,
-                actor=self.actor,
-                at=self.at,
+            return self._show(
+                groups.add_group(provider=self.provider, push=group_parts(resource), actor=self.actor, at=self.at)
             )
-            return self._present(group, with_members=True)
 
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
@@ -98,12 +114,16 @@ class OrmStorage(ScimStorage):
             row = self._row(resource_type, str(resource.id), expected_version)
             if isinstance(row, DirectoryUser):
                 described = describe(resource)
-                return user_resource(people.change_user(entry=row, described=described, actor=self.actor, at=self.at))
-            name, external_id, members = group_parts(resource)
-            group = groups.change_group(
-                group=row, name=name, external_id=external_id, members=members, actor=self.actor, at=self.at
-            )
-            return self._present(group, with_members=True)
+                return self._show(people.change_user(entry=row, described=described, actor=self.actor, at=self.at))
+            return self._show(groups.change_group(group=row, push=group_parts(resource), actor=self.actor, at=self.at))
+
+    def push(self, resource_type: ResourceType, resource_id: str, push: Push) -> Resource[Any]:
+        """Change a group by what a PATCH says of it."""
+        with self.operation(), _as_scim_errors():
+            row = self._row(resource_type, resource_id)
+            if isinstance(row, DirectoryUser):
+                raise TypeError("Only groups are changed by a push.")
+            return self._show(groups.change_group(group=row, push=push, actor=self.actor, at=self.at))
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         with self.operation():
@@ -126,10 +146,15 @@ class OrmStorage(ScimStorage):
             raise PreconditionFailedException
         return row
 
-    def _present(self, row: DirectoryUser | Group, with_members: bool) -> Resource[Any]:
-        if isinstance(row, DirectoryUser):
-            return user_resource(row)
-        return group_resource(row, members_of([row]).get(row.pk) if with_members else None)
+    def _members(self, row: DirectoryUser | Group) -> Members | None:
+        return members_of([row]).get(row.pk, []) if isinstance(row, Group) else None
+
+    def _show(self, row: DirectoryUser | Group, with_members: bool = True) -> Resource[Any]:
+        shown = Shown(row, self._members(row) if with_members else None)
+        if self.shown is None:
+            return shown.resource()
+        self.shown[shown.id] = shown
+        return Shown(row).resource()
 
 
 @contextmanager

@@ -12,15 +12,16 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from scim2_models import PayloadTooLargeException, SCIMException, UnauthorizedException
-from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import SCIM_MEDIA_TYPE, ScimResponse
 
 from apps.audit.errors import Refusal
 from apps.identity.models import Channel, Provider
 from apps.identity.scim.exchanges import note_exchange
+from apps.identity.scim.published import Shown
+from apps.identity.scim.resources import kept_models
 from apps.identity.scim.resources import provider as announced
-from apps.identity.scim.service import LARGEST_BODY, DirectoryService, require_storable
+from apps.identity.scim.service import LARGEST_BODY, DirectoryHandler, DirectoryService, require_storable
 from apps.identity.scim.storage import OrmStorage
 from apps.identity.services.provider_secrets import authenticate_provider
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/scim/v2"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+CHOOSING = frozenset({"attributes", "excludedattributes"})
 
 
 @csrf_exempt
@@ -35,7 +37,7 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 def scim(request: HttpRequest, path: str = "") -> HttpResponse:
     """Every answer, good or bad, is SCIM's own JSON; a fault of ours is logged and says nothing about itself."""
     started, at = monotonic(), timezone.now()
-    service = DirectoryService(announced())
+    kept_models()
     asked = ScimRequest(
         method=request.method or "GET",
         base_url=f"{settings.SALLYPORT_URL}{PREFIX}",
@@ -43,13 +45,16 @@ def scim(request: HttpRequest, path: str = "") -> HttpResponse:
         query={key: str(value) for key, value in request.GET.items()},
         headers=dict(request.headers),
     )
-    provider: Provider | None = None
+    shown: dict[str, Shown] = {}
+    service, provider = DirectoryService(announced(), shown), None
     try:
         provider = _caller(request)
         asked.subject, asked.body = provider, _body(request)
         _check(asked)
         writes = asked.method not in READING and not path.endswith(".search")
-        answer = ScimHandler(service, OrmStorage(provider, at=at, writes=writes)).handle(asked)
+        plain = CHOOSING.isdisjoint(key.lower() for key in asked.query)
+        storage = OrmStorage(provider, at=at, writes=writes, shown=shown if plain else None)
+        answer = DirectoryHandler(service, storage).handle(asked)
     except Exception as error:  # noqa: BLE001, RUF100 - whatever it is, the directory gets an answer it can read
         answer = _refused(service, error)
     response = _respond(answer)

@@ -9,25 +9,24 @@ from apps.identity.models import ConsoleRole, MappedMembership, MappedRole, Memb
 
 
 def settle_memberships(team: Subject, members: Collection[int]) -> None:
-    """Bring ``Membership.role`` of these members in line. The caller locked the team and has written the parts."""
+    """Bring ``Membership.role`` of these members in line, in a few statements however many they are.
+
+    The caller locked the team and has written the parts.
+    """
     mapped: defaultdict[int, list[str]] = defaultdict(list)
     for member, role in MappedMembership.objects.filter(team=team, member__in=members).values_list("member", "role"):
         mapped[member].append(role)
     rows = {row.member_id: row for row in Membership.objects.filter(team=team, member__in=members)}
-    for member, row in rows.items():
-        _settle(row, strongest([row.stated_role, *mapped[member]]))
+    wanted = {member: strongest([row.stated_role, *mapped[member]]) for member, row in rows.items()}
+    over = [row.pk for member, row in rows.items() if not wanted[member]]
+    Membership.objects.filter(pk__in=over).delete()
+    for role in MembershipRole.values:
+        other = [row.pk for member, row in rows.items() if wanted[member] == role != row.role]
+        Membership.objects.filter(pk__in=other).update(role=role)
     missing = [member for member in mapped if mapped[member] and member not in rows]
     Membership.objects.bulk_create(
         [Membership(team=team, member_id=member, role=strongest(mapped[member])) for member in missing]
     )
-
-
-def _settle(row: Membership, role: str) -> None:
-    if not role:
-        row.delete()
-    elif row.role != role:
-        row.role = role
-        row.save(update_fields=["role"])
 
 
 def strongest(roles: Iterable[str]) -> str:

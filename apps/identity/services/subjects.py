@@ -133,6 +133,17 @@ def _described(values: dict[str, object]) -> dict[str, object]:
     return {name: value.key if isinstance(value, Subject) else value for name, value in values.items()}
 
 
+def fact(
+    subject: Subject,
+    action: str,
+    *,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> audit.Fact:
+    """What ``note`` records, for use cases that record many at once; they announce them as well."""
+    return audit.Fact(action, "identity.subject", subject.key, subject.name, before, after)
+
+
 def note(
     subject: Subject,
     action: str,

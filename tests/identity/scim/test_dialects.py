@@ -9,7 +9,8 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.identity.models import GroupMember, ScimExchange
+from apps.audit.models import Event
+from apps.identity.models import Group, GroupMember, ScimExchange
 from tests.identity.scim.caller import ENTERPRISE, ERROR, Directory, directory, okta_user
 
 pytestmark = pytest.mark.django_db
@@ -136,11 +137,41 @@ class TestGroups:
         assert okta.call("PUT", f"/Groups/{group['id']}", whole).status == 200
         assert members(okta, group) == []
 
-    def test_a_member_nobody_sent_yet_is_refused_so_that_the_directory_tries_again(self, okta: Directory) -> None:
+    def test_a_member_nobody_has_sent_is_given_back_and_holds_nobody_else_up(self, okta: Directory) -> None:
+        ada, ben = okta.user(), okta.user("ben@example.test")
+        group = okta.group("shop", ada)
+        nobody = "6a2f6b3e-2d7c-4c4c-9a53-0f2f8d3f7a11"
+        told = [{"value": nobody, "display": "Nobody"}, {"value": "fake-member-id"}, {"value": ben["id"]}]
+        answer = okta.patch(f"/Groups/{group['id']}", {"op": "replace", "path": "members", "value": told})
+        assert answer.status == 200
+        assert answer.body["members"] == okta.call("GET", f"/Groups/{group['id']}").body["members"]
+        assert answer.body["members"][1:] == [{"value": nobody, "display": "Nobody"}, {"value": "fake-member-id"}]
+        assert set(members(okta, group)) == {ben["id"], nobody, "fake-member-id"}
+        assert list(GroupMember.objects.values_list("entry__user_name", flat=True)) == ["ben@example.test"]
+        last = Event.objects.order_by("seq").last()
+        assert last is not None
+        assert last.after == {
+            "name": "shop",
+            "added": 1,
+            "added_users": ["ben@example.test"],
+            "removed": 1,
+            "removed_users": ["ada@example.test"],
+            "unknown": 2,
+            "unknown_members": [nobody, "fake-member-id"],
+        }
+
+    def test_a_member_nobody_has_sent_can_be_taken_out_again(self, okta: Directory) -> None:
+        group = okta.group("shop", okta.user())
+        added = {"op": "add", "path": "members", "value": [{"value": "a"}, {"value": "b"}]}
+        assert okta.patch(f"/Groups/{group['id']}", added).status == 200
+        assert okta.patch(f"/Groups/{group['id']}", {"op": "remove", "path": 'members[value eq "a"]'}).status == 200
+        assert Group.objects.get().unknown_members == {"b": ""}
+
+    def test_so_many_that_nobody_has_sent_are_refused_and_nothing_is_changed(self, okta: Directory) -> None:
         ada = okta.user()
         group = okta.group("shop", ada)
-        early = {"value": "6a2f6b3e-2d7c-4c4c-9a53-0f2f8d3f7a11"}
-        answer = okta.patch(f"/Groups/{group['id']}", {"op": "add", "path": "members", "value": [early]})
+        told = [{"value": f"nobody-{number}"} for number in range(1001)]
+        answer = okta.patch(f"/Groups/{group['id']}", {"op": "replace", "path": "members", "value": told})
         assert (answer.status, answer.body["schemas"], answer.body["scimType"]) == (400, [ERROR], "invalidValue")
         assert members(okta, group) == [ada["id"]]
 
@@ -172,7 +203,8 @@ class TestIsolation:
             assert entra.patch(path, {"op": "replace", "value": {"displayName": "mine"}}).status == 404
             assert entra.call("DELETE", path).status == 404
         stolen = {"schemas": group["schemas"], "displayName": "shop", "members": [{"value": ada["id"]}]}
-        assert entra.call("POST", "/Groups", stolen).status == 400
+        assert entra.call("POST", "/Groups", stolen).status == 201
+        assert GroupMember.objects.filter(group__provider=entra.provider).count() == 0, "nobody to this provider"
         assert entra.user()["id"] != ada["id"], "the same user name is free elsewhere"
 
     def test_a_provider_that_is_switched_off_is_refused(self) -> None:
@@ -196,7 +228,8 @@ class TestBadInput:
             ("POST", "/Users", json.dumps({"userName": "a" * 256}).encode(), 400),
             ("POST", "/Users", b'{"userName":"a","name":' + b"[" * 20000 + b"]" * 20000 + b"}", 400),
             ("POST", "/Groups", b'{"displayName": ""}', 400),
-            ("POST", "/Groups", b'{"displayName": "x", "members": [{"value": "fake"}]}', 400),
+            ("POST", "/Groups", b'{"displayName": "x", "members": [{"value": "fake"}]}', 201),
+            ("POST", "/Groups", b'{"displayName": "x", "members": [{"display": "fake"}]}', 400),
             ("PATCH", "/Users/7", b"7", 400),
             ("POST", "/Bulk", b"{}", 501),
             ("GET", "/Me", b"", 501),
