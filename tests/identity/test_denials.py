@@ -122,7 +122,7 @@ class TestInTheGraph:
         assert self.denials("payments", at=Row.objects.get().until) == ()
 
     def test_where_its_team_does(self, shop: factory.Shop) -> None:
-        factory.active_grant(shop.storefront, shop.ben, actor=shop.ada)
+        factory.active_grant(shop.ada, shop.ben, subject=shop.storefront)
         until = self.suspend(shop.ada)
         assert self.denials("payments") == (
             Denial(shop.ada.key, Cause.SUSPENDED, until, None, frozenset({"payments"})),
