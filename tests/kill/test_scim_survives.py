@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.kill, pytest.mark.slow, pytest.mark.django_db(transact
 
 PLAN = Plan(users=30, groups=4, each=2)
 MOMENTS = (2, 40, 42, 33, 36)
-"""The request of each try that is not answered any more: while the first user is created, a user in the middle, the first
-group, and while groups are filled. What earlier tries have done is only looked at, so later ones come further sooner."""
+"""The request of each try that is not answered any more: while the first user is created, one in the middle, the first
+group, and while groups are filled. What earlier tries did is only looked at, so later ones come further sooner."""
 
 
 def test_a_push_that_is_killed_and_begun_again_ends_the_same_and_doubles_nothing(
