@@ -1,79 +1,69 @@
-"""A whole directory pushed through the SCIM server, as Okta pushes one: look for each user, create it, then the groups.
+"""A whole directory pushed through the SCIM server, as Okta pushes one (``tests.pushing``).
 
-Time is that of the whole request in this process, without a network. Memory is the largest this process ever needed,
-beside what it needed before the first user: it must not grow with the directory.
+A real web process over a real socket. It is killed in the middle, and the push begun again from the start. Memory is
+the most that the process after that ever held, beside what it held before its first change: it must not grow with the
+directory.
 """
 
 from __future__ import annotations
 
-import gc
-import json
-import resource
+import os
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from django.test import Client
+from django.db import connection
 
+from apps.audit import services as audit
 from apps.audit.actors import SYSTEM
 from apps.identity.mapping import deciding
 from apps.identity.mapping.rules import Rule
 from apps.identity.models import DirectoryUser, Group, GroupMember, Membership, Provider
 from apps.identity.services import issue_provider_secret, upsert_subject
 from tests.bench import report, scratch
+from tests.pushing import CutOff, Plan, Pusher, console
 
-FULL, QUICK = (10_000, 500, 20), (500, 25, 20)
-"""Users, groups, and groups of each user."""
-
-USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
-PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-AT_ONCE = 100
-
-
-@dataclass
-class Directory:
-    token: str
-    client: Client = field(default_factory=lambda: Client(SERVER_NAME="127.0.0.1"))
-    took: dict[str, list[float]] = field(default_factory=dict)
-
-    def call(self, what: str, method: str, path: str, body: object = None) -> dict:
-        data = b"" if body is None else json.dumps(body).encode()
-        began = time.perf_counter()
-        answer = self.client.generic(
-            method,
-            f"/scim/v2{path}",
-            data,
-            content_type="application/scim+json",
-            headers={"Authorization": f"Bearer {self.token}"},
-        )
-        self.took.setdefault(what, []).append((time.perf_counter() - began) * 1000)
-        if answer.status_code >= 300:
-            raise SystemExit(f"{method} {path}: {answer.status_code} {answer.content[:300]!r}")
-        return json.loads(answer.content) if answer.content else {}
-
-
-def peak() -> float:
-    """MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+SETTINGS = "console.settings.test"
+FULL, QUICK = Plan(10_000, 500, 20), Plan(500, 25, 20)
 
 
 def main(databases: scratch.Databases, *, quick: bool) -> None:
-    users, groups, each = QUICK if quick else FULL
+    plan = QUICK if quick else FULL
     databases.make("scim")
     at = datetime.now(UTC)
-    directory = Directory(_token(at))
-    directory.call("warm", "GET", "/Users?count=1")
-    gc.collect()
-    before, began = peak(), time.perf_counter()
-    ids = [_push_user(directory, number) for number in range(users)]
-    pushed = time.perf_counter()
-    for number in range(groups):
-        _push_group(directory, number, ids[number::groups], each, ids)
-    done = time.perf_counter()
-    _again(directory, users)
-    listed = time.perf_counter()
-    _tell(directory, (before, peak()), (pushed - began, done - pushed, listed - done))
+    token = _token(at)
+    environment = {
+        "DATABASE_URL": databases.url("sallyport_bench_scim"),
+        "DJANGO_SETTINGS_MODULE": "console.settings.test",
+    }
+    seconds: dict[str, float] = {}
+    with TemporaryDirectory(prefix="sallyport-bench-") as folder:
+        log = Path(folder) / "console.log"
+        began = time.perf_counter()
+        with console(environment, log) as running:
+            first = Pusher(running, token, kill_at=frozenset({plan.users}))
+            try:
+                first.push(plan)
+            except CutOff:
+                seconds["half the users, then killed"] = time.perf_counter() - began
+        with console(environment, log) as running:
+            pusher = Pusher(running, token, took=first.took)
+            pusher.call("warm", "GET", "/Users?count=100")
+            before = running.peak()
+            resumed = time.perf_counter()
+            ids = pusher.push_users(plan)
+            seconds["all users, those that are there looked at again"] = time.perf_counter() - resumed
+            filled = time.perf_counter()
+            pusher.push_groups(plan, ids)
+            seconds["groups"] = time.perf_counter() - filled
+            seconds["the whole push, killed and begun again"] = time.perf_counter() - began
+            reading = time.perf_counter()
+            if pusher.read_all(plan) != set(ids):
+                raise SystemExit("the pages do not hold what was pushed")
+            seconds["reading all users"] = time.perf_counter() - reading
+            memory = (before, running.peak())
+    _tell(plan, pusher.took, memory, seconds)
 
 
 def _token(at: datetime) -> str:
@@ -88,62 +78,25 @@ def _token(at: datetime) -> str:
     return issue_provider_secret(provider_slug="bench", channel="scim", expires_at=ends, actor=SYSTEM, at=at).plain
 
 
-def _push_user(directory: Directory, number: int) -> str:
-    name = f"user{number}@bench.test"
-    directory.call("look for a user", "GET", f"/Users?filter=userName%20eq%20%22{name}%22&startIndex=1&count=100")
-    made = directory.call(
-        "create a user",
-        "POST",
-        "/Users",
-        {
-            "schemas": [USER],
-            "userName": name,
-            "name": {"givenName": "User", "familyName": str(number)},
-            "emails": [{"primary": True, "value": name, "type": "work"}],
-            "displayName": f"User {number}",
-            "externalId": f"00u{number}",
-            "active": True,
-        },
-    )
-    return str(made["id"])
-
-
-def _push_group(directory: Directory, number: int, first: list[str], each: int, ids: list[str]) -> None:
-    """Created empty, then filled in portions, the name repeated with each: so that everybody is in ``each`` groups."""
-    made = directory.call("create a group", "POST", "/Groups", {"schemas": [GROUP], "displayName": f"group-{number}"})
-    start, many = number * len(ids) * each // len(ids), len(first) * each
-    members = [ids[(start * 7 + place) % len(ids)] for place in range(min(many, len(ids)))]
-    for portion in range(0, len(members), AT_ONCE):
-        added = [{"value": one} for one in members[portion : portion + AT_ONCE]]
-        operations = [
-            {"op": "replace", "value": {"id": made["id"], "displayName": f"group-{number}"}},
-            {"op": "add", "path": "members", "value": added},
-        ]
-        body = {"schemas": [PATCH], "Operations": operations}
-        directory.call("push up to 100 members", "PATCH", f"/Groups/{made['id']}", body)
-
-
-def _again(directory: Directory, users: int) -> None:
-    """The import: every user, page by page."""
-    for start in range(1, users + 1, AT_ONCE):
-        directory.call("a page of 100 users", "GET", f"/Users?startIndex={start}&count={AT_ONCE}")
-
-
-def _tell(directory: Directory, memory: tuple[float, float], seconds: tuple[float, float, float]) -> None:
-    rows = {what: report.summary(took) for what, took in directory.took.items() if what != "warm"}
+def _tell(plan: Plan, took: dict[str, list[float]], memory: tuple[float, float], seconds: dict[str, float]) -> None:
+    rows = {what: report.summary(all_of) for what, all_of in took.items() if what != "warm"}
     report.table(
         "milliseconds for each request",
         ["", "requests", "p50", "p95", "max"],
         [[what, row["n"], row["p50"], row["p95"], row["max"]] for what, row in rows.items()],
     )
-    counted = {
-        "users": DirectoryUser.objects.count(),
-        "groups": Group.objects.count(),
-        "members": GroupMember.objects.count(),
-        "places in a team by rules": Membership.objects.count(),
+    kept = {
+        "users": (DirectoryUser.objects.count(), plan.users),
+        "groups": (Group.objects.count(), plan.groups),
+        "members": (GroupMember.objects.count(), plan.users * plan.each),
+        "places in a team by rules": (Membership.objects.count(), plan.users),
     }
-    names = ("users", "groups", "reading all")
-    report.table("seconds", ["", "s"], [[name, round(one, 1)] for name, one in zip(names, seconds, strict=True)])
-    report.table("memory of the process, MiB", ["", "MiB"], [["before", round(memory[0])], ["peak", round(memory[1])]])
-    report.table("kept", ["", "rows"], list(counted.items()))
-    report.write("scim", {"requests": rows, "seconds": seconds, "memory": memory, "kept": counted})
+    if any(have != wanted for have, wanted in kept.values()) or not audit.verify().ok:
+        raise SystemExit(f"something was lost or doubled: {kept}")
+    report.table("seconds", ["", "s"], [[name, round(one, 1)] for name, one in seconds.items()])
+    report.table(
+        "memory of the web process, MiB", ["", "MiB"], [["before", round(memory[0])], ["peak", round(memory[1])]]
+    )
+    report.table("kept", ["", "rows"], [[name, have] for name, (have, _) in kept.items()])
+    report.write("scim", {"requests": rows, "seconds": seconds, "memory": memory, "load": os.getloadavg()})
+    connection.close()

@@ -24,17 +24,17 @@ class Databases:
         self._server = urlsplit(server)
         self._made: list[str] = []
 
-    def _url(self, name: str) -> str:
+    def url(self, name: str) -> str:
         return urlunsplit(self._server._replace(path=f"/{name}"))
 
     def _execute(self, statement: str) -> None:
-        with psycopg.connect(self._url("postgres"), autocommit=True) as admin:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
             admin.execute(statement)
 
     def start_django(self) -> None:
         """Migrate once; every scratch database is a copy of that."""
         self._make(TEMPLATE, "template1")
-        os.environ["DATABASE_URL"] = self._url(TEMPLATE)
+        os.environ["DATABASE_URL"] = self.url(TEMPLATE)
         django.setup()
         call_command("migrate", verbosity=0)
         connection.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.servers.basehttp import WSGIRequestHandler
 from httpx2 import Client
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
@@ -20,7 +21,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture
-def address(live_server: Any, settings: Any) -> str:
+def address(live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Without Nagle's algorithm: Django's own server writes headers and body apart, and would wait 40 ms between."""
+    monkeypatch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
     settings.SALLYPORT_URL = live_server.url
     return f"{live_server.url}/scim/v2"
 
@@ -39,15 +42,45 @@ def test_scim2_tester_finds_nothing_wrong(address: str, directory: Directory) ->
     assert len([one for one in results if one.status == Status.SUCCESS]) >= 130
 
 
-def test_scim_sanity_finds_nothing_but_that_we_refuse_members_nobody_has_sent(
-    address: str, directory: Directory
-) -> None:
-    """It adds "fake-member-id" to a group. Ids of members are ours: one we have never given can never become somebody,
-    so to accept it would be to lose a member without a word. A refusal is what directories try again."""
+PROBED = """
+GET /ServiceProviderConfig
+GET /Schemas
+GET /ResourceTypes
+POST /Users
+GET /Users/{id}
+PUT /Users/{id}
+GET /Users/{id} after PUT
+PATCH /Users/{id}
+GET /Users/{id} after PATCH
+DELETE /Users/{id}
+GET /Users/{id} after DELETE (expect 404)
+POST /Groups
+GET /Groups/{id}
+PUT /Groups/{id}
+GET /Groups/{id} after PUT
+PATCH /Groups/{id}
+GET /Groups/{id} after PATCH
+PATCH /Groups/{id} add member
+PATCH /Groups/{id} remove members
+DELETE /Groups/{id}
+GET /Groups/{id} after DELETE (expect 404)
+GET /Users (ListResponse)
+GET /Users?filter (no match)
+GET /Users?startIndex=1&count=1
+GET /Users?count=0 (boundary)
+GET /Users/nonexistent (expect 404)
+POST /Users invalid body (expect 400)
+POST /Users missing userName (expect 400)
+"""
+SKIPPED = {"Agent CRUD Lifecycle", "AgenticApplication CRUD Lifecycle", "Agent Rapid Lifecycle"}
+"""Resources of a draft that is not served here."""
+
+
+def test_scim_sanity_finds_nothing_wrong(address: str, directory: Directory) -> None:
     command = [str(Path(sys.executable).parent / "scim-sanity"), "probe", address]
     options = ["--token", directory.token, "--i-accept-side-effects", "--json-output"]
     run = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
     told = json.loads(run.stdout)
-    bad = [(one["name"], one["message"]) for one in told["results"] if one["status"] not in {"pass", "skip"}]
-    assert bad == [("PATCH /Groups/{id} add member", "Expected 200, got 400")]
-    assert told["summary"]["passed"] == 27
+    assert [(one["name"], one["message"]) for one in told["results"] if one["status"] not in {"pass", "skip"}] == []
+    print(told["summary"], [(o["name"], o["status"]) for o in told["results"]])
+    assert run.returncode == 0
