@@ -12,6 +12,9 @@ from apps.identity.errors import Suspended
 from apps.identity.models import Subject
 from apps.identity.providers.claims import Proved
 
+ASKS_AGAIN = "asks_again"
+"""In a session about which its provider is asked again: of such a one it is noted that it is used."""
+
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -23,6 +26,7 @@ def enter(request: HttpRequest, subject: Subject, *, way: str, at: datetime, pro
     login(request, services.ensure_user(subject), backend=BACKEND)
     if request.session.session_key == before:
         request.session.cycle_key()
+    request.session[ASKS_AGAIN] = proved is not None and proved.refresh_token != ""
     if not request.session.session_key:
         request.session.create()
     key = request.session.session_key or ""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from apps.identity.scim.people import welcome
 from apps.identity.services.logins import MET
+from apps.identity.services.refresh_tokens import RELEASED, revoke_released
 from apps.identity.services.signals import act_on_signal
 from apps.outbox.registry import handles
 
@@ -20,3 +21,9 @@ def signal_received(*, key: str, payload: dict[str, object], at: datetime) -> No
 def on_met(*, key: str, payload: dict[str, object], at: datetime) -> None:
     """A person has a sign-in that a directory had described: its groups and its state count from now on."""
     welcome(subject_key=key, at=at)
+
+
+@handles(RELEASED, atomic=False, lease_seconds=30)
+def refresh_token_released(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    """A session ended: its refresh token is revoked at the provider, where that can be done."""
+    revoke_released(token_id=int(key), at=at)
