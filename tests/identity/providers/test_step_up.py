@@ -140,7 +140,7 @@ def test_an_api_token_does_not_approve_and_is_told_the_page(shop: access.Shop) -
     assert (answer.json()["code"], answer.json()["approve_url"]) == ("step_up_required", page)
     assert page in answer.json()["detail"]
     many = by_token(shop, "inbox/", {"requests": [asked.public_id], "verdict": "approve"})
-    assert many.json()["results"][0]["refusal"]["code"] == "step_up_required"
+    assert many.json()["results"][0]["code"] == "step_up_required"
     assert not asked.reviews.exists()
 
 

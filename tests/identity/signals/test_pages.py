@@ -139,7 +139,11 @@ def test_what_was_heard_and_acted_on_is_counted(there: World, eve: Client) -> No
 def test_a_user_made_inactive_over_scim_is_listed(there: World, eve: Client) -> None:
     plain = identity.scim_token(there.row)
     headers = {"Authorization": f"Bearer {plain}"}
-    user: dict[str, object] = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ada", "externalId": "00u1"}
+    user: dict[str, object] = {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "ada",
+        "externalId": "00u1",
+    }
     made = Client().post(
         "/scim/v2/Users", user | {"active": False}, content_type="application/scim+json", headers=headers
     )

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
-from django.conf import settings
+from django.conf import LazySettings, settings
 from django.test import Client
 
 from apps.audit.actors import SYSTEM
