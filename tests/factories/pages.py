@@ -16,6 +16,7 @@ from apps.identity import services as people
 from apps.identity.mapping import deciding
 from apps.identity.models import (
     ApiToken,
+    ClientKey,
     GroupRule,
     Login,
     PendingMapping,
@@ -61,6 +62,7 @@ class House:
     secret: ProviderSecret
     proof: WorkloadIdentity
     directory: Directory
+    client_key: ClientKey
 
 
 def house() -> House:
@@ -92,6 +94,9 @@ def house() -> House:
         secret=signal(provider, shop.ada, at),
         proof=proof(shop.bot, at),
         directory=directory(at),
+        client_key=ClientKey.objects.create(
+            provider=provider, kid="k1", public_jwk={"kid": "k1"}, private_sealed=b"", created_at=at, signs_from=at
+        ),
     )
 
 
