@@ -24,11 +24,13 @@ from apps.identity.services.refresh_tokens import RELEASED
 from apps.identity.vault import unseal
 from apps.outbox import services as outbox
 from apps.outbox.models import Message
+from tests.e2e.browsing import assert_no_grave_fault
 from tests.factories import access
 from tests.factories.identity import AT
 from tests.identity.oidc_provider import running
 from tests.running import wait_until
 
+SHOTS = os.environ.get("SHOTS")
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 TENANT = "8f0c2c1e-0000-4000-8000-000000000001"
 OVERAGE = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.test/groups"}}}
@@ -136,6 +138,18 @@ def test_okta_from_the_first_sign_in_to_being_signed_out(page: Page, console: st
         assert "sallyport-payments" in shown
         assert "It would sign in Ben" in shown
         assert SignIn.objects.get() == row
+
+        # What is connected is seen at one glance, and every page of it is accessible.
+        for path in ("/settings/providers/okta/", "/settings/providers/okta/edit/", "/settings/signals/"):
+            for width, scheme in ((1440, "light"), (390, "dark")):
+                page.set_viewport_size({"width": width, "height": 900})
+                page.emulate_media(color_scheme=scheme)
+                page.goto(path)
+                assert_no_grave_fault(page)
+                if SHOTS:
+                    page.screenshot(path=f"{SHOTS}/{path.strip('/').replace('/', '-')}-{width}.png", full_page=True)
+        page.set_viewport_size({"width": 1280, "height": 720})
+        assert page.get_by_role("row", name="Asked again").get_by_text("Connected").count() == 1
 
         # An old sign-in does not approve for a sensitive service; signing in again does.
         asked = access.ask(shop.ada, at=datetime.now(UTC))

@@ -35,6 +35,7 @@ from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
+from tests.identity.providers.provider import usual_key
 
 
 def signed_in(subject: Subject) -> Client:
@@ -95,7 +96,12 @@ def house() -> House:
         proof=proof(shop.bot, at),
         directory=directory(at),
         client_key=ClientKey.objects.create(
-            provider=provider, kid="k1", public_jwk={"kid": "k1"}, private_sealed=b"", created_at=at, signs_from=at
+            provider=provider,
+            kid="k1",
+            public_jwk=usual_key().as_dict(private=False),
+            private_sealed=b"",
+            created_at=at,
+            signs_from=at,
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from joserfc.jwk import RSAKey
 
 
 class Preset(models.TextChoices):
@@ -88,6 +89,11 @@ class ClientKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kid} for {self.provider_id}"
+
+    @property
+    def public_pem(self) -> str:
+        """For providers into which keys are pasted."""
+        return RSAKey.import_key(self.public_jwk).as_pem(private=False).decode()
 
 
 class Channel(models.TextChoices):

@@ -137,7 +137,8 @@ GUIDES: dict[Preset, Guide] = {
         steps=(
             "Applications, Create Application: Regular Web Application.",
             "Settings: copy Domain (the issuer is https://DOMAIN/ with the slash), Client ID and Client Secret here.",
-            "Without a secret: Credentials, Private Key JWT, with the key at {keys} in PEM form, algorithm RS256.",
+            "Without a secret: Credentials, Private Key JWT, algorithm RS256, with the public key as PEM "
+            "that this page shows once the provider is added.",
             "Allowed Callback URLs: {callback}",
             "Allowed Logout URLs: {signed_out}",
             "Advanced Settings, OAuth: signature algorithm RS256, OIDC Conformant on. "

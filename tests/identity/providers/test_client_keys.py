@@ -147,6 +147,8 @@ class TestChangingOver:
         assert "signs now" in page
         assert "signs from" in page
         assert "Make a new key" not in page
+        assert page.count("-----BEGIN PUBLIC KEY-----") == 2
+        assert "PRIVATE" not in page
         assert "http://127.0.0.1:8000/oidc/okta/jwks.json" in page
         zed.post(f"/settings/providers/okta/keys/{first.pk}")
         assert ClientKey.objects.count() == 2
