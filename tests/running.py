@@ -34,6 +34,18 @@ class Running:
     def api(self, who: str) -> Api:
         return Api(self.state["console"], self.state["tokens"][who])
 
+    def in_browser(self, who: str) -> Api:
+        """The REST API as pages call it: in a session that ``who`` began by the demo's sign-in."""
+        console = self.state["console"]
+        api = Api(console)
+        api.session.headers["Referer"] = f"{console}/"
+        api.session.get(f"{console}/sign-in/", timeout=10)
+        form = {"csrfmiddlewaretoken": api.session.cookies["csrftoken"]}
+        key = self.state["people"][who]
+        api.session.post(f"{console}/demo/sign-in/{key}", form, allow_redirects=False, timeout=10).raise_for_status()
+        api.session.headers["X-CSRFToken"] = api.session.cookies["csrftoken"]
+        return api
+
     def call(self, who: str | None, method: str, url: str, data: str | None = None) -> requests.Response:
         """A call through the edge under a fresh edge token of ``who`` (None: without a token)."""
         token = client.edge_token(self.state, who) if who else None
@@ -57,12 +69,13 @@ class Running:
 
 
 class Api:
-    """A thin client of the REST API under one API token."""
+    """A thin client of the REST API under one API token, or in a session."""
 
-    def __init__(self, console: str, token: str) -> None:
+    def __init__(self, console: str, token: str = "") -> None:
         self.base = f"{console}/api/v1"
         self.session = requests.Session()
-        self.session.headers["Authorization"] = f"Bearer {token}"
+        if token:
+            self.session.headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **params: Any) -> Any:
         answer = self.session.get(f"{self.base}/{path}", params=params, timeout=10)

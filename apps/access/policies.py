@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from apps.access import refusals
 from apps.access.approvers import Person, barred, candidates
 from apps.access.models import AccessRequest, Grant, Requirement
@@ -13,6 +15,7 @@ from apps.access.states import GrantState, RequestState
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
 from apps.identity import selectors as identity
+from apps.identity.errors import StepUpRequired
 
 if TYPE_CHECKING:
     from apps.identity.freshness import Freshness
@@ -81,10 +84,15 @@ SENSITIVE = frozenset({"sensitive", "critical"})
 def require_fresh(freshness: Freshness | None, request: AccessRequest, at: datetime) -> None:
     """Opening a sensitive service takes more than an old session: raises StepUpNeeded, which knows where to go.
 
-    ``freshness`` is None for a program with an API token, which shows its secret with every call.
+    ``freshness`` is None for a program with an API token. Whoever holds one need not be the person, so it opens nothing
+    sensitive: raises StepUpRequired, which knows the page for a browser.
     """
-    if freshness is None or request.service.sensitivity not in SENSITIVE:
+    if request.service.sensitivity not in SENSITIVE:
         return
+    if freshness is None:
+        page = f"{settings.SALLYPORT_URL}/requests/{request.public_id}/"
+        words = f"{request.service.title} is sensitive, so it is approved in a browser, not by an API token: {page}"
+        raise StepUpRequired(words, extra={"approve_url": page})
     words = f"{request.service.title} is sensitive, so sign in again before you approve this. Nothing was opened yet."
     freshness.require(at=at, back=f"/requests/{request.public_id}/", words=words)
 

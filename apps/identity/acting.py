@@ -32,7 +32,7 @@ def acting_as(request: Request, *roles: str) -> Subject:
 
 
 def freshness_of_call(request: Request) -> Freshness | None:
-    """Of the session a call came by; None for an API token, which is proof each time."""
+    """Of the session a call came by; None for an API token, which is no fresh sign-in."""
     return None if request.auth is not None else freshness_of(request._request)
 
 

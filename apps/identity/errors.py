@@ -95,6 +95,13 @@ class StepUpNeeded(NotAllowed):
     default_message = "Sign in again first: this needs a sign-in of the last few minutes."
 
 
+class StepUpRequired(NotAllowed):
+    """``extra`` holds ``approve_url``: the page on which the person can do it in a browser."""
+
+    code = "step_up_required"
+    default_message = "This takes a fresh sign-in in a browser; an API token is none."
+
+
 class SomebodyElse(NotAllowed):
     code = "somebody_else"
     default_message = "You signed in as somebody else than you are here, so nothing was changed."
@@ -138,6 +145,11 @@ class InvalidProviderSecret(InvalidInput):
 class TooManySecrets(Refusal):
     code = "too_many_secrets"
     default_message = "Two secrets are good already; revoke one before you make another."
+
+
+class LastClientKey(Refusal):
+    code = "last_client_key"
+    default_message = "This console signs with this key alone. Make another one first, then take this one away."
 
 
 class DirectoryEntryTaken(Refusal):

@@ -1,7 +1,7 @@
 """How lately whoever is behind a browser session has proved who they are, for what an old session is not enough for.
 
 Only sessions that came from a provider can be asked to prove it again: the demo's one click and the break-glass
-password are proofs of their own kind, and an API token is a proof each time.
+password are proofs of their own kind. An API token proves that somebody has it, and is never fresh.
 """
 
 from __future__ import annotations
@@ -48,6 +48,14 @@ class Freshness:
             return ""
         query = urlencode({"purpose": Purpose.STEP_UP, "next": back})
         return f"{reverse('oidc_authenticate', args=[self.sign_in.provider.slug])}?{query}"
+
+    def obstacle(self) -> str:
+        """Why signing in again may not help; empty when nothing is known against it."""
+        sign_in = self.sign_in
+        if sign_in is None or sign_in.provider is None or sign_in.authenticated_at is not None:
+            return ""
+        name = sign_in.provider.name
+        return f"{name} did not say when you signed in. If it does not when asked either, you cannot approve this."
 
     def require(self, *, at: datetime, back: str, words: str) -> None:
         """Raises StepUpNeeded, which knows the way."""

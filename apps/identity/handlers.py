@@ -10,6 +10,7 @@ from apps.identity.identity_center import copying
 from apps.identity.scim.people import welcome
 from apps.identity.services.identity_centers import ASKED
 from apps.identity.services.logins import MET
+from apps.identity.services.refresh_tokens import RELEASED, revoke_released
 from apps.identity.services.signals import act_on_signal
 from apps.outbox.registry import handles
 
@@ -31,3 +32,9 @@ def read_identity_center(*, key: str, payload: dict[str, object], at: datetime) 
     """Somebody wants to see it now. What goes wrong stands on the directory's page; asking again is up to them."""
     with suppress(Refusal):
         copying.copy(slug=key, confirmed=payload.get("confirmed") is True, at=at)
+
+
+@handles(RELEASED, atomic=False, lease_seconds=30)
+def refresh_token_released(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    """A session ended: its refresh token is revoked at the provider, where that can be done."""
+    revoke_released(token_id=int(key), at=at)

@@ -214,7 +214,7 @@ def list_logins(subject: Subject) -> QuerySet[Login]:
 def list_sign_ins(subject: Subject, *, at: datetime) -> QuerySet[SignIn]:
     """The sessions that are alive, the newest first."""
     alive = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=at)
-    found = SignIn.objects.filter(Exists(alive), subject=subject).select_related("provider")
+    found = SignIn.objects.filter(Exists(alive), subject=subject).select_related("provider", "refresh_token")
     return found.order_by("-started_at", "-pk")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 
@@ -13,6 +14,9 @@ from apps.audit.errors import NotFound
 from apps.identity.models import Channel, Provider, ProviderSecret, ReceivedSignal, SignalSource, Subject
 from apps.identity.pages import PAGE_SIZE
 from apps.identity.policies import PROVIDER
+
+if TYPE_CHECKING:
+    from apps.audit.models import Event
 
 
 def find_provider(slug: str) -> Provider | None:
@@ -28,10 +32,6 @@ def find_signal_source(slug: str) -> SignalSource | None:
     """Who signs the Shared Signals of the provider of that name, with the provider."""
     found = SignalSource.objects.select_related("provider")
     return found.filter(provider__slug=slug, provider__enabled=True).first()
-
-
-def list_senders() -> list[Provider]:
-    return list(Provider.objects.order_by("name", "slug")[:PAGE_SIZE])
 
 
 def get_sender(slug: str) -> Provider:
@@ -60,7 +60,7 @@ def list_signals(*, before: int | None = None) -> QuerySet[ReceivedSignal]:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """By whose word somebody is suspended, when it was a provider's."""
+    """By whose word somebody is suspended, or signed out, and why."""
 
     by: Actor
     at: datetime
@@ -76,5 +76,15 @@ def find_departure(subject: Subject) -> Departure | None:
     )
     if event is None or not event.actor_id.startswith(f"{PROVIDER}:"):
         return None
+    return _departure(event)
+
+
+def find_last_ended(subject: Subject) -> Departure | None:
+    """How the last of somebody's sessions that was ended came to its end. Read from the record."""
+    event = audit.find_latest(target_type="identity.subject", target_id=subject.key, action="identity.session.ended")
+    return None if event is None else _departure(event)
+
+
+def _departure(event: Event) -> Departure:
     why = event.after.get("why", "") if isinstance(event.after, dict) else ""
     return Departure(Actor(event.actor_id, event.actor_name), event.at, str(why))

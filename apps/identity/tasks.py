@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from celery import shared_task
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from apps.identity import services
+from apps.identity import asking, services
 from apps.identity.identity_center import copying
 from apps.identity.proofs import aws_directory, limits, replay
 from apps.identity.scim import exchanges
@@ -17,7 +18,11 @@ from apps.identity.services import denials
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 3
+"""Sessions about which a provider may be silent before the others wait for the next round."""
+
 BEAT = {
+    "identity.ask_again": {"task": "identity.ask_again", "schedule": 60.0, "options": {"expires": 50}},
     "identity.forget_sessions": {"task": "identity.forget_sessions", "schedule": 3600.0},
     "identity.forget_signals": {"task": "identity.forget_signals", "schedule": 3600.0},
     "identity.forget_proofs": {"task": "identity.forget_proofs", "schedule": 300.0},
@@ -31,7 +36,20 @@ BEAT = {
 def forget_sessions(**_: object) -> None:
     """Sessions that ran out stop working by themselves; this only takes their rows away."""
     SessionStore.clear_expired()
-    services.forget_ended(at=timezone.now())
+    at = timezone.now()
+    services.forget_ended(at=at)
+    services.forget_refresh_tokens(at=at)
+    services.forget_client_keys(at=at)
+
+
+@shared_task(name="identity.ask_again", acks_late=True, time_limit=270)
+def ask_again(**_: object) -> None:
+    """One session after the other, each at its own moment: what is signed meanwhile is not from the future."""
+    silent: Counter[int] = Counter()
+    for token_id, provider_id in asking.list_due(at=timezone.now()):
+        if silent[provider_id] < PATIENCE:
+            outcome = asking.ask_again(token_id=token_id, at=timezone.now())
+            silent[provider_id] += outcome == asking.Outcome.SILENT
 
 
 @shared_task(name="identity.forget_signals", acks_late=True, time_limit=120)

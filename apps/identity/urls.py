@@ -6,6 +6,7 @@ from django.urls import path
 
 from apps.identity.models import Kind
 from apps.identity.views import (
+    client_keys,
     directory,
     identity_center,
     issuers,
@@ -36,6 +37,8 @@ urlpatterns = [
     path("settings/providers/<slug:slug>/edit/", providers.edit, name="provider_edit"),
     path("settings/providers/<slug:slug>/test/", providers.test, name="provider_test"),
     path("settings/providers/<slug:slug>/switch", providers.switch, name="provider_switch"),
+    path("settings/providers/<slug:slug>/keys", client_keys.make, name="client_key_make"),
+    path("settings/providers/<slug:slug>/keys/<int:key_id>", client_keys.take_away, name="client_key_take_away"),
     path("settings/issuers/", issuers.issuers, name="issuers"),
     path("settings/issuers/<slug:slug>/switch", issuers.switch, name="issuer_switch"),
     path("settings/who/<path:key>/proofs/<int:binding_id>/end", proofs.end, name="proof_end"),

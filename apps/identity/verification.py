@@ -49,13 +49,18 @@ class TokenRefused(Exception):
     """The token does not prove anything. The message is for the log, not for whoever sent it."""
 
 
+class KeysUnreachable(TokenRefused):
+    """Nobody can tell now: whoever signed does not give out its keys."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What a good token says. ``algorithms`` is ours: a token never chooses how it is checked.
 
     ``other_issuers`` are other spellings of the same issuer. ``nonce`` is None where none was asked for. ``types`` are
     values of the header ``typ``, in lower case without ``application/``. Tokens that tell of an event may have no
-    subject and no end, and say when they were made.
+    subject and no end, and say when they were made. They may be ``for_several`` (RFC 8417, section 2.2); an ID token
+    that is has to say that it was us who asked for it.
     """
 
     issuer: str
@@ -66,6 +71,7 @@ class Expectation:
     types: Collection[str] = PLAIN_TYPES
     has_subject: bool = True
     has_end: bool = True
+    for_several: bool = False
     oldest: int = OLDEST
 
 
@@ -91,7 +97,8 @@ class ProviderKeys:
             if at >= self._good_until or kid not in self._keys:
                 self._refresh(at)
             if kid not in self._keys:
-                raise TokenRefused(f"The provider publishes no key {kid!r}.")
+                kind = TokenRefused if self._fetched_at == at else KeysUnreachable
+                raise kind(f"The provider publishes no key {kid!r}.")
             return self._keys[kid]
 
     def _refresh(self, at: int) -> None:
@@ -103,7 +110,7 @@ class ProviderKeys:
             found = read_keys(answer)
         except outgoing.Unreachable as error:
             if at - self._fetched_at > STALE_KEYS_AT_MOST:
-                raise TokenRefused(f"The provider's keys cannot be read: {error}") from error
+                raise KeysUnreachable(f"The provider's keys cannot be read: {error}") from error
             return
         self._keys = found
         self._fetched_at, self._good_until = at, at + _max_age(answer.headers.get("Cache-Control", ""))
@@ -176,7 +183,8 @@ def _check_parties(claims: Mapping[str, Any], expected: Expectation) -> None:
     audiences = audience if isinstance(audience, list) else [audience]
     _require(expected.audience in audiences, f"meant for {audience!r}")
     party = claims.get("azp")
-    _require(party == expected.audience or (party is None and len(audiences) == 1), f"asked for by {party!r}")
+    alone = len(audiences) == 1 or expected.for_several
+    _require(party == expected.audience or (party is None and alone), f"asked for by {party!r}")
     _require(not expected.has_subject or is_name(claims.get("sub")), "about nobody")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -104,11 +106,12 @@ async def bundle(request: HttpRequest) -> HttpResponse:
 
 
 def _offer(node: Node, have: str) -> nodes.Offer | None:
+    """None also when the target moved on twice while it was read: the node asks again."""
     at = timezone.now()  # noqa: TID251 - a view
-    try:
-        return nodes.offer(node_id=node.pk, have=have, at=at)
-    except nodes.Overtaken:
-        return nodes.offer(node_id=node.pk, have=have, at=at)
+    for _ in range(2):
+        with suppress(nodes.Overtaken):
+            return nodes.offer(node_id=node.pk, have=have, at=at)
+    return None
 
 
 def _released(read: Callable[[], Found]) -> Found:
@@ -128,10 +131,14 @@ def _node(request: HttpRequest) -> Node:
 
 
 def _seconds(text: str) -> float:
+    """NaN is on neither side of any moment, so whoever waited for that long would wait for ever."""
     try:
-        return min(max(float(text), 0.0), LONGEST_WAIT)
+        seconds = float(text)
     except ValueError as error:
         raise BadBody("wait is a number of seconds.") from error
+    if not math.isfinite(seconds):
+        raise BadBody("wait is a number of seconds.")
+    return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 def _body(request: HttpRequest) -> Mapping[str, Any]:

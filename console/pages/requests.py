@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 class Options:
     """What whoever looks may do now. ``why_not`` tells somebody who might expect to decide why they cannot.
 
-    ``step_up`` is where to sign in again before approving; empty when there is no need.
+    ``step_up`` is where to sign in again before approving; empty when there is no need. ``obstacle`` is why it may be
+    of no use.
     """
 
     decide: bool = False
@@ -42,6 +43,7 @@ class Options:
     end: bool = False
     why_not: str = ""
     step_up: str = ""
+    obstacle: str = ""
 
 
 @require_GET
@@ -110,7 +112,9 @@ def options_of(
         return Options(cancel=may_cancel, why_not=why_not)
     if viewer.key not in waited_for(standings):
         return Options(cancel=may_cancel)
-    return Options(decide=True, cancel=may_cancel, step_up=way_to_step_up(asked, freshness, at))
+    step_up = way_to_step_up(asked, freshness, at)
+    obstacle = freshness.obstacle() if step_up and freshness is not None else ""
+    return Options(decide=True, cancel=may_cancel, step_up=step_up, obstacle=obstacle)
 
 
 def way_to_step_up(asked: AccessRequest, freshness: Freshness | None, at: datetime) -> str:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.access import selectors as access
 from apps.access.selectors import Ending
-from apps.identity import selectors, senders
+from apps.identity import selectors, senders, ways
 from apps.identity.models import SignalOutcome
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text, require_role
 
@@ -45,7 +46,8 @@ def signals(request: PageRequest) -> HttpResponse:
     context = {
         "rows": rows_of(shown),
         "older": shown[-1].pk if len(found) > PAGE_SIZE else None,
-        "providers": senders.list_senders()[:MOST_SENDERS] if sets_up else [],
+        "senders": ways.list_senders(at=timezone.now(), most=MOST_SENDERS),
+        "sets_up": sets_up,
     }
     return TemplateResponse(request, "identity/signals.html", context)
 

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from apps.access import selectors, services
+from apps.access.models import AccessRequest
 from apps.identity.models import Subject
-from tests.factories.access import ask, shop
+from tests.factories.access import approve, ask, shop
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def test_the_whole_road(at: datetime) -> None:
     there = shop(sensitivity="sensitive")
     public_id = ask(there.ada, at=at).public_id
     for minute, reviewer in enumerate((there.ben, there.cyd), start=1):
-        services.review(public_id=public_id, actor=reviewer, verdict="approve", at=at + minute * MINUTE)
+        approve(AccessRequest.objects.get(public_id=public_id), reviewer, at=at + minute * MINUTE)
     grant = selectors.get_visible_request(viewer=there.ada, public_id=public_id).grant
     for minute, (point, state) in enumerate(
         [("edge", "open"), ("edge", "proven"), ("mesh", "open"), ("mesh", "proven")], start=3

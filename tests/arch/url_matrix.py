@@ -150,6 +150,8 @@ PAGES = {
     "provider_edit": administered(args=acme),
     "provider_test": act(args=acme, by="olga", right=OK, changes=False),
     "provider_switch": act(args=acme, by="olga", data=lambda there: {"to": "off"}),
+    "client_key_make": act(args=acme, by="olga"),
+    "client_key_take_away": act(args=lambda there: [there.client_key.provider.slug, there.client_key.pk], by="olga"),
     "signals": page(wrong=NOT_YOURS, agent=NOT_YOURS, by="cyd"),
     "signal_sender": watched(args=okta),
     "signal_secret": act(args=okta, by="olga", right=OK),
@@ -277,6 +279,7 @@ MACHINES = {
     "telemetry-ingest": page(method="post", **NODE),
     "oidc_authenticate": page(args=acme, anonymous=GONE_ON, wrong=GONE_ON, agent=GONE_ON, right=GONE_ON),
     "oidc_callback": page(args=acme, anonymous=NOT_YOURS, wrong=NOT_YOURS, agent=NOT_YOURS, right=NOT_YOURS),
+    "oidc_jwks": page(args=acme, anonymous=OK),
     "oidc_backchannel_logout": page(method="post", args=acme, anonymous=400, wrong=400, agent=400, right=400),
 }
 

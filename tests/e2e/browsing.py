@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.running import Running
+
+GRAVE = {"serious", "critical"}
 
 
 @dataclass(frozen=True)
@@ -102,3 +105,10 @@ def sign_in(context: BrowserContext, demo: Running, who: str) -> None:
 def settle(page: Page) -> None:
     page.wait_for_load_state("load")
     page.wait_for_timeout(250)
+
+
+def assert_no_grave_fault(page: Page) -> None:
+    found = [one for one in Axe().run(page).response["violations"] if one["impact"] in GRAVE]
+    assert found == [], [(one["id"], [node["html"][:160] for node in one["nodes"]][:3]) for one in found]
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{page.url} scrolls sideways by {wide} px"

@@ -24,7 +24,7 @@ def main() -> int:
 
 def tell_a_story(demo: Running) -> dict[str, str]:
     """Something to look at: a denial, an open request, an approved and used grant."""
-    ada, ben, cyd = demo.api("ada"), demo.api("ben"), demo.api("cyd")
+    ada, ben, cyd = demo.api("ada"), demo.in_browser("ben"), demo.in_browser("cyd")
     demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}")
     body = {"service": "payments", "routes": ["createRefund"], "duration": 8 * 3600, "reason": "A customer paid twice."}
     request = ada.post("requests/", body).json()

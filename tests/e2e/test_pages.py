@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
-from tests.e2e.browsing import LOOKS, PAGES, Look, context_for, settle
+from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle
 from tests.running import Api, Running, wait_until
 
 pytestmark = pytest.mark.e2e
-
-GRAVE = {"serious", "critical"}
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +47,6 @@ def test_axe_finds_nothing_grave(demo: Running, browser: Browser, names: dict[st
         assert_no_grave_fault(page)
         assert errors == [], errors
         context.close()
-
-
-def assert_no_grave_fault(page: Page) -> None:
-    found = [one for one in Axe().run(page).response["violations"] if one["impact"] in GRAVE]
-    assert found == [], [(one["id"], [node["html"][:160] for node in one["nodes"]][:3]) for one in found]
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{page.url} scrolls sideways by {wide} px"
 
 
 @pytest.mark.parametrize("where", ["edge", "console"])

@@ -29,7 +29,7 @@ def _whole_call(api: Api, rid: str) -> Any:
 
 
 def test_a_person_is_denied_asks_is_approved_calls_and_hands_back(demo: Running) -> None:
-    finn, ben, cyd = demo.api("finn"), demo.api("ben"), demo.api("cyd")
+    finn, ben, cyd = demo.api("finn"), demo.in_browser("ben"), demo.in_browser("cyd")
     url = demo.edge("/payments/refunds")
 
     denied = demo.call("finn", "POST", url, "{}")
@@ -42,6 +42,9 @@ def test_a_person_is_denied_asks_is_approved_calls_and_hands_back(demo: Running)
     assert request["state"] == "pending"
     own = finn.post(f"requests/{request['id']}/review/", {"verdict": "approve"})
     assert own.status_code == 403
+    by_token = demo.api("ben").post(f"requests/{request['id']}/review/", {"verdict": "approve"})
+    assert (by_token.status_code, by_token.json()["code"]) == (403, "step_up_required")
+    assert by_token.json()["approve_url"] == f"{demo.state['console']}/requests/{request['id']}/"
     assert ben.post(f"requests/{request['id']}/review/", {"verdict": "approve"}).status_code == 200
     assert finn.get(f"requests/{request['id']}/")["state"] == "pending", "security must agree too"
     assert cyd.post(f"requests/{request['id']}/review/", {"verdict": "approve"}).status_code == 200

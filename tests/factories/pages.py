@@ -16,6 +16,7 @@ from apps.identity import services as people
 from apps.identity.mapping import deciding
 from apps.identity.models import (
     ApiToken,
+    ClientKey,
     GroupRule,
     Login,
     PendingMapping,
@@ -34,6 +35,7 @@ from apps.rollout.models import Activation, Drift, Revision, Target
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
+from tests.identity.providers.provider import usual_key
 
 
 def signed_in(subject: Subject) -> Client:
@@ -62,6 +64,7 @@ class House:
     proof: WorkloadIdentity
     directory: Directory
     center: Provider
+    client_key: ClientKey
 
 
 def house() -> House:
@@ -94,6 +97,14 @@ def house() -> House:
         proof=proof(shop.bot, at),
         directory=directory(at),
         center=identity.identity_center(),
+        client_key=ClientKey.objects.create(
+            provider=provider,
+            kid="k1",
+            public_jwk=usual_key().as_dict(private=False),
+            private_sealed=b"",
+            created_at=at,
+            signs_from=at,
+        ),
     )
 
 

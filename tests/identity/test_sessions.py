@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 from django.conf import LazySettings
 from django.contrib import admin
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.http import HttpRequest, HttpResponse
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.django_db
 def subject_of_request(sender: object) -> Subject | None:
     request = RequestFactory().get("/")
     request.user = sender
+    request.session = SessionStore()
     seen: list[HttpRequest] = []
 
     def view(request: HttpRequest) -> HttpResponse:

@@ -24,8 +24,16 @@ from apps.identity.models.proofs import (
     TrustedIssuer,
     WorkloadIdentity,
 )
-from apps.identity.models.providers import Channel, ClientAuth, Preset, Provider, ProviderSecret, SpentToken
-from apps.identity.models.sessions import ApiToken, Login, Scope, SignIn, User
+from apps.identity.models.providers import (
+    Channel,
+    ClientAuth,
+    ClientKey,
+    Preset,
+    Provider,
+    ProviderSecret,
+    SpentToken,
+)
+from apps.identity.models.sessions import ApiToken, Login, RefreshToken, Scope, SignIn, User
 from apps.identity.models.signals import (
     ReceivedSignal,
     SignalAction,
@@ -50,6 +58,7 @@ __all__ = [
     "Cause",
     "Channel",
     "ClientAuth",
+    "ClientKey",
     "ConsoleRole",
     "Denial",
     "DenialCause",
@@ -76,6 +85,7 @@ __all__ = [
     "Provider",
     "ProviderSecret",
     "ReceivedSignal",
+    "RefreshToken",
     "Role",
     "ScimExchange",
     "Scope",

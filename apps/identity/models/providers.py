@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from joserfc.jwk import RSAKey
 
 
 class Preset(models.TextChoices):
@@ -25,6 +26,7 @@ class ClientAuth(models.TextChoices):
 
     BASIC = "client_secret_basic", "In the Authorization header"
     POST = "client_secret_post", "In the form"
+    PRIVATE_KEY = "private_key_jwt", "Not sent: this console signs with a key of its own"
 
 
 class Provider(models.Model):
@@ -32,6 +34,7 @@ class Provider(models.Model):
 
     ``groups_claim`` is a path of keys, because some providers name claims by URLs with dots in them. A token must say
     ``tenant`` in ``tenant_claim`` where one is set: that pins an Entra tenant or a Google domain.
+    ``ask_again_minutes`` is how often it is asked whether somebody signed in is still good; 0 is never.
     """
 
     slug = models.SlugField(max_length=40, unique=True)
@@ -50,6 +53,7 @@ class Provider(models.Model):
     tenant = models.CharField("tenant or hosted domain a token must name", max_length=100, default="", blank=True)
     step_up_acr = models.CharField(max_length=200, default="", blank=True)
     creates_people = models.BooleanField(default=True)
+    ask_again_minutes = models.PositiveSmallIntegerField(default=0)
     enabled = models.BooleanField(default=True)
     endpoints = models.JSONField(default=dict)
     discovered_at = models.DateTimeField(null=True)
@@ -73,6 +77,29 @@ class Provider(models.Model):
     def only_describes(self) -> bool:
         """It says who there is, and nobody signs in there."""
         return self.preset == Preset.AWS_CENTER
+
+
+class ClientKey(models.Model):
+    """A key pair by which we prove ourselves to a provider (RFC 7523). The private half is sealed.
+
+    It is published from the start and signs from ``signs_from``; ``ends_at`` is set when a newer one follows it.
+    """
+
+    provider = models.ForeignKey(Provider, models.CASCADE, related_name="client_keys")
+    kid = models.CharField(max_length=64, unique=True)
+    public_jwk = models.JSONField()
+    private_sealed = models.BinaryField()
+    created_at = models.DateTimeField()
+    signs_from = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.kid} for {self.provider_id}"
+
+    @property
+    def public_pem(self) -> str:
+        """For providers into which keys are pasted."""
+        return RSAKey.import_key(self.public_jwk).as_pem(private=False).decode()
 
 
 class Channel(models.TextChoices):

@@ -70,7 +70,8 @@ class SignIn(models.Model):
 
     ``sub`` is how the provider names the person when it ends sessions, which is not always the claim we know them by.
     ``sid`` is its own name for the session; ``id_token_sealed`` is the hint it wants when we sign out there.
-    ``authenticated_at`` is unknown where the provider does not say when it last saw proof.
+    ``authenticated_at`` is unknown where the provider does not say when it last saw proof. ``used_at`` is noted, to the
+    minute, of sessions about which the provider is asked again.
     """
 
     session_key = models.CharField(max_length=40, unique=True)
@@ -82,6 +83,7 @@ class SignIn(models.Model):
     authenticated_at = models.DateTimeField(null=True)
     acr = models.CharField(max_length=200, default="", blank=True)
     started_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
@@ -92,6 +94,28 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"session of {self.subject_id} since {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class RefreshToken(models.Model):
+    """With this a provider is asked whether a session's person is still good (RFC 6749, section 6). Sealed, not shown.
+
+    It outlives its session until the provider has been told that it is not needed any more, so the database does not
+    hold the two together. ``asked_at`` is when the provider last answered; ``silent_since`` is set while it does not.
+    """
+
+    sign_in = models.OneToOneField(
+        SignIn, models.DO_NOTHING, null=True, db_constraint=False, related_name="refresh_token"
+    )
+    provider = models.ForeignKey(Provider, models.CASCADE, related_name="refresh_tokens")
+    token_sealed = models.BinaryField()
+    due_at = models.DateTimeField(db_index=True)
+    tried_at = models.DateTimeField()
+    asked_at = models.DateTimeField()
+    silent_since = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"refresh token {self.pk} of {self.provider_id}"
 
 
 class UserManager(BaseUserManager["User"]):

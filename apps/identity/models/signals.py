@@ -16,6 +16,9 @@ class SignalChannel(models.TextChoices):
     EVENT_HOOK = "event_hook", "Event hook"
     REVOCATION = "revocation", "Universal Logout"
     SHARED = "ssf", "Shared Signals"
+    LOGOUT = "logout", "Back-channel logout"
+    SCIM = "scim", "SCIM"
+    REFRESH = "refresh", "Asked again"
 
 
 class SignalAction(models.TextChoices):

@@ -25,6 +25,7 @@ def addresses_of(slug: str) -> dict[str, str]:
         "callback": _absolute("oidc_callback", slug),
         "signed_out": signed_out_address(),
         "backchannel": _absolute("oidc_backchannel_logout", slug),
+        "keys": _absolute("oidc_jwks", slug),
     }
 
 

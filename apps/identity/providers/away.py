@@ -13,6 +13,10 @@ from apps.identity.models import Provider
 from apps.identity.providers import flows
 from apps.identity.providers.addresses import callback_address
 from apps.identity.providers.backend import library_settings
+from apps.identity.providers.flows import Purpose
+
+OFFLINE = "offline_access"
+"""OpenID Connect Core, section 11."""
 
 
 class _Away(OIDCAuthenticationRequestView):  # type: ignore[misc]  # the library has no types
@@ -26,14 +30,23 @@ class _Away(OIDCAuthenticationRequestView):  # type: ignore[misc]  # the library
 
     def get_extra_params(self, request: HttpRequest) -> dict[str, str]:
         """What the flow wants proved (OpenID Connect Core, section 3.1.2.1), and our own callback."""
-        params = {"redirect_uri": callback_address(self.provider)}
+        params = {"redirect_uri": callback_address(self.provider), "scope": self._scopes()}
         if self.flow.max_age is not None:
-            params |= {"prompt": "login", "max_age": str(self.flow.max_age)}
+            params["max_age"] = str(self.flow.max_age)
+            if self.flow.purpose != Purpose.TRIAL:
+                params["prompt"] = "login"
             if self.provider.endpoints.get("claims_parameter_supported") is True:
                 params["claims"] = json.dumps({"id_token": {"auth_time": {"essential": True}}})
         if self.flow.acr:
             params["acr_values"] = self.flow.acr
         return params
+
+    def _scopes(self) -> str:
+        """A refresh token is asked for where one will be kept, or shown to be given."""
+        wanted = self.provider.scopes.split()
+        if self.provider.ask_again_minutes and self.flow.purpose != Purpose.LINK and OFFLINE not in wanted:
+            wanted.append(OFFLINE)
+        return " ".join(wanted)
 
 
 def begin(request: HttpRequest, provider: Provider, flow: flows.Flow) -> str:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 
-from apps.identity.models import ClientAuth
 from apps.identity.providers import outgoing
 from apps.identity.providers.addresses import callback_address
 from apps.identity.providers.claims import OTHER_SPELLINGS, Proved, read
+from apps.identity.providers.client_auth import NotAccepted, error_of, post_as_client, refresh_token_in
 from apps.identity.providers.keys import keys_at
-from apps.identity.vault import unseal
 from apps.identity.verification import Expectation, TokenRefused, algorithm_of, check_access_token, verify
 
 if TYPE_CHECKING:
     from apps.identity.models import Provider
-
-
-class NotAccepted(outgoing.Unreachable):
-    """The provider answered and would not exchange the code: usually a wrong client id or secret."""
 
 
 def library_settings(provider: Provider) -> dict[str, Any]:
@@ -49,34 +44,40 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the l
     def __init__(self, provider: Provider, *, at: datetime) -> None:
         self.provider, self.at = provider, at
         self._settings = library_settings(provider)
+        self._refresh_token = ""
         super().__init__()
 
     def get_settings(self, attr: str, *args: Any) -> Any:
         return self._settings.get(attr, *args)
 
     def get_token(self, payload: dict[str, str]) -> dict[str, Any]:
-        """RFC 6749, section 4.1.3; the client proves itself as its section 2.3.1 says."""
+        """RFC 6749, section 4.1.3. A refresh token that comes along is handed on with what was proved."""
         form = {**payload, "redirect_uri": callback_address(self.provider)}
-        secret = unseal(self.provider.client_secret_sealed).decode() if self.provider.client_secret_sealed else ""
-        auth = None
-        if self.provider.client_auth == ClientAuth.BASIC:
-            form.pop("client_secret", None)
-            auth = (quote(self.provider.client_id, safe=""), quote(secret, safe=""))
-        else:
-            form["client_secret"] = secret
-        answer = outgoing.post_form(self.OIDC_OP_TOKEN_ENDPOINT, form, auth=auth)
+        answer = post_as_client(self.provider, self.OIDC_OP_TOKEN_ENDPOINT, form, at=self.at)
         if answer.status != 200:
-            raise NotAccepted(f"the token endpoint answers with {answer.status}{_error_of(answer)}")
-        return answer.json()
+            said = error_of(answer)
+            raise NotAccepted(f"the token endpoint answers with {answer.status}{f' ({said})' if said else ''}")
+        found = answer.json()
+        self._refresh_token = refresh_token_in(found)
+        return found
 
     def verify_token(self, token: str, **kwargs: Any) -> dict[str, Any]:
-        expected = Expectation(
+        return self._verify(token, self._expected(kwargs.get("nonce") or ""))
+
+    def verify_again(self, token: str) -> dict[str, Any]:
+        """A token that came for a refresh token: no browser was sent with a nonce for it."""
+        return self._verify(token, replace(self._expected(""), nonce=None))
+
+    def _expected(self, nonce: str) -> Expectation:
+        return Expectation(
             issuer=self.provider.issuer,
             other_issuers=OTHER_SPELLINGS.get(self.provider.issuer, ()),
             audience=self.provider.client_id,
             algorithms=self.provider.algorithms,
-            nonce=kwargs.get("nonce") or "",
+            nonce=nonce,
         )
+
+    def _verify(self, token: str, expected: Expectation) -> dict[str, Any]:
         token = token if isinstance(token, str) else ""
         keys = keys_at(self.provider.endpoints.get("jwks_uri", ""))
         return verify(token, expected=expected, keys=keys, at=int(self.at.timestamp()))
@@ -87,7 +88,8 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the l
     def get_or_create_user(self, access_token: str, id_token: str, payload: dict[str, Any]) -> Proved:
         check_access_token(payload, access_token if isinstance(access_token, str) else "", algorithm_of(id_token))
         more = self.get_userinfo(access_token, id_token, payload)
-        return read(self.provider, signed=payload, more=more, id_token=id_token, at=self.at)
+        proved = read(self.provider, signed=payload, more=more, id_token=id_token, at=self.at)
+        return replace(proved, refresh_token=self._refresh_token)
 
     def get_userinfo(self, access_token: str, id_token: str, payload: dict[str, Any]) -> dict[str, Any]:
         """It must speak of the same subject (OpenID Connect Core, section 5.3.2), or it was given another token."""
@@ -97,12 +99,3 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # the l
         if found.get("sub") != payload["sub"]:
             raise TokenRefused("The userinfo endpoint speaks of somebody else.")
         return found
-
-
-def _error_of(answer: outgoing.Answer) -> str:
-    """The code in a refusal of RFC 6749, section 5.2, and nothing else of what was said."""
-    try:
-        code = answer.json().get("error")
-    except outgoing.Unreachable:
-        return ""
-    return f" ({code[:60]})" if isinstance(code, str) and code.isascii() and code.isprintable() else ""

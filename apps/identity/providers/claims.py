@@ -26,6 +26,11 @@ class Groups:
     is_overage: bool = False
     is_missing: bool = False
 
+    @property
+    def known(self) -> tuple[str, ...] | None:
+        """None when the token says nothing of groups, which is not the same as none."""
+        return None if self.is_missing or self.is_overage else self.names
+
 
 @dataclass(frozen=True, slots=True)
 class Proved:
@@ -40,6 +45,7 @@ class Proved:
     sub: str
     claims: Mapping[str, Any] = field(repr=False)
     id_token: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
     sid: str = ""
     acr: str = ""
     authenticated_at: datetime | None = None

@@ -9,7 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from apps.identity.models import ClientAuth
 from apps.identity.providers import outgoing
+from apps.identity.providers.client_auth import ALGORITHM, live_keys
 from apps.identity.verification import SAFE_ALGORITHMS, read_keys
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 PATH = "/.well-known/openid-configuration"
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-OPTIONAL = ("userinfo_endpoint", "end_session_endpoint")
+OPTIONAL = ("userinfo_endpoint", "end_session_endpoint", "revocation_endpoint")
 FLAGS = ("authorization_response_iss_parameter_supported", "claims_parameter_supported", "backchannel_logout_supported")
 MOST_SKEW = 30
 ANYBODY = frozenset({"common", "organizations", "consumers"})
@@ -45,7 +47,7 @@ class Report:
 
 def examine(provider: Provider, *, at: datetime) -> Report:
     """Everything that is wrong with ``provider`` and with what it says about itself. Asks it twice."""
-    found = [*_by_itself(provider)]
+    found = [*_by_itself(provider, at)]
     fault = outgoing.fault_of(provider.issuer)
     if fault:
         return Report((*found, Problem(f"The issuer {fault}.")))
@@ -70,7 +72,7 @@ def is_anybody(issuer: str) -> bool:
     return parts.hostname in ENTRA_HOSTS and parts.path.strip("/").partition("/")[0].lower() in ANYBODY
 
 
-def _by_itself(provider: Provider) -> Iterator[Problem]:
+def _by_itself(provider: Provider, at: datetime) -> Iterator[Problem]:
     """What can be seen without asking."""
     if is_anybody(provider.issuer):
         yield Problem(
@@ -80,7 +82,10 @@ def _by_itself(provider: Provider) -> Iterator[Problem]:
         yield Problem("No tenant is pinned. For Entra, tokens must name your tenant's id in the claim tid.")
     if provider.issuer == GOOGLE and provider.tenant_claim != "hd":
         yield Problem("No domain is pinned in the claim hd: anybody with a Google account can sign in.", stops=False)
-    if not provider.client_secret_sealed:
+    if provider.client_auth == ClientAuth.PRIVATE_KEY:
+        if not live_keys(provider, at=at):
+            yield Problem("There is no key of this console to sign with. Make one.")
+    elif not provider.client_secret_sealed:
         yield Problem("No client secret is set.")
     if "openid" not in provider.scopes.split():
         yield Problem("The scope openid is not asked for, so there will be no ID token.")
@@ -129,15 +134,36 @@ def _of_abilities(provider: Provider, said: Mapping[str, Any]) -> Iterator[Probl
         yield Problem(f"It signs with {', '.join(offered) or 'nothing it names'}, and you accept {accepted}.")
     if "code" not in (_names(said, "response_types_supported") or ["code"]):
         yield Problem("It does not offer the authorization code flow.")
+    yield from _of_client_auth(provider, said)
+    yield from _of_scopes(provider, said)
+    if "auth_time" not in (_names(said, "claims_supported") or ["auth_time"]):
+        yield Problem(
+            "It does not list the claim auth_time. If it does not say when somebody signed in, nobody from there can "
+            "approve for sensitive services; a trial sign-in shows it.",
+            stops=False,
+        )
+
+
+def _of_client_auth(provider: Provider, said: Mapping[str, Any]) -> Iterator[Problem]:
     auth = _names(said, "token_endpoint_auth_methods_supported") or ["client_secret_basic"]
     if provider.client_auth not in auth:
-        yield Problem(f"It wants the client secret by {' or '.join(auth)}, and you chose {provider.client_auth}.")
-    known = _names(said, "scopes_supported") or provider.scopes.split()
-    strange = sorted(set(provider.scopes.split()) - set(known))
+        what = "" if provider.client_auth == ClientAuth.PRIVATE_KEY else "the client secret by "
+        yield Problem(f"It wants {what}{' or '.join(auth)}, and you chose {provider.client_auth}.")
+    signed = _names(said, "token_endpoint_auth_signing_alg_values_supported") or [ALGORITHM]
+    if provider.client_auth == ClientAuth.PRIVATE_KEY and ALGORITHM not in signed:
+        yield Problem(f"It takes assertions signed with {', '.join(signed)}, and this console signs with {ALGORITHM}.")
+
+
+def _of_scopes(provider: Provider, said: Mapping[str, Any]) -> Iterator[Problem]:
+    wanted = {*provider.scopes.split(), *(["offline_access"] if provider.ask_again_minutes else [])}
+    strange = sorted(wanted - set(_names(said, "scopes_supported") or wanted))
     if strange:
         yield Problem(
             f"It does not list the scope {', '.join(strange)} and may refuse to be asked for it.", stops=False
         )
+    grants = _names(said, "grant_types_supported") or ["refresh_token"]
+    if provider.ask_again_minutes and "refresh_token" not in grants:
+        yield Problem("It does not list the grant type refresh_token, so it cannot be asked again.", stops=False)
 
 
 def _of_keys(provider: Provider, said: Mapping[str, Any]) -> Iterator[Problem]:

@@ -11,7 +11,10 @@ PLAIN_SCOPES = "openid profile email"
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """``steps`` may name {callback}, {signed_out}, {backchannel}. ``beware`` is what surprises people there."""
+    """``steps`` may name {callback}, {signed_out}, {backchannel}, {keys}. ``beware`` is what surprises people there.
+
+    ``asks_again`` is set where nothing else tells us at once that somebody left and the steps allow it.
+    """
 
     issuer_hint: str
     steps: tuple[str, ...]
@@ -23,21 +26,25 @@ class Guide:
     tenant_claim: str = ""
     client_auth: ClientAuth = ClientAuth.BASIC
     step_up_acr: str = ""
+    asks_again: bool = False
     beware: tuple[str, ...] = field(default=())
 
 
 _OKTA_APP = (
     "Applications, Applications, Create App Integration: OIDC - OpenID Connect, then Web Application.",
-    "Grant type: Authorization Code only. Tick Require PKCE as additional verification.",
+    "Grant type: Authorization Code and Refresh Token, rotated after every use. Without Refresh Token, do not ask "
+    "again here. Tick Require PKCE as additional verification.",
     "Sign-in redirect URIs: {callback}",
     "Sign-out redirect URIs: {signed_out}",
-    "Assignments: the groups whose people may sign in. Save, and copy the client ID and secret to here.",
+    "Assignments: the groups whose people may sign in. Save, and copy the client ID and secret to here. Without a "
+    "secret: Client authentication, Public key / Private key, Use a URL to fetch keys dynamically: {keys}",
 )
 
 GUIDES: dict[Preset, Guide] = {
     Preset.OKTA_ORG: Guide(
         issuer_hint="https://example.okta.com",
         scopes="openid profile email groups",
+        asks_again=True,
         steps=(
             *_OKTA_APP,
             "On the application's Sign On tab, under OpenID Connect ID Token, edit Group claims: filter, name groups, "
@@ -50,12 +57,14 @@ GUIDES: dict[Preset, Guide] = {
     ),
     Preset.OKTA_CUSTOM: Guide(
         issuer_hint="https://example.okta.com/oauth2/default",
+        asks_again=True,
         steps=(
             *_OKTA_APP,
             "Security, API, Authorization Servers: open yours (default is one) and copy its Issuer URI to here.",
             "Its Claims tab, Add Claim: name groups, include in ID Token Always, value type Groups, "
             "filter Starts with sallyport-, include in any scope.",
-            "Its Access Policies tab: a rule must allow this application the grant type Authorization Code.",
+            "Its Access Policies tab: a rule must allow this application the grant type Authorization Code and the "
+            "scope offline_access.",
         ),
         beware=(
             "Okta refuses a sign-in whose filter matches more than 100 groups: keep the filter narrow.",
@@ -66,6 +75,7 @@ GUIDES: dict[Preset, Guide] = {
         issuer_hint="https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/v2.0",
         subject_claim="oid",
         tenant_claim="tid",
+        asks_again=True,
         client_auth=ClientAuth.POST,
         steps=(
             "Microsoft Entra admin center, App registrations, New registration. "
@@ -82,6 +92,8 @@ GUIDES: dict[Preset, Guide] = {
             "Groups arrive as object ids, not as names.",
             "Somebody in more than 200 groups arrives without any; Groups assigned to the application avoids that.",
             "The tenants common, organizations and consumers are refused: with them anybody's directory could sign in.",
+            "Entra takes a key only as a certificate, which this console does not make: use a client secret, and note "
+            "when it ends.",
             "Entra says nothing about who owns an e-mail address, so allowed domains refuse everybody: "
             "the tenant is the limit.",
         ),
@@ -101,6 +113,7 @@ GUIDES: dict[Preset, Guide] = {
             "Google's tokens hold no groups: use SCIM or give teams here.",
             "Google has no sign-out for applications: who signs out here stays signed in at Google.",
             "Google may not say when somebody last signed in; then they cannot approve for sensitive services.",
+            "Google is not asked again while somebody is signed in, and has no other way to tell us: use SCIM.",
         ),
     ),
     Preset.KEYCLOAK: Guide(
@@ -110,7 +123,8 @@ GUIDES: dict[Preset, Guide] = {
             "Valid redirect URIs: {callback}",
             "Valid post logout redirect URIs: {signed_out}",
             "Advanced, Proof Key for Code Exchange: S256. Settings, Backchannel logout URL: {backchannel}",
-            "Credentials: copy the client secret to here.",
+            "Credentials: copy the client secret to here. Without a secret: Client Authenticator, Signed Jwt, "
+            "signature algorithm RS256; Keys, Use JWKS URL: {keys}",
             "Client scopes, the one that ends in -dedicated, Add mapper, Group Membership: token claim name groups, "
             "Add to ID token On, Full group path as you like.",
         ),
@@ -123,6 +137,8 @@ GUIDES: dict[Preset, Guide] = {
         steps=(
             "Applications, Create Application: Regular Web Application.",
             "Settings: copy Domain (the issuer is https://DOMAIN/ with the slash), Client ID and Client Secret here.",
+            "Without a secret: Credentials, Private Key JWT, algorithm RS256, with the public key as PEM "
+            "that this page shows once the provider is added.",
             "Allowed Callback URLs: {callback}",
             "Allowed Logout URLs: {signed_out}",
             "Advanced Settings, OAuth: signature algorithm RS256, OIDC Conformant on. "
@@ -142,6 +158,7 @@ GUIDES: dict[Preset, Guide] = {
             "Redirect URI: {callback}",
             "Post-logout redirect URI: {signed_out}",
             "Back-channel logout URI, if it has such a thing: {backchannel}",
+            "Without a secret, if it knows private_key_jwt: RS256, and the keys at {keys}",
             "Put the names of the person's groups into a claim of the ID token.",
         ),
     ),

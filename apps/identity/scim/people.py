@@ -16,7 +16,17 @@ from apps.identity.errors import DirectoryEntryTaken
 from apps.identity.mapping import reading
 from apps.identity.mapping.applying import lock_ahead, settle
 from apps.identity.mapping.rules import trips
-from apps.identity.models import DirectoryAlert, DirectoryUser, Login, Provider, Subject, SubjectState
+from apps.identity.models import (
+    DirectoryAlert,
+    DirectoryUser,
+    Login,
+    Provider,
+    SignalChannel,
+    SignalOutcome,
+    Subject,
+    SubjectState,
+)
+from apps.identity.services.heard import note_heard
 from apps.identity.services.leaving import leave
 from apps.identity.services.logins import first_login, link_new, new_person
 from apps.identity.services.provider_secrets import lock_provider
@@ -162,7 +172,7 @@ def _moves(entry: DirectoryUser, described: Described, actor: Actor, at: datetim
     if former == entry.subject:
         return []
     if former is not None:
-        leave(subject_key=former.key, actor=actor, at=at, why=WHY)
+        _leave(entry, former, actor, at)
     return [one.pk for one in (former, entry.subject) if one is not None]
 
 
@@ -181,13 +191,30 @@ def _follow_state(entry: DirectoryUser, actor: Actor, at: datetime) -> None:
         return
     subject = get_locked(entry.subject.key)  # type: ignore[union-attr]  # its id is there
     if not entry.active:
-        was_active = subject.state == SubjectState.ACTIVE
-        leave(subject_key=subject.key, actor=actor, at=at, why=WHY)
-        if was_active:
+        if _leave(entry, subject, actor, at):
             _watch_suspensions(entry.provider, actor, at)
         return
     if subject.state == SubjectState.SUSPENDED and subject.suspended_by == actor.id:
         _give_back(entry, subject, actor, at)
+
+
+def _leave(entry: DirectoryUser, subject: Subject, actor: Actor, at: datetime) -> bool:
+    """True when somebody was still here. That is noted among the signals, beside what other ways told."""
+    left = leave(subject_key=subject.key, actor=actor, at=at, why=WHY)
+    if left.suspended or left.sessions or left.tokens:
+        note_heard(
+            provider=entry.provider,
+            channel=SignalChannel.SCIM,
+            identifier=f"{entry.scim_id} {subject.pk} {at.isoformat()}",
+            kind="active: false",
+            outcome=SignalOutcome.LEFT,
+            subject=subject,
+            sub=entry.external_id,
+            sessions=left.sessions,
+            tokens=left.tokens,
+            at=at,
+        )
+    return left.suspended
 
 
 def _give_back(entry: DirectoryUser, subject: Subject, actor: Actor, at: datetime) -> None:

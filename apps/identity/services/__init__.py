@@ -8,6 +8,7 @@ from apps.identity.services.api_tokens import (
     issue_api_token,
     revoke_api_token,
 )
+from apps.identity.services.client_keys import forget_client_keys, make_client_key, take_client_key_away
 from apps.identity.services.identity_centers import CenterFacts, add_identity_center, ask_to_read
 from apps.identity.services.leaving import Left, leave, sign_out_and_revoke
 from apps.identity.services.logins import (
@@ -29,12 +30,20 @@ from apps.identity.services.provider_secrets import (
     revoke_provider_secret,
 )
 from apps.identity.services.providers import (
+    MOST_MINUTES,
     SLUG,
+    USUAL_MINUTES,
     ProviderFacts,
     add_provider,
     change_provider,
     note_discovery,
     switch_provider,
+)
+from apps.identity.services.refresh_tokens import (
+    forget_refresh_tokens,
+    give_back,
+    note_use,
+    revoke_released,
 )
 from apps.identity.services.roles import assign_role, withdraw_role
 from apps.identity.services.sessions import (
@@ -64,7 +73,9 @@ from apps.identity.services.subjects import reinstate_subject, suspend_subject, 
 
 __all__ = [
     "LINK_WITHIN",
+    "MOST_MINUTES",
     "SLUG",
+    "USUAL_MINUTES",
     "CenterFacts",
     "IssuedSecret",
     "IssuedToken",
@@ -86,18 +97,23 @@ __all__ = [
     "end_by_logout_token",
     "end_sessions",
     "ensure_user",
+    "forget_client_keys",
     "forget_ended",
     "forget_old_signals",
+    "forget_refresh_tokens",
     "forget_signal_source",
+    "give_back",
     "issue_api_token",
     "issue_hook_secret",
     "issue_provider_secret",
     "leave",
     "link_login",
     "link_own_login",
+    "make_client_key",
     "note_discovery",
     "note_sign_in",
     "note_sign_out",
+    "note_use",
     "person_for_login",
     "provider_of_hook",
     "receive",
@@ -105,6 +121,7 @@ __all__ = [
     "reinstate_subject",
     "revoke_api_token",
     "revoke_provider_secret",
+    "revoke_released",
     "set_memberships",
     "set_signal_source",
     "sign_out_and_revoke",
@@ -112,6 +129,7 @@ __all__ = [
     "spend_token",
     "suspend_subject",
     "switch_provider",
+    "take_client_key_away",
     "unlink_login",
     "upsert_subject",
     "withdraw_role",

@@ -15,8 +15,9 @@ from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.errors import InvalidProvider, ProviderNotReady, UnknownProvider
 from apps.identity.models import ClientAuth, Preset, Provider
-from apps.identity.providers.discovery import is_anybody
+from apps.identity.providers.discovery import GOOGLE, is_anybody
 from apps.identity.providers.outgoing import fault_of
+from apps.identity.services.client_keys import ensure_client_key
 from apps.identity.vault import seal
 from apps.identity.verification import SAFE_ALGORITHMS
 
@@ -24,6 +25,8 @@ SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 RESERVED = frozenset({"new"})
 CLAIM = re.compile(r"[!-~]{1,40}")
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
+USUAL_MINUTES = 10
+MOST_MINUTES = 240
 KEPT = ("issuer", "client_id")
 """Without a new test, nothing is known about another issuer or client."""
 
@@ -46,6 +49,7 @@ class ProviderFacts:
     tenant: str = ""
     step_up_acr: str = ""
     creates_people: bool = True
+    ask_again_minutes: int = 0
 
     def values(self) -> dict[str, Any]:
         """As the row keeps them."""
@@ -67,6 +71,7 @@ def add_provider(*, slug: str, facts: ProviderFacts, client_secret: str, actor: 
                 slug=slug, client_secret_sealed=sealed, enabled=False, created_at=at, **facts.values()
             )
             _record("added", provider, actor, at, after=facts.values())
+            _provide_key(provider, actor, at)
     except IntegrityError as error:
         taken = "There is one with this short name, or this issuer and client."
         raise InvalidProvider(fields={"slug": [taken]}) from error
@@ -99,8 +104,14 @@ def _change(provider: Provider, facts: ProviderFacts, client_secret: str, actor:
     for name, value in changed.items():
         setattr(provider, name, value)
     provider.save(update_fields=list(changed))
+    _provide_key(provider, actor, at)
     _record("changed", provider, actor, at, before=before, after=after)
     return provider
+
+
+def _provide_key(provider: Provider, actor: Actor, at: datetime) -> None:
+    if provider.client_auth == ClientAuth.PRIVATE_KEY:
+        ensure_client_key(provider, actor=actor, at=at)
 
 
 def switch_provider(*, slug: str, enabled: bool, actor: Actor, at: datetime) -> Provider:
@@ -139,16 +150,33 @@ def faults_of(facts: ProviderFacts) -> dict[str, list[str]]:
         "issuer": f"The issuer {issuer_fault}." if issuer_fault else _issuer_fault(facts.issuer),
         "client_id": "" if re.fullmatch(r"[ -~]{1,255}", facts.client_id) else "This is not a client id.",
         "preset": "" if facts.preset in Preset.values else "Choose one of the presets.",
-        "client_auth": "" if facts.client_auth in ClientAuth.values else "Choose one of the two.",
+        "client_auth": _client_auth_fault(facts),
         "algorithms": _algorithms_fault(facts.algorithms),
         "scopes": "" if "openid" in facts.scopes.split() and len(facts.scopes) <= 200 else "Ask at least for openid.",
         "subject_claim": "" if CLAIM.fullmatch(facts.subject_claim) else "Name one claim.",
         "groups_claim": "" if all(0 < len(one) <= 200 for one in facts.groups_claim) else "This names no claim.",
         "allowed_domains": f"{', '.join(domains)} is not a domain." if domains else "",
         "tenant": _tenant_fault(facts),
+        "ask_again_minutes": _asking_fault(facts),
         "step_up_acr": "" if re.fullmatch(r"[ -~]{0,200}", facts.step_up_acr) else "This names no acr.",
     }
     return {name: [complaint] for name, complaint in checks.items() if complaint}
+
+
+def _client_auth_fault(facts: ProviderFacts) -> str:
+    if facts.client_auth not in ClientAuth.values:
+        return "Choose one of the three."
+    if facts.client_auth == ClientAuth.PRIVATE_KEY and facts.preset == Preset.ENTRA:
+        return "Entra wants a certificate and its thumbprint in every assertion; none is made here. Use a secret."
+    return ""
+
+
+def _asking_fault(facts: ProviderFacts) -> str:
+    if not 0 <= facts.ask_again_minutes <= MOST_MINUTES:
+        return f"Between 1 and {MOST_MINUTES} minutes."
+    if facts.ask_again_minutes and facts.issuer == GOOGLE:
+        return "Google has another way to ask for refresh tokens, which is not used here. Leave this off."
+    return ""
 
 
 def _algorithms_fault(algorithms: Sequence[str]) -> str:

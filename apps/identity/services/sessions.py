@@ -19,8 +19,10 @@ from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.errors import Suspended, TokenSpent
-from apps.identity.models import Provider, SignIn, SpentToken, Subject
+from apps.identity.models import Provider, SignalChannel, SignalOutcome, SignIn, SpentToken, Subject
 from apps.identity.services.denials import deny_tokens
+from apps.identity.services.heard import note_heard
+from apps.identity.services.refresh_tokens import keep_refresh_token, release
 from apps.identity.services.subjects import get_locked, note
 from apps.identity.vault import WrongSecretsKey, seal, unseal
 
@@ -48,10 +50,14 @@ def note_sign_in(
     if not subject.is_active:
         raise Suspended
     with transaction.atomic():
-        SignIn.objects.filter(session_key__in={session_key, replaces}).delete()
+        before = SignIn.objects.filter(session_key__in={session_key, replaces})
+        release(before.values_list("pk", flat=True), at=at)
+        before.delete()
         sign_in = SignIn.objects.create(
             session_key=session_key, subject=subject, started_at=at, **(_from(proved) or {"authenticated_at": at})
         )
+        if proved is not None:
+            keep_refresh_token(sign_in=sign_in, provider=proved.provider, token=proved.refresh_token, at=at)
         said = {"way": way, "provider": proved.provider.slug} if proved else {"way": way}
         _record("started", subject, subject.actor, at, said)
     return sign_in
@@ -85,6 +91,7 @@ def note_sign_out(*, session_key: str, at: datetime) -> Left | None:
         sign_in = found.filter(session_key=session_key).first()
         if sign_in is None:
             return None
+        release([sign_in.pk], at=at)
         sign_in.delete()
         subject = sign_in.subject
         _record("ended", subject, subject.actor, at, {"why": "signed out", "sessions": 1})
@@ -115,6 +122,12 @@ def end_sessions(
         return _end(found.values_list("pk", flat=True), actor, at, why)
 
 
+def end_session(*, sign_in_id: int, actor: Actor, at: datetime, why: str) -> int:
+    """End one session; returns how many that were. The caller has checked that ``actor`` may."""
+    with transaction.atomic():
+        return _end([sign_in_id], actor, at, why)
+
+
 def _end(which: Iterable[int], actor: Actor, at: datetime, why: str) -> int:
     """Called in a transaction. Locks the rows in order, so that two who end the same do not block one another."""
     rows = list(
@@ -123,6 +136,7 @@ def _end(which: Iterable[int], actor: Actor, at: datetime, why: str) -> int:
         .filter(pk__in=list(which))
         .order_by("pk")
     )
+    release([one.pk for one in rows], at=at)
     Session.objects.filter(session_key__in=[one.session_key for one in rows]).delete()
     SignIn.objects.filter(pk__in=[one.pk for one in rows]).delete()
     people = {one.subject.key: one.subject for one in rows}
@@ -156,7 +170,20 @@ def end_by_logout_token(*, provider: Provider, leaving: Leaving, at: datetime) -
     actor = policies.provider_actor(provider)
     with transaction.atomic():
         spend_token(issuer=provider.issuer, jti=leaving.jti, good_until=leaving.good_until)
-        return _end(found.values_list("pk", flat=True), actor, at, "signed out at the provider")
+        person = found.select_related("subject").first()
+        ended = _end(found.values_list("pk", flat=True), actor, at, "signed out at the provider")
+        note_heard(
+            provider=provider,
+            channel=SignalChannel.LOGOUT,
+            identifier=leaving.jti,
+            kind="signed out",
+            outcome=SignalOutcome.SESSIONS_ENDED if ended else SignalOutcome.NOBODY,
+            subject=person.subject if person else None,
+            sub=leaving.sub,
+            sessions=ended,
+            at=at,
+        )
+        return ended
 
 
 def spend_token(*, issuer: str, jti: str, good_until: datetime) -> None:
@@ -176,7 +203,10 @@ def forget_ended(*, at: datetime) -> int:
     """
     alive = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=at)
     SpentToken.objects.filter(good_until__lte=at).delete()
-    return SignIn.objects.filter(~Exists(alive), started_at__lt=at - SETTLED).delete()[0]
+    with transaction.atomic():
+        over = list(SignIn.objects.filter(~Exists(alive), started_at__lt=at - SETTLED).values_list("pk", flat=True))
+        release(over, at=at)
+        return SignIn.objects.filter(pk__in=over).delete()[0]
 
 
 def _record(verb: str, subject: Subject, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:

@@ -44,6 +44,7 @@ def events(request: HttpRequest, slug: str) -> HttpResponse:
         types={"secevent+jwt"},
         has_subject=False,
         has_end=False,
+        for_several=True,
         oldest=OLDEST,
     )
     token = ""

@@ -91,6 +91,7 @@ def _ways_in(request: PageRequest, subject: Subject) -> dict[str, object]:
         "may_link": may_link,
         "logins": [(one, names.get(one.issuer, one.issuer)) for one in logins],
         "sessions": list(selectors.list_sign_ins(subject, at=timezone.now())[:20]),
+        "ended": senders.find_last_ended(subject),
         "this_session": request.session.session_key,
         "providers": [one for one in providers if one.enabled and one.discovered_at is not None],
     }

@@ -24,8 +24,9 @@ from apps.identity.mapping.claims import set_claimed_groups
 from apps.identity.models import Provider, Role, Subject
 from apps.identity.pages import RoleNeeded
 from apps.identity.providers.away import begin
-from apps.identity.providers.backend import NotAccepted, ProviderBackend
+from apps.identity.providers.backend import ProviderBackend
 from apps.identity.providers.claims import Proved
+from apps.identity.providers.client_auth import NotAccepted
 from apps.identity.providers.flows import Flow, Purpose, take
 from apps.identity.providers.outgoing import Unreachable
 from apps.identity.vault import WrongSecretsKey
@@ -38,6 +39,12 @@ TITLE = "Signing in did not work"
 NOT_TRUSTED = "Your identity provider's answer could not be trusted. Please start again."
 SILENT = "Your identity provider does not answer. Please try again in a moment."
 NOT_ACCEPTED = "Your identity provider does not accept this console. An administrator has to look at its set-up."
+
+NO_TIME = (
+    "{name} did not say when you signed in, although it was asked and must say so then. Such a sign-in cannot count as "
+    "fresh, so with {name} nobody can approve for sensitive services or link a sign-in. Somebody who signs in "
+    "elsewhere can, and denying needs no fresh sign-in."
+)
 
 
 @never_cache
@@ -57,7 +64,7 @@ def authenticate(request: HttpRequest, slug: str) -> HttpResponse:
         purpose=purpose,
         target=_target(request),
         begun_at=int(timezone.now().timestamp()),
-        max_age=settings.SALLYPORT_STEP_UP_SECONDS if again else None,
+        max_age=settings.SALLYPORT_STEP_UP_SECONDS if again or purpose == Purpose.TRIAL else None,
         acr=provider.step_up_acr if again else "",
     )
     return redirect(begin(request, provider, flow))
@@ -96,7 +103,7 @@ def callback(request: HttpRequest, slug: str) -> HttpResponse:
         if "error" in request.GET or not request.GET.get("code"):
             return _refuse(request, 403, _not_signed_in(request))
         proved = _exchange(request, provider, flow, at)
-        return ENDS[flow.purpose](request, flow, proved, at)
+        return _finish(request, flow, proved, at)
     except Refusal as refusal:
         return _refuse(request, refusal.status, refusal.message)
     except TokenRefused as error:
@@ -135,16 +142,29 @@ def _exchange(request: HttpRequest, provider: Provider, flow: Flow, at: datetime
     proved = backend.authenticate(request, nonce=flow.nonce, code_verifier=flow.code_verifier)
     if not isinstance(proved, Proved):
         raise TokenRefused("The provider gave no token.")
-    _require_recent(proved, flow, at)
     return proved
 
 
+def _finish(request: HttpRequest, flow: Flow, proved: Proved, at: datetime) -> HttpResponse:
+    """A refresh token for which no session began is given back."""
+    try:
+        if flow.purpose != Purpose.TRIAL:
+            _require_recent(proved, flow, at)
+        return ENDS[flow.purpose](request, flow, proved, at)
+    except Refusal:
+        services.give_back(provider=proved.provider, token=proved.refresh_token, at=at)
+        raise
+
+
 def _require_recent(proved: Proved, flow: Flow, at: datetime) -> None:
-    """What was asked with max_age and acr_values is checked: asking is not getting."""
+    """What was asked with max_age and acr_values is checked: asking is not getting.
+
+    Whoever is asked with max_age must say auth_time (OpenID Connect Core, section 2): without it nothing is known.
+    """
     if flow.max_age is not None:
         since = proved.authenticated_at
         if since is None:
-            raise StepUpNeeded("Your identity provider does not say when you signed in: that cannot count as fresh.")
+            raise StepUpNeeded(NO_TIME.format(name=proved.provider.name))
         if since < at - timedelta(seconds=flow.max_age + 60):
             raise StepUpNeeded("Your identity provider did not make you sign in again: that cannot count as fresh.")
     if flow.acr and proved.acr not in flow.acr.split():
@@ -160,9 +180,7 @@ def _person(proved: Proved, at: datetime) -> Subject:
         create=proved.provider.creates_people,
         at=at,
     )
-    groups = proved.groups
-    names = None if groups.is_missing or groups.is_overage else groups.names
-    set_claimed_groups(provider=proved.provider, subject=person, names=names, at=at)
+    set_claimed_groups(provider=proved.provider, subject=person, names=proved.groups.known, at=at)
     return person
 
 
@@ -203,6 +221,7 @@ def _end_trial(request: HttpRequest, flow: Flow, proved: Proved, at: datetime) -
     viewer: Subject | None = getattr(request, "subject", None)
     if viewer is None or not selectors.has_role(viewer, Role.ADMINISTRATOR):
         raise RoleNeeded("A trial sign-in is for administrators.")
+    services.give_back(provider=proved.provider, token=proved.refresh_token, at=at)
     return show_trial(request, proved)
 
 

@@ -10,12 +10,13 @@ from django import forms
 
 from apps.identity.models import ClientAuth, Preset
 from apps.identity.providers.presets import GUIDES
-from apps.identity.services import ProviderFacts
+from apps.identity.services import MOST_MINUTES, USUAL_MINUTES, ProviderFacts
 from apps.identity.verification import SAFE_ALGORITHMS
 
 if TYPE_CHECKING:
     from apps.identity.models import Provider
 
+NO_FACTS = frozenset({"slug", "client_secret", "asks_again", "ask_again_minutes"})
 ALGORITHMS = [(one, one) for one in sorted(SAFE_ALGORITHMS)]
 
 
@@ -49,12 +50,20 @@ class ProviderForm(forms.Form):
     algorithms = forms.MultipleChoiceField(
         label="Signatures", choices=ALGORITHMS, widget=forms.CheckboxSelectMultiple, required=False
     )
-    client_auth = forms.ChoiceField(label="The client secret is sent", choices=ClientAuth.choices)
+    client_auth = forms.ChoiceField(label="How the client secret is sent", choices=ClientAuth.choices)
     step_up_acr = forms.CharField(
         label="acr for approving sensitive services",
         max_length=200,
         required=False,
         help_text="For example urn:okta:loa:2fa:any. Empty asks only for a fresh sign-in.",
+    )
+    asks_again = forms.BooleanField(label="Ask the directory again while somebody is signed in", required=False)
+    ask_again_minutes = forms.IntegerField(
+        label="Every so many minutes",
+        min_value=1,
+        max_value=MOST_MINUTES,
+        required=False,
+        help_text="Only about sessions that are used. Takes the scope offline_access, and refresh tokens there.",
     )
     creates_people = forms.BooleanField(label="Whoever is new becomes a person without any rights", required=False)
 
@@ -84,8 +93,9 @@ class ProviderForm(forms.Form):
         return sorted(set(re.findall(r"[^\s,;]+", self.cleaned_data["allowed_domains"].lower())))
 
     def facts(self, preset: str) -> ProviderFacts:
-        given = {name: self.cleaned_data[name] for name in self.cleaned_data.keys() - {"slug", "client_secret"}}
-        return ProviderFacts(preset=preset, **given)
+        given = {name: self.cleaned_data[name] for name in self.cleaned_data.keys() - NO_FACTS}
+        minutes = (self.cleaned_data["ask_again_minutes"] or USUAL_MINUTES) if self.cleaned_data["asks_again"] else 0
+        return ProviderFacts(preset=preset, ask_again_minutes=minutes, **given)
 
 
 def suggestions(preset: Preset) -> dict[str, object]:
@@ -103,6 +113,8 @@ def suggestions(preset: Preset) -> dict[str, object]:
         "tenant_claim": guide.tenant_claim,
         "client_auth": guide.client_auth,
         "step_up_acr": guide.step_up_acr,
+        "asks_again": guide.asks_again,
+        "ask_again_minutes": USUAL_MINUTES,
         "creates_people": True,
     }
 
@@ -117,6 +129,8 @@ def present(provider: Provider) -> dict[str, object]:
         "algorithms": provider.algorithms,
         "client_auth": provider.client_auth,
         "step_up_acr": provider.step_up_acr,
+        "asks_again": provider.ask_again_minutes > 0,
+        "ask_again_minutes": provider.ask_again_minutes or USUAL_MINUTES,
         "creates_people": provider.creates_people,
     }
 

@@ -15,6 +15,7 @@ from apps.identity import selectors, services
 from apps.identity.models import Preset, Provider, Role
 from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.providers.addresses import addresses_of
+from apps.identity.providers.client_auth import find_signing_key, live_keys
 from apps.identity.providers.discovery import Report, examine
 from apps.identity.providers.presets import GUIDES, steps_of
 from apps.identity.views.provider_forms import ProviderForm, present, suggestions
@@ -123,7 +124,14 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _show(request: PageRequest, provider: Provider, report: Report | None) -> HttpResponse:
-    context = {"provider": provider, "report": report, **_guidance(provider.preset, provider.slug)}
+    at = timezone.now()
+    context = {
+        "provider": provider,
+        "report": report,
+        "keys": live_keys(provider, at=at),
+        "signing_key": find_signing_key(provider, at=at),
+        **_guidance(provider.preset, provider.slug),
+    }
     return TemplateResponse(request, "identity/provider.html", context)
 
 

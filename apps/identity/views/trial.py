@@ -18,6 +18,7 @@ def show_trial(request: HttpRequest, proved: Proved) -> HttpResponse:
         "proved": proved,
         "claims": claims,
         "groups": proved.groups,
+        "gave_refresh_token": proved.refresh_token != "",
         "person": selectors.find_by_login(issuer=proved.issuer, sub=proved.subject),
     }
     return TemplateResponse(request, "identity/provider_trial.html", context)

@@ -61,14 +61,17 @@ def directory(
 ) -> Iterator[Directory]:
     """A provider that knows ``console`` as its client, at an issuer that ends with ``path``."""
     port = free_port()
-    client = {
+    client: dict[str, Any] = {
         "client_id": CLIENT_ID,
-        "client_secret": CLIENT_SECRET,
         "token_endpoint_auth_method": auth,
         "redirect_uris": [f"{console}/oidc/{slug}/callback/"],
         "post_logout_redirect_uris": [f"{console}/sign-in/"],
         "backchannel_logout_uri": f"{console}/oidc/{slug}/backchannel-logout/",
     }
+    if auth == "private_key_jwt":
+        client |= {"jwks_uri": f"{console}/oidc/{slug}/jwks.json", "token_endpoint_auth_signing_alg": "RS256"}
+    else:
+        client["client_secret"] = CLIENT_SECRET
     config = json.dumps({"port": port, "path": path, "client": client, "claims": claims})
     log = folder / f"{slug}.log"
     with log.open("w") as output:

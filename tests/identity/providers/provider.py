@@ -49,9 +49,21 @@ def half_hash(access_token: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(access_token.encode()).digest()[:16]).rstrip(b"=").decode()
 
 
+@dataclass(frozen=True)
+class Status:
+    """An answer with another status than 200."""
+
+    code: int
+    body: dict[str, Any]
+
+
 @dataclass
 class Provider:
-    """``claims`` and ``userinfo`` are laid over what an honest provider would say; None removes a claim."""
+    """``claims`` and ``userinfo`` are laid over what an honest provider would say; None removes a claim.
+
+    It gives a refresh token to whoever asked for one, takes each once and gives another; a used one spoils them all.
+    ``renewed`` is laid over the claims of tokens that come for a refresh token.
+    """
 
     issuer: str
     key: RSAKey = field(default_factory=usual_key)
@@ -63,13 +75,16 @@ class Provider:
     broken: set[str] = field(default_factory=set)
     redirect: str = ""
     said_instead: Any = ...
+    refresh_tokens: list[str] = field(default_factory=list)
+    renewed: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     nonce: str = ""
+    scope: str = ""
     at: int | None = None
 
     ACCESS_TOKEN: ClassVar[str] = "opaque-access-token"
 
-    def id_token(self) -> str:
+    def id_token(self, changes: dict[str, Any] | None = None) -> str:
         now = self.at or int(time.time())
         said: dict[str, Any] = {
             "iss": self.issuer,
@@ -81,8 +96,22 @@ class Provider:
             "at_hash": half_hash(self.ACCESS_TOKEN),
             "preferred_username": "ada@shop.test",
         } | self.claims
+        said |= changes or {}
         said = {name: value for name, value in said.items() if value is not None}
         return jwt.encode({"alg": "RS256", "kid": self.key.kid}, said, self.key)
+
+    def renew(self, form: dict[str, str]) -> Any:
+        if not self.refresh_tokens or form["refresh_token"] != self.refresh_tokens[-1]:
+            self.refresh_tokens = []
+            return Status(400, {"error": "invalid_grant"})
+        return self.tokens({"nonce": None} | self.renewed)
+
+    def tokens(self, changes: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = {"access_token": self.ACCESS_TOKEN, "id_token": self.id_token(changes), "token_type": "Bearer"}
+        if "offline_access" in self.scope:
+            self.refresh_tokens.append(f"refresh-{len(self.refresh_tokens) + 1}")
+            answer["refresh_token"] = self.refresh_tokens[-1]
+        return answer
 
     def answer(self, path: str, form: dict[str, str]) -> Any:
         if path == "/.well-known/openid-configuration":
@@ -92,7 +121,9 @@ class Provider:
         if path == "/token" and self.said_instead is not ...:
             return self.said_instead
         if path == "/token":
-            return {"access_token": self.ACCESS_TOKEN, "id_token": self.id_token(), "token_type": "Bearer"}
+            return self.renew(form) if form["grant_type"] == "refresh_token" else self.tokens()
+        if path == "/revoke":
+            return {}
         return {"sub": "00u1", "name": "Ada Lovelace", "email": "ada@shop.test"} | self.userinfo
 
     def count(self, path: str) -> int:
@@ -149,7 +180,7 @@ def begin(client: Client, provider: Provider, slug: str = "okta", **query: str) 
     away = client.get(f"/oidc/{slug}/authenticate/", {"next": "/access/", **query})
     assert away.status_code == 302, away.status_code
     asked = parse_qs(urlsplit(away["Location"]).query)
-    provider.nonce = asked["nonce"][0]
+    provider.nonce, provider.scope = asked["nonce"][0], asked["scope"][0]
     return asked
 
 
@@ -175,8 +206,10 @@ def running_provider() -> Iterator[Provider]:
         def _answer(self, form: dict[str, str]) -> None:
             provider.asked.append((self.path, form))
             broken = self.path in provider.broken
-            body = b"out of order" if broken else json.dumps(provider.answer(self.path, form)).encode()
-            self.send_response(503 if broken else 302 if provider.redirect else 200)
+            answer = provider.answer(self.path, form)
+            status, said = (answer.code, answer.body) if isinstance(answer, Status) else (200, answer)
+            body = b"out of order" if broken else json.dumps(said).encode()
+            self.send_response(503 if broken else 302 if provider.redirect else status)
             if provider.redirect:
                 self.send_header("Location", provider.redirect)
             self.send_header("Content-Length", str(len(body)))

@@ -126,16 +126,45 @@ def test_a_session_at_the_api_is_held_to_it_and_told_where_to_go(provider: Provi
     assert not asked.reviews.exists()
 
 
-def test_an_api_token_is_proof_each_time(shop: access.Shop) -> None:
-    asked = sensitive(shop)
+def by_token(shop: access.Shop, path: str, body: dict[str, Any]) -> Any:
     _, plain = api_token(shop.ben)
-    answer = Client().post(
-        f"/api/v1/requests/{asked.public_id}/review/",
-        {"verdict": "approve"},
-        content_type="application/json",
-        headers={"Authorization": f"Bearer {plain}"},
-    )
-    assert answer.status_code == 200
+    headers = {"Authorization": f"Bearer {plain}"}
+    return Client().post(f"/api/v1/{path}", body, content_type="application/json", headers=headers)
+
+
+def test_an_api_token_does_not_approve_and_is_told_the_page(shop: access.Shop) -> None:
+    asked = sensitive(shop)
+    page = f"http://127.0.0.1:8000/requests/{asked.public_id}/"
+    answer = by_token(shop, f"requests/{asked.public_id}/review/", {"verdict": "approve"})
+    assert answer.status_code == 403
+    assert (answer.json()["code"], answer.json()["approve_url"]) == ("step_up_required", page)
+    assert page in answer.json()["detail"]
+    many = by_token(shop, "inbox/", {"requests": [asked.public_id], "verdict": "approve"})
+    assert many.json()["results"][0]["code"] == "step_up_required"
+    assert not asked.reviews.exists()
+
+
+def test_an_api_token_denies_and_approves_what_is_not_sensitive(shop: access.Shop) -> None:
+    plain = access.ask(shop.ada, at=datetime.now(UTC))
+    plain.service.sensitivity = "internal"
+    plain.service.save(update_fields=["sensitivity"])
+    assert by_token(shop, f"requests/{plain.public_id}/review/", {"verdict": "approve"}).json()["state"] == "approved"
+    asked = sensitive(shop)
+    assert by_token(shop, f"requests/{asked.public_id}/review/", {"verdict": "deny"}).json()["state"] == "denied"
+
+
+def test_a_provider_that_does_not_say_when_is_named_on_the_page(provider: Provider, shop: access.Shop) -> None:
+    asked = sensitive(shop)
+    client = as_ben(provider, shop, proved=None)
+    page = client.get(f"/requests/{asked.public_id}/").content.decode()
+    assert "Acme Okta did not say when you signed in." in page
+    sent = begin(client, provider, purpose="step_up")
+    answer = client.get("/oidc/okta/callback/", {"code": "c", "state": sent["state"][0]})
+    assert answer.status_code == 403
+    assert "with Acme Okta nobody can approve for sensitive services" in answer.content.decode()
+    provider.claims = {"auth_time": ago(OLD)}
+    client = as_ben(provider, shop, proved=OLD)
+    assert "did not say when" not in client.get(f"/requests/{asked.public_id}/").content.decode()
 
 
 def test_the_demos_sign_in_counts_as_fresh(shop: access.Shop) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -95,10 +97,59 @@ def test_the_list_goes_on(eve: Client, there: World) -> None:
     assert text_of(eve, "/settings/signals/?before=x%00").count("user.lifecycle.deactivate") == 50
 
 
-def test_only_an_administrator_sees_who_may_tell_us(there: World) -> None:
+def test_only_an_administrator_is_led_to_what_is_set_up(there: World) -> None:
     flo = pages.signed_in(identity.person("flo", roles=("auditor",)))
-    assert "Who may tell us" not in text_of(flo, "/settings/signals/")
+    text = text_of(flo, "/settings/signals/")
+    assert "Who may tell us" in text
+    assert PAGE not in text
     assert flo.get(PAGE).status_code == 403
+
+
+def ways_of(client: Client) -> list[list[str]]:
+    """Way, how it is, when it was last heard, and how many were acted on; for each row of the table."""
+    table = text_of(client, "/settings/signals/").partition('aria-label="Who may tell us"')[2].partition("</table>")[0]
+    rows = [re.sub(r"<[^>]+>", "|", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", table, re.DOTALL)]
+    return [[cell.strip() for cell in row.split("|") if cell.strip()][1:] for row in rows]
+
+
+def test_every_way_is_listed_with_whether_it_is_connected(there: World, eve: Client) -> None:
+    assert [row[:2] for row in ways_of(eve)] == [
+        ["SCIM", "Not connected"],
+        ["Event hook", "Set up, silent"],
+        ["Shared Signals", "Not connected"],
+        ["Universal Logout", "Not connected"],
+        ["Back-channel logout", "Not connected"],
+        ["Asked again", "Not connected"],
+    ]
+    assert {row[-1] for row in ways_of(eve)} == {"0"}
+
+
+def test_what_was_heard_and_acted_on_is_counted(there: World, eve: Client) -> None:
+    there.hook(log_event("user.lifecycle.deactivate"), log_event("user.lifecycle.unsuspend"))
+    deliver()
+    token = there.directory.logout_token(sub="00u1")
+    form = urlencode({"logout_token": token})
+    told = Client().post("/oidc/okta/backchannel-logout/", form, content_type="application/x-www-form-urlencoded")
+    assert told.status_code == 200
+    found = {row[0]: row for row in ways_of(eve)}
+    assert (found["Event hook"][1], found["Event hook"][-1]) == ("Connected", "1"), "coming back is not acted on"
+    assert (found["Back-channel logout"][1], found["Back-channel logout"][-1]) == ("Connected", "0"), "nobody was in"
+
+
+def test_a_user_made_inactive_over_scim_is_listed(there: World, eve: Client) -> None:
+    plain = identity.scim_token(there.row)
+    headers = {"Authorization": f"Bearer {plain}"}
+    user: dict[str, object] = {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "ada",
+        "externalId": "00u1",
+    }
+    made = Client().post("/scim/v2/Users", user, content_type="application/scim+json", headers=headers)
+    assert made.status_code == 201
+    row = ReceivedSignal.objects.get()
+    assert (row.channel, row.kind, row.outcome, row.sub) == ("scim", "active: false", "left", "00u1")
+    found = {row[0]: row for row in ways_of(eve)}
+    assert (found["SCIM"][1], found["SCIM"][-1]) == ("Connected", "1")
 
 
 def test_a_persons_page_says_by_whose_word_they_left(eve: Client, there: World) -> None:

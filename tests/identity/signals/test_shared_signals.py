@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.test import Client
 
 from apps.audit.actors import SYSTEM
@@ -165,6 +165,19 @@ def test_a_token_that_is_wrong_in_one_thing_is_refused_with_its_code(
     deliver()
     assert is_in(browser)
     assert ReceivedSignal.objects.count() == 0
+
+
+def test_one_for_several_is_taken_when_we_are_among_them(there: World) -> None:
+    """RFC 8417 lets ``aud`` name several; nobody asked for it, so no ``azp`` is there."""
+    browser = signed_in(there.ada)
+    others = ["https://elsewhere.test", "https://another.test"]
+    assert refused(there.push(there.set_token({REVOKED: {}}, aud=others))) == "invalid_audience"
+    deliver()
+    assert is_in(browser)
+    ours = there.set_token({REVOKED: {}}, aud=[others[0], settings.SALLYPORT_URL])
+    assert there.push(ours).status_code == 202
+    deliver()
+    assert not is_in(browser)
 
 
 def test_one_that_was_late_is_still_taken(there: World) -> None:

@@ -12,10 +12,10 @@ from django.utils import timezone
 from apps.audit.actors import SYSTEM
 from apps.audit.errors import Refusal
 from apps.identity import services
-from apps.identity.models import Preset, Provider
+from apps.identity.models import ClientAuth, Preset, Provider
 from apps.identity.providers.addresses import addresses_of
 from apps.identity.providers.discovery import Report, examine
-from apps.identity.providers.presets import GUIDES
+from apps.identity.providers.presets import GUIDES, Guide
 
 
 class Command(BaseCommand):
@@ -31,6 +31,8 @@ class Command(BaseCommand):
         parser.add_argument("--issuer", default="", help="exactly as in the provider's metadata")
         parser.add_argument("--client-id", required=True)
         parser.add_argument("--client-secret-file", type=Path, help="its only line is the secret")
+        parser.add_argument("--client-auth", choices=ClientAuth.values, help="instead of the preset's")
+        parser.add_argument("--ask-again", type=int, metavar="MINUTES", help="instead of the preset's; 0 is never")
         parser.add_argument("--tenant", default="", help="what the preset's pinned claim must say")
         parser.add_argument("--scopes", help="instead of the preset's, with spaces")
         parser.add_argument("--groups-claim", nargs="*", metavar="KEY", help="instead of the preset's: a path of keys")
@@ -73,7 +75,7 @@ def _facts(options: dict[str, Any]) -> services.ProviderFacts:
         issuer=options["issuer"] or guide.issuer,
         client_id=options["client_id"],
         preset=options["preset"],
-        client_auth=guide.client_auth,
+        client_auth=options["client_auth"] or guide.client_auth,
         algorithms=guide.algorithms,
         scopes=options["scopes"] or guide.scopes,
         subject_claim=guide.subject_claim,
@@ -82,10 +84,18 @@ def _facts(options: dict[str, Any]) -> services.ProviderFacts:
         tenant_claim=guide.tenant_claim if options["tenant"] else "",
         tenant=options["tenant"],
         creates_people=not options["refuse_newcomers"],
+        ask_again_minutes=_minutes(options, guide),
     )
 
 
+def _minutes(options: dict[str, Any], guide: Guide) -> int:
+    given: int | None = options["ask_again"]
+    return given if given is not None else services.USUAL_MINUTES if guide.asks_again else 0
+
+
 def _secret(options: dict[str, Any]) -> str:
+    if options["client_auth"] == ClientAuth.PRIVATE_KEY:
+        return ""
     path: Path | None = options["client_secret_file"]
     text = path.read_text(encoding="utf-8") if path is not None else sys.stdin.readline()
     return text.strip()
