@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.identity import selectors, services
-from apps.identity.acting import acting, given
+from apps.identity.acting import acting, given, page_of
 from apps.identity.errors import ScopeNotHeld
 from apps.identity.models import ApiToken, Kind, MembershipRole, Role, Scope, Subject, SubjectState
 
@@ -179,10 +179,7 @@ class SubjectList(APIView):
         acting(request)
         query = given(SubjectQuery, request.query_params)
         found = selectors.list_subjects(kind=query["kind"], query=query["query"]).filter(key__gt=query["after"])
-        rows = list(found.order_by("key")[: query["limit"] + 1])
-        shown = rows[: query["limit"]]
-        after = shown[-1].key if len(rows) > len(shown) else None
-        return Response(SubjectPage({"results": shown, "after": after}).data)
+        return Response(SubjectPage(page_of(found.order_by("key"), by="key", limit=query["limit"])).data)
 
 
 class SubjectDetail(APIView):

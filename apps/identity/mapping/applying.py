@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Q
 
-from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.identity import selectors
 from apps.identity.mapping import reading
@@ -25,6 +24,7 @@ from apps.identity.models import (
     Subject,
 )
 from apps.identity.services.effective import settle_memberships, settle_role
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.roles import is_last_administrator
 from apps.identity.services.subjects import CHANGED, lock_all, note
 from apps.outbox import services as outbox
@@ -100,20 +100,9 @@ def pause(
         opened_at=at,
         opened_by=actor.id,
     )
-    record(provider, "identity.mapping.paused", actor, at, {"cause": cause, "people": opened.people, **proposal})
+    after = {"cause": cause, "people": opened.people, **proposal}
+    note_provider(provider, "identity.mapping.paused", actor=actor, at=at, after=after)
     return opened
-
-
-def record(provider: Provider, action: str, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
-    audit.record(
-        action=action,
-        actor=actor,
-        target_type="identity.provider",
-        target_id=provider.slug,
-        target_name=provider.name,
-        after=after,
-        at=at,
-    )
 
 
 def carry_out(provider: Provider, changes: list[Change], *, gains_only: bool, actor: Actor, at: datetime) -> None:

@@ -193,7 +193,6 @@ def _move_locked(subject: Subject, *, to: SubjectState, actor: Actor, at: dateti
     before = {"state": subject.state}
     subject.state = to
     subject.suspended_at = at if to == SubjectState.SUSPENDED else None
-    subject.save(update_fields=["state", "suspended_at"])
     subject.suspended_by = actor.id if to == SubjectState.SUSPENDED else ""
     subject.save(update_fields=["state", "suspended_at", "suspended_by"])
     verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
