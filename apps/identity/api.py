@@ -220,3 +220,35 @@ class SubjectReinstate(APIView):
         sent = given(SuspensionInput, request.data)
         services.reinstate_subject(key=key, actor=acting(request).actor, at=timezone.now(), **sent)
         return Response(SubjectDetailSerializer(selectors.get_subject(key)).data)
+
+
+class LeavingSerializer(serializers.Serializer[Any]):
+    sessions = serializers.IntegerField(help_text="How many ended")
+    tokens = serializers.IntegerField(help_text="How many API tokens were revoked")
+
+
+class SubjectLeave(APIView):
+    @extend_schema(
+        operation_id="subjects_leave",
+        summary="Somebody left: suspend, end sessions, revoke tokens, theirs and those of their agents",
+        request=SuspensionInput,
+        responses=LeavingSerializer,
+        tags=["identity"],
+    )
+    def post(self, request: Request, key: str) -> Response:
+        sent = given(SuspensionInput, request.data)
+        done = services.leave(subject_key=key, actor=acting(request).actor, at=timezone.now(), **sent)
+        return Response(LeavingSerializer(done).data)
+
+
+class SubjectSignOut(APIView):
+    @extend_schema(
+        operation_id="subjects_sign_out",
+        summary="End every session; tokens and access stay",
+        request=None,
+        responses=LeavingSerializer,
+        tags=["identity"],
+    )
+    def post(self, request: Request, key: str) -> Response:
+        ended = services.sign_out_everywhere(subject_key=key, actor=acting(request).actor, at=timezone.now())
+        return Response(LeavingSerializer({"sessions": ended, "tokens": 0}).data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from apps.identity.proofs import aws_syncing
 from apps.identity.scim.people import welcome
 from apps.identity.services.logins import MET
 from apps.identity.services.signals import act_on_signal
@@ -20,3 +21,9 @@ def signal_received(*, key: str, payload: dict[str, object], at: datetime) -> No
 def on_met(*, key: str, payload: dict[str, object], at: datetime) -> None:
     """A person has a sign-in that a directory had described: its groups and its state count from now on."""
     welcome(subject_key=key, at=at)
+
+
+@handles(aws_syncing.ASKED, atomic=False, lease_seconds=300)
+def aws_asked(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    """Somebody wants an AWS account copied now. AWS is asked outside a transaction."""
+    aws_syncing.answer(role=key, at=at)

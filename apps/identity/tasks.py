@@ -10,7 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from apps.identity import services
-from apps.identity.proofs import aws_directory, limits, replay
+from apps.identity.proofs import aws_syncing, limits, replay
 from apps.identity.scim import exchanges
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def forget_proofs(**_: object) -> None:
 @shared_task(name="identity.sync_aws", acks_late=True, time_limit=600)
 def sync_aws(**_: object) -> None:
     """Idle unless accounts are named."""
-    for line in aws_directory.sync_all(roles=settings.SALLYPORT_AWS_SYNC_ROLES, at=timezone.now()):
+    for line in aws_syncing.sync_all(roles=settings.SALLYPORT_AWS_SYNC_ROLES, at=timezone.now()):
         log.info("AWS %s", line)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,10 +21,11 @@ from apps.identity.mapping import deciding
 from apps.identity.mapping.rules import Rule
 from apps.identity.models import GroupRule, PendingMapping, ReceivedSignal, ScimExchange
 from apps.identity.models import Provider as Row
-from apps.identity.proofs import bindings, issuers, limits
+from apps.identity.proofs import aws_reading, aws_syncing, bindings, issuers, limits
 from apps.identity.proofs.bindings import Outside
 from apps.identity.proofs.conditions import Condition
 from apps.identity.proofs.issuers import IssuerInput
+from apps.identity.views import aws
 from tests.factories.identity import directory
 from tests.identity.providers.provider import Provider, running_provider, set_up
 from tests.identity.scim.caller import GROUP, okta_user
@@ -47,7 +49,7 @@ def fill(there: Provider, *, at: datetime) -> dict[str, str]:
     ensure_untested(at)
     names = {"provider": acme.slug, **push(acme, at), **pause(at), **leave(acme, at)}
     sign_in_elsewhere(acme, at)
-    return {**names, **prove(at)}
+    return {**names, **prove(at), **copy_accounts(at)}
 
 
 class Pushing:
@@ -193,3 +195,56 @@ def prove(at: datetime) -> dict[str, str]:
         bindings.bind(subject_key=key, outside=outside, actor=SYSTEM, at=at)
     limits.set_limits(subject_key=AGENT, calls_per_day=5000, calls_per_minute=60, actor=SYSTEM, at=at)
     return {"workload": workload.key}
+
+
+class Account:
+    """An AWS account with a few roles, as boto3 would tell of it. ``gone`` of them were deleted since."""
+
+    def __init__(self, number: str, names: Sequence[str], *, gone: int = 0) -> None:
+        self.number = number
+        self.roles = [self._role(index, name) for index, name in enumerate(names)][gone:]
+
+    def _role(self, index: int, name: str) -> dict[str, Any]:
+        path = "/" if index % 3 else "/service-role/deployments/"
+        return {
+            "Path": path,
+            "RoleName": name,
+            "RoleId": f"AROA{self.number[-4:]}{index:012d}",
+            "Arn": f"arn:aws:iam::{self.number}:role{path}{name}",
+            "Tags": [{"Key": "team", "Value": "payments"}, {"Key": "cost-centre", "Value": "eu-4711"}][: index % 3],
+        }
+
+    def client(self, name: str, **more: Any) -> Account:
+        return self
+
+    def get_caller_identity(self) -> dict[str, str]:
+        return {"Account": self.number}
+
+    def get_paginator(self, name: str) -> Account:
+        return self
+
+    def paginate(self, **more: Any) -> list[dict[str, Any]]:
+        user = {
+            "Path": "/ci/",
+            "UserName": "deployer",
+            "UserId": f"AIDA{self.number[-4:]}000000000001",
+            "Arn": f"arn:aws:iam::{self.number}:user/ci/deployer",
+            "Tags": [],
+        }
+        return [{"RoleDetailList": self.roles, "UserDetailList": [user]}]
+
+
+def copy_accounts(at: datetime) -> dict[str, str]:
+    """One account is as it should be, of the other most roles are gone, and a third cannot be read."""
+    names = ["payments-production", "checkout-production", "AWSReservedSSO_AdministratorAccess_4f1d9c0e7a2b6d33"]
+    shop = Account("123456789012", names)
+    aws_syncing.copy(role="own", open_as=lambda role: shop, at=at)
+    other = "arn:aws:iam::210987654321:role/sallyport-reads-roles-and-users"
+    many = [f"batch-{number:02d}" for number in range(20)]
+    aws_syncing.copy(role=other, open_as=lambda role: Account("210987654321", many), at=at - timedelta(hours=1))
+    aws_syncing.copy(role=other, open_as=lambda role: Account("210987654321", many, gone=15), at=at)
+    bound = shop.roles[1]["RoleId"]
+    outside = aws.outside_of(aws_reading.get_principal(bound))
+    checkout = next(one for one in selectors.list_subjects(kind="workload") if one.key.endswith("/checkout"))
+    bindings.bind(subject_key=checkout.key, outside=outside, actor=SYSTEM, at=at)
+    return {"aws": shop.roles[0]["RoleId"], "aws_bound": bound}

@@ -42,15 +42,20 @@ def directory(request: PageRequest, slug: str) -> HttpResponse:
     """A POST makes a token, and its answer is the page itself: the secret goes nowhere but onto it."""
     require_role(request, Role.ADMINISTRATOR)
     at, issued = timezone.now(), None
-    provider = reading.get_provider(slug)
+    (provider, counts), query = reading.get_page(slug), asked_text(request, "q")
     if request.method == "POST":
         issued = services.issue_provider_secret(
             provider_slug=slug, channel=Channel.SCIM, expires_at=at + LIFE, actor=request.subject.actor, at=at
         )
-    groups = list(reading.list_groups(provider)[: PAGE_SIZE + 1])
+    users = list(reading.list_users(provider, text=query)[: PAGE_SIZE + 1])
+    groups = list(reading.list_groups(provider, text=query)[: PAGE_SIZE + 1])
     context = {
         "provider": provider,
         "address": address(),
+        "counts": counts,
+        "query": query,
+        "users": users[:PAGE_SIZE],
+        "more_users": len(users) > PAGE_SIZE,
         "issued": issued,
         "secrets": list(reading.list_secrets(provider, at)),
         "groups": groups[:PAGE_SIZE],
