@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +26,7 @@ from apps.identity.proofs.conditions import Condition
 from apps.identity.proofs.issuers import IssuerInput
 from apps.identity.views import aws
 from tests.factories.identity import directory
+from tests.identity.proofs.accounts import Account
 from tests.identity.providers.provider import Provider, running_provider, set_up
 from tests.identity.scim.caller import GROUP, okta_user
 from tests.identity.signals.world import delivery, log_event
@@ -195,43 +195,6 @@ def prove(at: datetime) -> dict[str, str]:
         bindings.bind(subject_key=key, outside=outside, actor=SYSTEM, at=at)
     limits.set_limits(subject_key=AGENT, calls_per_day=5000, calls_per_minute=60, actor=SYSTEM, at=at)
     return {"workload": workload.key}
-
-
-class Account:
-    """An AWS account with a few roles, as boto3 would tell of it. ``gone`` of them were deleted since."""
-
-    def __init__(self, number: str, names: Sequence[str], *, gone: int = 0) -> None:
-        self.number = number
-        self.roles = [self._role(index, name) for index, name in enumerate(names)][gone:]
-
-    def _role(self, index: int, name: str) -> dict[str, Any]:
-        path = "/" if index % 3 else "/service-role/deployments/"
-        return {
-            "Path": path,
-            "RoleName": name,
-            "RoleId": f"AROA{self.number[-4:]}{index:012d}",
-            "Arn": f"arn:aws:iam::{self.number}:role{path}{name}",
-            "Tags": [{"Key": "team", "Value": "payments"}, {"Key": "cost-centre", "Value": "eu-4711"}][: index % 3],
-        }
-
-    def client(self, name: str, **more: Any) -> Account:
-        return self
-
-    def get_caller_identity(self) -> dict[str, str]:
-        return {"Account": self.number}
-
-    def get_paginator(self, name: str) -> Account:
-        return self
-
-    def paginate(self, **more: Any) -> list[dict[str, Any]]:
-        user = {
-            "Path": "/ci/",
-            "UserName": "deployer",
-            "UserId": f"AIDA{self.number[-4:]}000000000001",
-            "Arn": f"arn:aws:iam::{self.number}:user/ci/deployer",
-            "Tags": [],
-        }
-        return [{"RoleDetailList": self.roles, "UserDetailList": [user]}]
 
 
 def copy_accounts(at: datetime) -> dict[str, str]:

@@ -16,6 +16,7 @@ from apps.identity import services as people
 from apps.identity.mapping import deciding
 from apps.identity.models import (
     ApiToken,
+    AwsPrincipal,
     GroupRule,
     Login,
     PendingMapping,
@@ -61,6 +62,7 @@ class House:
     secret: ProviderSecret
     proof: WorkloadIdentity
     directory: Directory
+    principal: AwsPrincipal
 
 
 def house() -> House:
@@ -92,7 +94,21 @@ def house() -> House:
         secret=signal(provider, shop.ada, at),
         proof=proof(shop.bot, at),
         directory=directory(at),
+        principal=principal("AROAEXAMPLE000000001", at=at),
     )
+
+
+def principal(stable_id: str, *, name: str = "payments-production", at: datetime, **more: object) -> AwsPrincipal:
+    """A role of an AWS account, as the last copy saw it."""
+    given = {
+        "account": "123456789012",
+        "kind": "aws_role",
+        "arn": f"arn:aws:iam::123456789012:role/deployments/{name}",
+        "tags": {"team": "payments"},
+        "seen_at": at,
+        **more,
+    }
+    return AwsPrincipal.objects.create(stable_id=stable_id, name=name, **given)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, JSONObject
 
 from apps.audit.errors import NotFound
 from apps.identity.models import (
@@ -52,17 +53,30 @@ def list_secrets(provider: Provider, at: datetime) -> QuerySet[ProviderSecret]:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class Paused:
+    """How many of those who hold something would lose it, if what waits were confirmed."""
+
+    people: int
+    out_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """How much a directory has sent, and what of it waits for a decision."""
+
     users: int
     groups: int
+    paused: Paused | None
 
 
-def get_page(slug: str) -> tuple[Provider, Counts]:
-    """The provider with how many users and groups it has sent; raises NotFound. One statement."""
-    found: Any = list_directories().filter(slug=slug).first()
+def get_pushed(slug: str) -> tuple[Provider, Pushed]:
+    """The provider with what it has sent; raises NotFound. One statement."""
+    waiting = PendingMapping.objects.filter(provider=OuterRef("pk"), decided_at=None)
+    pauses = ArraySubquery(waiting.values(json=JSONObject(people="people", out_of="out_of"))[:1])
+    found: Any = list_directories().annotate(pauses=pauses).filter(slug=slug).first()
     if found is None:
         raise NotFound
-    return found, Counts(found.users, found.pushed)
+    return found, Pushed(found.users, found.pushed, Paused(**found.pauses[0]) if found.pauses else None)
 
 
 def list_users(provider: Provider, *, text: str = "") -> QuerySet[DirectoryUser]:

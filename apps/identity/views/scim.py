@@ -16,7 +16,6 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.identity import services
-from apps.identity.mapping.reading import open_pause
 from apps.identity.models import Channel, Role
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text, require_role
 from apps.identity.scim import reading
@@ -42,7 +41,7 @@ def directory(request: PageRequest, slug: str) -> HttpResponse:
     """A POST makes a token, and its answer is the page itself: the secret goes nowhere but onto it."""
     require_role(request, Role.ADMINISTRATOR)
     at, issued = timezone.now(), None
-    (provider, counts), query = reading.get_page(slug), asked_text(request, "q")
+    (provider, counts), query = reading.get_pushed(slug), asked_text(request, "q")
     if request.method == "POST":
         issued = services.issue_provider_secret(
             provider_slug=slug, channel=Channel.SCIM, expires_at=at + LIFE, actor=request.subject.actor, at=at
@@ -61,7 +60,7 @@ def directory(request: PageRequest, slug: str) -> HttpResponse:
         "groups": groups[:PAGE_SIZE],
         "more": len(groups) > PAGE_SIZE,
         "alerts": list(reading.list_alerts(provider, at)[:5]),
-        "pending": open_pause(provider),
+        "pending": counts.paused,
     }
     return TemplateResponse(request, "identity/directory.html", context)
 
