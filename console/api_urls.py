@@ -11,6 +11,7 @@ from apps.access import api as access
 from apps.catalog import api as catalog
 from apps.identity import api as identity
 from apps.identity.proofs import api as proofs
+from apps.identity.proofs import aws_api as aws
 from apps.rollout import api as rollout
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
@@ -37,6 +38,12 @@ urlpatterns = [
     path("subjects/<path:key>/limits/", proofs.Limits.as_view(), name="limits"),
     path("issuers/", proofs.IssuerList.as_view(), name="issuers"),
     path("issuers/<slug:slug>/switch/", proofs.IssuerSwitch.as_view(), name="issuer-switch"),
+    path("aws/principals/", aws.PrincipalList.as_view(), name="aws-principals"),
+    path("aws/principals/<slug:stable_id>/bind/", aws.PrincipalBind.as_view(), name="aws-principal-bind"),
+    path("aws/principals/<slug:stable_id>/", aws.PrincipalDetail.as_view(), name="aws-principal"),
+    path("aws/syncs/", aws.Syncs.as_view(), name="aws-syncs"),
+    path("subjects/<path:key>/leave/", identity.SubjectLeave.as_view(), name="subject-leave"),
+    path("subjects/<path:key>/sign-out/", identity.SubjectSignOut.as_view(), name="subject-sign-out"),
     path("subjects/<path:key>/suspend/", identity.SubjectSuspend.as_view(), name="subject-suspend"),
     path("subjects/<path:key>/reinstate/", identity.SubjectReinstate.as_view(), name="subject-reinstate"),
     path("subjects/<path:key>/", identity.SubjectDetail.as_view(), name="subject"),

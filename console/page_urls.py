@@ -8,7 +8,21 @@ from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
-from console.pages import access, audit, change, frame, home, mapping, outbox, requests, search, service, signals
+from console.pages import (
+    access,
+    audit,
+    change,
+    frame,
+    home,
+    leaving,
+    mapping,
+    outbox,
+    requests,
+    search,
+    service,
+    signals,
+    subject,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -58,4 +72,7 @@ urlpatterns = [
     path("settings/directory/pending/<int:pending_id>/confirm", mapping.confirm, name="mapping_confirm"),
     path("settings/directory/pending/<int:pending_id>/discard", mapping.discard, name="mapping_discard"),
     path("", include("apps.identity.urls")),
+    path("settings/who/<path:key>/sign-out-everywhere", leaving.sign_out, name="sessions_end"),
+    path("settings/who/<path:key>/left", leaving.left, name="subject_left"),
+    path("settings/who/<path:key>/", subject.show, name="subject"),
 ]

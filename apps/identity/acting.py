@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
@@ -41,3 +42,10 @@ def given(schema: type[Serializer[Any]], data: Any) -> dict[str, Any]:
     sent = schema(data=data)
     sent.is_valid(raise_exception=True)
     return dict(sent.validated_data)
+
+
+def page_of(rows: QuerySet[Any], *, by: str, limit: int) -> dict[str, Any]:
+    """The first ``limit`` of ``rows`` (in order of ``by``), and where the next page begins; None at the end."""
+    found = list(rows[: limit + 1])
+    after = getattr(found[limit - 1], by) if len(found) > limit else None
+    return {"results": found[:limit], "after": after}

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.identity import selectors, services
-from apps.identity.acting import acting, given
+from apps.identity.acting import acting, given, page_of
 from apps.identity.errors import ScopeNotHeld
 from apps.identity.models import ApiToken, Kind, MembershipRole, Role, Scope, Subject, SubjectState
 
@@ -179,10 +179,7 @@ class SubjectList(APIView):
         acting(request)
         query = given(SubjectQuery, request.query_params)
         found = selectors.list_subjects(kind=query["kind"], query=query["query"]).filter(key__gt=query["after"])
-        rows = list(found.order_by("key")[: query["limit"] + 1])
-        shown = rows[: query["limit"]]
-        after = shown[-1].key if len(rows) > len(shown) else None
-        return Response(SubjectPage({"results": shown, "after": after}).data)
+        return Response(SubjectPage(page_of(found.order_by("key"), by="key", limit=query["limit"])).data)
 
 
 class SubjectDetail(APIView):
@@ -223,3 +220,35 @@ class SubjectReinstate(APIView):
         sent = given(SuspensionInput, request.data)
         services.reinstate_subject(key=key, actor=acting(request).actor, at=timezone.now(), **sent)
         return Response(SubjectDetailSerializer(selectors.get_subject(key)).data)
+
+
+class LeavingSerializer(serializers.Serializer[Any]):
+    sessions = serializers.IntegerField(help_text="How many ended")
+    tokens = serializers.IntegerField(help_text="How many API tokens were revoked")
+
+
+class SubjectLeave(APIView):
+    @extend_schema(
+        operation_id="subjects_leave",
+        summary="Somebody left: suspend, end sessions, revoke tokens, theirs and those of their agents",
+        request=SuspensionInput,
+        responses=LeavingSerializer,
+        tags=["identity"],
+    )
+    def post(self, request: Request, key: str) -> Response:
+        sent = given(SuspensionInput, request.data)
+        done = services.leave(subject_key=key, actor=acting(request).actor, at=timezone.now(), **sent)
+        return Response(LeavingSerializer(done).data)
+
+
+class SubjectSignOut(APIView):
+    @extend_schema(
+        operation_id="subjects_sign_out",
+        summary="End every session; tokens and access stay",
+        request=None,
+        responses=LeavingSerializer,
+        tags=["identity"],
+    )
+    def post(self, request: Request, key: str) -> Response:
+        ended = services.sign_out_everywhere(subject_key=key, actor=acting(request).actor, at=timezone.now())
+        return Response(LeavingSerializer({"sessions": ended, "tokens": 0}).data)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from apps.audit.errors import Refusal
 from apps.identity.identity_center import copying
+from apps.identity.proofs import aws_syncing
 from apps.identity.scim.people import welcome
 from apps.identity.services.identity_centers import ASKED
 from apps.identity.services.logins import MET
@@ -38,3 +39,9 @@ def read_identity_center(*, key: str, payload: dict[str, object], at: datetime) 
 def refresh_token_released(*, key: str, payload: dict[str, object], at: datetime) -> None:
     """A session ended: its refresh token is revoked at the provider, where that can be done."""
     revoke_released(token_id=int(key), at=at)
+
+
+@handles(aws_syncing.ASKED, atomic=False, lease_seconds=300)
+def aws_asked(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    """Somebody wants an AWS account copied now. AWS is asked outside a transaction."""
+    aws_syncing.answer(role=key, at=at)

@@ -8,6 +8,9 @@ from apps.identity import selectors
 from apps.identity.errors import MayNotBind, MayNotIssueToken, MayNotSuspend, NotAnAdministrator
 from apps.identity.models import Kind, Provider, Role, Subject
 
+SUSPENDERS = (Role.SECURITY, Role.ADMINISTRATOR)
+"""Who may suspend, reinstate and see somebody off."""
+
 PROVIDER = "provider"
 """The kind in the id of an actor that is a provider: ``provider:okta``."""
 
@@ -36,7 +39,7 @@ def require_can_administer(actor: Actor) -> None:
 
 
 def require_can_suspend(actor: Actor) -> None:
-    if not _actor_has_role(actor, Role.SECURITY, Role.ADMINISTRATOR):
+    if not _actor_has_role(actor, *SUSPENDERS):
         raise MayNotSuspend
 
 

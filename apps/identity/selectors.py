@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.audit.actors import Actor
 from apps.compiler import graph
@@ -17,6 +19,7 @@ from apps.identity.models import (
     ApiToken,
     ConsoleRole,
     Denial,
+    GroupRule,
     Kind,
     Login,
     Membership,
@@ -26,6 +29,7 @@ from apps.identity.models import (
     SignIn,
     Subject,
     SubjectState,
+    WorkloadIdentity,
 )
 from apps.identity.nearby import remembered
 
@@ -53,6 +57,30 @@ def list_subjects(*, kind: str | None = None, query: str = "") -> QuerySet[Subje
     if query:
         found = found.filter(Q(key__icontains=query) | Q(name__icontains=query))
     return found.order_by("kind", "name", "key")
+
+
+def with_facts(rows: QuerySet[Subject], kind: str) -> QuerySet[Subject]:
+    """What a list of one kind shows of each: when people last signed in, how many are in a team and who owns it, how
+    many rules fill it, how a workload or agent may prove itself."""
+    if kind == Kind.PERSON:
+        return rows.annotate(last_sign_in=Max("logins__last_used_at"))
+    if kind == Kind.TEAM:
+        return rows.annotate(
+            people=_number(Membership.objects.filter(team=OuterRef("pk")), "team"),
+            rules=_number(GroupRule.objects.filter(team=OuterRef("pk")), "team"),
+            owners=ArraySubquery(
+                Membership.objects.filter(team=OuterRef("pk"), role=MembershipRole.OWNER)
+                .order_by("member__name")
+                .values("member__name")[:5]
+            ),
+        )
+    live = WorkloadIdentity.objects.filter(subject=OuterRef("pk"), ended_at=None)
+    return rows.select_related("limits").annotate(proofs=_number(live, "subject"))
+
+
+def _number(rows: QuerySet[Any], by: str) -> Coalesce:
+    counted = rows.order_by().values(by).annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
 def list_by_keys(keys: Iterable[str]) -> dict[str, Subject]:

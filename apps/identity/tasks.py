@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.identity import asking, services
 from apps.identity.identity_center import copying
-from apps.identity.proofs import aws_directory, limits, replay
+from apps.identity.proofs import aws_syncing, limits, replay
 from apps.identity.scim import exchanges
 from apps.identity.services import denials
 
@@ -69,7 +69,7 @@ def forget_proofs(**_: object) -> None:
 @shared_task(name="identity.sync_aws", acks_late=True, time_limit=600)
 def sync_aws(**_: object) -> None:
     """Idle unless accounts are named."""
-    for line in aws_directory.sync_all(roles=settings.SALLYPORT_AWS_SYNC_ROLES, at=timezone.now()):
+    for line in aws_syncing.sync_all(roles=settings.SALLYPORT_AWS_SYNC_ROLES, at=timezone.now()):
         log.info("AWS %s", line)
 
 

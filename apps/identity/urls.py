@@ -6,6 +6,7 @@ from django.urls import path
 
 from apps.identity.models import Kind
 from apps.identity.views import (
+    aws,
     client_keys,
     directory,
     identity_center,
@@ -28,7 +29,6 @@ urlpatterns = [
     path("settings/workloads/", directory.list_kind, {"kind": Kind.WORKLOAD}, name="workloads"),
     path("settings/agents/", directory.list_kind, {"kind": Kind.AGENT}, name="agents"),
     path("settings/who/<path:key>/link", linking.link, name="login_link"),
-    path("settings/who/<path:key>/sign-out-everywhere", linking.end_all, name="sessions_end"),
     path("settings/logins/<int:login_id>/unlink", linking.unlink, name="login_unlink"),
     path("settings/logins/link/<slug:slug>", linking.link_own, name="login_link_own"),
     path("settings/providers/", providers.providers, name="providers"),
@@ -41,11 +41,14 @@ urlpatterns = [
     path("settings/providers/<slug:slug>/keys/<int:key_id>", client_keys.take_away, name="client_key_take_away"),
     path("settings/issuers/", issuers.issuers, name="issuers"),
     path("settings/issuers/<slug:slug>/switch", issuers.switch, name="issuer_switch"),
+    path("settings/aws/", aws.principals, name="aws"),
+    path("settings/aws/sync", aws.sync, name="aws_sync"),
+    path("settings/aws/<slug:stable_id>/", aws.principal, name="aws_principal"),
+    path("settings/aws/<slug:stable_id>/bind", aws.bind, name="aws_bind"),
     path("settings/who/<path:key>/proofs/<int:binding_id>/end", proofs.end, name="proof_end"),
     path("settings/who/<path:key>/proofs", proofs.bind, name="proofs"),
     path("settings/who/<path:key>/limits", proofs.limit, name="limits"),
     path("settings/who/<path:key>/move", directory.move, name="subject_move"),
-    path("settings/who/<path:key>/", directory.show, name="subject"),
     path("settings/signals/<slug:slug>/", signals.sender, name="signal_sender"),
     path("settings/signals/<slug:slug>/secrets", signals.make_secret, name="signal_secret"),
     path("settings/signals/<slug:slug>/secrets/<int:secret_id>", signals.revoke_secret, name="signal_secret_revoke"),

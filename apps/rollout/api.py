@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.identity.acting import acting_as, given
+from apps.identity.acting import acting_as, given, page_of
 from apps.rollout import tasks
 from apps.rollout.models import Activation, Drift, DriverName, Expect, Node, Point, Probe, Revision, Target
 from apps.rollout.services import drifting, undoing
@@ -147,9 +147,8 @@ class RevisionList(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         target, after = _target(request, slug), given(AfterQuery, request.query_params)["after"]
-        rows = list(Revision.objects.filter(target=target, number__lt=after).order_by("-number")[: LIMIT + 1])
-        following = rows[LIMIT - 1].number if len(rows) > LIMIT else None
-        return Response(RevisionPage({"results": rows[:LIMIT], "after": following}).data)
+        found = Revision.objects.filter(target=target, number__lt=after).order_by("-number")
+        return Response(RevisionPage(page_of(found, by="number", limit=LIMIT)).data)
 
 
 class RevisionRollBack(APIView):
@@ -178,9 +177,7 @@ class ActivationList(APIView):
     def get(self, request: Request, slug: str) -> Response:
         target, after = _target(request, slug), given(AfterQuery, request.query_params)["after"]
         found = Activation.objects.filter(target=target, pk__lt=after).select_related("revision")
-        rows = list(found.order_by("-pk")[: LIMIT + 1])
-        following = rows[LIMIT - 1].pk if len(rows) > LIMIT else None
-        return Response(ActivationPage({"results": rows[:LIMIT], "after": following}).data)
+        return Response(ActivationPage(page_of(found.order_by("-pk"), by="pk", limit=LIMIT)).data)
 
 
 class NodeList(APIView):
@@ -208,9 +205,7 @@ class ProbeList(APIView):
         found = Probe.objects.filter(target=target, pk__lt=query["after"]).select_related("activation__revision")
         if query["grant"]:
             found = found.filter(grant_id=query["grant"])
-        rows = list(found.order_by("-pk")[: LIMIT + 1])
-        following = rows[LIMIT - 1].pk if len(rows) > LIMIT else None
-        return Response(ProbePage({"results": rows[:LIMIT], "after": following}).data)
+        return Response(ProbePage(page_of(found.order_by("-pk"), by="pk", limit=LIMIT)).data)
 
 
 class DriftList(APIView):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,18 +17,19 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.access import selectors as access
 from apps.audit.errors import Refusal
+from apps.identity import selectors
 from apps.identity.mapping import deciding, reading
 from apps.identity.mapping.applying import Weighed, names_of
 from apps.identity.mapping.rules import Change, Rule
-from apps.identity.models import Match, MembershipRole, Role
+from apps.identity.models import Kind, Match, MembershipRole, Role
 from apps.identity.pages import PageRequest, require_role
 from apps.identity.scim.reading import get_provider
 
 if TYPE_CHECKING:
     from apps.access.models import Grant
-    from apps.identity.models import Subject
+    from apps.identity.models import GroupRule, PendingMapping, Subject
 
-MOST_SHOWN = 50
+MOST_SHOWN, MOST_TEAMS = 50, 200
 IN_TEAM = [(f"team:{role}", f"{label} of the team") for role, label in MembershipRole.choices]
 AS_ROLE = [(f"role:{role}", f"{label} of this console") for role, label in Role.choices]
 
@@ -38,7 +40,13 @@ class RuleForm(forms.Form):
     match = forms.ChoiceField(label="A group whose name", choices=Match.choices)
     pattern = forms.CharField(label="Name, beginning or expression", max_length=255, strip=False)
     gives = forms.ChoiceField(label="makes its people", choices=[*IN_TEAM, *AS_ROLE])
-    team = forms.CharField(label="Team", max_length=265, required=False, help_text="Its id, like team:storefront.")
+    team = forms.CharField(
+        label="Team",
+        max_length=265,
+        required=False,
+        help_text="Its id, like team:storefront. Not for a console role.",
+        widget=forms.TextInput(attrs={"list": "teams", "autocomplete": "off"}),
+    )
 
     def rule(self) -> Rule:
         given = self.cleaned_data
@@ -49,13 +57,21 @@ class RuleForm(forms.Form):
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """What one person would gain and lose, in words."""
+
+    person: Subject
+    gains: tuple[str, ...]
+    losses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """A dry run as the page tells it. ``grants`` are held by teams that somebody would leave."""
 
     weighed: Weighed
-    rows: list[tuple[Subject, Change]]
+    rows: list[Row]
     more: int
-    teams: dict[str, str]
     grants: list[Grant]
     fingerprint: str
 
@@ -66,12 +82,23 @@ def show(weighed: Weighed, at: datetime) -> Shown:
     first = weighed.changes[:MOST_SHOWN]
     return Shown(
         weighed=weighed,
-        rows=[(known[one.person], one) for one in first],
+        rows=[_row(one, known) for one in first],
         more=len(weighed.changes) - len(first),
-        teams={key: subject.name for key, subject in known.items()},
         grants=list(access.list_running_of(keys=lost, at=at)[:MOST_SHOWN]) if lost else [],
         fingerprint=deciding.fingerprint(weighed.changes),
     )
+
+
+def _row(change: Change, known: Mapping[str, Subject]) -> Row:
+    return Row(
+        known[change.person],
+        (*_places(change.gained_teams, known), *sorted(change.gained_roles)),
+        (*_places(change.lost_teams, known), *sorted(change.lost_roles)),
+    )
+
+
+def _places(teams: Mapping[str, str], known: Mapping[str, Subject]) -> list[str]:
+    return [f"{known[key].name} ({role})" for key, role in sorted(teams.items())]
 
 
 @require_http_methods(["GET", "POST"])
@@ -81,7 +108,7 @@ def mapping(request: PageRequest, slug: str) -> HttpResponse:
     at, provider = timezone.now(), get_provider(slug)
     given = request.POST if request.method == "POST" else request.GET
     form = RuleForm(given if "pattern" in given else None)
-    dry, pending = None, reading.open_pause(provider)
+    dry, pending, rules = None, reading.open_pause(provider), list(reading.list_rules(provider))
     if form.is_bound and form.is_valid():
         try:
             if request.method == "POST":
@@ -91,14 +118,25 @@ def mapping(request: PageRequest, slug: str) -> HttpResponse:
             _complain(form, refusal)
     context = {
         "provider": provider,
-        "rules": list(reading.list_rules(provider)),
+        "rules": rules,
         "form": form,
         "dry": dry,
         "pending": pending,
         "waiting": show(deciding.try_pending(pending, at=at), at) if pending else None,
+        "proposed": _proposed(pending, rules) if pending else "",
+        "teams": [] if pending else list(selectors.list_subjects(kind=Kind.TEAM)[:MOST_TEAMS]),
     }
     status = 422 if request.method == "POST" else 200
     return TemplateResponse(request, "console/mapping.html", context, status=status)
+
+
+def _proposed(pending: PendingMapping, rules: list[GroupRule]) -> str:
+    """The rule that somebody wants to add or remove, in words; empty when it was the directory that sent something."""
+    asked = pending.proposal
+    if "add" in asked:
+        return f"{Match(asked['add']['match']).label} {asked['add']['pattern']}"
+    found = next((one for one in rules if one.pk == asked.get("remove")), None)
+    return f"{found.get_match_display()} {found.pattern}" if found else ""
 
 
 def _complain(form: RuleForm, refusal: Refusal) -> None:

@@ -13,6 +13,7 @@ from django.forms import BoundField
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from console import sections
 from console.words import DOOR_STATES, READS, RISKS, STATES, brief_name, door_sentence, initials, span_words
 
 register = template.Library()
@@ -117,6 +118,12 @@ def when(moment: datetime | None, style: str = "ago") -> SafeString:
     text = f"{moment:%H:%M:%S} UTC" if style == "clock" else f"{moment:%-d %b %Y, %H:%M} UTC"
     said = format_html(' data-as="{}"', style) if style == "full" else ""
     return format_html('<time datetime="{}"{}>{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", said, text)
+
+
+@register.simple_tag
+def settings_groups(tab: str) -> list[sections.Group]:
+    """The groups of the settings, with the section shown marked in its own."""
+    return sections.groups(tab)
 
 
 @register.filter

@@ -58,6 +58,10 @@ def okta(there: House) -> list[object]:
     return [there.provider.slug]
 
 
+def aws(there: House) -> list[object]:
+    return [there.principal.stable_id]
+
+
 SOURCE = {"issuer": "https://id.shop.test", "jwks_uri": "https://id.shop.test/keys", "audience": "us"}
 
 
@@ -143,7 +147,14 @@ PAGES = {
     "login_link": act(args=ada, by="olga", data=lambda there: {"provider": "acme", "sub": "00u7"}),
     "login_link_own": act(args=lambda there: ["acme"], changes=False),
     "login_unlink": act(args=lambda there: [there.login.pk], by="olga"),
-    "sessions_end": act(args=ada, by="cyd", changes=False),
+    "sessions_end": page(args=ada, by="ada", wrong=NOT_YOURS, agent=NOT_YOURS),
+    "subject_left": page(args=ada, by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
+    "aws": watched(),
+    "aws_sync": act(by="olga", data=lambda there: {"role": "own"}),
+    "aws_principal": page(args=aws, by="olga", wrong=HIDDEN, agent=HIDDEN),
+    "aws_bind": act(
+        args=aws, by="olga", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"subject": there.shop.bot.key}
+    ),
     "providers": administered(),
     "provider_add": administered(),
     "provider": administered(args=acme),
@@ -228,6 +239,14 @@ API = {
         data=lambda there: {"enabled": False},
         changes=True,
     ),
+    "api:aws-principals": api_watched(),
+    "api:aws-principal": api(args=aws, by="olga", wrong=HIDDEN, agent=HIDDEN),
+    "api:aws-principal-bind": api_act(
+        args=aws, by="olga", right=201, data=lambda there: {"subject": there.shop.bot.key}, changes=True
+    ),
+    "api:aws-syncs": api_watched(method="post", right=202, data=lambda there: {"role": "own"}, changes=True),
+    "api:subject-leave": api_act(args=ada, by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS, changes=True),
+    "api:subject-sign-out": api_act(args=ada, by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
     "api:services": api(),
     "api:service": api(args=payments),
     "api:service-reach": api(args=payments),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Response
 
 from tests.running import Running
 
@@ -29,7 +30,7 @@ LOOKS = [
     Look("narrow-dark", 390, "dark"),
 ]
 
-# name -> (who looks, address); "{request}", "{rid}" and "{revision}" are filled in from the running story
+# name -> (who looks, address); what is in braces is filled in from the running story and from what was furnished
 PAGES: dict[str, tuple[str | None, str]] = {
     "sign-in": (None, "/sign-in/"),
     "home": ("ada", "/"),
@@ -67,13 +68,79 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "provider-presets": ("olga", "/settings/providers/new/"),
     "provider-add": ("olga", "/settings/providers/new/?preset=okta_custom"),
     "identity-center-add": ("olga", "/settings/identity-center/new/"),
+    "provider": ("olga", "/settings/providers/{provider}/"),
+    "provider-tested": ("olga", "/settings/providers/{provider}/"),
+    "provider-new": ("olga", "/settings/providers/contoso/"),
+    "provider-edit": ("olga", "/settings/providers/{provider}/edit/"),
+    "provider-trial": ("olga", "/oidc/{provider}/authenticate/?purpose=trial"),
+    "leave": ("ada", "/settings/who/person:ada/"),
     "directories": ("olga", "/settings/directory/"),
+    "directory": ("olga", "/settings/directory/{provider}/"),
+    "directory-token": ("olga", "/settings/directory/contoso/"),
+    "scim-log": ("olga", "/settings/directory/{provider}/log/"),
+    "scim-exchange": ("olga", "/settings/directory/log/{exchange}/"),
+    "mapping": ("olga", "/settings/directory/{provider}/rules/"),
+    "mapping-preview": (
+        "olga",
+        "/settings/directory/{provider}/rules/?match=exact&pattern=sallyport-security&gives=team:owner&team=team:payments",
+    ),
+    "mapping-paused": ("olga", "/settings/directory/{paused}/rules/"),
+    "mapping-remove": ("olga", "/settings/directory/{provider}/rules/{rule}/remove"),
+    "signal-sender": ("olga", "/settings/signals/{provider}/"),
+    "issuers": ("olga", "/settings/issuers/"),
+    "aws": ("olga", "/settings/aws/"),
+    "aws-filtered": ("olga", "/settings/aws/?show=bound&q=checkout"),
+    "aws-principal": ("olga", "/settings/aws/{aws}/"),
+    "aws-bound": ("olga", "/settings/aws/{aws_bound}/"),
+    "sign-out-everywhere": ("cyd", "/settings/who/person:ada/sign-out-everywhere"),
+    "left": ("cyd", "/settings/who/person:dan/left"),
+    "workload": ("olga", "/settings/who/{workload}/"),
+    "agent": ("olga", "/settings/who/agent:release-bot/"),
+    "proof-add": ("olga", "/settings/who/agent:release-bot/proofs?kind=jwt"),
+    "team": ("olga", "/settings/who/team:payments/"),
+    "person-left": ("cyd", "/settings/who/{left}/"),
+    "tokens-made": ("ada", "/settings/tokens/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),
     "outbox": ("olga", "/settings/outbox/"),
     "gallery": ("olga", "/settings/gallery/"),
     "reasons": ("ada", "/docs/reasons"),
 }
+
+
+def make_token(page: Page) -> None:
+    page.get_by_label("Name", exact=True).fill("Nightly report of open refunds")
+    page.get_by_role("button", name="Make the token").click()
+
+
+def press(name: str) -> Callable[[Page], None]:
+    return lambda page: page.get_by_role("button", name=name).click()
+
+
+def stay_before_leaving(page: Page) -> None:
+    """The page leads on by itself, so the way to the provider is closed."""
+    page.route("**/authorize?*", lambda route: route.fulfill(status=204))
+    page.get_by_role("button", name="Link a sign-in with").first.click()
+
+
+# what to do on a page before it is looked at
+STEPS: Mapping[str, Callable[[Page], None]] = {
+    "tokens-made": make_token,
+    "provider-tested": press("Test"),
+    "directory-token": press("Make a token"),
+    "leave": stay_before_leaving,
+}
+
+
+def visit(page: Page, name: str, names: Mapping[str, str]) -> Response:
+    """Open the page and take its steps."""
+    address = PAGES[name][1].format(**names)
+    answer = page.goto(address)
+    assert answer is not None and answer.status == 200, f"{address}: {answer and answer.status}"
+    if name in STEPS:
+        STEPS[name](page)
+    settle(page)
+    return answer
 
 
 def context_for(browser: Browser, demo: Running, who: str | None, look: Look) -> BrowserContext:

@@ -6,11 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from deploy.demo.places import REPOSITORY
-from tests.e2e.browsing import LOOKS, PAGES, context_for, settle
+from tests.e2e.browsing import LOOKS, PAGES, Look, context_for, settle, visit
 from tests.e2e.conftest import CHROMIUM
+from tests.e2e.furnishing import furnished
 from tests.running import Running, running_demo, wait_until
 
 
@@ -18,7 +19,9 @@ def main() -> int:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "screenshots" / "all"
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, running_demo(Path(folder)) as demo:
-        take(demo, target, tell_a_story(demo))
+        names = tell_a_story(demo)
+        with furnished(demo) as made:
+            take(demo, target, {**names, **made})
     return 0
 
 
@@ -38,18 +41,26 @@ def tell_a_story(demo: Running) -> dict[str, str]:
 
 
 def take(demo: Running, target: Path, names: dict[str, str]) -> None:
-    pages = {**PAGES, "request-waiting": ("ben", "/requests/{waiting}/")}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         for look in LOOKS:
-            for name, (who, path) in pages.items():
+            for name, (who, _) in PAGES.items():
                 context = context_for(browser, demo, who, look)
                 page = context.new_page()
-                page.goto(path.format(**names))
-                settle(page)
+                visit(page, name, names)
                 page.screenshot(path=target / f"{name}-{look.name}.png", full_page=True)
                 context.close()
+            show_waiting(browser, demo, look, target, names)
         browser.close()
+
+
+def show_waiting(browser: Browser, demo: Running, look: Look, target: Path, names: dict[str, str]) -> None:
+    context = context_for(browser, demo, "ben", look)
+    page = context.new_page()
+    page.goto(f"/requests/{names['waiting']}/")
+    settle(page)
+    page.screenshot(path=target / f"request-waiting-{look.name}.png", full_page=True)
+    context.close()
 
 
 if __name__ == "__main__":

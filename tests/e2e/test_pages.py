@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle
+from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle, visit
+from tests.e2e.furnishing import furnished
 from tests.running import Api, Running, wait_until
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def names(demo: Running) -> dict[str, str]:
-    """Something to look at: a request that waits, and a grant that was used."""
+def names(demo: Running) -> Iterator[dict[str, str]]:
+    """Something to look at: a request that waits, a grant that was used, and what identity's pages show."""
     ada, ben = demo.api("ada"), demo.api("ben")
     waiting = ask(ada, "payments", "getCharge")
     opened = ask(ada, "currency", "listCurrencies")
@@ -23,7 +26,8 @@ def names(demo: Running) -> dict[str, str]:
     assert call.status_code == 200, call.text
     rid = call.headers["X-Request-Id"]
     wait_until(lambda: ada.get("calls/", rid=rid)["results"], what="the call in the record")
-    return {"request": waiting, "rid": rid, "revision": "1"}
+    with furnished(demo) as made:
+        yield {"request": waiting, "rid": rid, "revision": "1", **made}
 
 
 def ask(api: Api, service: str, route: str) -> str:
@@ -35,15 +39,13 @@ def ask(api: Api, service: str, route: str) -> str:
 
 @pytest.mark.parametrize("page_name", PAGES)
 def test_axe_finds_nothing_grave(demo: Running, browser: Browser, names: dict[str, str], page_name: str) -> None:
-    who, path = PAGES[page_name]
+    who, _ = PAGES[page_name]
     for look in (LOOKS[0], LOOKS[3]):
         context = context_for(browser, demo, who, look)
         page = context.new_page()
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)  # noqa: B023
-        answer = page.goto(path.format(**names))
-        assert answer is not None and answer.status == 200, f"{path}: {answer and answer.status}"
-        settle(page)
+        visit(page, page_name, names)
         assert_no_grave_fault(page)
         assert errors == [], errors
         context.close()
@@ -64,12 +66,11 @@ def test_a_refusal_is_a_page_too(demo: Running, browser: Browser, where: str) ->
 
 def test_every_page_works_without_javascript(demo: Running, browser: Browser, names: dict[str, str]) -> None:
     plain = Look("plain", 1440, "light", javascript=False)
-    for who, path in PAGES.values():
+    for name, (who, _) in PAGES.items():
         context = context_for(browser, demo, who, plain)
         page = context.new_page()
-        answer = page.goto(path.format(**names))
-        assert answer is not None and answer.status == 200, path
-        assert page.locator("h1").count() == 1, path
+        visit(page, name, names)
+        assert page.locator("h1").count() == 1, name
         context.close()
 
 

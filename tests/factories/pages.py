@@ -16,6 +16,7 @@ from apps.identity import services as people
 from apps.identity.mapping import deciding
 from apps.identity.models import (
     ApiToken,
+    AwsPrincipal,
     ClientKey,
     GroupRule,
     Login,
@@ -65,6 +66,7 @@ class House:
     directory: Directory
     center: Provider
     client_key: ClientKey
+    principal: AwsPrincipal
 
 
 def house() -> House:
@@ -105,7 +107,21 @@ def house() -> House:
             created_at=at,
             signs_from=at,
         ),
+        principal=principal("AROAEXAMPLE000000001", at=at),
     )
+
+
+def principal(stable_id: str, *, name: str = "payments-production", at: datetime, **more: object) -> AwsPrincipal:
+    """A role of an AWS account, as the last copy saw it."""
+    given = {
+        "account": "123456789012",
+        "kind": "aws_role",
+        "arn": f"arn:aws:iam::123456789012:role/deployments/{name}",
+        "tags": {"team": "payments"},
+        "seen_at": at,
+        **more,
+    }
+    return AwsPrincipal.objects.create(stable_id=stable_id, name=name, **given)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import services as access_services
 from apps.audit.actors import SYSTEM
-from apps.identity.models import Group, GroupRule, Provider, Subject
+from apps.identity import services
+from apps.identity.models import DirectoryUser, Group, GroupRule, Provider, Subject
 from apps.identity.proofs import bindings
 from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
@@ -54,6 +56,13 @@ PAGES = {
     "team": ("ada", "/settings/who/team:payments/"),
     "agent": ("olga", "/settings/who/agent:release-bot/"),
     "agent of somebody": ("cyd", "/settings/who/agent:release-bot/"),
+    "workload": ("olga", "/settings/who/{workload}/"),
+    "agent for its owner": ("owner", "/settings/who/agent:release-bot/"),
+    "sign out everywhere": ("cyd", "/settings/who/person:ada/sign-out-everywhere"),
+    "left": ("cyd", "/settings/who/person:ada/left"),
+    "aws": ("olga", "/settings/aws/"),
+    "aws, some": ("olga", "/settings/aws/?q=role&show=free&kind=aws_role"),
+    "aws role": ("olga", "/settings/aws/AROAEXAMPLE000000001/"),
     "add a proof": ("olga", "/settings/who/agent:release-bot/proofs?kind=jwt"),
     "issuers": ("olga", "/settings/issuers/"),
     "tokens": ("ada", "/settings/tokens/"),
@@ -101,6 +110,17 @@ def fill(there: pages.House) -> None:
         access.active_grant(person, shop.ben, routes=("read",), at=at)
         access.active_grant(shop.ada, shop.ben, to=made.slug, routes=("read",), at=at)
         pages.revise(there.target, number + 2, at)
+        pages.principal(f"AROAEXAMPLE1{number:08d}", name=f"role{number:02}", at=at)
+        sign_in(shop.ada, at)
+        DirectoryUser.objects.create(
+            provider=there.directory.provider,
+            scim_id=uuid4(),
+            user_name=f"u{number}",
+            user_name_key=f"u{number}",
+            subject=person,
+            created_at=at,
+            updated_at=at,
+        )
     Message.objects.bulk_create(
         Message(topic="access.grant.changed", key=f"g_{n}", state="dead", available_at=at, created_at=at)
         for n in range(MANY)
@@ -108,6 +128,12 @@ def fill(there: pages.House) -> None:
     for person in Subject.objects.filter(kind="person"):
         pages.received(there.provider, person, at)
     pages.call(shop.ada, at=at - timedelta(minutes=1), rids=[uuid4().hex for _ in range(MANY)])
+
+
+def sign_in(who: Subject, at: datetime) -> None:
+    session = SessionStore()
+    session.create()
+    services.note_sign_in(subject=who, way="demo", session_key=str(session.session_key), at=at)
 
 
 def fill_directory(provider: Provider, at: datetime) -> None:
@@ -129,11 +155,16 @@ def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
     """Queries and bytes of a page."""
     people = {"olga": there.olga, "ada": there.shop.ada, "ben": there.shop.ben, "cyd": there.shop.cyd}
     people["eve"] = there.shop.eve
+    people["owner"] = there.shop.bot.owner or there.olga
     client = Client() if who is None else pages.signed_in(people[who])
     granted = there.grant.request
     assert granted is not None
     address = path.format(
-        asked=there.asked.public_id, granted=granted.public_id, rid=there.rid, exchange=there.directory.exchange.pk
+        asked=there.asked.public_id,
+        granted=granted.public_id,
+        rid=there.rid,
+        exchange=there.directory.exchange.pk,
+        workload=Subject.objects.filter(kind="workload").earliest("key").key,
     )
     with CaptureQueriesContext(connection) as asked:
         answer = client.get(address)

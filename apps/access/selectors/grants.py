@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import F, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
 
 from apps.access import refusals
 from apps.access.guardrails import list_guardrail_rows
@@ -71,6 +73,15 @@ def list_running_of(*, keys: Collection[str], at: datetime) -> QuerySet[Grant]:
     """What is open or opening to any of these subjects, for whoever weighs a change of who belongs to them."""
     held = _running(at).filter(subject__key__in=keys).select_related("subject", "service", "environment")
     return held.order_by("subject__key", "ends_at", "pk")
+
+
+def list_open_to(*, viewer: Subject, keys: Collection[str], at: datetime) -> QuerySet[Grant]:
+    """What is open or opening to any of these subjects, as far as ``viewer`` may see it; with ``door_states``."""
+    seen = visible_grants(viewer).filter(pk__in=_running(at).filter(subject__key__in=keys).values("pk"))
+    doors = GrantDoor.objects.filter(grant=OuterRef("pk")).order_by("point")
+    states = ArraySubquery(doors.values(json=JSONObject(point="point", state="state")))
+    held = seen.select_related("subject", "service", "request").annotate(door_states=states)
+    return held.order_by(F("ends_at").asc(nulls_last=True), "pk")
 
 
 def list_ending_soon(*, subject: Subject, at: datetime, within: timedelta = SOON) -> QuerySet[Grant]:

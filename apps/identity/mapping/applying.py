@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from apps.identity.models import (
     Subject,
 )
 from apps.identity.services.effective import settle_memberships, settle_role
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.roles import is_last_administrator
 from apps.identity.services.subjects import CHANGED, fact, lock_all
 from apps.outbox import services as outbox
@@ -101,20 +102,9 @@ def pause(
         opened_at=at,
         opened_by=actor.id,
     )
-    record(provider, "identity.mapping.paused", actor, at, {"cause": cause, "people": opened.people, **proposal})
+    after = {"cause": cause, "people": opened.people, **proposal}
+    note_provider(provider, "identity.mapping.paused", actor=actor, at=at, after=after)
     return opened
-
-
-def record(provider: Provider, action: str, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
-    audit.record(
-        action=action,
-        actor=actor,
-        target_type="identity.provider",
-        target_id=provider.slug,
-        target_name=provider.name,
-        after=after,
-        at=at,
-    )
 
 
 def carry_out(provider: Provider, changes: list[Change], *, gains_only: bool, actor: Actor, at: datetime) -> None:

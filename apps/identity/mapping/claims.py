@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from django.db import transaction
 
-from apps.identity.mapping.applying import record, settle
+from apps.identity.mapping.applying import settle
 from apps.identity.models import Group, GroupMember, Kind, Origin, Provider, Subject
 from apps.identity.policies import provider_actor
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.provider_secrets import lock_provider
 
 LONGEST = 255
@@ -39,7 +40,7 @@ def set_claimed_groups(*, provider: Provider, subject: Subject, names: Collectio
         _join(provider, subject, wanted - before, at)
         settle(provider, people=[subject.pk], actor=actor, at=at)
         told = {"person": subject.key, "added": sorted(wanted - before), "removed": sorted(before - wanted)}
-        record(provider, "identity.groups.claimed", actor, at, told)
+        note_provider(provider, "identity.groups.claimed", actor=actor, at=at, after=told)
 
 
 def _join(provider: Provider, subject: Subject, names: Collection[str], at: datetime) -> None:

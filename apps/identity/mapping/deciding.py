@@ -13,7 +13,7 @@ from apps.audit.errors import NotFound
 from apps.identity import policies
 from apps.identity.errors import InvalidRule, MappingMoved, MappingPaused
 from apps.identity.mapping import patterns, reading
-from apps.identity.mapping.applying import Weighed, carry_out, pause, record, settle, weigh
+from apps.identity.mapping.applying import Weighed, carry_out, pause, settle, weigh
 from apps.identity.mapping.rules import Change, Rule
 from apps.identity.models import (
     Cause,
@@ -27,6 +27,7 @@ from apps.identity.models import (
     Role,
     Subject,
 )
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.provider_secrets import lock_provider
 
 MOST_RULES = 500
@@ -148,14 +149,16 @@ def _write_rules(provider: Provider, proposal: dict[str, object], actor: Actor, 
         row = reading.list_rules(provider).filter(pk=int(str(proposal["remove"]))).first()
         if row is not None:
             row.delete()
-            record(provider, "identity.mapping.rule_removed", actor, at, asdict(reading.as_rule(row)))
+            gone = asdict(reading.as_rule(row))
+            note_provider(provider, "identity.mapping.rule_removed", actor=actor, at=at, after=gone)
     if "add" in proposal:
         given = dict(proposal["add"])  # type: ignore[call-overload]  # written by add_rule, as a dict
         row = GroupRule(provider=provider, created_at=at, team=Subject.objects.filter(key=given.pop("team")).first())
         for name, value in given.items():
             setattr(row, name, value)
         row.save()
-        record(provider, "identity.mapping.rule_added", actor, at, asdict(reading.as_rule(row)))
+        added = asdict(reading.as_rule(row))
+        note_provider(provider, "identity.mapping.rule_added", actor=actor, at=at, after=added)
 
 
 def confirm(*, pending_id: int, shown: str, actor: Actor, at: datetime) -> PendingMapping:
@@ -202,4 +205,5 @@ def _close(pending: PendingMapping, *, confirmed: bool, actor: Actor, at: dateti
     pending.decided_at, pending.decided_by, pending.confirmed = at, actor.id, confirmed
     pending.save(update_fields=["decided_at", "decided_by", "confirmed"])
     verb = "confirmed" if confirmed else "discarded"
-    record(pending.provider, f"identity.mapping.{verb}", actor, at, {"cause": pending.cause, **pending.proposal})
+    after = {"cause": pending.cause, **pending.proposal}
+    note_provider(pending.provider, f"identity.mapping.{verb}", actor=actor, at=at, after=after)

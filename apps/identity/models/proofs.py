@@ -187,3 +187,54 @@ class AwsPrincipal(models.Model):
 
     def __str__(self) -> str:
         return self.arn
+
+    @property
+    def path(self) -> str:
+        """Where AWS keeps it, between the account and the name: ``/`` or ``/ci/``."""
+        return "/" + self.arn.partition(":role/" if self.kind == ProofKind.AWS_ROLE else ":user/")[2].removesuffix(
+            self.name
+        )
+
+    @property
+    def partition(self) -> str:
+        return self.arn.split(":")[1] if self.arn.count(":") > 1 else "aws"
+
+
+class SyncOutcome(models.TextChoices):
+    """How the last copying of an account ended."""
+
+    NONE = "", "Never copied"
+    COPIED = "copied", "Copied"
+    HELD = "held", "Waits for a confirmation"
+    FAILED = "failed", "Could not be read"
+
+
+class AwsSync(models.Model):
+    """One account that is copied, by the role that reads it (``own``: the console's), and how the last time went.
+
+    ``asked_at`` is set while somebody waits for it to be copied now. ``may_lose`` is how many roles and users whoever
+    confirmed saw would vanish; ``losing`` of ``present`` would, when it is held.
+    """
+
+    role = models.CharField(max_length=300, unique=True)
+    account = models.CharField(max_length=12, default="", blank=True)
+    asked_at = models.DateTimeField(null=True)
+    asked_by = models.CharField("id of the actor", max_length=300, default="", blank=True)
+    may_lose = models.PositiveIntegerField(default=0)
+    outcome = models.CharField(max_length=6, choices=SyncOutcome, default=SyncOutcome.NONE, blank=True)
+    done_at = models.DateTimeField(null=True)
+    seen = models.PositiveIntegerField(default=0)
+    new = models.PositiveIntegerField(default=0)
+    vanished = models.PositiveIntegerField(default=0)
+    ended = models.PositiveIntegerField(default=0)
+    losing = models.PositiveIntegerField(default=0)
+    present = models.PositiveIntegerField(default=0)
+    message = models.CharField(max_length=500, default="", blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(outcome__in=SyncOutcome.values), name="identity_awssync_outcome_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.role

@@ -92,19 +92,20 @@ def open_session(role: str) -> Session:
     return there
 
 
-def sync(*, session: Session, confirmed: bool = False, at: datetime) -> Synced:
+def sync(*, session: Session, confirmed: bool = False, may_lose: int = 0, at: datetime) -> Synced:
     """Copy one account. What AWS no longer has is marked, and its bindings end.
 
-    Raises TooManyVanished, and changes nothing, when more than a fifth of an account would vanish and nobody
-    ``confirmed`` it.
+    Raises TooManyVanished, and changes nothing, when more than a fifth of an account would vanish, more than somebody
+    who looked said it ``may_lose``, and nobody ``confirmed`` it whatever it is.
     """
     account, found = _read(session)
     with transaction.atomic():
         known = {one.stable_id: one for one in _locked(account)}
         gone = [one for one in known.values() if one.vanished_at is None and one.stable_id not in found]
         present = sum(one.vanished_at is None for one in known.values())
-        if len(gone) > max(FEW, present * LARGEST_LOSS) and not confirmed:
-            raise TooManyVanished(f"{len(gone)} of {present} roles and users of {account} would vanish.")
+        if len(gone) > max(FEW, present * LARGEST_LOSS, may_lose) and not confirmed:
+            counts = {"account": account, "losing": len(gone), "present": present}
+            raise TooManyVanished(f"{len(gone)} of {present} roles and users of {account} would vanish.", extra=counts)
         new = _store(account, found.values(), known, at)
         ended = _take_away(gone, at)
         if new or gone:
@@ -181,19 +182,6 @@ def _record(account: str, new: int, gone: list[str], ended: int, at: datetime) -
         after={"new": new, "vanished": gone[:100], "bindings_ended": ended},
         at=at,
     )
-
-
-def sync_all(*, roles: Iterable[str], open_as: Open = open_session, confirmed: bool = False, at: datetime) -> list[str]:
-    """Each account by the role that reads it; a line about each. One that fails does not keep the others."""
-    lines = []
-    for role in roles:
-        try:
-            done = sync(session=open_as("" if role == "own" else role), confirmed=confirmed, at=at)
-            counts = f"{done.seen} seen, {done.new} new, {done.vanished} vanished, {done.ended} bindings ended"
-            lines.append(f"{done.account}: {counts}")
-        except Refusal as refusal:
-            lines.append(f"{role}: {refusal.message}")
-    return lines
 
 
 def policy(actions: Iterable[str] = ACTIONS, sid: str = "SallyportReadsRolesAndUsers") -> str:

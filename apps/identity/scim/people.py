@@ -29,6 +29,7 @@ from apps.identity.models import (
 from apps.identity.services.heard import note_heard
 from apps.identity.services.leaving import leave
 from apps.identity.services.logins import first_login, link_new, new_person
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.provider_secrets import lock_provider
 from apps.identity.services.subjects import get_locked, reinstate_locked, upsert_subject
 
@@ -238,15 +239,8 @@ def _watch_suspensions(provider: Provider, actor: Actor, at: datetime) -> None:
     if not trips(losing=recent, holders=total, percent=share, at_least=reading.AT_LEAST) or told.exists():
         return
     DirectoryAlert.objects.create(provider=provider, people=recent, out_of=total, raised_at=at)
-    audit.record(
-        action="identity.directory.mass_suspension",
-        actor=actor,
-        target_type="identity.provider",
-        target_id=provider.slug,
-        target_name=provider.name,
-        after={"people": recent, "out_of": total},
-        at=at,
-    )
+    told_now = {"people": recent, "out_of": total}
+    note_provider(provider, "identity.directory.mass_suspension", actor=actor, at=at, after=told_now)
 
 
 def _record(verb: str, entry: DirectoryUser, actor: Actor, at: datetime, changed: list[str]) -> None:

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from joserfc.jwk import RSAKey
 
-from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound
 from apps.identity import policies
 from apps.identity.errors import LastClientKey, TooManySecrets
 from apps.identity.models import ClientAuth, ClientKey, Provider
 from apps.identity.providers.client_auth import live_keys
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.provider_secrets import lock_provider
 from apps.identity.vault import seal
 
@@ -78,12 +78,5 @@ def forget_client_keys(*, at: datetime) -> int:
 
 
 def _record(verb: str, provider: Provider, key: ClientKey, actor: Actor, at: datetime) -> None:
-    audit.record(
-        action=f"identity.client_key.{verb}",
-        actor=actor,
-        target_type="identity.provider",
-        target_id=provider.slug,
-        target_name=provider.name,
-        after={"kid": key.kid, "signs_from": key.signs_from},
-        at=at,
-    )
+    after = {"kid": key.kid, "signs_from": key.signs_from}
+    note_provider(provider, f"identity.client_key.{verb}", actor=actor, at=at, after=after)

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound
 from apps.identity import policies
 from apps.identity.errors import InvalidProviderSecret, InvalidToken, TooManySecrets
 from apps.identity.models import Channel, Provider, ProviderSecret
+from apps.identity.services.provider_record import note_provider
 
 PREFIX = "sps_"
 SHOWN = 10
@@ -109,12 +109,5 @@ def _hash(plain: str) -> str:
 
 
 def _record(verb: str, secret: ProviderSecret, actor: Actor, at: datetime) -> None:
-    audit.record(
-        action=f"identity.provider_secret.{verb}",
-        actor=actor,
-        target_type="identity.provider",
-        target_id=secret.provider.slug,
-        target_name=secret.provider.name,
-        after={"channel": secret.channel, "prefix": secret.prefix, "expires_at": secret.expires_at},
-        at=at,
-    )
+    after = {"channel": secret.channel, "prefix": secret.prefix, "expires_at": secret.expires_at}
+    note_provider(secret.provider, f"identity.provider_secret.{verb}", actor=actor, at=at, after=after)

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.errors import InvalidProvider, ProviderNotReady, UnknownProvider
@@ -18,6 +17,7 @@ from apps.identity.models import ClientAuth, Preset, Provider
 from apps.identity.providers.discovery import GOOGLE, is_anybody
 from apps.identity.providers.outgoing import fault_of
 from apps.identity.services.client_keys import ensure_client_key
+from apps.identity.services.provider_record import note_provider
 from apps.identity.vault import seal
 from apps.identity.verification import SAFE_ALGORITHMS
 
@@ -70,7 +70,7 @@ def add_provider(*, slug: str, facts: ProviderFacts, client_secret: str, actor: 
             provider = Provider.objects.create(
                 slug=slug, client_secret_sealed=sealed, enabled=False, created_at=at, **facts.values()
             )
-            _record("added", provider, actor, at, after=facts.values())
+            note_provider(provider, "identity.provider.added", actor=actor, at=at, after=facts.values())
             _provide_key(provider, actor, at)
     except IntegrityError as error:
         taken = "There is one with this short name, or this issuer and client."
@@ -105,7 +105,7 @@ def _change(provider: Provider, facts: ProviderFacts, client_secret: str, actor:
         setattr(provider, name, value)
     provider.save(update_fields=list(changed))
     _provide_key(provider, actor, at)
-    _record("changed", provider, actor, at, before=before, after=after)
+    note_provider(provider, "identity.provider.changed", actor=actor, at=at, before=before, after=after)
     return provider
 
 
@@ -125,7 +125,8 @@ def switch_provider(*, slug: str, enabled: bool, actor: Actor, at: datetime) -> 
             raise ProviderNotReady
         provider.enabled = enabled
         provider.save(update_fields=["enabled"])
-        _record("enabled" if enabled else "disabled", provider, actor, at)
+        verb = "enabled" if enabled else "disabled"
+        note_provider(provider, f"identity.provider.{verb}", actor=actor, at=at)
     return provider
 
 
@@ -137,7 +138,8 @@ def note_discovery(*, slug: str, endpoints: Mapping[str, Any], actor: Actor, at:
         before, provider.endpoints, provider.discovered_at = provider.endpoints, dict(endpoints), at
         provider.save(update_fields=["endpoints", "discovered_at"])
         if before != provider.endpoints:
-            _record("discovered", provider, actor, at, before=before, after=provider.endpoints)
+            after = provider.endpoints
+            note_provider(provider, "identity.provider.discovered", actor=actor, at=at, before=before, after=after)
     return provider
 
 
@@ -210,24 +212,3 @@ def _locked(slug: str) -> Provider:
     if provider is None:
         raise UnknownProvider
     return provider
-
-
-def _record(
-    verb: str,
-    provider: Provider,
-    actor: Actor,
-    at: datetime,
-    *,
-    before: Mapping[str, object] | None = None,
-    after: Mapping[str, object] | None = None,
-) -> None:
-    audit.record(
-        action=f"identity.provider.{verb}",
-        actor=actor,
-        target_type="identity.provider",
-        target_id=provider.slug,
-        target_name=provider.name,
-        before=before,
-        after=after,
-        at=at,
-    )

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import transaction
 
-from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.errors import InvalidToken
 from apps.identity.models import Channel, Provider, SignalSource
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.provider_secrets import (
     IssuedSecret,
     authenticate_provider,
@@ -71,7 +71,7 @@ def set_signal_source(
             return source
         stamps = {"changed_at": at} if source else {"changed_at": at, "created_at": at}
         made, _ = SignalSource.objects.update_or_create(provider=provider, defaults={**wanted, **stamps})
-        _record("source_set", provider, actor, at, wanted, before)
+        note_provider(provider, "identity.signals.source_set", actor=actor, at=at, before=before, after=wanted)
     return made
 
 
@@ -82,7 +82,8 @@ def forget_signal_source(*, provider_slug: str, actor: Actor, at: datetime) -> N
         provider = lock_provider(provider_slug)
         source = SignalSource.objects.select_for_update().filter(provider=provider).first()
         if source is not None:
-            _record("source_forgotten", provider, actor, at, None, {"issuer": source.issuer})
+            gone = {"issuer": source.issuer}
+            note_provider(provider, "identity.signals.source_forgotten", actor=actor, at=at, before=gone)
             source.delete()
 
 
@@ -109,23 +110,3 @@ def _is_safe_address(text: str) -> bool:
         return False
     schemes = {"https", "http"} if settings.SALLYPORT_DEMO else {"https"}
     return parts.scheme in schemes and bool(parts.hostname)
-
-
-def _record(
-    verb: str,
-    provider: Provider,
-    actor: Actor,
-    at: datetime,
-    after: Mapping[str, object] | None,
-    before: Mapping[str, object] | None = None,
-) -> None:
-    audit.record(
-        action=f"identity.signals.{verb}",
-        actor=actor,
-        target_type="identity.provider",
-        target_id=provider.slug,
-        target_name=provider.name,
-        before=before,
-        after=after,
-        at=at,
-    )

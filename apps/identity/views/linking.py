@@ -1,9 +1,8 @@
-"""Somebody's ways to sign in, and their sessions."""
+"""Somebody's ways to sign in."""
 
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth import logout
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -70,15 +69,3 @@ def unlink(request: PageRequest, login_id: int) -> HttpResponse:
     subject = services.unlink_login(login_id=login_id, actor=request.subject.actor, at=timezone.now())
     messages.success(request, "Unlinked. The sessions that came by it have ended.")
     return redirect("subject", key=subject.key)
-
-
-@require_POST
-def end_all(request: PageRequest, key: str) -> HttpResponse:
-    """Sign out everywhere; for oneself that is here too."""
-    subject = selectors.get_subject(key)
-    ended = services.sign_out_everywhere(subject_key=subject.key, actor=request.subject.actor, at=timezone.now())
-    if subject == request.subject:
-        logout(request)
-        return redirect("sign_in")
-    messages.success(request, f"{ended} session{'' if ended == 1 else 's'} ended.")
-    return redirect("subject", key=key)

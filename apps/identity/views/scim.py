@@ -16,7 +16,6 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.identity import services
-from apps.identity.mapping.reading import open_pause
 from apps.identity.models import Channel, IdentityCenter, Role
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text, require_role
 from apps.identity.scim import reading
@@ -42,23 +41,28 @@ def directory(request: PageRequest, slug: str) -> HttpResponse:
     """A POST makes a token, and its answer is the page itself: the secret goes nowhere but onto it."""
     require_role(request, Role.ADMINISTRATOR)
     at, issued = timezone.now(), None
-    provider = reading.get_provider(slug)
+    (provider, counts), query = reading.get_pushed(slug), asked_text(request, "q")
     if request.method == "POST":
         issued = services.issue_provider_secret(
             provider_slug=slug, channel=Channel.SCIM, expires_at=at + LIFE, actor=request.subject.actor, at=at
         )
-    groups = list(reading.list_groups(provider)[: PAGE_SIZE + 1])
+    users = list(reading.list_users(provider, text=query)[: PAGE_SIZE + 1])
+    groups = list(reading.list_groups(provider, text=query)[: PAGE_SIZE + 1])
     center = IdentityCenter.objects.filter(provider=provider).first() if provider.only_describes else None
     context = {
         "provider": provider,
         "center": center,
         "address": address(),
+        "counts": counts,
+        "query": query,
+        "users": users[:PAGE_SIZE],
+        "more_users": len(users) > PAGE_SIZE,
         "issued": issued,
         "secrets": list(reading.list_secrets(provider, at)) if center is None else [],
         "groups": groups[:PAGE_SIZE],
         "more": len(groups) > PAGE_SIZE,
         "alerts": list(reading.list_alerts(provider, at)[:5]),
-        "pending": open_pause(provider),
+        "pending": counts.paused,
     }
     return TemplateResponse(request, "identity/directory.html", context)
 

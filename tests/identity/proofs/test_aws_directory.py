@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.identity.models import AwsPrincipal, WorkloadIdentity
-from apps.identity.proofs import aws_directory, bindings
+from apps.identity.proofs import aws_directory, aws_syncing, bindings
 from apps.identity.proofs.aws_directory import AwsUnreadable, TooManyVanished
 from apps.identity.proofs.bindings import Outside
 from tests.factories.identity import workload
@@ -128,7 +128,7 @@ def test_an_account_that_cannot_be_read_changes_nothing_and_keeps_no_other(aws: 
     with pytest.raises(AwsUnreadable):
         aws_directory.sync(session=stranger, at=AT)
     sessions = {"": reader, "arn:aws:iam::210987654321:role/sync": stranger}
-    lines = aws_directory.sync_all(
+    lines = aws_syncing.sync_all(
         roles=["arn:aws:iam::210987654321:role/sync", "own"], open_as=lambda role: sessions[role], at=AT
     )
     assert lines[0].startswith("arn:aws:iam::210987654321:role/sync: AWS does not show")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from django.test import Client
 from joserfc import jwt
@@ -126,6 +126,14 @@ class Provider:
             return {}
         return {"sub": "00u1", "name": "Ada Lovelace", "email": "ada@shop.test"} | self.userinfo
 
+    def send_back(self, path: str) -> str:
+        """Where a browser is sent that came to sign in: straight back, as somebody whom the provider knows already."""
+        asked = parse_qs(urlsplit(path).query)
+        if not path.startswith("/authorize?"):
+            return ""
+        self.nonce = asked["nonce"][0]
+        return f"{asked['redirect_uri'][0]}?{urlencode({'code': 'c0de', 'state': asked['state'][0]})}"
+
     def count(self, path: str) -> int:
         return sum(asked == path for asked, _ in self.asked)
 
@@ -207,11 +215,12 @@ def running_provider() -> Iterator[Provider]:
             provider.asked.append((self.path, form))
             broken = self.path in provider.broken
             answer = provider.answer(self.path, form)
+            redirect = provider.redirect or provider.send_back(self.path)
             status, said = (answer.code, answer.body) if isinstance(answer, Status) else (200, answer)
             body = b"out of order" if broken else json.dumps(said).encode()
-            self.send_response(503 if broken else 302 if provider.redirect else status)
-            if provider.redirect:
-                self.send_header("Location", provider.redirect)
+            self.send_response(503 if broken else 302 if redirect else status)
+            if redirect:
+                self.send_header("Location", redirect)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Content-Type", "application/json")
             if provider.cache_control:

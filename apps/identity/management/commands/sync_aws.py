@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from apps.identity.proofs import aws_directory
+from apps.identity.proofs import aws_syncing
 
 
 class Command(BaseCommand):
@@ -22,5 +22,5 @@ class Command(BaseCommand):
         roles = settings.SALLYPORT_AWS_SYNC_ROLES
         if not roles:
             self.stdout.write("SALLYPORT_AWS_SYNC_ROLES names no account.")
-        for line in aws_directory.sync_all(roles=roles, confirmed=options["confirm"], at=timezone.now()):
+        for line in aws_syncing.sync_all(roles=roles, confirmed=options["confirm"], at=timezone.now()):
             self.stdout.write(line)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('identity', '0005_signals'),
+        ('identity', '0008_scim_at_scale'),
     ]
 
     operations = [
