@@ -22,7 +22,10 @@ from console.problems import Nowhere
 app_name = "api"
 
 # Swagger UI writes its own styles into the page; scripts stay ours alone.
-_docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="api:schema"))
+# It is a page and nothing else: asked for its OPTIONS, it would look for a template that it has not.
+_docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(
+    SpectacularSwaggerSplitView.as_view(url_name="api:schema", http_method_names=["get", "head"])
+)
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),

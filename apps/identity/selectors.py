@@ -43,6 +43,9 @@ def get_subject(key: str) -> Subject:
 
 
 def find_subject(key: str) -> Subject | None:
+    """None for a key with a NUL too: addresses may hold one, and PostgreSQL never does."""
+    if "\x00" in key:
+        return None
     return Subject.objects.select_related("owner", "team").filter(key=key).first()
 
 

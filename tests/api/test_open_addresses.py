@@ -273,6 +273,14 @@ def anything_at(draw: st.DrawFn, route: str) -> Asked:
     )
 
 
+def is_believable(length: str) -> bool:
+    """A server waits for as much as was announced, so fewer bytes than that are never handed on."""
+    try:
+        return 0 <= int(length) < 10**9
+    except ValueError:
+        return False
+
+
 # -- throwing it --------------------------------------------------------------------------------------------------
 @dataclass
 class Console:
@@ -286,8 +294,9 @@ class Console:
         if asked.caller != "nobody":
             headers["Authorization"] = self.shown[asked.caller]
         extra = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
-        if "HTTP_CONTENT_LENGTH" in extra:
-            extra["CONTENT_LENGTH"] = extra.pop("HTTP_CONTENT_LENGTH")
+        length = extra.pop("HTTP_CONTENT_LENGTH", "")
+        if length and not is_believable(length):
+            extra["CONTENT_LENGTH"] = length
         self.client.cookies.clear()
         return self.client.generic(asked.method, asked.path, asked.body, asked.kind, QUERY_STRING=asked.query, **extra)
 

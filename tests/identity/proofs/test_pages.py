@@ -111,9 +111,9 @@ def test_those_it_does_not_concern_see_nothing_of_it(ben: Subject) -> None:
 
 def test_an_agents_budget_is_set_on_its_page(ben: Subject) -> None:
     browser, bot = pages.signed_in(ben), Subject.objects.get(kind="agent")
-    assert "No limit" in browser.get(who(bot)).content.decode()
+    assert "0, without a limit" in browser.get(who(bot)).content.decode()
     done = browser.post(who(bot, "limits"), {"calls_per_day": "100", "calls_per_minute": ""}, follow=True)
-    assert "0 of 100 today" in done.content.decode()
+    assert "0 of 100" in done.content.decode()
     refused = browser.post(who(bot, "limits"), {"calls_per_day": "-1"}, follow=True).content.decode()
     assert "whole numbers from 1" in refused
     assert AgentLimits.objects.get().calls_per_day == 100
