@@ -179,6 +179,7 @@ def _note_places(change: Change, person: Subject, actor: Actor, at: datetime) ->
         at=at,
         before={"teams": change.lost_teams},
         after={"teams": {**change.kept_weaker, **change.gained_teams}},
+        urgent=bool(change.lost_teams),
     )
 
 
