@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from apps.access import services
-from apps.outbox.registry import handles
+from apps.outbox.registry import News, handles_many
 
 
-@handles("identity.subject.changed", atomic=False, lease_seconds=60)
-def subject_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
-    """A suspension ends what was held for a time; any change has what names the subject compiled again.
-
-    Each grant is its own transaction: holding several at once while recording could block those who end one.
-    """
-    services.follow_subject(subject_key=key, at=at)
+@handles_many("identity.subject.changed", lease_seconds=60)
+def subjects_changed(*, news: Sequence[News], at: datetime) -> None:
+    """A suspension ends what was held for a time; any change has what names the subject compiled again."""
+    services.follow_subjects(subject_keys={one.key for one in news}, urgent=any(one.urgent for one in news), at=at)

@@ -18,7 +18,7 @@ from apps.audit.errors import NotFound, Refusal
 from apps.audit.models import Event, Head
 from apps.audit.verification import Fault, Verification, verify
 
-__all__ = ["Fact", "Fault", "Verification", "mend_for_demo", "record", "record_many", "tamper_for_demo", "verify"]
+__all__ = ["Entry", "Fault", "Verification", "mend_for_demo", "record", "record_all", "tamper_for_demo", "verify"]
 
 _LENGTHS = {field.name: field.max_length for field in Event._meta.fields if field.max_length}
 
@@ -37,15 +37,17 @@ class NotADemo(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One of several things that one actor did at once."""
+class Entry:
+    """One event that is still to be appended."""
 
     action: str
+    actor: Actor
     target_type: str
     target_id: str
     target_name: str
     before: Mapping[str, object] | None = None
     after: Mapping[str, object] | None = None
+    context: Mapping[str, object] | None = None
 
 
 def record(
@@ -61,47 +63,44 @@ def record(
     context: Mapping[str, object] | None = None,
 ) -> Event:
     """Append one event to the chain. Locks the head until the transaction ends, so call it late in the service."""
+    entry = Entry(action, actor, target_type, target_id, target_name, before, after, context)
+    return record_all([entry], at=at)[0]
+
+
+def record_all(entries: Sequence[Entry], *, at: datetime) -> list[Event]:
+    """Append several events, in order, in two statements. Locks the head until the transaction ends.
+
+    Whoever holds the head must not wait for any other row any more: everybody locks rows first and the head last.
+    """
+    if not entries:
+        return []
     if not connection.in_atomic_block:
-        raise NotInTransaction(f"{action} was recorded outside a transaction.")
-    fact = Fact(action, target_type, target_id, target_name, before, after)
-    return _append([fact], actor, at, context)[0]
-
-
-def record_many(facts: Sequence[Fact], *, actor: Actor, at: datetime) -> None:
-    """Append an event for each, in their order: three statements however many they are. Otherwise like ``record``."""
-    if not connection.in_atomic_block:
-        raise NotInTransaction("Events were recorded outside a transaction.")
-    if facts:
-        _append(facts, actor, at, None)
-
-
-def _append(facts: Sequence[Fact], actor: Actor, at: datetime, context: Mapping[str, object] | None) -> list[Event]:
+        raise NotInTransaction(f"{entries[0].action} was recorded outside a transaction.")
     head = _locked_head()
-    events = []
-    for fact in facts:
-        row = _row(head.seq + 1, fact, actor, at, context)
-        event = Event(**{**row._asdict(), "at": at}, prev_hash=head.hash, hash=digest(row, head.hash))
-        events.append(event)
-        head.seq, head.hash = row.seq, event.hash
-    Event.objects.bulk_create(events)
+    events = [_chained(head, entry, at) for entry in entries]
+    Event.objects.bulk_create(events, batch_size=500)
     head.save(update_fields=["seq", "hash"])
     return events
 
 
-def _row(seq: int, fact: Fact, actor: Actor, at: datetime, context: Mapping[str, object] | None) -> Row:
-    return Row(
-        seq=seq,
+def _chained(head: Head, entry: Entry, at: datetime) -> Event:
+    """The event that follows ``head``, which moves on to it."""
+    row = Row(
+        seq=head.seq + 1,
         at=moment(at),
-        actor_id=_text(actor.id, "actor_id"),
-        actor_name=_text(actor.name, "actor_name"),
-        action=_text(fact.action, "action"),
-        target_type=_text(fact.target_type, "target_type"),
-        target_id=_text(fact.target_id, "target_id"),
-        target_name=_text(fact.target_name, "target_name"),
-        before=plain(fact.before),
-        after=plain(fact.after),
-        context=plain(context),
+        actor_id=_text(entry.actor.id, "actor_id"),
+        actor_name=_text(entry.actor.name, "actor_name"),
+        action=_text(entry.action, "action"),
+        target_type=_text(entry.target_type, "target_type"),
+        target_id=_text(entry.target_id, "target_id"),
+        target_name=_text(entry.target_name, "target_name"),
+        before=plain(entry.before),
+        after=plain(entry.after),
+        context=plain(entry.context),
     )
+    event = Event(**{**row._asdict(), "at": at}, prev_hash=head.hash, hash=digest(row, head.hash))
+    head.seq, head.hash = row.seq, event.hash
+    return event
 
 
 def _locked_head() -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -12,14 +13,14 @@ from apps.identity.scim.people import welcome
 from apps.identity.services.identity_centers import ASKED
 from apps.identity.services.logins import MET
 from apps.identity.services.refresh_tokens import RELEASED, revoke_released
-from apps.identity.services.signals import act_on_signal
-from apps.outbox.registry import handles
+from apps.identity.services.signals import RECEIVED, act_on_signals
+from apps.outbox.registry import News, handles, handles_many
 
 
-@handles("identity.signal.received", lease_seconds=30)
-def signal_received(*, key: str, payload: dict[str, object], at: datetime) -> None:
-    """Act on what a provider said about a person."""
-    act_on_signal(signal_id=int(key), at=at)
+@handles_many(RECEIVED)
+def signals_received(*, news: Sequence[News], at: datetime) -> None:
+    """Act on what providers said about people."""
+    act_on_signals(signal_ids=[int(one.key) for one in news], at=at)
 
 
 @handles(MET)

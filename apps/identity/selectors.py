@@ -95,6 +95,11 @@ def list_teams_of(subject: Subject) -> QuerySet[Subject]:
     return Subject.objects.filter(memberships__member=subject).order_by("name", "key")
 
 
+def list_teams_of_all(subjects: Iterable[Subject]) -> QuerySet[Subject]:
+    """The teams any of them is in."""
+    return Subject.objects.filter(memberships__member__in=list(subjects)).distinct()
+
+
 def list_members(team: Subject) -> QuerySet[Membership]:
     return (
         Membership.objects.filter(team=team)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from celery import current_app
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
@@ -25,6 +27,8 @@ CHANNEL = "outbox"
 MAX_ATTEMPTS = 10
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=1), timedelta(minutes=5)
 KEEP_DONE = timedelta(days=14)
+HEAD_START = timedelta(minutes=30)
+"""Urgent work goes before all that has waited for less than this. What waited longer goes first; none waits for ever"""
 
 
 class NotInTransaction(RuntimeError):
@@ -36,35 +40,46 @@ class NotDead(Refusal):
     default_message = "Only a message that was given up can be retried."
 
 
-def enqueue(*, topic: str, key: str, payload: Mapping[str, object] | None = None, at: datetime) -> Message:
+def enqueue(
+    *, topic: str, key: str, payload: Mapping[str, object] | None = None, at: datetime, urgent: bool = False
+) -> Message:
     """Write down that ``topic`` happened to ``key``; its handler runs soon after the transaction commits.
 
-    A topic nobody handles is kept as done: a fact, not work. The code that enqueues knows its own handlers, so an
-    older worker running beside it never decides this.
+    ``urgent`` is for what takes access away: it gets HEAD_START on everything else. A topic nobody handles is kept as
+    done: a fact, not work. The code that enqueues knows its own handlers, so an older worker running beside it never
+    decides this.
     """
+    return enqueue_many(topic=topic, payloads={key: payload or {}}, at=at, urgent=urgent)[0]
+
+
+def enqueue_many(
+    *, topic: str, payloads: Mapping[str, Mapping[str, object]], at: datetime, urgent: bool = False
+) -> list[Message]:
+    """The same for many keys, each with its payload, in one statement."""
     if not connection.in_atomic_block:
         raise NotInTransaction(f"{topic} was enqueued outside a transaction.")
     handled = topic in registry.topics()
-    message = Message.objects.create(
-        topic=topic,
-        key=key,
-        payload=plain(payload or {}),
-        available_at=at,
-        created_at=at,
-        state=State.PENDING if handled else State.DONE,
-        done_at=None if handled else at,
-    )
-    if handled:
+    messages = [
+        Message(
+            topic=topic,
+            key=key,
+            payload=plain(payload),
+            available_at=at,
+            turn_at=_turn(at, urgent),
+            created_at=at,
+            state=State.PENDING if handled else State.DONE,
+            done_at=None if handled else at,
+        )
+        for key, payload in payloads.items()
+    ]
+    Message.objects.bulk_create(messages)
+    if handled and messages:
         _poke_on_commit()
-    return message
+    return messages
 
 
-def enqueue_many(*, topic: str, keys: Iterable[str], at: datetime) -> None:
-    """The same for many keys in one statement, for a topic that has a handler and needs no payload."""
-    if not connection.in_atomic_block:
-        raise NotInTransaction(f"{topic} was enqueued outside a transaction.")
-    Message.objects.bulk_create(Message(topic=topic, key=key, available_at=at, created_at=at) for key in keys)
-    _poke_on_commit()
+def _turn(available_at: datetime, urgent: bool) -> datetime:
+    return available_at - HEAD_START if urgent else available_at
 
 
 def _poke_on_commit() -> None:
@@ -92,34 +107,33 @@ class Drained:
 
 
 def drain(*, at: datetime, limit: int = 1) -> Drained:
-    """Handle up to ``limit`` waiting messages, one after another. Never raises for a handler's fault.
+    """Handle up to ``limit`` waiting messages, one after another, and more where a handler takes many at once.
 
-    ``at`` also starts the leases, so callers that drain for long call this again with a fresh one.
+    Never raises for a handler's fault. ``at`` also starts the leases, so callers that drain for long call this again
+    with a fresh one.
     """
-    done = failed = 0
-    for _ in range(limit):
-        message = _claim(at)
-        if message is None:
+    total = Drained()
+    while total.handled < limit:
+        messages = _claim(at)
+        if not messages:
             break
-        if _attempt(message, at):
-            done += 1
-        else:
-            failed += 1
-    return Drained(done, failed)
+        did = _attempt(messages, at)
+        total = Drained(total.done + did.done, total.failed + did.failed)
+    return total
 
 
 _CLAIM = """
 WITH next AS MATERIALIZED (
   SELECT id FROM outbox_message m
-  WHERE state = 'pending' AND topic = ANY(%(topics)s)
+  WHERE state = 'pending' AND topic = ANY(%(topics)s) AND turn_at <= %(at)s
     AND available_at <= %(at)s AND (lease_until IS NULL OR lease_until <= %(at)s)
     AND NOT EXISTS (
       SELECT 1 FROM outbox_message ahead
       WHERE ahead.state = 'pending' AND ahead.topic = m.topic AND ahead.key = m.key AND ahead.id <> m.id
         AND (ahead.lease_until > %(at)s
-             OR (ahead.id < m.id AND ahead.available_at <= %(at)s
+             OR ((ahead.turn_at, ahead.id) < (m.turn_at, m.id) AND ahead.available_at <= %(at)s
                  AND (ahead.lease_until IS NULL OR ahead.lease_until <= %(at)s))))
-  ORDER BY available_at, id LIMIT 1
+  ORDER BY turn_at, id LIMIT %(most)s
   FOR UPDATE SKIP LOCKED
 )
 UPDATE outbox_message SET attempts = attempts + 1,
@@ -129,65 +143,88 @@ RETURNING outbox_message.*
 """
 
 
-def _claim(at: datetime) -> Message | None:
-    """Lease the oldest message that may run: counted as an attempt and committed before anything is tried.
+def _claim(at: datetime) -> list[Message]:
+    """Lease the message whose turn it is, and more of its topic where the handler takes many at once.
 
-    A message waits while another with its topic and key is leased, or is older and may run too; so one key is never
-    handled twice at a time, and a failing message that backs off does not hold up newer news about the same key.
+    They are counted as attempts, and committed, before anything is tried.
+    """
+    first = _claim_of(list(registry.topics()), 1, at)
+    if not first:
+        return []
+    most = registry.find(first[0].topic).most
+    return first if most == 1 else [*first, *_claim_of([first[0].topic], most - 1, at)]
+
+
+def _claim_of(topics: Sequence[str], most: int, at: datetime) -> list[Message]:
+    """A message waits while another with its topic and key is leased, or is before it and may run too; so one key is
+    never handled twice at a time, and a failing message that backs off does not hold up newer news about the same key.
+
     One statement, because this is the pace of everything that follows a commit.
     """
     leases = {topic: registration.lease.total_seconds() for topic, registration in registry.topics().items()}
-    parameters = {"at": at, "topics": list(leases), "leases": json.dumps(leases)}
-    return next(iter(Message.objects.raw(_CLAIM, parameters)), None)
+    parameters = {"at": at, "topics": topics, "leases": json.dumps(leases), "most": most}
+    return sorted(Message.objects.raw(_CLAIM, parameters), key=lambda one: (one.turn_at, one.pk))
 
 
-def _attempt(message: Message, at: datetime) -> bool:
-    """Run the handler. Its failure is noted on the message in a transaction of its own."""
-    registration = registry.find(message.topic)
+def _attempt(messages: Sequence[Message], at: datetime) -> Drained:
+    """Run the handler. Its failure is noted on the message in a transaction of its own.
+
+    When many failed together each is tried by itself, so that one that cannot be done does not keep the others.
+    """
+    registration = registry.find(messages[0].topic)
     try:
         if registration.atomic:
-            _handle_atomically(registration, message, at)
+            _handle_atomically(registration, messages, at)
         else:
-            _handle(registration, message, at)
-            _mark_done(message, at)
+            _handle(registration, messages, at)
+            _mark_done(messages, at)
     except Exception as error:  # noqa: BLE001, RUF100 - whatever a handler raises, the others must run
-        log.warning("%s %s failed (attempt %d)", message.topic, message.key, message.attempts, exc_info=True)
-        _note_failure(message, error, at)
-        return False
-    return True
+        names = ", ".join(f"{one.key} (attempt {one.attempts})" for one in messages)
+        log.warning("%s %s failed", registration.topic, names, exc_info=True)
+        if len(messages) > 1:
+            alone = [_attempt([one], at) for one in messages]
+            return Drained(sum(one.done for one in alone), sum(one.failed for one in alone))
+        _note_failure(messages[0], error, at)
+        return Drained(failed=1)
+    return Drained(done=len(messages))
 
 
-def _handle_atomically(registration: registry.Registration, message: Message, at: datetime) -> None:
-    """What the handler wrote and "done" commit together. The row lock outlasts the lease, so nobody else starts."""
+def _handle_atomically(registration: registry.Registration, messages: Sequence[Message], at: datetime) -> None:
+    """What the handler wrote and "done" commit together. The row locks outlast the lease, so nobody else starts."""
     with transaction.atomic():
-        held = Message.objects.select_for_update().get(pk=message.pk)
-        if held.state == State.PENDING and held.attempts == message.attempts:
-            _handle(registration, message, at)
-            _mark_done(message, at)
+        mine = _ours(messages).select_for_update().order_by("pk").values_list("pk", flat=True)
+        found = set(mine)
+        held = [one for one in messages if one.pk in found]
+        if held:
+            _handle(registration, held, at)
+            _mark_done(held, at)
 
 
-def _handle(registration: registry.Registration, message: Message, at: datetime) -> None:
-    registration.handler(key=message.key, payload=message.payload, at=at)
+def _handle(registration: registry.Registration, messages: Sequence[Message], at: datetime) -> None:
+    registration.run([registry.News(one.key, one.payload, one.is_urgent) for one in messages], at)
 
 
-def _mark_done(message: Message, at: datetime) -> None:
-    _ours(message).update(state=State.DONE, done_at=at, lease_until=None, last_error="")
+def _mark_done(messages: Sequence[Message], at: datetime) -> None:
+    _ours(messages).update(state=State.DONE, done_at=at, lease_until=None, last_error="")
 
 
 def _note_failure(message: Message, error: Exception, at: datetime) -> None:
     """Back off, or give up after MAX_ATTEMPTS. A broken database connection leaves it to the lease."""
     given_up = message.attempts >= MAX_ATTEMPTS
-    _ours(message).update(
+    again_at = at + delay(attempts=message.attempts, spread=message.pk)
+    _ours([message]).update(
         state=State.DEAD if given_up else State.PENDING,
-        available_at=at + delay(attempts=message.attempts, spread=message.pk),
+        available_at=again_at,
+        turn_at=_turn(again_at, message.is_urgent),
         lease_until=None,
         last_error=f"{type(error).__name__}: {error}"[:4000].replace("\x00", ""),
     )
 
 
-def _ours(message: Message) -> QuerySet[Message]:
-    """The message while this claim of it is the latest: a drain that lost its lease may not overwrite a newer one."""
-    return Message.objects.filter(pk=message.pk, state=State.PENDING, attempts=message.attempts)
+def _ours(messages: Sequence[Message]) -> QuerySet[Message]:
+    """Those of which this claim is the latest: a drain that lost its lease may not overwrite a newer one."""
+    claims = (Q(pk=one.pk, attempts=one.attempts) for one in messages)
+    return Message.objects.filter(reduce(or_, claims), state=State.PENDING)
 
 
 def delay(*, attempts: int, spread: int) -> timedelta:
@@ -207,8 +244,9 @@ def retry(*, message_id: int, actor: Actor, at: datetime) -> Message:
             raise NotDead
         before = {"state": message.state, "attempts": message.attempts, "last_error": message.last_error}
         message.state, message.attempts = State.PENDING, 0
+        message.turn_at = _turn(at, message.is_urgent)
         message.available_at, message.lease_until = at, None
-        message.save(update_fields=["state", "attempts", "available_at", "lease_until"])
+        message.save(update_fields=["state", "attempts", "available_at", "turn_at", "lease_until"])
         audit.record(
             action="outbox.message.retried",
             actor=actor,

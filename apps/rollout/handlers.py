@@ -11,7 +11,7 @@ from functools import partial
 
 from django.db import transaction
 
-from apps.outbox.registry import handles
+from apps.outbox.registry import News, handles, handles_many
 from apps.rollout import tasks
 from apps.rollout.services import changes
 
@@ -19,16 +19,15 @@ LEASE = 3
 """Seconds: these only write down what is to be done, so a worker that takes longer is taken for dead."""
 
 
-@handles("access.grant.changed", lease_seconds=LEASE)
-def grant_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
-    slugs = changes.note_grant(
-        grant_id=key,
-        service=str(payload["service"]),
-        points=_strings(payload["points"]),
-        environment=str(payload["environment"]),
-        at=at,
-    )
-    _wake(slugs)
+@handles_many("access.grant.changed", lease_seconds=LEASE)
+def grants_changed(*, news: Sequence[News], at: datetime) -> None:
+    _wake(changes.note_grants(grants=[_grant_news(one) for one in news], at=at))
+
+
+def _grant_news(news: News) -> changes.GrantNews:
+    payload = news.payload
+    points, environment = _strings(payload["points"]), str(payload["environment"])
+    return changes.GrantNews(news.key, str(payload["service"]), points, environment, news.urgent)
 
 
 @handles("access.guardrail.changed", lease_seconds=LEASE)

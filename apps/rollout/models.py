@@ -144,7 +144,10 @@ class Shard(models.Model):
 
 
 class PendingChange(models.Model):
-    """Something a target has not been compiled for yet. ``service`` empty means what is common to all services."""
+    """Something a target has not been compiled for yet. ``service`` empty means what is common to all services.
+
+    ``urgent`` is what takes access away: it is compiled before the rest.
+    """
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="pending")
     service = models.CharField(max_length=63, default="", blank=True)
@@ -154,6 +157,7 @@ class PendingChange(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField()
     error = models.TextField(default="", blank=True)
+    urgent = models.BooleanField(db_default=False)
 
     class Meta:
         indexes = [models.Index(fields=["target", "retry_at"], name="rollout_pending_due")]

@@ -296,10 +296,11 @@ def sign_edge_token(*, subject: str, client_id: str, actor: str | None = None, a
     return EdgeToken(_signed(subject, client_id, issued_at, issued_at + lifetime, actor=actor), lifetime)
 
 
-def sign_probe_token(*, subject: str, at: datetime) -> str:
-    """A token for one probe in the subject's name, suspended or not: a shut door must be seen to be shut."""
-    issued_at = int(at.timestamp())
-    return _signed(subject, "sallyport-probe", issued_at, issued_at + PROBE_TOKEN_SECONDS)
+def sign_probe_tokens(*, subjects: Iterable[str], at: datetime) -> dict[str, str]:
+    """Tokens for probes in the subjects' names, suspended or not: a shut door must be seen to be shut."""
+    key, issued_at = selectors.active_key(Purpose.EDGE_TOKEN), int(at.timestamp())
+    until = issued_at + PROBE_TOKEN_SECONDS
+    return {subject: _signed(subject, "sallyport-probe", issued_at, until, key) for subject in subjects}
 
 
 def sign_rehearsal_tokens(*, subjects: Iterable[str], first: int, last: int) -> dict[str, str]:

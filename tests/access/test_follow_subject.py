@@ -12,6 +12,7 @@ from apps.audit.actors import SYSTEM
 from apps.identity import services as people
 from apps.identity.models import Subject
 from apps.outbox.models import Message
+from apps.outbox.registry import News
 from tests.factories.access import active_grant, pending_grant, shop
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def told_twice(subject: Subject, at: datetime) -> None:
     for _ in range(2):
-        handlers.subject_changed(key=subject.key, payload={}, at=at)
+        handlers.subjects_changed(news=[News(subject.key, {})], at=at)
 
 
 def changed(grant: Grant) -> int:
@@ -84,7 +85,7 @@ def test_a_team_that_changed_has_its_grants_compiled_again(at: datetime) -> None
     there = shop()
     grant = active_grant(there.ada, there.ben, subject=there.storefront)
     before = changed(grant)
-    handlers.subject_changed(key=there.storefront.key, payload={}, at=at)
+    handlers.subjects_changed(news=[News(there.storefront.key, {})], at=at)
     assert changed(grant) == before + 1
 
 
@@ -92,7 +93,7 @@ def test_guardrails_that_name_the_subject_are_compiled_again(at: datetime) -> No
     there = shop()
     values = services.GuardrailValues(sentence="Not them.", subjects=(there.storefront.key,), services=("payments",))
     services.set_guardrail(slug="not-them", values=values, actor=SYSTEM, at=at)
-    handlers.subject_changed(key=there.storefront.key, payload={}, at=at)
+    handlers.subjects_changed(news=[News(there.storefront.key, {})], at=at)
     told = Message.objects.filter(topic="access.guardrail.changed", key="not-them").order_by("pk")
     assert [message.payload for message in told] == [{"services": ["payments"]}] * 2
 
@@ -103,5 +104,5 @@ def test_what_is_over_and_who_is_unknown_change_nothing(at: datetime) -> None:
     services.end_grant(public_id=grant.public_id, actor=there.ada, at=at)
     before = Message.objects.count()
     told_twice(there.ada, at)
-    handlers.subject_changed(key="person:nobody", payload={}, at=at)
+    handlers.subjects_changed(news=[News("person:nobody", {})], at=at)
     assert Message.objects.count() == before

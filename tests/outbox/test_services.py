@@ -32,13 +32,13 @@ def test_enqueue_refuses_outside_a_transaction() -> None:
 def test_many_are_written_in_one_statement_and_run_in_their_order() -> None:
     ears = Ears()
     with pytest.raises(services.NotInTransaction):
-        services.enqueue_many(topic="test.heard", keys=["a"], at=AT)
+        services.enqueue_many(topic="test.heard", payloads={"a": {}}, at=AT)
     with handled("test.heard", ears):
         with transaction.atomic(), CaptureQueriesContext(connection) as asked:
-            services.enqueue_many(topic="test.heard", keys=("c", "a", "b"), at=AT)
+            services.enqueue_many(topic="test.heard", payloads={"c": {}, "a": {"n": 1}, "b": {}}, at=AT)
         assert services.drain(at=AT + SECOND, limit=10) == services.Drained(done=3)
     assert len([query for query in asked.captured_queries if "INSERT" in query["sql"]]) == 1
-    assert ears.keys == ["c", "a", "b"]
+    assert [(key, payload) for key, payload, _ in ears.heard] == [("c", {}), ("a", {"n": 1}), ("b", {})]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -225,11 +225,10 @@ def test_a_key_waits_while_an_older_message_of_it_is_leased_and_other_keys_do_no
 def test_a_drain_that_lost_its_lease_overwrites_nothing() -> None:
     with handled("test.heard", Ears()):
         message = put()
-        slow = services._claim(AT)
-        assert slow is not None
+        (slow,) = services._claim(AT)
         assert services.drain(at=AT + SECOND * 10, limit=1).done == 1
         services._note_failure(slow, ValueError("too late"), AT + SECOND * 11)
-        services._mark_done(slow, AT + SECOND * 11)
+        services._mark_done([slow], AT + SECOND * 11)
     message.refresh_from_db()
     assert (message.state, message.done_at, message.last_error) == (State.DONE, AT + SECOND * 10, "")
 

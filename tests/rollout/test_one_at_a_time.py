@@ -11,6 +11,7 @@ from apps.access.models import Grant, GrantDoor
 from apps.catalog.models import Environment
 from apps.rollout.models import PendingChange, Revision, Target
 from apps.rollout.services import changes, reconciling
+from apps.rollout.services.changes import GrantNews
 from apps.rollout.services.reconciling import LOCK_SPACE
 from tests.factories import access as factory
 from tests.factories import identity
@@ -80,7 +81,7 @@ def test_noting_a_change_twice_makes_one_revision(node: FakeNode, shop: factory.
     hands.work()
     made = Revision.objects.count()
     for _ in range(2):
-        changes.note_grant(grant_id=grant.public_id, service="payments", points=["mesh"], environment="demo", at=AT)
+        changes.note_grants(grants=[GrantNews(grant.public_id, "payments", ["mesh"], "demo")], at=AT)
     hands.work()
     assert Revision.objects.count() == made
     assert PendingChange.objects.count() == 0
@@ -97,8 +98,8 @@ def test_changes_that_wait_together_become_one_revision(node: FakeNode, shop: fa
 
 
 def test_a_mesh_grant_does_not_touch_the_edge(mesh: Target, shop: factory.Shop, hands: Hands) -> None:
-    assert changes.note_grant(grant_id="g_1", service="payments", points=["edge"], environment="demo", at=AT) == []
-    assert changes.note_grant(grant_id="g_1", service="payments", points=["mesh"], environment="elsewhere", at=AT) == []
+    elsewhere = [GrantNews("g_1", "payments", ["edge"], "demo"), GrantNews("g_1", "payments", ["mesh"], "elsewhere")]
+    assert changes.note_grants(grants=elsewhere, at=AT) == []
 
 
 def fill(shop: factory.Shop, services: int, grants: int) -> None:

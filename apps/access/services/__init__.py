@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.access.services.doors import activate, mark_door, record_error
+from apps.access.services.doors import DoorReport, activate, mark_door, mark_doors, record_error, record_errors
 from apps.access.services.governance import (
     GuardrailValues,
     RuleValues,
@@ -16,12 +16,13 @@ from apps.access.services.grants import (
     create_standing_grant,
     end_grant,
     expire_due_grants,
-    follow_subject,
+    follow_subjects,
 )
 from apps.access.services.requests import cancel_request, expire_due_requests, open_request
 from apps.access.services.reviews import ItemResult, review, review_many
 
 __all__ = [
+    "DoorReport",
     "GuardrailValues",
     "ItemResult",
     "RuleValues",
@@ -32,10 +33,12 @@ __all__ = [
     "ensure_default_rules",
     "expire_due_grants",
     "expire_due_requests",
-    "follow_subject",
+    "follow_subjects",
     "mark_door",
+    "mark_doors",
     "open_request",
     "record_error",
+    "record_errors",
     "remove_guardrail",
     "remove_rule",
     "review",

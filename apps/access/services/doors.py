@@ -5,14 +5,19 @@ Reports may come twice, late and out of order, so each of these is idempotent an
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
+from apps.access import refusals
 from apps.access.models import Grant, GrantDoor
-from apps.access.services.grants import SUSPENDED, end_locked, locked
-from apps.access.services.records import announce_grant, poke_watchers, record_grant
+from apps.access.services.grants import SUSPENDED, doors_locked, end_locked, locked, locked_where
+from apps.access.services.records import announce_grant, grant_entry, poke_watchers, record_grant
 from apps.access.states import LIVE_GRANTS, DoorState, GrantState, can_move, move
+from apps.audit import services as audit
 from apps.audit.actors import SYSTEM
 
 _AFTER_THE_END = (DoorState.CLOSING, DoorState.CLOSED, DoorState.FAILING)
@@ -20,35 +25,61 @@ _RECORDED = (DoorState.PROVEN, DoorState.CLOSED)
 _STAMPS = {DoorState.OPEN: "opened_at", DoorState.PROVEN: "proven_at", DoorState.CLOSED: "closed_at"}
 
 
-def mark_door(*, grant_id: str, point: str, state: str, detail: str = "", at: datetime) -> GrantDoor:
-    """Note how far a door is. News that the grant's end or a later report overtook changes nothing.
+@dataclass(frozen=True, slots=True)
+class DoorReport:
+    """How far the door of a grant at a point is."""
 
-    Locks the grant, so that a report and an end follow one another.
+    grant_id: str
+    point: str
+    state: str
+    detail: str = ""
+
+
+def mark_door(*, grant_id: str, point: str, state: str, detail: str = "", at: datetime) -> GrantDoor:
+    """As ``mark_doors``, for one."""
+    return mark_doors(reports=[DoorReport(grant_id, point, state, detail)], at=at)[0]
+
+
+def mark_doors(*, reports: Sequence[DoorReport], at: datetime) -> list[GrantDoor]:
+    """Note how far doors are. News that a grant's end or a later report overtook changes nothing.
+
+    Locks the grants, so that a report and an end follow one another. Costs the same few statements for one and many.
     """
-    to = DoorState(state)
     with transaction.atomic():
-        grant = locked(grant_id)
-        door = grant.doors.select_for_update().get(point=point)
-        if _is_overtaken(grant, door, to):
-            return door
-        before = door.state
-        _stamp(door, to, at)
-        if before != to:
-            move(door, to)
-            door.changed_at = at
-        door.detail = detail
-        door.save()
-        poke_watchers(grant.request)
-        if before != to and to in _RECORDED:
-            record_grant(
-                f"door_{to}",
-                grant,
-                actor=SYSTEM,
-                at=at,
-                before={"point": point, "door": before},
-                after={"point": point, "door": to, "detail": detail},
-            )
-    return door
+        grants = _held({one.grant_id for one in reports})
+        doors = {(door.grant_id, door.point): door for door in doors_locked(grants.values())}
+        found = [(one, grants[one.grant_id], doors[grants[one.grant_id].pk, one.point]) for one in reports]
+        marked = [(door, _mark(grant, door, report, at)) for report, grant, door in found]
+        changed = [door for door, entries in marked if entries is not None]
+        GrantDoor.objects.bulk_update(changed, ["state", "changed_at", "detail", *_STAMPS.values()])
+        audit.record_all([entry for _, entries in marked for entry in entries or ()], at=at)
+    return [door for door, _ in marked]
+
+
+def _held(grant_ids: Collection[str]) -> dict[str, Grant]:
+    """The grants, locked in one order; raises UnknownGrant unless all are known."""
+    found = {grant.public_id: grant for grant in locked_where(Q(public_id__in=grant_ids))}
+    if len(found) < len(grant_ids):
+        raise refusals.UnknownGrant
+    return found
+
+
+def _mark(grant: Grant, door: GrantDoor, report: DoorReport, at: datetime) -> list[audit.Entry] | None:
+    """Change the door, and say what goes on the record; None when the report was overtaken."""
+    to, before = DoorState(report.state), door.state
+    if _is_overtaken(grant, door, to):
+        return None
+    _stamp(door, to, at)
+    if before != to:
+        move(door, to)
+        door.changed_at = at
+    door.detail = report.detail
+    poke_watchers(grant.request)
+    if before == to or to not in _RECORDED:
+        return []
+    was = {"point": report.point, "door": before}
+    now = {"point": report.point, "door": to, "detail": report.detail}
+    return [grant_entry(f"door_{to}", grant, actor=SYSTEM, before=was, after=now)]
 
 
 def _is_overtaken(grant: Grant, door: GrantDoor, to: DoorState) -> bool:
@@ -104,16 +135,21 @@ def activate(*, grant_id: str, at: datetime) -> Grant:
     return grant
 
 
-def record_error(*, grant_id: str, error: str, at: datetime) -> Grant:
-    """Show why a grant is not at its doors; an empty ``error`` says it is no longer so. The rollout tries again."""
+def record_error(*, grant_id: str, error: str, at: datetime) -> None:
+    """As ``record_errors``, for one."""
+    record_errors(errors={grant_id: error}, at=at)
+
+
+def record_errors(*, errors: Mapping[str, str], at: datetime) -> None:
+    """Show why grants are not at their doors; an empty one says it is no longer so. The rollout tries again."""
     with transaction.atomic():
-        grant = locked(grant_id)
-        before = grant.error
-        if before == error:
-            return grant
-        grant.error, grant.error_at = error, at if error else None
-        grant.save(update_fields=["error", "error_at"])
-        verb = "failed" if error else "recovered"
-        poke_watchers(grant.request)
-        record_grant(verb, grant, actor=SYSTEM, at=at, before={"error": before}, after={"error": error})
-    return grant
+        changed = [grant for key, grant in _held(errors.keys()).items() if grant.error != errors[key]]
+        entries = []
+        for grant in changed:
+            before, grant.error = grant.error, errors[grant.public_id]
+            grant.error_at = at if grant.error else None
+            poke_watchers(grant.request)
+            verb, after = "failed" if grant.error else "recovered", {"error": grant.error}
+            entries.append(grant_entry(verb, grant, actor=SYSTEM, before={"error": before}, after=after))
+        Grant.objects.bulk_update(changed, ["error", "error_at"])
+        audit.record_all(entries, at=at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,15 @@ from apps.access.asks import fingerprint, read_target
 from apps.access.ids import new_grant_id
 from apps.access.models import AccessRequest, Grant, GrantDoor, Guardrail
 from apps.access.selectors.visibility import visible_grants
-from apps.access.services.records import announce_grant, announce_guardrail, record_grant
+from apps.access.services.records import (
+    announce_grant,
+    announce_grants,
+    announce_guardrail,
+    grant_entry,
+    record_grant,
+)
 from apps.access.states import LIVE_GRANTS, DoorState, GrantState, can_move, move
+from apps.audit import services as audit
 from apps.audit.actors import SYSTEM, Actor
 from apps.identity import selectors as identity
 
@@ -26,15 +33,21 @@ SUSPENDED = "The holder was suspended."
 
 
 def locked(grant_id: str) -> Grant:
-    grant = (
-        Grant.objects.select_for_update(of=("self",))
-        .select_related("subject__owner", "subject__team", "service__team", "environment", "request")
-        .filter(public_id=grant_id)
-        .first()
-    )
-    if grant is None:
+    found = locked_where(Q(public_id=grant_id))
+    if not found:
         raise refusals.UnknownGrant
-    return grant
+    return found[0]
+
+
+def locked_where(which: Q) -> list[Grant]:
+    """In one order, so that two who lock several do not block one another."""
+    rows = Grant.objects.select_for_update(of=("self",)).filter(which).order_by("pk")
+    return list(rows.select_related("subject__owner", "subject__team", "service__team", "environment", "request"))
+
+
+def doors_locked(grants: Collection[Grant]) -> list[GrantDoor]:
+    """The doors of grants that are locked already."""
+    return list(GrantDoor.objects.select_for_update().filter(grant__in=grants).order_by("grant", "point"))
 
 
 def create_from_request(request: AccessRequest, at: datetime) -> Grant:
@@ -127,20 +140,27 @@ def end_grant(*, public_id: str, actor: Subject, at: datetime, why: str = "") ->
 
 
 def end_locked(grant: Grant, *, to: GrantState, by: Subject | None, why: str, at: datetime) -> Grant:
-    """Move a locked, live grant to an end, and have its doors closed. ``by`` is None for the console itself."""
-    before = grant.state
-    move(grant, to)
-    grant.ended_at, grant.ended_by, grant.end_reason = at, by, why.strip()[:300]
-    grant.save(update_fields=["state", "ended_at", "ended_by", "end_reason"])
-    for door in grant.doors.select_for_update().order_by("point"):
-        if can_move(door, DoorState.CLOSING):
-            move(door, DoorState.CLOSING)
-            door.changed_at = at
-            door.save(update_fields=["state", "changed_at"])
-    actor = by.actor if by else SYSTEM
-    record_grant(to, grant, actor=actor, at=at, before={"state": before}, after={"state": to, "why": grant.end_reason})
-    announce_grant(grant, at)
+    end_all_locked([grant], to=to, by=by, why=why, at=at)
     return grant
+
+
+def end_all_locked(grants: Sequence[Grant], *, to: GrantState, by: Subject | None, why: str, at: datetime) -> None:
+    """Move locked, live grants to an end, and have their doors closed. ``by`` is None for the console itself."""
+    actor, entries = by.actor if by else SYSTEM, []
+    for grant in grants:
+        before = {"state": grant.state}
+        move(grant, to)
+        grant.ended_at, grant.ended_by, grant.end_reason = at, by, why.strip()[:300]
+        after = {"state": to, "why": grant.end_reason}
+        entries.append(grant_entry(to, grant, actor=actor, before=before, after=after))
+    closing = [door for door in doors_locked(grants) if can_move(door, DoorState.CLOSING)]
+    for door in closing:
+        move(door, DoorState.CLOSING)
+        door.changed_at = at
+    Grant.objects.bulk_update(grants, ["state", "ended_at", "ended_by", "end_reason"])
+    GrantDoor.objects.bulk_update(closing, ["state", "changed_at"])
+    audit.record_all(entries, at=at)
+    announce_grants(grants, at)
 
 
 def expire_due_grants(*, at: datetime, limit: int = 200) -> int:
@@ -158,29 +178,19 @@ def _expire(public_id: str, at: datetime) -> bool:
     return True
 
 
-def follow_subject(*, subject_key: str, at: datetime) -> None:
-    """A subject changed: end what a suspended one holds for a time, and have everything else about it compiled again.
+def follow_subjects(*, subject_keys: Collection[str], urgent: bool = False, at: datetime) -> None:
+    """Subjects changed: end what suspended ones hold for a time, and have everything else about them compiled again.
 
-    Standing access stays, closed by the suspension itself, and works again when the subject is reinstated.
+    Standing access stays, closed by the suspension itself, and works again when the subject is reinstated. ``urgent``
+    when the change takes something away.
     """
-    subject = identity.find_subject(subject_key)
-    if subject is None:
-        return
-    touched = Grant.objects.filter(
-        Q(subject=subject) | Q(subject__in=identity.list_teams_of(subject)), state__in=LIVE_GRANTS
-    )
-    for public_id in touched.order_by("pk").values_list("public_id", flat=True):
-        with transaction.atomic():
-            _follow(locked(public_id), subject, at)
+    subjects = identity.list_by_keys(subject_keys).values()
+    gone = Q(subject__in=[one for one in subjects if not one.is_active], duration__isnull=False)
     with transaction.atomic():
-        for guardrail in Guardrail.objects.filter(subjects__contains=[subject_key], enabled=True).order_by("slug"):
+        ending = locked_where(gone & Q(state__in=LIVE_GRANTS))
+        end_all_locked(ending, to=GrantState.REVOKED, by=None, why=SUSPENDED, at=at)
+        held = Q(subject__in=subjects) | Q(subject__in=identity.list_teams_of_all(subjects))
+        others = Grant.objects.filter(held, state__in=LIVE_GRANTS).order_by("pk")
+        announce_grants(list(others.select_related("service", "environment", "request")), at, urgent=urgent)
+        for guardrail in Guardrail.objects.filter(subjects__overlap=list(subject_keys), enabled=True).order_by("slug"):
             announce_guardrail(guardrail.slug, guardrail.services, at)
-
-
-def _follow(grant: Grant, subject: Subject, at: datetime) -> None:
-    if grant.state not in LIVE_GRANTS:
-        return
-    if grant.subject_id == subject.pk and grant.duration is not None and not subject.is_active:
-        end_locked(grant, to=GrantState.REVOKED, by=None, why=SUSPENDED, at=at)
-    else:
-        announce_grant(grant, at)

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from apps.access.ids import channel_of
 from apps.access.models import AccessRequest, Grant
+from apps.access.states import LIVE_GRANTS
 from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.outbox import nudge
@@ -67,29 +68,40 @@ def record_grant(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> None:
-    audit.record(
-        action=f"access.grant.{verb}",
-        actor=actor,
-        target_type="access.grant",
-        target_id=grant.public_id,
-        target_name=f"{grant.subject.name} to {grant.service.title}",
-        before=before,
-        after=after,
-        at=at,
-    )
+    audit.record_all([grant_entry(verb, grant, actor=actor, before=before, after=after)], at=at)
+
+
+def grant_entry(
+    verb: str,
+    grant: Grant,
+    *,
+    actor: Actor,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> audit.Entry:
+    """What goes on the record about a grant."""
+    named = f"{grant.subject.name} to {grant.service.title}"
+    return audit.Entry(f"access.grant.{verb}", actor, "access.grant", grant.public_id, named, before, after)
 
 
 def announce_grant(grant: Grant, at: datetime) -> None:
-    """Whoever compiles must look again at this grant's service."""
-    outbox.enqueue(
-        topic=GRANT_CHANGED,
-        key=grant.public_id,
-        payload={
-            "service": grant.service.slug,
-            "environment": grant.environment.slug,
-            "points": sorted(grant.points),
-            "state": grant.state,
-        },
-        at=at,
-    )
-    poke_watchers(grant.request)
+    announce_grants([grant], at)
+
+
+def announce_grants(grants: Sequence[Grant], at: datetime, *, urgent: bool = False) -> None:
+    """Whoever compiles must look again at these grants' services; soonest where access ends."""
+    for soon in (True, False):
+        announced = [grant for grant in grants if soon == (urgent or grant.state not in LIVE_GRANTS)]
+        payloads = {grant.public_id: _news(grant) for grant in announced}
+        outbox.enqueue_many(topic=GRANT_CHANGED, payloads=payloads, at=at, urgent=soon)
+    for grant in grants:
+        poke_watchers(grant.request)
+
+
+def _news(grant: Grant) -> dict[str, object]:
+    return {
+        "service": grant.service.slug,
+        "environment": grant.environment.slug,
+        "points": sorted(grant.points),
+        "state": grant.state,
+    }

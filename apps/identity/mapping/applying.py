@@ -28,7 +28,7 @@ from apps.identity.models import (
 from apps.identity.services.effective import settle_memberships, settle_role
 from apps.identity.services.provider_record import note_provider
 from apps.identity.services.roles import is_last_administrator
-from apps.identity.services.subjects import CHANGED, fact, lock_all
+from apps.identity.services.subjects import CHANGED, entry, lock_all
 from apps.outbox import services as outbox
 
 
@@ -117,9 +117,13 @@ def carry_out(provider: Provider, changes: list[Change], *, gains_only: bool, ac
     changed = {team: _members(changes, team, subjects) for team in sorted(teams)}
     for team, members in changed.items():
         settle_memberships(subjects[team], members)
-    facts = [fact for change in changes for fact in _told(provider, change, subjects[change.person])]
-    audit.record_many(facts, actor=actor, at=at)
-    outbox.enqueue_many(topic=CHANGED, keys=dict.fromkeys([*(one.target_id for one in facts), *changed]), at=at)
+    entries = [one for change in changes for one in _told(provider, change, subjects[change.person], actor)]
+    audit.record_all(entries, at=at)
+    losing = {change.person for change in changes if change.lost_teams}
+    told = dict.fromkeys([*(one.target_id for one in entries), *changed])
+    for urgent in (True, False):
+        payloads: dict[str, dict[str, object]] = {key: {} for key in told if (key in losing) == urgent}
+        outbox.enqueue_many(topic=CHANGED, payloads=payloads, at=at, urgent=urgent)
     _remember_losses(provider, changes, subjects, at)
 
 
@@ -146,22 +150,23 @@ def _write_places(provider: Provider, changes: list[Change], subjects: dict[str,
     )
 
 
-def _told(provider: Provider, change: Change, person: Subject) -> Iterator[audit.Fact]:
+def _told(provider: Provider, change: Change, person: Subject, actor: Actor) -> Iterator[audit.Entry]:
     """Write the roles, and say what becomes different for one person."""
     for role in sorted(change.gained_roles):
         MappedRole.objects.get_or_create(provider=provider, subject=person, role=role)
         if settle_role(person, role):
-            yield fact(person, "identity.role.assigned", after={"role": role})
+            yield entry(person, "identity.role.assigned", actor=actor, after={"role": role})
     for role in sorted(change.lost_roles):
         if role == Role.ADMINISTRATOR and is_last_administrator(person):
             continue
         MappedRole.objects.filter(provider=provider, subject=person, role=role).delete()
         if settle_role(person, role):
-            yield fact(person, "identity.role.withdrawn", before={"role": role})
+            yield entry(person, "identity.role.withdrawn", actor=actor, before={"role": role})
     if change.gained_teams or change.lost_teams:
-        yield fact(
+        yield entry(
             person,
             "identity.mapping.applied",
+            actor=actor,
             before={"teams": change.lost_teams},
             after={"teams": {**change.kept_weaker, **change.gained_teams}},
         )

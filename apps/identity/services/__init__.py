@@ -63,7 +63,7 @@ from apps.identity.services.signal_senders import (
 )
 from apps.identity.services.signals import (
     Told,
-    act_on_signal,
+    act_on_signals,
     answer_at_once,
     forget_old_signals,
     receive,
@@ -84,7 +84,7 @@ __all__ = [
     "ProviderFacts",
     "Told",
     "UnknownLogin",
-    "act_on_signal",
+    "act_on_signals",
     "add_identity_center",
     "add_provider",
     "answer_at_once",

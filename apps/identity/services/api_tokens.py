@@ -18,7 +18,7 @@ from apps.identity import policies
 from apps.identity.errors import InvalidSubject, InvalidToken, Suspended
 from apps.identity.models import ApiToken, Kind, Scope, Subject
 from apps.identity.services.logins import ensure_user
-from apps.identity.services.subjects import get_locked
+from apps.identity.services.subjects import entry, get_locked
 
 PREFIX = "sp_"
 SHOWN = 10
@@ -88,25 +88,20 @@ def revoke_api_token(*, token_id: int, actor: Actor, at: datetime) -> ApiToken:
     return token
 
 
-def live_tokens_locked(subject: Subject, at: datetime) -> list[ApiToken]:
-    """Those that work now, held until the transaction ends."""
-    return list(_live(at).select_for_update().filter(subject=subject).order_by("pk"))
+def live_tokens_locked(subjects: Collection[Subject], at: datetime) -> list[ApiToken]:
+    """Those that work now, held until the transaction ends. No token is made meanwhile where the subject is held."""
+    return list(_live(at).select_for_update().filter(subject__in=subjects).order_by("pk"))
 
 
-def revoke_locked(subject: Subject, tokens: Sequence[ApiToken], *, actor: Actor, at: datetime, why: str) -> int:
-    """A part of use cases that have checked ``actor`` and hold the subject, so that no token is made beside it."""
+def revoke_locked(tokens: Collection[ApiToken], *, at: datetime) -> None:
+    """A part of use cases that have checked their actor. What goes on the record is the caller's."""
     ApiToken.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=at)
-    if tokens:
-        audit.record(
-            action="identity.api_token.all_revoked",
-            actor=actor,
-            target_type="identity.subject",
-            target_id=subject.key,
-            target_name=subject.name,
-            after={"tokens": [{"token": one.pk, "name": one.name, "prefix": one.prefix} for one in tokens], "why": why},
-            at=at,
-        )
-    return len(tokens)
+
+
+def revoked(subject: Subject, tokens: Sequence[ApiToken], *, actor: Actor, why: str) -> audit.Entry:
+    """What goes on the record when all tokens of ``subject`` end together."""
+    names = [{"token": one.pk, "name": one.name, "prefix": one.prefix} for one in tokens]
+    return entry(subject, "identity.api_token.all_revoked", actor=actor, after={"tokens": names, "why": why})
 
 
 def authenticate_api_token(plain: str, *, at: datetime) -> ApiToken:

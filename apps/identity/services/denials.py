@@ -6,6 +6,7 @@ subject, so that what names it is compiled again.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -26,38 +27,46 @@ def _whole(at: datetime) -> datetime:
     return at.replace(microsecond=0) + timedelta(seconds=1)
 
 
-def deny_suspended(subject: Subject, *, at: datetime) -> None:
-    """Whatever it shows. Nobody gives it a token any more, so that is enough when the last one is dead."""
-    _write(subject, DenialCause.SUSPENDED, at, until=_whole(at) + longest_life(), issued_until=None)
-
-
-def deny_tokens(subject: Subject, *, at: datetime) -> None:
+def deny_tokens(subjects: Collection[Subject], *, at: datetime) -> None:
     """What was given out until now; a new token works."""
     start = _whole(at)
-    _write(subject, DenialCause.REVOKED, at, until=start + longest_life(), issued_until=start)
+    _write(subjects, DenialCause.REVOKED, at, until=start + longest_life(), issued_until=start)
 
 
 def deny_until(subject: Subject, *, until: datetime, at: datetime) -> None:
     """Its budget is spent."""
-    _write(subject, DenialCause.BUDGET, at, until=until, issued_until=None)
+    _write([subject], DenialCause.BUDGET, at, until=until, issued_until=None)
 
 
 def _write(
-    subject: Subject, cause: DenialCause, at: datetime, *, until: datetime, issued_until: datetime | None
+    subjects: Collection[Subject], cause: DenialCause, at: datetime, *, until: datetime, issued_until: datetime | None
 ) -> None:
+    """One statement for all; one of the same cause is written over."""
     values = {"starts_at": at, "until": until, "issued_until": issued_until}
-    Denial.objects.update_or_create(subject=subject, cause=cause, defaults=values)
+    Denial.objects.bulk_create(
+        [Denial(subject=subject, cause=cause, **values) for subject in subjects],
+        update_conflicts=True,
+        unique_fields=["subject", "cause"],
+        update_fields=list(values),
+    )
 
 
-def settle(subject: Subject, *, at: datetime) -> None:
-    """After its state, or its owner's, changed: turned away while suspended; then only with a token from before."""
-    known = Denial.objects.filter(subject=subject, cause=DenialCause.SUSPENDED).first()
-    if not subject.is_active:
-        if known is None or known.issued_until is not None:
-            deny_suspended(subject, at=at)
-    elif known is not None and known.issued_until is None:
-        known.issued_until = _whole(at)
-        known.save(update_fields=["issued_until"])
+def settle(subjects: Collection[Subject], *, at: datetime) -> None:
+    """After their state, or their owner's, changed: turned away while suspended, whatever they show.
+
+    Nobody gives the suspended a token any more, so that is enough when the last one is dead. After that only what was
+    given out before is turned away.
+    """
+    rows = Denial.objects.filter(subject__in=subjects, cause=DenialCause.SUSPENDED)
+    known = {row.subject_id: row for row in rows}
+    fresh = [one for one in subjects if not one.is_active and not _is_whole(known.get(one.pk))]
+    _write(fresh, DenialCause.SUSPENDED, at, until=_whole(at) + longest_life(), issued_until=None)
+    active = [one.pk for one in subjects if one.is_active and _is_whole(known.get(one.pk))]
+    Denial.objects.filter(subject__in=active, cause=DenialCause.SUSPENDED).update(issued_until=_whole(at))
+
+
+def _is_whole(denial: Denial | None) -> bool:
+    return denial is not None and denial.issued_until is None
 
 
 def is_budget_denied(subject: Subject, *, at: datetime) -> bool:

@@ -46,8 +46,8 @@ def set_memberships(*, team_key: str, members: Mapping[str, str], actor: Actor, 
             before={"members": before},
             after={"members": dict(members)},
         )
-        for key in sorted(before.keys() ^ members.keys()):
-            outbox.enqueue(topic=CHANGED, key=key, at=at)
+        for keys, losing in ((before.keys() - members.keys(), True), (members.keys() - before.keys(), False)):
+            outbox.enqueue_many(topic=CHANGED, payloads={key: {} for key in sorted(keys)}, at=at, urgent=losing)
     return team
 
 

@@ -51,9 +51,7 @@ def release(sign_ins: Iterable[int], *, at: datetime) -> None:
     Touches no row of a token: one that is just being changed for another must not make whoever signs out wait.
     """
     held = RefreshToken.objects.filter(sign_in__in=list(sign_ins)).values_list("pk", flat=True)
-    keys = [str(pk) for pk in held]
-    if keys:
-        outbox.enqueue_many(topic=RELEASED, keys=keys, at=at)
+    outbox.enqueue_many(topic=RELEASED, payloads={str(pk): {} for pk in held}, at=at)
 
 
 def give_back(*, provider: Provider, token: str, at: datetime) -> None:
@@ -61,7 +59,7 @@ def give_back(*, provider: Provider, token: str, at: datetime) -> None:
     if token:
         with transaction.atomic():
             held = _write(None, provider, token, at)
-            outbox.enqueue_many(topic=RELEASED, keys=[str(held.pk)], at=at)
+            outbox.enqueue(topic=RELEASED, key=str(held.pk), at=at)
 
 
 def revoke_released(*, token_id: int, at: datetime) -> None:

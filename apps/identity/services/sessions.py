@@ -6,14 +6,15 @@ A session's own row is Django's; deleting it is what ends it, from the next requ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
@@ -23,7 +24,7 @@ from apps.identity.models import Provider, SignalChannel, SignalOutcome, SignIn,
 from apps.identity.services.denials import deny_tokens
 from apps.identity.services.heard import note_heard
 from apps.identity.services.refresh_tokens import keep_refresh_token, release
-from apps.identity.services.subjects import get_locked, note
+from apps.identity.services.subjects import entry, get_locked, note
 from apps.identity.vault import WrongSecretsKey, seal, unseal
 
 if TYPE_CHECKING:
@@ -129,21 +130,36 @@ def end_session(*, sign_in_id: int, actor: Actor, at: datetime, why: str) -> int
 
 
 def _end(which: Iterable[int], actor: Actor, at: datetime, why: str) -> int:
-    """Called in a transaction. Locks the rows in order, so that two who end the same do not block one another."""
-    rows = list(
-        SignIn.objects.select_for_update(of=("self",))
-        .select_related("subject")
-        .filter(pk__in=list(which))
-        .order_by("pk")
-    )
+    """Called in a transaction."""
+    rows = locked(SignIn.objects.filter(pk__in=list(which)))
+    entries = [ended(subject, len(own), actor=actor, why=why) for subject, own in by_subject(rows).items()]
+    delete_locked(rows, at=at)
+    audit.record_all(entries, at=at)
+    return len(rows)
+
+
+def locked(sign_ins: QuerySet[SignIn]) -> list[SignIn]:
+    """In order, so that two who end the same do not block one another."""
+    return list(sign_ins.select_for_update(of=("self",)).select_related("subject").order_by("pk"))
+
+
+def by_subject(rows: Iterable[SignIn]) -> dict[Subject, list[SignIn]]:
+    """In the order of the subjects' keys."""
+    found: defaultdict[Subject, list[SignIn]] = defaultdict(list)
+    for row in sorted(rows, key=lambda one: (one.subject.key, one.pk)):
+        found[row.subject].append(row)
+    return dict(found)
+
+
+def ended(subject: Subject, count: int, *, actor: Actor, why: str) -> audit.Entry:
+    return entry(subject, "identity.session.ended", actor=actor, after={"why": why, "sessions": count})
+
+
+def delete_locked(rows: Sequence[SignIn], *, at: datetime) -> None:
+    """End the sessions themselves, and give their refresh tokens back. What goes on the record is the caller's."""
     release([one.pk for one in rows], at=at)
     Session.objects.filter(session_key__in=[one.session_key for one in rows]).delete()
     SignIn.objects.filter(pk__in=[one.pk for one in rows]).delete()
-    people = {one.subject.key: one.subject for one in rows}
-    for key in sorted(people):
-        count = sum(one.subject.key == key for one in rows)
-        _record("ended", people[key], actor, at, {"why": why, "sessions": count})
-    return len(rows)
 
 
 def sign_out_everywhere(*, subject_key: str, actor: Actor, at: datetime) -> int:
@@ -152,8 +168,8 @@ def sign_out_everywhere(*, subject_key: str, actor: Actor, at: datetime) -> int:
     why = "signed out everywhere" if actor.id == subject_key else "ended for them"
     with transaction.atomic():
         subject = get_locked(subject_key)
-        deny_tokens(subject, at=at)
-        note(subject, TOKENS_DENIED, actor=actor, at=at, after={"why": why})
+        deny_tokens([subject], at=at)
+        note(subject, TOKENS_DENIED, actor=actor, at=at, after={"why": why}, urgent=True)
         return end_sessions(subject_key=subject_key, actor=actor, at=at, why=why)
 
 
@@ -210,12 +226,4 @@ def forget_ended(*, at: datetime) -> int:
 
 
 def _record(verb: str, subject: Subject, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
-    audit.record(
-        action=f"identity.session.{verb}",
-        actor=actor,
-        target_type="identity.subject",
-        target_id=subject.key,
-        target_name=subject.name,
-        after=after,
-        at=at,
-    )
+    audit.record_all([entry(subject, f"identity.session.{verb}", actor=actor, after=after)], at=at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,8 +19,7 @@ from apps.identity.models import (
     Subject,
 )
 from apps.identity.policies import provider_actor
-from apps.identity.services.leaving import Left, leave, sign_out_and_revoke
-from apps.identity.services.sessions import end_sessions
+from apps.identity.services.leaving import Departures, Left
 from apps.identity.signals.refusals import SignalReplayed
 from apps.outbox import services as outbox
 
@@ -54,7 +53,7 @@ def receive(*, provider: Provider, channel: SignalChannel, told: Iterable[Told],
         ReceivedSignal.objects.bulk_create(rows, ignore_conflicts=True)
         fresh = list(mine.filter(identifier__in=[row.identifier for row in rows]).values_list("pk", flat=True))
         if fresh:
-            outbox.enqueue_many(topic=RECEIVED, keys=map(str, fresh), at=at)
+            outbox.enqueue_many(topic=RECEIVED, payloads={str(pk): {} for pk in fresh}, at=at, urgent=True)
     return len(fresh)
 
 
@@ -72,20 +71,19 @@ def _row(provider: Provider, channel: SignalChannel, told: Told, at: datetime) -
     )
 
 
-def act_on_signal(*, signal_id: int, at: datetime) -> None:
-    """Do what a signal asks. Whatever was done about it before is not done again."""
+def act_on_signals(*, signal_ids: Collection[int], at: datetime) -> None:
+    """Do what signals ask, in the order they came in. Whatever was done about one before is not done again."""
     with transaction.atomic():
-        waiting = ReceivedSignal.objects.filter(pk=signal_id, outcome=SignalOutcome.WAITING)
-        signal = waiting.select_for_update(of=("self",)).select_related("provider").first()
-        if signal is not None:
-            _finish(signal, at)
+        waiting = ReceivedSignal.objects.filter(pk__in=signal_ids, outcome=SignalOutcome.WAITING)
+        locked = waiting.select_for_update(of=("self",)).select_related("provider").order_by("pk")
+        _finish(list(locked), at)
 
 
 def answer_at_once(*, provider: Provider, channel: SignalChannel, told: Told, at: datetime) -> ReceivedSignal:
     """Take in and act in one go, for a sender who wants to know what came of it. Raises SignalReplayed."""
     with transaction.atomic():
         signal = _written_once(provider, channel, told, at)
-        _finish(signal, at)
+        _finish([signal], at)
     return signal
 
 
@@ -93,7 +91,8 @@ def refuse(*, provider: Provider, channel: SignalChannel, told: Told, at: dateti
     """Write down that something was asked that is never done. Raises SignalReplayed."""
     with transaction.atomic():
         signal = _written_once(provider, channel, told, at)
-        _close(signal, SignalOutcome.REFUSED, at)
+        _note(signal, SignalOutcome.REFUSED, at)
+        signal.save(update_fields=CLOSED)
 
 
 def _written_once(provider: Provider, channel: SignalChannel, told: Told, at: datetime) -> ReceivedSignal:
@@ -105,41 +104,59 @@ def _written_once(provider: Provider, channel: SignalChannel, told: Told, at: da
     return signal
 
 
-def _finish(signal: ReceivedSignal, at: datetime) -> None:
-    signal.subject = _person(signal)
-    if signal.action == SignalAction.NOTE or not signal.provider.enabled:
-        _close(signal, SignalOutcome.NOTED, at)
-    elif signal.subject is None:
-        _close(signal, SignalOutcome.NOBODY, at)
-    else:
-        outcome, left = _act(SignalAction(signal.action), signal.subject.key, signal, at)
-        signal.sessions, signal.tokens = left.sessions, left.tokens
-        _close(signal, outcome, at)
+def _finish(signals: Sequence[ReceivedSignal], at: datetime) -> None:
+    """Hold everybody they speak of, then act on one after the other. The caller has locked the signals."""
+    people = _people(signals)
+    for signal in signals:
+        signal.subject = people.get(signal.pk)
+    held = Departures([one.subject.key for one in signals if _asks(one) and one.subject is not None], at=at)
+    for signal in signals:
+        if not _asks(signal):
+            _note(signal, SignalOutcome.NOTED, at)
+        elif signal.subject is None:
+            _note(signal, SignalOutcome.NOBODY, at)
+        else:
+            outcome, left = _act(held, signal.subject.key, signal)
+            signal.sessions, signal.tokens = left.sessions, left.tokens
+            _note(signal, outcome, at)
+    ReceivedSignal.objects.bulk_update(signals, CLOSED)
+    held.write()
 
 
-def _act(action: SignalAction, key: str, signal: ReceivedSignal, at: datetime) -> tuple[SignalOutcome, Left]:
+def _asks(signal: ReceivedSignal) -> bool:
+    return signal.action != SignalAction.NOTE and signal.provider.enabled
+
+
+def _act(held: Departures, key: str, signal: ReceivedSignal) -> tuple[SignalOutcome, Left]:
     actor, why = provider_actor(signal.provider), f"{signal.provider.name} said {signal.kind}."
-    if action == SignalAction.LEAVE:
-        return SignalOutcome.LEFT, leave(subject_key=key, actor=actor, at=at, why=why)
-    if action == SignalAction.SIGN_OUT:
-        return SignalOutcome.SIGNED_OUT, sign_out_and_revoke(subject_key=key, actor=actor, at=at, why=why)
-    sessions = end_sessions(subject_key=key, actor=actor, at=at, why=why)
-    return SignalOutcome.SESSIONS_ENDED, Left(sessions, 0, suspended=False)
+    if signal.action == SignalAction.LEAVE:
+        return SignalOutcome.LEFT, held.leave(key, actor=actor, why=why)
+    if signal.action == SignalAction.SIGN_OUT:
+        return SignalOutcome.SIGNED_OUT, held.revoke_and_sign_out(key, actor=actor, why=why)
+    return SignalOutcome.SESSIONS_ENDED, held.sign_out(key, actor=actor, why=why)
 
 
-def _person(signal: ReceivedSignal) -> Subject | None:
-    """Found by what the provider's sign-ins are known by. Its transmitter may sign under another issuer's name."""
-    own = {signal.provider.issuer}
-    own.update(SignalSource.objects.filter(provider=signal.provider).values_list("issuer", flat=True))
-    if signal.issuer not in own or not signal.sub:
-        return None
-    login = Login.objects.select_related("subject").filter(issuer=signal.provider.issuer, sub=signal.sub).first()
-    return None if login is None else login.subject
+def _people(signals: Sequence[ReceivedSignal]) -> dict[int, Subject]:
+    """Whom they mean, by signal: found by what the provider's sign-ins are known by.
+
+    Its transmitter may sign under another issuer's name.
+    """
+    sources = SignalSource.objects.filter(provider__in={one.provider_id for one in signals})
+    also = dict(sources.values_list("provider", "issuer"))
+    named = [one for one in signals if one.sub and one.issuer in {one.provider.issuer, also.get(one.provider_id)}]
+    logins = Login.objects.select_related("subject").filter(
+        issuer__in={one.provider.issuer for one in named}, sub__in={one.sub for one in named}
+    )
+    known = {(login.issuer, login.sub): login.subject for login in logins}
+    found = ((one.pk, known.get((one.provider.issuer, one.sub))) for one in named)
+    return {pk: subject for pk, subject in found if subject is not None}
 
 
-def _close(signal: ReceivedSignal, outcome: SignalOutcome, at: datetime) -> None:
+CLOSED = ("subject", "outcome", "done_at", "sessions", "tokens")
+
+
+def _note(signal: ReceivedSignal, outcome: SignalOutcome, at: datetime) -> None:
     signal.outcome, signal.done_at = outcome, at
-    signal.save(update_fields=["subject", "outcome", "done_at", "sessions", "tokens"])
 
 
 def forget_old_signals(*, at: datetime) -> int:

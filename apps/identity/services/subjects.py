@@ -34,7 +34,8 @@ def upsert_subject(
 ) -> Subject:
     """Make ``key`` what is described here. Nothing is written, recorded or enqueued when it already is.
 
-    The caller has checked that ``actor`` may: imports and directory syncs use this too.
+    The caller has checked that ``actor`` may: imports and directory syncs use this too. Owners are locked before their
+    agents, here and by whoever sees an owner off.
     """
     kind = kind_of(key)
     wanted: dict[str, object] = {
@@ -45,6 +46,8 @@ def upsert_subject(
         "purpose": purpose,
     }
     with transaction.atomic():
+        if owner_key is not None:
+            lock_all([owner_key])
         subject = find_locked(key)
         if subject is None:
             return _create(key, kind, wanted, actor, at)
@@ -71,17 +74,19 @@ def get_locked(key: str) -> Subject:
     return subject
 
 
-def agents_locked(owner: Subject) -> list[Subject]:
-    """The agents it answers for, in the order of their keys."""
-    agents = list(Subject.objects.select_for_update(of=("self",)).filter(owner=owner).order_by("key"))
+def agents_locked(owners: Collection[Subject]) -> list[Subject]:
+    """The agents they answer for, in the order of their keys. With the owners locked there come no more."""
+    known = {owner.pk: owner for owner in owners}
+    agents = list(Subject.objects.select_for_update(of=("self",)).filter(owner__in=known).order_by("key"))
     for agent in agents:
-        agent.owner = owner
+        agent.owner = known[agent.owner_id]  # type: ignore[index]  # found by it
     return agents
 
 
 def lock_all(keys: Collection[str]) -> dict[str, Subject]:
     """The subjects that exist, by key, locked in the order of their keys."""
-    found = Subject.objects.select_for_update(of=("self",)).filter(key__in=set(keys)).order_by("key")
+    found = Subject.objects.select_for_update(of=("self",)).select_related("owner", "team").filter(key__in=set(keys))
+    found = found.order_by("key")
     return {one.key: one for one in found}
 
 
@@ -117,7 +122,7 @@ def _change(subject: Subject, wanted: dict[str, object], actor: Actor, at: datet
         setattr(subject, name, value)
     subject.save(update_fields=list(changed))
     if "owner" in changed:
-        denials.settle(subject, at=at)
+        denials.settle([subject], at=at)
     note(
         subject,
         "identity.subject.changed",
@@ -133,17 +138,6 @@ def _described(values: dict[str, object]) -> dict[str, object]:
     return {name: value.key if isinstance(value, Subject) else value for name, value in values.items()}
 
 
-def fact(
-    subject: Subject,
-    action: str,
-    *,
-    before: Mapping[str, object] | None = None,
-    after: Mapping[str, object] | None = None,
-) -> audit.Fact:
-    """What ``note`` records, for use cases that record many at once; they announce them as well."""
-    return audit.Fact(action, "identity.subject", subject.key, subject.name, before, after)
-
-
 def note(
     subject: Subject,
     action: str,
@@ -152,10 +146,11 @@ def note(
     at: datetime,
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
+    urgent: bool = False,
 ) -> None:
-    """Record a change of ``subject`` and tell whoever compiles from it."""
+    """Record a change of ``subject`` and tell whoever compiles from it; ``urgent`` when it takes something away."""
     record(subject, action, actor=actor, at=at, before=before, after=after)
-    outbox.enqueue(topic=CHANGED, key=subject.key, at=at)
+    outbox.enqueue(topic=CHANGED, key=subject.key, at=at, urgent=urgent)
 
 
 def record(
@@ -168,16 +163,19 @@ def record(
     after: Mapping[str, object] | None = None,
 ) -> None:
     """What happened to ``subject``, where nothing has to be compiled for it."""
-    audit.record(
-        action=action,
-        actor=actor,
-        target_type="identity.subject",
-        target_id=subject.key,
-        target_name=subject.name,
-        before=before,
-        after=after,
-        at=at,
-    )
+    audit.record_all([entry(subject, action, actor=actor, before=before, after=after)], at=at)
+
+
+def entry(
+    subject: Subject,
+    action: str,
+    *,
+    actor: Actor,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> audit.Entry:
+    """What goes on the record about ``subject``."""
+    return audit.Entry(action, actor, "identity.subject", subject.key, subject.name, before, after)
 
 
 def suspend_subject(*, key: str, actor: Actor, at: datetime, why: str = "") -> Subject:
@@ -203,43 +201,45 @@ def _move(*, key: str, to: SubjectState, actor: Actor, at: datetime, why: str) -
     return subject
 
 
-def suspend_locked(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
-    """A part of use cases of this app that ask another rule about ``actor``, and hold the subject's lock."""
-    _move_locked(subject, to=SubjectState.SUSPENDED, actor=actor, at=at, why=why)
-
-
 def reinstate_locked(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
     """A part of use cases of this app that ask another rule about ``actor``, and hold the subject's lock."""
     _move_locked(subject, to=SubjectState.ACTIVE, actor=actor, at=at, why=why)
 
 
 def _move_locked(subject: Subject, *, to: SubjectState, actor: Actor, at: datetime, why: str) -> None:
+    moved = moved_to(subject, to, actor=actor, at=at, why=why)
+    if moved is None:
+        return
+    everybody = [subject, *agents_locked([subject])]
+    subject.save(update_fields=MOVED)
+    denials.settle(everybody, at=at)
+    audit.record_all([moved], at=at)
+    payloads: dict[str, dict[str, object]] = {one.key: {} for one in everybody}
+    outbox.enqueue_many(topic=CHANGED, payloads=payloads, at=at, urgent=to == SubjectState.SUSPENDED)
+
+
+MOVED = ("state", "suspended_at", "suspended_by")
+
+
+def moved_to(subject: Subject, to: SubjectState, *, actor: Actor, at: datetime, why: str) -> audit.Entry | None:
+    """Change the row, which the caller has locked and saves (MOVED); what goes on the record, or None for no change."""
     if subject.kind == Kind.TEAM:
         raise InvalidSubject("A team cannot be suspended; suspend its members.")
     if subject.state == to:
-        if to == SubjectState.SUSPENDED:
-            _take_over(subject, actor=actor, at=at, why=why)
-        return
-    agents = agents_locked(subject)
+        return _taken_over(subject, actor, why) if to == SubjectState.SUSPENDED else None
     before = {"state": subject.state}
     subject.state = to
     subject.suspended_at = at if to == SubjectState.SUSPENDED else None
     subject.suspended_by = actor.id if to == SubjectState.SUSPENDED else ""
-    subject.save(update_fields=["state", "suspended_at", "suspended_by"])
-    for one in (subject, *agents):
-        denials.settle(one, at=at)
     verb = "suspended" if to == SubjectState.SUSPENDED else "reinstated"
-    note(subject, f"identity.subject.{verb}", actor=actor, at=at, before=before, after={"state": to, "why": why})
-    for agent in agents:
-        outbox.enqueue(topic=CHANGED, key=agent.key, at=at)
+    return entry(subject, f"identity.subject.{verb}", actor=actor, before=before, after={"state": to, "why": why})
 
 
-def _take_over(subject: Subject, *, actor: Actor, at: datetime, why: str) -> None:
+def _taken_over(subject: Subject, actor: Actor, why: str) -> audit.Entry | None:
     """Suspended by a directory and now by somebody here too: the directory alone no longer undoes it."""
     if not policies.is_provider(subject.suspended_by) or policies.is_provider(actor.id):
-        return
+        return None
     before = {"suspended_by": subject.suspended_by}
     subject.suspended_by = actor.id
-    subject.save(update_fields=["suspended_by"])
     after = {"suspended_by": actor.id, "why": why}
-    note(subject, "identity.subject.suspended", actor=actor, at=at, before=before, after=after)
+    return entry(subject, "identity.subject.suspended", actor=actor, before=before, after=after)

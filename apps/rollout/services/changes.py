@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from apps.catalog import selectors as catalog
@@ -12,9 +13,36 @@ from apps.rollout.models import DriverName, PendingChange, Target
 GRANT_CHANGED = "access.grant.changed"
 
 
-def note_grant(*, grant_id: str, service: str, points: Collection[str], environment: str, at: datetime) -> list[str]:
-    targets = Target.objects.filter(point__in=points, environment__slug=environment)
-    return _note(targets, [service], GRANT_CHANGED, grant_id, at)
+@dataclass(frozen=True, slots=True)
+class GrantNews:
+    """A grant that changed: where it counts, and whether access may have ended."""
+
+    grant_id: str
+    service: str
+    points: Collection[str]
+    environment: str
+    urgent: bool = False
+
+
+def note_grants(*, grants: Iterable[GrantNews], at: datetime) -> list[str]:
+    """For many at once: two statements, and each target is named once."""
+    targets = list(Target.objects.select_related("environment").order_by("slug"))
+    rows = [
+        PendingChange(
+            target=target,
+            service=grant.service,
+            topic=GRANT_CHANGED,
+            cause=grant.grant_id,
+            at=at,
+            retry_at=at,
+            urgent=grant.urgent,
+        )
+        for grant in grants
+        for target in targets
+        if target.point in grant.points and target.environment.slug == grant.environment
+    ]
+    PendingChange.objects.bulk_create(rows, batch_size=500)
+    return list(dict.fromkeys(row.target.slug for row in rows))
 
 
 def note_service(*, slug: str, at: datetime) -> list[str]:

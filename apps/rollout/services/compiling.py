@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from apps.access import selectors as access
-from apps.access.services import record_error
+from apps.access.services import record_errors
 from apps.catalog import selectors as catalog
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.nginx import TRIALS
@@ -72,14 +72,18 @@ def prepare(*, target: Target, at: datetime) -> bool:
         )
         probing.expect(target=target, services=dirty - compiled.refused.keys(), graph=compiled.graph, at=at)
         PendingChange.objects.filter(pk__in=[change.pk for change in accepted]).delete()
-        _put_off(batch, compiled.refused, at)
+        refused = _put_off(batch, compiled.refused, at)
+    record_errors(errors=refused, at=at)
     return True
 
 
 def _due(target: Target, at: datetime) -> list[PendingChange]:
-    """The oldest changes of so many services; what is common to all comes along whenever it waits."""
+    """The changes of so many services: urgent ones first, then the oldest.
+
+    What is common to all comes along whenever it waits.
+    """
     due = PendingChange.objects.filter(target=target, retry_at__lte=at)
-    slugs = due.exclude(service=COMMON).order_by("pk").values_list("service", flat=True)
+    slugs = due.exclude(service=COMMON).order_by("-urgent", "pk").values_list("service", flat=True)
     chosen = list(dict.fromkeys(slugs[: SERVICES_AT_ONCE * 10]))[:SERVICES_AT_ONCE]
     return list(due.filter(service__in=[COMMON, *chosen]).order_by("pk"))
 
@@ -177,8 +181,9 @@ def sample(target: Target) -> tuple[list[Artifact], AccessGraph]:
     return items, merged(shards.values())
 
 
-def _put_off(batch: Sequence[PendingChange], refused: Mapping[str, str], at: datetime) -> None:
-    """Keep what was refused for later, and say so where people look."""
+def _put_off(batch: Sequence[PendingChange], refused: Mapping[str, str], at: datetime) -> dict[str, str]:
+    """Keep what was refused for later; what there is to say about which grants, where people look."""
+    errors: dict[str, str] = {}
     for change in batch:
         if change.service not in refused:
             continue
@@ -187,4 +192,5 @@ def _put_off(batch: Sequence[PendingChange], refused: Mapping[str, str], at: dat
         change.error = refused[change.service]
         change.save(update_fields=["attempts", "retry_at", "error"])
         if change.topic == GRANT_CHANGED:
-            record_error(grant_id=change.cause, error=change.error, at=at)
+            errors[change.cause] = change.error
+    return errors

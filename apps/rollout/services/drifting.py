@@ -20,6 +20,7 @@ from apps.rollout.services import moving, revising
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver, is_live
 from apps.rollout.services.evidence import record_target
+from apps.rollout.services.holding import hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS
 
 ITEMS_AT_ONCE = 50
@@ -118,6 +119,7 @@ def _note(target: Target, looked_at: set[str], found: Mapping[str, Difference], 
         row = opened.get(path) or Drift(target=target, path=path, found_at=at)
         row.expected, row.observed, row.detail, row.seen_at = one.expected, one.observed, one.detail, at
         row.save()
+    hold_target(target.pk)
     TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)
     Target.objects.filter(pk=target.pk).update(checked_at=at)
 
@@ -128,7 +130,7 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
         drift = Drift.objects.select_for_update(of=("self",)).select_related("target").filter(pk=drift_id).first()
         if drift is None or drift.resolved_at is not None:
             raise NotFound
-        target = Target.objects.select_for_update().get(pk=drift.target_id)
+        target = hold_target(drift.target_id)
         if target.driver == DriverName.NGINX:
             raise NotOurs
         _forget(target, drift.path)

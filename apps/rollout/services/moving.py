@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
-from apps.access.services import record_error
+from apps.access.services import record_errors
 from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
 from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
 from apps.rollout.services import proving
 from apps.rollout.services.driving import believed, desired, driver_of, node_views
 from apps.rollout.services.evidence import announce_activation
+from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, move
 
 POLL_FIRST, POLL_LONGEST, POLL_NODES = timedelta(seconds=0.15), timedelta(seconds=15), timedelta(seconds=2)
@@ -58,7 +59,7 @@ def advance(*, target: Target, at: datetime) -> bool:
 def begin(activation: Activation, plan: Plan, at: datetime) -> None:
     """Refuse a plan that was overtaken between planning and now; else say that it is being applied."""
     with transaction.atomic():
-        target = Target.objects.select_for_update().get(pk=activation.target_id)
+        target = hold_target(activation.target_id)
         if target.latest_number != plan.number or believed(target, at).fingerprint != plan.observed:
             raise StalePlan(f"{target.slug} moved on while revision {plan.number} was planned.")
         if activation.state == ActivationState.PENDING:
@@ -76,6 +77,7 @@ def _apply(driver: Driver, plan: Plan) -> Step:
 
 def _note(activation: Activation, step: Step, at: datetime) -> None:
     with transaction.atomic():
+        hold_target(activation.target_id)
         _note_artifacts(activation.target, step)
         lines = [*step.events, *([step.waiting] if step.waiting else []), *([step.error] if step.error else [])]
         _say(activation, lines, at)
@@ -112,9 +114,8 @@ def _say(activation: Activation, lines: Collection[str], at: datetime) -> None:
 
 def complete(activation: Activation, *, at: datetime) -> None:
     """The revision is in force. Nothing happens when it already was, or was overtaken. Call it in a transaction."""
-    activation = (
-        Activation.objects.select_for_update(of=("self",)).select_related("target", "revision").get(pk=activation.pk)
-    )
+    hold_target(activation.target_id)
+    activation = hold_activations([activation.pk])[activation.pk]
     if activation.state not in OPEN_ACTIVATIONS:
         return
     if activation.state == ActivationState.PENDING:
@@ -130,17 +131,16 @@ def complete(activation: Activation, *, at: datetime) -> None:
     )
     announce_activation(activation, at)
     proving.make_ready(target, services=None, at=at)
+    activation.refresh_from_db(fields=["state"])
     proving.finish(activation, at=at)
 
 
 def complete_if_reported(*, target: Target, at: datetime) -> None:
     """Nodes report by themselves: when the last live one has, the open activation is done."""
     with transaction.atomic():
+        hold_target(target.pk)
         activation = (
-            Activation.objects.select_for_update(of=("self",))
-            .select_related("revision")
-            .filter(target=target, state__in=OPEN_ACTIVATIONS)
-            .first()
+            Activation.objects.select_related("revision").filter(target=target, state__in=OPEN_ACTIVATIONS).first()
         )
         if activation is None:
             return
@@ -174,5 +174,5 @@ def put_off(target: Target, error: str, retry_after: float | None, at: datetime)
 def _tell_grants(activation: Activation, error: str, at: datetime) -> None:
     """Whoever waits for a grant sees what keeps it, in the vendor's words."""
     waiting = activation.probes.filter(state__in=OPEN_PROBES).order_by("grant_id")
-    for grant_id in waiting.values_list("grant_id", flat=True).distinct()[:50]:
-        record_error(grant_id=grant_id, error=f"{activation.target.name}: {error}", at=at)
+    told = waiting.values_list("grant_id", flat=True).distinct()[:50]
+    record_errors(errors=dict.fromkeys(told, f"{activation.target.name}: {error}"), at=at)

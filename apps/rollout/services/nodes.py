@@ -200,11 +200,6 @@ def record_report(*, node: Node, report: Report, at: datetime) -> None:
         locked.save()
     if report.active:
         moving.complete_if_reported(target=node.target, at=at)
-    own = set(
-        Probe.objects.filter(target=node.target, runner=Runner.NODE)
-        .filter(pk__in=[result.id for result in report.probes])
-        .values_list("pk", flat=True)
-    )
-    for result in report.probes:
-        if result.id in own:
-            proving.conclude(probe_id=result.id, answer=result.answer, detail=result.detail, at=at)
+    said = {result.id: proving.Found(result.answer, result.detail) for result in report.probes}
+    own = Probe.objects.filter(target=node.target, runner=Runner.NODE, pk__in=said).values_list("pk", flat=True)
+    proving.conclude(found={pk: said[pk] for pk in own}, at=at)

@@ -13,6 +13,7 @@ from apps.identity import selectors as identity
 from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
 from apps.rollout.services import proving
 from apps.rollout.services.doors import DoorTask, door_tasks
+from apps.rollout.services.holding import hold_probes
 from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
 
 PARAMETER = "sallyport-probe"
@@ -40,17 +41,21 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
     subjects = {**identity.graph_subjects({task.subject for task in tasks}), **graph.subjects}
     pdp = Pdp(graph)
     edge = Target.objects.filter(environment=target.environment, driver=DriverName.AKAMAI).first()
-    asked = _asked_already(tasks)
+    asked = _asked_already(target, tasks, activation)
     fresh: list[Probe] = []
+    dropped: list[Probe] = []
     for task in tasks:
         question = _question(task, graph, pdp, subjects, at, through_edge=edge is not None)
         runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
         probe = _probe(task, question, activation, runs_on, at)
-        old = asked.get((task.grant_id, task.point))
+        old = asked.get(task.grant_id)
         if old is None or not _asks_the_same(old, probe):
             fresh.append(probe)
-            _drop(old)
-    Probe.objects.bulk_create(fresh)
+            if old is not None:
+                move(old, ProbeState.DROPPED)
+                dropped.append(old)
+    Probe.objects.bulk_update(dropped, ["state"], batch_size=proving.BATCH)
+    Probe.objects.bulk_create(fresh, batch_size=proving.BATCH)
     if activation.state in IN_FORCE:
         proving.make_ready(target, services=services, at=at)
 
@@ -122,23 +127,19 @@ def example(template: str) -> str:
     return "/".join(PARAMETER if part.startswith("{") else part for part in template.split("/"))
 
 
-def _asked_already(tasks: Collection[DoorTask]) -> dict[tuple[str, str], Probe]:
-    rows = Probe.objects.select_for_update().filter(
-        grant_id__in={task.grant_id for task in tasks}, state__in=OPEN_PROBES
+def _asked_already(target: Target, tasks: Collection[DoorTask], activation: Activation) -> dict[str, Probe]:
+    """What is being asked about this door, by grant; held, and the activation with it."""
+    ids = {task.grant_id for task in tasks}
+    rows = hold_probes(
+        Probe.objects.filter(grant_id__in=ids, point=target.point, state__in=OPEN_PROBES), also=[activation.pk]
     )
-    return {(row.grant_id, row.point): row for row in rows}
+    return {row.grant_id: row for row in rows}
 
 
 def _asks_the_same(old: Probe, new: Probe) -> bool:
     """A call that turned out to be nobody's to make is still the same question."""
     same_runner = old.runner in (new.runner, Runner.REPORT)
     return same_runner and (old.expect, old.call) == (new.expect, new.call)
-
-
-def _drop(old: Probe | None) -> None:
-    if old is not None:
-        move(old, ProbeState.DROPPED)
-        old.save(update_fields=["state"])
 
 
 def _probe(task: DoorTask, question: Question, activation: Activation, runs_on: Target, at: datetime) -> Probe:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Case, Exists, OuterRef, QuerySet, When
 
 from apps.access import services as access
+from apps.access.services import DoorReport
 from apps.rollout.drivers.base import DoorAnswer, Expectation, Proof
 from apps.rollout.models import Activation, DriverName, Expect, Node, Point, Probe, Runner, Target
 from apps.rollout.services.driving import akamai_driver
 from apps.rollout.services.evidence import announce_activation
+from apps.rollout.services.holding import hold_probes
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ActivationState, ProbeState, move
 from apps.trust import services as trust
 
-AT_ONCE = 50
+AT_ONCE, BATCH = 50, 200
 RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=0.1), timedelta(seconds=30)
 PATIENCE = 3
 """A store that is eventually consistent may answer from before; only after so many tries a door is said to fail."""
@@ -29,23 +33,27 @@ def make_ready(target: Target, *, services: Collection[str] | None, at: datetime
 
     The caller has opened a transaction.
     """
-    waiting = Probe.objects.select_for_update().filter(activation__target=target, state=ProbeState.WAITING)
+    waiting = Probe.objects.filter(activation__target=target, state=ProbeState.WAITING)
     if services is not None:
         waiting = waiting.filter(service__in=services)
-    probes = list(waiting.select_related("activation__target", "activation__revision").order_by("pk"))
+    probes = hold_probes(waiting)
     hosted = _hosted(target) if any(probe.runner == Runner.NODE for probe in probes) else set()
     for probe in probes:
         move(probe, ProbeState.READY)
         probe.ready_at = probe.due_at = at
         if probe.runner == Runner.NODE and probe.call["workload"] not in hosted:
             probe.runner = Runner.REPORT
-        probe.save(update_fields=["state", "ready_at", "due_at", "runner"])
-        if probe.expect == Expect.ALLOW:
-            access.mark_door(grant_id=probe.grant_id, point=probe.point, state="open", detail=_where(probe), at=at)
-        if probe.runner == Runner.REPORT:
-            said = "allow" if probe.expect == Expect.ALLOW else "deny"
-            grants = (probe.grant_id,) if probe.expect == Expect.ALLOW else ()
-            conclude(probe_id=probe.pk, answer=DoorAnswer(said, REPORTED, grants), detail=_reported(target), at=at)
+    Probe.objects.bulk_update(probes, ["state", "ready_at", "due_at", "runner"], batch_size=BATCH)
+    reported = [probe for probe in probes if probe.runner == Runner.REPORT]
+    opening = [probe for probe in probes if probe.expect == Expect.ALLOW]
+    access.mark_doors(reports=[DoorReport(one.grant_id, one.point, "open", _where(one)) for one in opening], at=at)
+    _draw({probe: _as_reported(probe, target) for probe in reported}, at)
+
+
+def _as_reported(probe: Probe, target: Target) -> Found:
+    said = "allow" if probe.expect == Expect.ALLOW else "deny"
+    grants = (probe.grant_id,) if probe.expect == Expect.ALLOW else ()
+    return Found(DoorAnswer(said, REPORTED, grants), _reported(target))
 
 
 def _hosted(target: Target) -> set[str]:
@@ -64,36 +72,45 @@ def _reported(target: Target) -> str:
 
 
 def prove(*, target: Target, at: datetime) -> bool:
-    """Ask the edge about what is due. False when nothing is. The caller holds the target's lock."""
-    due = list(due_at_edge(target, at).select_related("activation__target", "activation__revision")[:AT_ONCE])
+    """Ask the edge about what is due. False when nothing is. The caller holds the target's lock.
+
+    Nothing is locked while the edge is asked. What one and the same call answers is asked once.
+    """
+    due = list(due_at_edge(target, at)[:AT_ONCE])
     if not due:
         return False
+    tokens = trust.sign_probe_tokens(subjects={probe.subject for probe in due}, at=at)
+    asked = {probe.pk: _expectation(probe, tokens) for probe in due}
     with akamai_driver(target) as driver:
-        proofs = driver.probe([_expectation(probe, at) for probe in due])
-    for probe, proof in zip(due, proofs, strict=True):
-        conclude(probe_id=probe.pk, answer=_answer(probe, proof), detail=proof.detail, at=at)
+        proofs = driver.probe(list(dict.fromkeys(asked.values())))
+    answers = {proof.id: proof for proof in proofs}
+    found = {
+        probe.pk: Found(_answer(probe, answers[asked[probe.pk].id]), answers[asked[probe.pk].id].detail)
+        for probe in due
+        if asked[probe.pk].id in answers
+    }
+    conclude(found=found, at=at)
     return True
 
 
 def due_at_edge(target: Target, at: datetime) -> QuerySet[Probe]:
-    """A call through the edge that asks about the mesh waits until the edge itself has what it needs."""
+    """Doors that should be shut come first, the first time they are asked.
+
+    A call through the edge that asks about the mesh waits until the edge itself has what it needs.
+    """
     edge_behind = Probe.objects.filter(grant_id=OuterRef("grant_id"), point=Point.EDGE, state=ProbeState.WAITING)
+    first = Case(When(state=ProbeState.READY, expect=Expect.DENY, then=0), default=1)
     return (
         Probe.objects.filter(target=target, runner=Runner.EDGE, state__in=DUE_PROBES, due_at__lte=at)
         .filter(~Exists(edge_behind))
-        .order_by("due_at", "pk")
+        .order_by(first, "due_at", "pk")
     )
 
 
-def _expectation(probe: Probe, at: datetime) -> Expectation:
-    call = probe.call
-    return Expectation(
-        id=str(probe.pk),
-        host=call["host"],
-        method=call["method"],
-        path=call["base"] + call["path"],
-        token=trust.sign_probe_token(subject=probe.subject, at=at),
-    )
+def _expectation(probe: Probe, tokens: Mapping[str, str]) -> Expectation:
+    host, method, path = probe.call["host"], probe.call["method"], probe.call["base"] + probe.call["path"]
+    name = f"{method} {host}{path} {probe.subject}"
+    return Expectation(name, host, method, path, tokens[probe.subject])
 
 
 def _answer(probe: Probe, proof: Proof) -> DoorAnswer | None:
@@ -101,22 +118,46 @@ def _answer(probe: Probe, proof: Proof) -> DoorAnswer | None:
     return proof.doors.get(probe.point)
 
 
-def conclude(*, probe_id: int, answer: DoorAnswer | None, detail: str, at: datetime) -> None:
-    """Note the answer to a probe and what follows from it. An answer to a question no longer asked is dropped."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of a probe: what the door said, or None, and what there is to say about it."""
+
+    answer: DoorAnswer | None
+    detail: str
+
+
+def conclude(*, found: Mapping[int, Found], at: datetime) -> None:
+    """Note the answers to probes and what follows from them. An answer to a question no longer asked is dropped."""
     with transaction.atomic():
-        probe = (
-            Probe.objects.select_for_update(of=("self",))
-            .select_related("activation__target", "activation__revision")
-            .filter(pk=probe_id, state__in=DUE_PROBES)
-            .first()
-        )
-        if probe is None:
-            return
-        _write_answer(probe, answer, detail, at)
-        if _as_expected(probe, answer):
-            _passed(probe, at)
+        probes = hold_probes(Probe.objects.filter(pk__in=found, state__in=DUE_PROBES))
+        _draw({probe: found[probe.pk] for probe in probes}, at)
+
+
+def _draw(found: Mapping[Probe, Found], at: datetime) -> None:
+    """The conclusion for probes that are held with their activations, in statements that do not grow with them."""
+    for probe, what in found.items():
+        _write_answer(probe, what.answer, what.detail, at)
+        if _as_expected(probe, what.answer):
+            move(probe, ProbeState.PASSED)
+            probe.passed_at = at
         else:
-            _failed(probe, at)
+            _ask_again(probe, at)
+    Probe.objects.bulk_update(list(found), ANSWERED, batch_size=BATCH)
+    passed = [probe for probe in found if probe.state == ProbeState.PASSED]
+    failed = [probe for probe in found if probe.state == ProbeState.FAILING and probe.attempts >= PATIENCE]
+    reports = [DoorReport(one.grant_id, one.point, _door_state(one), sentence(one)) for one in (*passed, *failed)]
+    access.mark_doors(reports=reports, at=at)
+    for grant_id in _all_proven([probe for probe in passed if probe.expect == Expect.ALLOW]):
+        access.activate(grant_id=grant_id, at=at)
+    errors = {one.grant_id: f"{one.activation.target.name}: {sentence(one)}" for one in failed}
+    access.record_errors(errors={**dict.fromkeys((one.grant_id for one in passed), ""), **errors}, at=at)
+    for activation in {probe.activation.pk: probe.activation for probe in passed}.values():
+        finish(activation, at=at)
+
+
+ANSWERED = (
+    "state", "verdict", "reason", "grants", "detail", "tried_at", "attempts", "passed_at", "due_at"
+)  # fmt: skip
 
 
 def _write_answer(probe: Probe, answer: DoorAnswer | None, detail: str, at: datetime) -> None:
@@ -134,33 +175,29 @@ def _as_expected(probe: Probe, answer: DoorAnswer | None) -> bool:
     return by_this if probe.expect == Expect.ALLOW else not by_this
 
 
-def _passed(probe: Probe, at: datetime) -> None:
-    move(probe, ProbeState.PASSED)
-    probe.passed_at = at
-    probe.save()
-    to = "proven" if probe.expect == Expect.ALLOW else "closed"
-    access.mark_door(grant_id=probe.grant_id, point=probe.point, state=to, detail=sentence(probe), at=at)
-    if probe.expect == Expect.ALLOW and _all_proven(probe):
-        access.activate(grant_id=probe.grant_id, at=at)
-    access.record_error(grant_id=probe.grant_id, error="", at=at)
-    finish(probe.activation, at=at)
+def _door_state(probe: Probe) -> str:
+    if probe.state == ProbeState.FAILING:
+        return "failing"
+    return "proven" if probe.expect == Expect.ALLOW else "closed"
 
 
-def _all_proven(probe: Probe) -> bool:
-    """Asked after the grant's row was locked (by ``mark_door``), so two doors proven at once are both seen."""
-    passed = Probe.objects.filter(grant_id=probe.grant_id, expect=Expect.ALLOW, state=ProbeState.PASSED)
-    return set(probe.call["points"]) <= set(passed.values_list("point", flat=True))
+def _all_proven(passed: Sequence[Probe]) -> list[str]:
+    """The grants of which every door is proven now.
+
+    Asked after their rows were locked (by ``mark_doors``), so two doors proven at once are both seen.
+    """
+    wanted = {probe.grant_id: set(probe.call["points"]) for probe in passed}
+    rows = Probe.objects.filter(grant_id__in=wanted, expect=Expect.ALLOW, state=ProbeState.PASSED)
+    proven: defaultdict[str, set[str]] = defaultdict(set)
+    for grant_id, point in rows.values_list("grant_id", "point"):
+        proven[grant_id].add(point)
+    return [grant_id for grant_id, points in wanted.items() if points <= proven[grant_id]]
 
 
-def _failed(probe: Probe, at: datetime) -> None:
+def _ask_again(probe: Probe, at: datetime) -> None:
     if probe.state == ProbeState.READY:
         move(probe, ProbeState.FAILING)
     probe.due_at = at + min(RETRY_FIRST * 2 ** min(probe.attempts - 1, 12), RETRY_LONGEST)
-    probe.save()
-    if probe.attempts >= PATIENCE:
-        said = sentence(probe)
-        access.mark_door(grant_id=probe.grant_id, point=probe.point, state="failing", detail=said, at=at)
-        access.record_error(grant_id=probe.grant_id, error=f"{probe.activation.target.name}: {said}", at=at)
 
 
 def sentence(probe: Probe) -> str:
@@ -174,18 +211,19 @@ def sentence(probe: Probe) -> str:
 
 
 def finish(activation: Activation, *, at: datetime) -> None:
-    """An activation whose every question is answered is proven. One that raised none stays applied."""
-    asked = set(Probe.objects.filter(activation=activation).values_list("state", flat=True))
-    if ProbeState.PASSED not in asked or asked & set(OPEN_PROBES):
+    """An activation whose every question is answered is proven. One that raised none stays applied.
+
+    The caller holds the activation.
+    """
+    asked = Probe.objects.filter(activation=activation)
+    if activation.state != ActivationState.ACTIVE or asked.filter(state__in=OPEN_PROBES).exists():
         return
-    locked = (
-        Activation.objects.select_for_update(of=("self",)).select_related("target", "revision").get(pk=activation.pk)
-    )
-    if locked.state == ActivationState.ACTIVE:
-        move(locked, ActivationState.PROVEN)
-        locked.proven_at = at
-        locked.save(update_fields=["state", "proven_at"])
-        announce_activation(locked, at)
+    if not asked.filter(state=ProbeState.PASSED).exists():
+        return
+    move(activation, ActivationState.PROVEN)
+    activation.proven_at = at
+    activation.save(update_fields=["state", "proven_at"])
+    announce_activation(activation, at)
 
 
 def next_due(target: Target) -> datetime | None:

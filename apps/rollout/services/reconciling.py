@@ -80,15 +80,18 @@ def _work(target_id: int, clock: Clock) -> int:
 
 
 def _step(target_id: int, at: datetime) -> bool:
-    """One thing that is due. False when nothing is."""
+    """One thing that is due. False when nothing is.
+
+    What is compiled is brought to the doors before more is compiled, or a long queue would hold up its first part.
+    """
     target = Target.objects.select_related("environment").get(pk=target_id)
     rested = target.retry_at is None or target.retry_at <= at
     if moving.needs_setup(target):
         return rested and moving.set_up(target=target, at=at)
+    if rested and _advance(target, at):
+        return True
     if compiling.prepare(target=target, at=at):
         nudge.publish(channel_of(target.slug))
-        return True
-    if rested and _advance(target, at):
         return True
     return proving.prove(target=target, at=at)
 

@@ -22,6 +22,7 @@ from apps.rollout.models import (
     TargetArtifact,
 )
 from apps.rollout.services.evidence import announce_activation
+from apps.rollout.services.holding import hold_target
 from apps.rollout.snapshots import from_json, knowing_the_same_subjects, merged, to_json
 from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, move
 
@@ -50,6 +51,7 @@ def revise(
     at: datetime,
 ) -> Revision | None:
     """The next revision, or None when what was compiled is what there is. The caller has opened a transaction."""
+    held = hold_target(target.pk)
     taken = {service: made for service, made in emitted.artifacts.items() if service not in refused}
     rows = {row.path: row for row in TargetArtifact.objects.filter(target=target, service__in=taken)}
     delta = _delta(target, taken, rows)
@@ -62,10 +64,9 @@ def revise(
     for service, made in taken.items():
         content.keep(made, sealed=sealed and service == COMMON)
     _write_artifacts(delta)
-    locked = Target.objects.select_for_update().get(pk=target.pk)
     revision = Revision.objects.create(
         target=target,
-        number=locked.latest_number + 1,
+        number=held.latest_number + 1,
         digest=_digest(target),
         summary=_summary(changes, causes),
         changes=[asdict(change) for change in changes[:MOST_CHANGES]],

@@ -14,6 +14,7 @@ from apps.audit.models import Event
 from apps.identity import handlers, services
 from apps.identity.models import ReceivedSignal, Subject
 from apps.outbox.models import Message
+from apps.outbox.registry import News
 from tests.access.concurrency import together
 from tests.factories import identity
 from tests.identity.providers.provider import Provider as Directory
@@ -51,7 +52,7 @@ def test_one_signal_in_four_hands_is_acted_on_once(there: World) -> None:
     identity.api_token(there.ada)
     there.hook(log_event("user.lifecycle.deactivate"))
     key = str(there.signal().pk)
-    together(*[lambda: handlers.signal_received(key=key, payload={}, at=now()) for _ in range(4)])
+    together(*[lambda: handlers.signals_received(news=[News(key, {})], at=now()) for _ in range(4)])
     assert recorded("identity.subject.suspended") == ["identity.subject.suspended"]
     assert recorded("identity.api_token.all") == ["identity.api_token.all_revoked"]
 

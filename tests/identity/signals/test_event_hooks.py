@@ -16,6 +16,7 @@ from apps.identity import handlers, services
 from apps.identity.errors import NotAnAdministrator, TooManySecrets
 from apps.identity.models import ProviderSecret, ReceivedSignal, SignIn, Subject
 from apps.outbox.models import Message
+from apps.outbox.registry import News
 from tests.factories import identity
 from tests.identity.signals.world import (
     HOOK,
@@ -235,7 +236,7 @@ class TestOnce:
         deliver()
         before = (recorded(), Message.objects.count())
         for _ in range(2):
-            handlers.signal_received(key=str(there.signal().pk), payload={}, at=now())
+            handlers.signals_received(news=[News(str(there.signal().pk), {})], at=now())
         there.hook(event)
         deliver()
         assert (recorded(), Message.objects.count()) == before

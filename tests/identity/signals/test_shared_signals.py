@@ -15,6 +15,7 @@ from apps.identity import handlers, services
 from apps.identity.errors import NotAnAdministrator
 from apps.identity.models import ReceivedSignal, SignalSource
 from apps.identity.signals.refusals import InvalidSource
+from apps.outbox.registry import News
 from tests.factories import identity
 from tests.identity.providers.provider import rsa_key
 from tests.identity.signals.world import CAEP, PUSH, RISC, SLUG, World, deliver, is_in, now, recorded, signed_in
@@ -131,7 +132,7 @@ def test_the_same_token_twice_acts_once_and_so_does_its_handler(there: World) ->
     before = recorded()
     assert there.push(token).status_code == 202
     for _ in range(2):
-        handlers.signal_received(key=str(there.signal().pk), payload={}, at=now())
+        handlers.signals_received(news=[News(str(there.signal().pk), {})], at=now())
     deliver()
     assert ReceivedSignal.objects.count() == 1
     assert recorded() == before
