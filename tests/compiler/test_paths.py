@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from apps.compiler.graph import Route
 from apps.compiler.paths import BadTemplateError, matches, parse_template, ranked, segments
-from tests.agreement.strategies import HOSTILE_PATHS, PLAIN_PATHS, TEMPLATES, paths
+from tests.agreement.strategies import TEMPLATES, paths
+from tests.agreement.targets import HOSTILE_PATHS, PLAIN_PATHS
 
 
 @pytest.mark.parametrize(
