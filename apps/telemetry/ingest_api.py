@@ -33,7 +33,7 @@ def _body(request: HttpRequest) -> bytes:
         return request.body
     except RequestDataTooBig as error:
         raise BatchTooLarge from error
-    except UnreadablePostError as error:
+    except (UnreadablePostError, ValueError) as error:
         raise UnreadableBatch from error
 
 

@@ -143,6 +143,7 @@ def test_a_user_made_inactive_over_scim_is_listed(there: World, eve: Client) -> 
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "userName": "ada",
         "externalId": "00u1",
+        "active": False,
     }
     made = Client().post("/scim/v2/Users", user, content_type="application/scim+json", headers=headers)
     assert made.status_code == 201

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.conf import LazySettings, settings
+from django.conf import LazySettings
 from django.test import Client
 
 from apps.audit.actors import SYSTEM
@@ -175,7 +175,7 @@ def test_one_for_several_is_taken_when_we_are_among_them(there: World) -> None:
     assert refused(there.push(there.set_token({REVOKED: {}}, aud=others))) == "invalid_audience"
     deliver()
     assert is_in(browser)
-    ours = there.set_token({REVOKED: {}}, aud=[others[0], settings.SALLYPORT_URL])
+    ours = there.set_token({REVOKED: {}}, aud=[others[0], "https://sallyport.shop.test"])
     assert there.push(ours).status_code == 202
     deliver()
     assert not is_in(browser)
