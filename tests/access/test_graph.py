@@ -159,4 +159,4 @@ def test_a_slice_costs_the_same_queries_however_many_grants(at: datetime) -> Non
         person = identity.person(f"person{number}", teams=(there.storefront,))
         active_grant(person, there.ben, subject=person, routes=("refund", "list"))
     active_grant(there.ada, there.ben, subject=there.storefront)
-    assert few == queries() == 6
+    assert few == queries() == 7
