@@ -110,7 +110,7 @@ def suffer(rule: Rule, request: Request) -> Answer:
 
 
 def _bare(rule: Rule, request: Request) -> Problem:
-    kv_code, ew_code = _CODES.get(rule.status, ("EKV_2000", ""))
+    kv_code, ew_code = _CODES.get(rule.status, ("EKV_2000" if rule.status < 500 else "EKV_0000", ""))
     if request.path.startswith(_EDGEKV):
         return edgekv_problem(rule.status, "An injected fault", kv_code)
     return edgeworkers_problem(rule.status, "An injected fault", ew_code or None)

@@ -41,6 +41,7 @@ _GATEWAY: Mapping[str, tuple[int, str]] = {
     "clock_skew": (401, "Invalid timestamp"),
     "credential_expired": (401, "The credential has expired"),
     "credential_refused": (401, "Invalid authorization client token"),
+    "unavailable": (503, "The service is not available"),
     "not_permitted": (403, "The client does not have the grant needed for the request"),
 }
 _HTML = b"<html><body><h1>Bad gateway</h1></body></html>"
@@ -76,10 +77,10 @@ def _problem(problem: Problem, headers: Mapping[str, str]) -> Answer:
 
 
 def _gateway(status: int, detail: str) -> Problem:
-    kind = "pep-authn" if status == 401 else "pep-authz"
+    kind = {401: "pep-authn", 403: "pep-authz"}.get(status, "gateway")
     body = {
         "type": f"https://problems.luna.akamaiapis.net/-/{kind}/deny",
-        "title": "Not authorized" if status == 401 else "Forbidden",
+        "title": {401: "Not authorized", 403: "Forbidden"}.get(status, "Service unavailable"),
         "status": status,
         "detail": detail,
         "instance": "/",
