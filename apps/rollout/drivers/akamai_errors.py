@@ -175,6 +175,9 @@ CATALOGUE: dict[str, Trouble] = {
     )
 }  # fmt: skip
 
+UNNAMED = Trouble("", "", "", Does.RETRY, 1, 120)
+"""Trouble of a driver that keeps no catalogue."""
+
 ENDINGS = {
     "ABORTED": "activation_aborted",
     "ERROR": "activation_error",

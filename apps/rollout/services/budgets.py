@@ -69,6 +69,11 @@ class Meter:
     def left(self) -> int:
         return max(self.limit - self.used, 0)
 
+    @property
+    def high(self) -> int:
+        """From here on it is nearly used up."""
+        return int(self.limit * 0.8)
+
 
 class AccountBudget:
     """The driver's view of it at one moment."""

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median, quantiles
 
-from django.db.models import F
-
 from apps.rollout.drivers.base import Move
 from apps.rollout.models import EdgeMove, Target
 
 SAMPLE = 50
-UNDER_WAY = ("PRESUBMIT", "PENDING", "IN_PROGRESS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +50,15 @@ def note(target: Target, moves: Iterable[Move]) -> None:
     )
 
 
-def estimate(target: Target, network: str) -> Estimate:
-    done = EdgeMove.objects.filter(target=target, network=network, status="COMPLETE", asked_at__lt=F("changed_at"))
-    rows = done.order_by("-number").values_list("asked_at", "changed_at")[:SAMPLE]
-    took = [(changed - asked).total_seconds() for asked, changed in rows if asked and changed]
+def latest(target: Target) -> list[EdgeMove]:
+    """Newest first."""
+    return list(EdgeMove.objects.filter(target=target).order_by("-number")[: 3 * SAMPLE])
+
+
+def estimate(moves: Iterable[EdgeMove], network: str) -> Estimate:
+    """From the newest of these that went well."""
+    done = [move for move in moves if move.network == network and move.status == "COMPLETE"][:SAMPLE]
+    took = [(one.changed_at - one.asked_at).total_seconds() for one in done if one.asked_at and one.changed_at]
     if not took:
         return Estimate(300.0, 300.0, 0)
     most = quantiles(took, n=10, method="inclusive")[-1] if len(took) > 1 else took[0]

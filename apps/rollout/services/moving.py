@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.access.services import record_error
-from apps.rollout.drivers.akamai_errors import CATALOGUE, Trouble, explain
+from apps.rollout.drivers.akamai_errors import CATALOGUE, UNNAMED, Trouble, explain
 from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
 from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
 from apps.rollout.services import budgets, history, proving
@@ -169,7 +169,7 @@ def _wait(activation: Activation, step: Step, at: datetime) -> None:
     """Look again soon when the vendor is working on it; later and later when it refused."""
     target = activation.target
     if step.error:
-        put_off(target, step.error, CATALOGUE[step.trouble], step.retry_after, at)
+        put_off(target, step.error, CATALOGUE.get(step.trouble, UNNAMED), step.retry_after, at)
         _tell_grants(activation, step.error, at)
         return
     age = at - (activation.started_at or at)

@@ -42,9 +42,7 @@ def tidy(*, target: Target, at: datetime, keep: int = KEEP) -> tuple[str, ...]:
                 driver.code.delete_version(version)
                 gone.append(version)
     except VendorError as error:
-        Target.objects.filter(pk=target.pk, error="").update(
-            error=str(error), error_at=at, trouble=explain(error).code
-        )
+        Target.objects.filter(pk=target.pk, error="").update(error=str(error), error_at=at, trouble=explain(error).code)
     return tuple(gone)
 
 
