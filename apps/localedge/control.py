@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
@@ -67,7 +68,7 @@ class Control:
             return self._health()
         if request.path == FAULTS:
             return self._set_faults(request)
-        actor = self._verifier.caller(request, self._now())
+        actor = self._verifier.caller(request, time.time())
         rule = self._faults.claim(request, self._now())
         if rule is not None and not rule.after:
             return suffer(rule, request)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from apps.localedge.engine import Json
 from apps.localedge.http import Answer, Problem
 from apps.localedge.problems import bad_request, edgekv_problem, edgeworkers_problem
 
@@ -78,7 +79,7 @@ def _problem(problem: Problem, headers: Mapping[str, str]) -> Answer:
 
 def _gateway(status: int, detail: str) -> Problem:
     kind = {401: "pep-authn", 403: "pep-authz"}.get(status, "gateway")
-    body = {
+    body: dict[str, Json] = {
         "type": f"https://problems.luna.akamaiapis.net/-/{kind}/deny",
         "title": {401: "Not authorized", 403: "Forbidden"}.get(status, "Service unavailable"),
         "status": status,

@@ -20,12 +20,12 @@ from apps.rollout.services.targets import get_target
 
 
 class MeterSchema(serializers.Serializer[Any]):
-    label = serializers.CharField()
+    what = serializers.CharField(source="label")
     used = serializers.IntegerField()
     left = serializers.IntegerField()
     limit = serializers.IntegerField()
     resets_at = serializers.DateTimeField(allow_null=True)
-    source = serializers.CharField(help_text="documented, limits, header or refusal: where the limit is from")
+    limit_from = serializers.CharField(source="source", help_text="documented, limits, header or refusal")
 
 
 class BudgetPage(serializers.Serializer[Any]):

@@ -139,7 +139,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class EdgeFacts:
-    """What there is to know of an Akamai target beside its revisions. ``stoppable``: the activation that may be stopped."""
+    """What there is to know of an Akamai target beside its revisions. ``stoppable`` is an activation not begun yet."""
 
     meters: Sequence[budgets.Meter]
     estimates: Sequence[tuple[str, history.Estimate]]
