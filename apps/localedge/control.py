@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
@@ -54,6 +53,7 @@ class Control:
         try:
             return self._answer(request)
         except Problem as problem:
+            self._faults.count(problem.status)
             return Answer.problem(problem)
         except NotJson:
             return Answer.problem(_not_json(request))
@@ -68,7 +68,7 @@ class Control:
             return self._health()
         if request.path == FAULTS:
             return self._set_faults(request)
-        actor = self._verifier.caller(request, time.time())
+        actor = self._verifier.caller(request, self._now())
         rule = self._faults.claim(request, self._now())
         if rule is not None and not rule.after:
             return suffer(rule, request)

@@ -40,13 +40,13 @@ class Rule:
 
 @dataclass(slots=True)
 class Faults:
-    """Thread-safe. ``clock_offset`` is how far ahead of the real time the account believes to be."""
+    """Thread-safe. ``refused`` counts the calls that met a limit of the account, injected faults not among them."""
 
     rules: list[Rule] = field(default_factory=list)
     activation_results: list[str] = field(default_factory=list)
     validation_errors: list[str] = field(default_factory=list)
     hits_per_second: int | None = None
-    clock_offset: float = 0.0
+    refused: int = 0
     _hits: list[float] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -56,12 +56,10 @@ class Faults:
         results = [str(result) for result in cast("list[Json]", body.get("activation_results", []))]
         findings = [str(kind) for kind in cast("list[Json]", body.get("validation_errors", []))]
         limit = body.get("edgekv_hits_per_second")
-        offset = float(cast("float", body.get("clock_offset", self.clock_offset)))
         with self._lock:
             self.rules = rules
             self.activation_results = results
             self.validation_errors = findings
-            self.clock_offset = offset
             self.hits_per_second = None if limit is None else int(cast("int", limit))
             self._hits = []
 
@@ -74,6 +72,7 @@ class Faults:
                 ],
                 "activation_results": list[Json](self.activation_results),
                 "edgekv_hits_per_second": self.hits_per_second,
+                "refused": self.refused,
             }
 
     def claim(self, request: Request, at: float) -> Rule | None:
@@ -97,9 +96,9 @@ class Faults:
             )
             raise edgekv_problem(429, detail, "EKV_9100")
 
-    def now(self) -> float:
-        """The clock of everything but signatures."""
-        return time.time() + self.clock_offset
+    def count(self, status: int) -> None:
+        with self._lock:
+            self.refused += status == 429
 
     def next_activation_result(self) -> str | None:
         """The status the activation that is finishing shall end in, if it shall not end well."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 import uvicorn
@@ -28,8 +29,8 @@ DATABASE = "localedge.sqlite3"
 
 class Service:
     def __init__(self, config: Config) -> None:
+        now = time.time
         faults = Faults()
-        now = faults.now
         self._config = config
         self._database = Database(Path(config.state_dir) / DATABASE)
         self._plane = DataPlane(config, self._snapshot)

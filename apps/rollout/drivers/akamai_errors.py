@@ -27,7 +27,7 @@ class Does(StrEnum):
 class Trouble:
     """``first`` and ``longest`` are seconds: the first wait, doubled each time up to the longest.
 
-    A ``Retry-After`` that asks for more than that is obeyed.
+    A ``Retry-After`` that asks for more than that is obeyed; where a limit was met, one that asks for less as well.
     """
 
     code: str
@@ -47,6 +47,8 @@ class Trouble:
 
     def delay(self, attempts: int, retry_after: float | None = None) -> float:
         """Seconds until the next try, after so many failed ones (the first is 1)."""
+        if self.does == Does.WAIT and retry_after is not None:
+            return retry_after
         own: float = min(self.first * 2 ** min(max(attempts, 1) - 1, 20), self.longest)
         return max(own, retry_after or 0.0)
 
@@ -167,8 +169,6 @@ CATALOGUE: dict[str, Trouble] = {
         _hold("activation_cancelled", "The activation was stopped by a person.", _AGAIN),
         _hold("activation_deleted", "Akamai deleted the activation.", _AGAIN),
         _hold("activation_failed", "Three activations of this version failed one after the other.", _AGAIN),
-        _hold("probe_failed", "Code was live but did not answer as it should, so the code before is put back.",
-              "Look at the failed probe; press Try now to have the new code tried again."),
         # Bundles found invalid
         *(_ask(kind, what, you) for kind, (what, you) in _VALIDATIONS.items()),
         _ask("invalid_bundle", "Akamai finds the code bundle not valid.", _BUNDLE),
