@@ -130,3 +130,9 @@ def test_two_targets_of_one_account_share_it(edge: Target) -> None:
     for _ in range(20):
         budgets.AccountBudget(edge, AT).version()
     assert budgets.AccountBudget(other, AT).version().granted == 0
+
+
+def test_what_the_operator_says_of_edgekv_holds_at_once(edge: Target) -> None:
+    budgets.AccountBudget(edge, AT).writes(2)
+    edge.config = {**edge.config, "edgekv_hits_per_second": 100}
+    assert budgets.AccountBudget(edge, later(seconds=2)).writes(80).granted == 50

@@ -1,7 +1,7 @@
 """A week of an Akamai account in minutes: grants come and go, code changes, and everything that goes wrong does.
 
 It runs against a really running local edge with small limits, which counts every call and refuses what is too much.
-Everything is driven by the same services the workers use; where a person is asked, the operator presses Try now.
+Everything is driven by the same services the workers use; when something failed, an operator presses Try now.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class Week:
         return target
 
     def read_page(self, target: Target) -> None:
-        """Whatever went wrong is there in words; an operator does what the words ask for."""
+        """Whatever went wrong is there in words; an operator presses Try now, but waits where a limit was met."""
         self.tally.troubles[target.trouble or "unnamed"] += 1
         page = self.client.get(reverse("target", args=["edge"])).content.decode()
         trouble = CATALOGUE.get(target.trouble)
@@ -172,7 +172,7 @@ class Week:
             self.tally.unexplained.append(target.error)
             return
         self.tally.words[trouble.code] = trouble.sentence
-        if trouble.does in (Does.ASK, Does.HOLD):
+        if trouble.does != Does.WAIT:
             releasing.try_again(slug="edge", actor=SYSTEM, at=now())
 
     def settle(self) -> None:

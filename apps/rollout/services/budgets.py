@@ -131,8 +131,12 @@ def _locked(account: str, codes: Sequence[str], defaults: Mapping[str, int]) -> 
         for code in codes
     ]
     Allowance.objects.bulk_create(missing, ignore_conflicts=True)
-    rows = Allowance.objects.select_for_update().filter(account=account, kind__in=codes)
-    return list(rows.order_by("kind"))
+    rows = list(Allowance.objects.select_for_update().filter(account=account, kind__in=codes).order_by("kind"))
+    for row in rows:
+        if row.source == DOCUMENTED and defaults.get(row.kind, row.limit) != row.limit:
+            row.limit = defaults[row.kind]
+            row.save(update_fields=["limit"])
+    return rows
 
 
 def _recent(row: Allowance, at: datetime) -> list[list[float]]:
