@@ -166,7 +166,7 @@ class Week:
     def read_page(self, target: Target) -> None:
         """Whatever went wrong is there in words; an operator presses Try now, but waits where a limit was met."""
         self.tally.troubles[target.trouble or "unnamed"] += 1
-        page = self.client.get(reverse("target", args=["edge"])).content.decode()
+        page = self.client.get(reverse("target", args=["edge"]), headers={"host": "localhost"}).content.decode()
         trouble = CATALOGUE.get(target.trouble)
         if trouble is None or escape(trouble.what) not in page or escape(trouble.now) not in page:
             self.tally.unexplained.append(target.error)
