@@ -13,6 +13,7 @@ from apps.identity import api as identity
 from apps.identity.proofs import api as proofs
 from apps.identity.proofs import aws_api as aws
 from apps.rollout import api as rollout
+from apps.rollout import release_api
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
 from console import errors_api as errors
@@ -75,6 +76,11 @@ urlpatterns = [
         name="revision-roll-back",
     ),
     path("targets/<slug:slug>/activations/", rollout.ActivationList.as_view(), name="activations"),
+    path("targets/<slug:slug>/budget/", release_api.TargetBudget.as_view(), name="target-budget"),
+    path("targets/<slug:slug>/approve/", release_api.CodeApprove.as_view(), name="target-approve"),
+    path("targets/<slug:slug>/stop/", release_api.CodeStop.as_view(), name="target-stop"),
+    path("targets/<slug:slug>/try-again/", release_api.TargetTryAgain.as_view(), name="target-try-again"),
+    path("targets/<slug:slug>/production/", release_api.TargetProduction.as_view(), name="target-production"),
     path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
     path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),
     path("targets/<slug:slug>/drift/", rollout.DriftList.as_view(), name="drift"),

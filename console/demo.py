@@ -98,6 +98,7 @@ def ensure_targets(wish: Wish, *, at: datetime) -> None:
             "probe_url": f"http://127.0.0.1:{wish.ports['edge']}",
             "group_id": 1,
             "resource_tier_id": 200,
+            "edgekv_hits_per_second": 2000,
         },
         credentials={name.removeprefix("edge_"): value for name, value in wish.edge.items()},
     )

@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
+from apps.rollout import release_views
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
 from console.pages import (
@@ -51,6 +52,10 @@ urlpatterns = [
     path("rollout/", rollout.rollout, name="rollout"),
     path("rollout/<slug:slug>/", rollout.show, name="target"),
     path("rollout/<slug:slug>/events", rollout.events, name="target_events"),
+    path("rollout/<slug:slug>/approve", release_views.approve, name="target_approve"),
+    path("rollout/<slug:slug>/stop", release_views.stop, name="target_stop"),
+    path("rollout/<slug:slug>/try-again", release_views.try_again, name="target_try_again"),
+    path("rollout/<slug:slug>/production", release_views.production, name="target_production"),
     path("rollout/<slug:slug>/look", rollout.look, name="target_look"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),

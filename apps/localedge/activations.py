@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from apps.localedge.config import NETWORKS, Config
 from apps.localedge.database import Database, Row
@@ -113,8 +114,14 @@ class Activations:
             raise bad_request(f"This version is already active {where}", code)
         recent = "SELECT count(*) FROM moves WHERE kind='activation' AND network=? AND created_at>?"
         if self._database.count(recent, network, at - 60) >= self._config.activations_per_minute:
-            detail = f"Activation API rate limit exceeded for account {self._config.account}"
-            raise edgeworkers_problem(429, detail, "EW3101")
+            self._too_many()
+        today = "SELECT count(*) FROM moves WHERE kind='activation' AND created_at>?"
+        if self._database.count(today, at - 86_400) >= self._config.activations_per_day:
+            self._too_many()
+
+    def _too_many(self) -> NoReturn:
+        detail = f"Activation API rate limit exceeded for account {self._config.account}"
+        raise edgeworkers_problem(429, detail, "EW3101")
 
     def cancel(self, _request: Request, ew_id: str, move_id: str) -> Answer:
         with self._database.exclusive():

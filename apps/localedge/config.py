@@ -3,7 +3,8 @@
 Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), ``origin_ca``, ``origin_cert``,
 ``origin_key``, ``credentials``. With defaults: ``data_staging`` (none), ``origin_identity``, ``origin_idle_seconds``,
 ``log_file``, ``log_bytes``, ``ship`` {url, token_file}, ``name`` (the node in decision lines), ``activation_delay``
-{STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``edgeworker_id`` (what the property
+{STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``activations_per_day``,
+``versions_per_minute``, ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
 ``node`` (a binary). Limits come with each id's resource tier.
 """
@@ -80,6 +81,8 @@ class Config:
     account: str = "A-LOCAL"
     activation_delay: Mapping[str, float] = field(default_factory=lambda: {"STAGING": 0.2, "PRODUCTION": 0.4})
     activations_per_minute: int = 20
+    activations_per_day: int = 500
+    versions_per_minute: int = 20
     kv_delay: float = 0.0
     edgeworker_id: int | None = None
     name: str = "edge-local"
@@ -164,10 +167,12 @@ def _optional(raw: Raw) -> dict[str, object]:
 
 _PLAIN = (
     "account",
+    "activations_per_day",
     "activations_per_minute",
     "edgeworker_id",
     "kv_delay",
     "log_bytes",
     "name",
     "node",
+    "versions_per_minute",
 )

@@ -14,6 +14,7 @@ from apps.localedge.faults import Faults, answer_of, suffer
 from apps.localedge.http import Answer, NoRoute, NotJson, Problem, Request, Route, dispatch
 from apps.localedge.plane import DataPlane
 from apps.localedge.problems import bad_request, edgekv_problem, edgeworkers_problem
+from apps.localedge.vendor_errors import Cut
 
 logger = logging.getLogger("localedge.control")
 
@@ -52,6 +53,7 @@ class Control:
         try:
             return self._answer(request)
         except Problem as problem:
+            self._faults.count(problem.status)
             return Answer.problem(problem)
         except NotJson:
             return Answer.problem(_not_json(request))
@@ -69,10 +71,10 @@ class Control:
         actor = self._verifier.caller(request, self._now())
         rule = self._faults.claim(request, self._now())
         if rule is not None and not rule.after:
-            raise suffer(rule, request)
+            return suffer(rule, request)
         answer = dispatch(self._routes, _by(request, actor))
         if rule is not None:
-            raise suffer(rule, request)
+            return suffer(rule, request)
         return answer
 
     def _health(self) -> Answer:
@@ -141,4 +143,5 @@ async def _respond(send: Send, answer: Answer) -> None:
         headers["content-length"] = str(len(answer.body))
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": answer.body})
+    half = len(answer.body) // 2 if isinstance(answer, Cut) else None
+    await send({"type": "http.response.body", "body": answer.body[:half]})

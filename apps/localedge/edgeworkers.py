@@ -85,6 +85,16 @@ class EdgeWorkers:
                 "Maximum number of activations each minute on a network per account",
                 self._config.activations_per_minute,
             ),
+            (
+                "activation-per-day-limit",
+                "Maximum number of activations each day per account",
+                self._config.activations_per_day,
+            ),
+            (
+                "version-per-minute-limit",
+                "Maximum number of EdgeWorker versions each minute per account",
+                self._config.versions_per_minute,
+            ),
         ]
         return Answer.json({"limits": [{"limitId": i, "limitName": n, "limitValue": v} for i, n, v in limits]})
 

@@ -35,7 +35,7 @@ class Service:
         self._database = Database(Path(config.state_dir) / DATABASE)
         self._plane = DataPlane(config, self._snapshot)
         edgeworkers = EdgeWorkers(config=config, database=self._database, tiers=load_tiers(), now=now)
-        versions = Versions(config=config, database=self._database, edgeworkers=edgeworkers, now=now)
+        versions = Versions(config=config, database=self._database, edgeworkers=edgeworkers, faults=faults, now=now)
         self._kv = EdgeKV(config=config, database=self._database, plane=self._plane, now=now)
         self._account = EdgeKVAccount(config=config, database=self._database, plane=self._plane, now=now)
         self._mover = Mover(

@@ -9,6 +9,7 @@ from apps.localedge.config import Config
 from apps.localedge.database import Database, Row
 from apps.localedge.edgeworkers import BASE, MAX_VERSIONS, Clock, EdgeWorkers, iso
 from apps.localedge.engine import Json
+from apps.localedge.faults import Faults
 from apps.localedge.http import Answer, Request, Route, route
 from apps.localedge.problems import bad_request, edgeworkers_problem, not_found
 
@@ -17,7 +18,10 @@ _BUSY = ("PRESUBMIT", "PENDING", "IN_PROGRESS")
 
 
 class Versions:
-    def __init__(self, *, config: Config, database: Database, edgeworkers: EdgeWorkers, now: Clock) -> None:
+    def __init__(
+        self, *, config: Config, database: Database, edgeworkers: EdgeWorkers, faults: Faults, now: Clock
+    ) -> None:
+        self._faults = faults
         self._config = config
         self._database = database
         self._edgeworkers = edgeworkers
@@ -35,7 +39,7 @@ class Versions:
 
     def validate(self, request: Request) -> Answer:
         """Always 200: what is wrong is in the arrays."""
-        errors: list[Json] = []
+        errors: list[Json] = [{"type": kind, "message": "An injected fault"} for kind in self._faults.validation_errors]
         try:
             unpack(request.body)
         except InvalidBundle as error:
@@ -61,6 +65,10 @@ class Versions:
     def _require_free(self, owner: object, version: str) -> None:
         if self._database.count("SELECT count(*) FROM versions WHERE edgeworker_id=? AND version=?", owner, version):
             raise bad_request(f"Version {version} was used before; choose another version")
+        recent = "SELECT count(*) FROM versions WHERE created_at>?"
+        if self._database.count(recent, self._now() - 60) >= self._config.versions_per_minute:
+            detail = f"Version API rate limit exceeded for account {self._config.account}"
+            raise edgeworkers_problem(429, detail, "EW3101")
         stored = "SELECT count(*) FROM versions WHERE edgeworker_id=? AND content IS NOT NULL"
         if self._database.count(stored, owner) >= MAX_VERSIONS:
             raise edgeworkers_problem(422, "Version limit reached for EdgeWorker ID", "EW3002")

@@ -13,7 +13,19 @@ from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as, given, page_of
 from apps.rollout import tasks
-from apps.rollout.models import Activation, Drift, DriverName, Expect, Node, Point, Probe, Revision, Target
+from apps.rollout.drivers.akamai_errors import CATALOGUE
+from apps.rollout.models import (
+    Activation,
+    Drift,
+    DriverName,
+    Expect,
+    Node,
+    Point,
+    Probe,
+    Production,
+    Revision,
+    Target,
+)
 from apps.rollout.services import drifting, undoing
 from apps.rollout.services.driving import is_live
 from apps.rollout.services.targets import get_target
@@ -33,6 +45,16 @@ class TargetSchema(serializers.Serializer[Any]):
     latest_revision = serializers.IntegerField(source="latest_number")
     active_revision = serializers.IntegerField(source="active_number")
     error = serializers.CharField()
+    trouble = serializers.CharField(help_text="The error's name in the reference of errors at Akamai, if it has one")
+    said = serializers.SerializerMethodField(help_text="What happened, what is done now, what you can do")
+    waiting_for = serializers.CharField()
+    retry_at = serializers.DateTimeField(allow_null=True)
+    production = serializers.ChoiceField(choices=Production.choices)
+    to_approve = serializers.CharField(help_text="The code version that waits for an operator, if one does")
+
+    def get_said(self, target: Target) -> str:
+        trouble = CATALOGUE.get(target.trouble)
+        return trouble.sentence if trouble else ""
 
 
 class RevisionSchema(serializers.Serializer[Any]):

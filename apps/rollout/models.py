@@ -33,6 +33,13 @@ class Runner(models.TextChoices):
     REPORT = "report", "The nodes' report: no call can be made"
 
 
+class Production(models.TextChoices):
+    """How code that is live on staging gets to production."""
+
+    AUTOMATIC = "automatic", "By itself"
+    APPROVED = "approved", "When an operator approves"
+
+
 class Target(models.Model):
     """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered.
 
@@ -53,6 +60,11 @@ class Target(models.Model):
     retry_at = models.DateTimeField(null=True)
     error = models.TextField(default="", blank=True)
     error_at = models.DateTimeField(null=True)
+    trouble = models.CharField("the error's name in the driver's catalogue", max_length=60, default="", blank=True)
+    waiting_for = models.TextField("what is being waited for, in words", default="", blank=True)
+    production = models.CharField(max_length=9, choices=Production, default=Production.AUTOMATIC)
+    to_approve = models.CharField("code that waits for approval", max_length=32, default="", blank=True)
+    approved = models.CharField("code approved for production", max_length=32, default="", blank=True)
     checked_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
 
@@ -302,3 +314,59 @@ class Drift(models.Model):
 
     def __str__(self) -> str:
         return f"{self.path} differs"
+
+
+class Allowance(models.Model):
+    """What an account may spend of something in a window of time, and what it spent, as [moment, amount] pairs.
+
+    Kept by account, not by target: several targets, and several consoles on this database, share it. ``source`` says
+    where the limit is from. Until ``closed_until`` nothing may be spent: the vendor said so.
+    """
+
+    account = models.CharField(max_length=200)
+    kind = models.CharField(max_length=40)
+    limit = models.PositiveIntegerField()
+    source = models.CharField(max_length=10)
+    spent = models.JSONField(default=list)
+    closed_until = models.DateTimeField(null=True)
+    heard_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "kind"], name="rollout_allowance_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.account}"
+
+
+class EdgeMove(models.Model):
+    """One activation at Akamai, as it was last seen. ``forgiven``: its failure counts no longer."""
+
+    target = models.ForeignKey(Target, models.CASCADE, related_name="moves")
+    number = models.PositiveBigIntegerField()
+    network = models.CharField(max_length=10)
+    version = models.CharField(max_length=32)
+    status = models.CharField(max_length=20)
+    asked_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(null=True)
+    forgiven = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["target", "number"], name="rollout_edgemove_once")]
+        indexes = [models.Index(fields=["target", "network", "-number"], name="rollout_edgemove_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.network} {self.number} ({self.status})"
+
+
+class RetiredVersion(models.Model):
+    """A code version that was deleted at Akamai, where its name can never be used again."""
+
+    target = models.ForeignKey(Target, models.CASCADE, related_name="retired_versions")
+    version = models.CharField(max_length=32)
+    retired_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["target", "version"], name="rollout_retired_once")]
+
+    def __str__(self) -> str:
+        return self.version

@@ -10,7 +10,7 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from apps.outbox import nudge
-from apps.rollout.services import drifting, evidence, reconciling
+from apps.rollout.services import drifting, evidence, reconciling, tidying
 
 CHANNEL = evidence.CHANNEL
 SHORT_WAIT, STAY = 0.5, 3.0
@@ -19,6 +19,7 @@ SHORT_WAIT, STAY = 0.5, 3.0
 BEAT = {
     "rollout.sweep": {"task": "rollout.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "rollout.observe": {"task": "rollout.observe", "schedule": 60.0, "options": {"expires": 60}},
+    "rollout.tidy": {"task": "rollout.tidy", "schedule": 86_400.0, "options": {"expires": 3600}},
 }
 
 
@@ -62,3 +63,9 @@ def sweep(**_: object) -> None:
 def observe(**_: object) -> None:
     """Reads back what the targets really hold."""
     drifting.observe_all(at=timezone.now())
+
+
+@shared_task(name="rollout.tidy", acks_late=True, time_limit=120)
+def tidy(**_: object) -> None:
+    """Deletes code versions at the vendor that nobody needs any more."""
+    tidying.tidy_all(at=timezone.now())

@@ -21,10 +21,23 @@ from apps.audit.errors import NotFound
 from apps.compiler.artifacts import Artifact
 from apps.compiler.diff import raw_diff
 from apps.identity.pages import PageRequest, require_role
+from apps.identity.selectors import has_role
 from apps.outbox import pokes
 from apps.rollout import content, tasks
-from apps.rollout.models import Activation, Drift, Node, PendingChange, Probe, Revision, RevisionArtifact, Target
-from apps.rollout.services import drifting, undoing
+from apps.rollout.drivers.akamai_code import CANCELLABLE
+from apps.rollout.drivers.akamai_errors import CATALOGUE
+from apps.rollout.models import (
+    Activation,
+    Drift,
+    EdgeMove,
+    Node,
+    PendingChange,
+    Probe,
+    Revision,
+    RevisionArtifact,
+    Target,
+)
+from apps.rollout.services import budgets, drifting, history, undoing
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -57,10 +70,10 @@ def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
     latest = Activation.objects.filter(target__in=found).order_by("target_id", "-id").distinct("target_id")
     activations = {one.target_id: one for one in latest.select_related("revision")}
     counts = Target.objects.filter(pk__in=[one.pk for one in found]).annotate(
-        waiting=Count("pending", distinct=True),
+        uncompiled=Count("pending", distinct=True),
         off=Count("drifts", distinct=True, filter=Q(drifts__resolved_at=None)),
     )
-    numbers = {pk: (waiting, off) for pk, waiting, off in counts.values_list("pk", "waiting", "off")}
+    numbers = {pk: (waiting, off) for pk, waiting, off in counts.values_list("pk", "uncompiled", "off")}
     nodes = list(Node.objects.filter(target__in=found))
     return [
         Health(
@@ -100,7 +113,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
     waiting = PendingChange.objects.filter(target=OuterRef("pk")).order_by("at")
     shown = ArraySubquery(waiting.values(json=JSONObject(topic="topic", service="service", error="error"))[:FEW])
-    target, at = get_target(slug, Target.objects.annotate(waiting=shown)), timezone.now()
+    target, at = get_target(slug, Target.objects.annotate(uncompiled=shown)), timezone.now()
     before = request.GET.get("before", "")
     revisions = Revision.objects.filter(target=target).order_by("-number")
     if before.isascii() and before.isdigit() and len(before) < 10:
@@ -117,14 +130,38 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "revisions": rows[:PAGE],
         "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
         "seen": mark_of(target, activations[0] if activations else None),
+        "trouble": CATALOGUE.get(target.trouble),
+        "keeper": has_role(request.subject, *KEEPERS),
+        "edge": edge_facts(target, at) if target.driver == "akamai" else None,
     }
     return TemplateResponse(request, "rollout/target.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFacts:
+    """What there is to know of an Akamai target beside its revisions. ``stoppable`` is an activation not begun yet."""
+
+    meters: Sequence[budgets.Meter]
+    estimates: Sequence[tuple[str, history.Estimate]]
+    stoppable: EdgeMove | None
+
+
+def edge_facts(target: Target, at: datetime) -> EdgeFacts:
+    moves = history.latest(target)
+    return EdgeFacts(
+        meters=budgets.meters(target, at),
+        estimates=[(name.capitalize(), history.estimate(moves, name)) for name in ("STAGING", "PRODUCTION")],
+        stoppable=next((move for move in moves if move.status in CANCELLABLE), None),
+    )
 
 
 def mark_of(target: Target, activation: Activation | None) -> str:
     """What the target's page shows that may move by itself."""
     progress = (activation.pk, activation.state, len(activation.events)) if activation is not None else ()
-    return pokes.mark_of(target.latest_number, target.active_number, target.error, target.checked_at, *progress)
+    waiting = (target.waiting_for, target.to_approve, target.production)
+    return pokes.mark_of(
+        target.latest_number, target.active_number, target.error, target.checked_at, *waiting, *progress
+    )
 
 
 def mark_now(target_id: int) -> str:

@@ -50,6 +50,12 @@ def test_a_target_and_how_it_got_there(olga: Caller) -> None:
             "latest_revision": 1,
             "active_revision": 1,
             "error": "",
+            "trouble": "",
+            "said": "",
+            "waiting_for": "",
+            "retry_at": None,
+            "production": "automatic",
+            "to_approve": "",
         }
     ]
     revision = olga.get("targets/mesh/revisions/").json()

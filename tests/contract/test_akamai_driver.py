@@ -11,6 +11,7 @@ import pytest
 from apps.compiler.artifacts import Artifact
 from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver
 from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai_code import Gate
 from apps.rollout.drivers.base import Desired, Expectation, Observed, Step, VendorError, door_answer
 from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.localedge.standin import CREDENTIAL, StandIn, eventually
@@ -19,9 +20,11 @@ CONFIG = AkamaiConfig(namespace="sallyport", edgeworker_name="sallyport-edge", g
 ITEM = "services/payments"
 
 
-def driver_for(standin: StandIn, config: AkamaiConfig = CONFIG, **changed: str) -> AkamaiDriver:
+def driver_for(
+    standin: StandIn, config: AkamaiConfig = CONFIG, gate: Gate | None = None, **changed: str
+) -> AkamaiDriver:
     api = AkamaiApi(standin.control, Credentials(**{**CREDENTIAL, **changed}))
-    return AkamaiDriver(api, config, EdgeCaller(f"http://127.0.0.1:{standin.ports['data']}"))
+    return AkamaiDriver(api, config, EdgeCaller(f"http://127.0.0.1:{standin.ports['data']}"), gate=gate)
 
 
 @pytest.fixture
@@ -146,19 +149,19 @@ def test_an_answer_lost_on_the_way_back_is_made_good(driver: AkamaiDriver, stand
     assert sorted(str(row["network"]) for row in activations(standin)) == ["PRODUCTION", "STAGING"]  # type: ignore[index]
 
 
-def test_a_failed_activation_is_told_and_asked_for_again(driver: AkamaiDriver, standin: StandIn) -> None:
+def test_a_failed_activation_is_told_and_asked_for_again_once_it_was_noted(
+    driver: AkamaiDriver, standin: StandIn
+) -> None:
     standin.faults(activation_results=["ERROR"])
     plan = driver.plan(Desired(1, "d", code=bundle("one")), Observed())
-    told: list[str] = []
-
-    def done() -> bool:
-        step = driver.apply(plan)
-        told.extend(step.events)
-        return step.done
-
-    eventually(done)
-    assert any("ended as ERROR" in event for event in told)
-    assert driver.observe(()).code_version == "one"
+    failed: Step = eventually(lambda: step if (step := driver.apply(plan)).error else None)
+    assert failed.trouble == "activation_error"
+    assert failed.error == "Activation 1 on STAGING: 0 ended as ERROR"
+    assert driver.apply(plan).error == failed.error, "it is not asked for again by itself"
+    ew_id = standin.call("GET", "/edgeworkers/v1/ids?groupId=1").json()["edgeWorkerIds"][0]["edgeWorkerId"]
+    patient = driver_for(standin, replace(CONFIG, edgeworker_id=ew_id), Gate(noted=frozenset({1})))
+    bring(patient, Desired(1, "d", code=bundle("one")))
+    assert patient.observe(()).code_version == "one"
 
 
 def test_a_bundle_the_vendor_finds_invalid_is_not_uploaded(driver: AkamaiDriver) -> None:

@@ -6,42 +6,23 @@ The descriptions are not ours to ship; the test runs where they lie beside the r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
-from openapi_core import Config, OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 
 from apps.localedge.bundles import pack
+from tests.contract.judging import SPECIFICATIONS, described, is_empty_list
 from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
 from tests.localedge.standin import StandIn
 
-SPECIFICATIONS = Path(__file__).resolve().parents[2].parent / "shared" / "specs" / "akamai"
 EW, KV = "/edgeworkers/v1", "/edgekv/v1"
 
 pytestmark = pytest.mark.skipif(
     not SPECIFICATIONS.is_dir(), reason="Akamai's API descriptions do not lie beside this repository"
 )
-
-# Published answers always list something; an account where nothing was made yet has nothing to list.
-MAY_BE_EMPTY = ("edgeWorkerIds", "versions", "activations", "namespaces")
-
-
-def described(name: str, base: str, control: str) -> OpenAPI:
-    document = json.loads((SPECIFICATIONS / f"{name}.openapi.json").read_text())
-    document["servers"] = [{"url": f"{control}{base}"}]
-    config = Config(
-        extra_media_type_deserializers={"application/problem+json": json.loads, "application/gzip": _as_text}
-    )
-    return OpenAPI.from_dict(document, config=config)
-
-
-def _as_text(content: bytes) -> str:
-    """The descriptions call a bundle a string."""
-    return content.decode("latin-1")
 
 
 class Judge:
@@ -62,16 +43,9 @@ class Judge:
         description = self._descriptions[EW if path.startswith(EW) else KV]
         wanted = RequestsOpenAPIRequest(request)
         description.validate_request(wanted)
-        if answer.content and not _is_empty_list(answer):
+        if answer.content and not is_empty_list(answer):
             description.validate_response(wanted, RequestsOpenAPIResponse(answer))
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.content
-
-
-def _is_empty_list(answer: requests.Response) -> bool:
-    if "json" not in answer.headers["content-type"]:
-        return False
-    body = answer.json()
-    return isinstance(body, Mapping) and any(body.get(name) == [] for name in MAY_BE_EMPTY)
 
 
 @pytest.fixture(scope="module")

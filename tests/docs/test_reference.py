@@ -14,6 +14,8 @@ from drf_spectacular.generators import SchemaGenerator
 from apps.access.states import RequestState
 from apps.compiler.reasons import TEXTS
 from apps.outbox import registry
+from apps.rollout.drivers.akamai_calls import CALLS
+from apps.rollout.drivers.akamai_errors import CATALOGUE
 from console.errors_api import codes
 from console.urls import urlpatterns
 from deploy.demo.places import MESH_BASE_VARIABLE, PORTS
@@ -48,6 +50,12 @@ def settings_read() -> set[str]:
         if isinstance(node.func.value, ast.Name) and node.func.value.id == "env"
         if isinstance(node.args[0], ast.Constant)
     }
+
+
+def test_every_call_and_every_error_of_akamai_is_described_and_none_that_is_not() -> None:
+    """The contract tests check the rest of these pages, where Akamai's descriptions are at hand."""
+    assert first_codes("akamai-calls") == {call.operation for call in CALLS}
+    assert first_codes("akamai-errors") == set(CATALOGUE)
 
 
 def test_every_setting_is_described_and_none_that_is_not_read() -> None:

@@ -82,6 +82,8 @@ class StandIn:
             "credentials": [CREDENTIAL],
             "activation_delay": {"STAGING": 0.1, "PRODUCTION": 0.1},
             "activations_per_minute": 1000,
+            "activations_per_day": 10_000,
+            "versions_per_minute": 1000,
             "log_file": str(self.log_file),
         }
         config.write_text(json.dumps({**defaults, **self._settings}))

@@ -37,6 +37,8 @@ def standin(tmp_path: Path, test_authority: Authority, test_origin: OriginServer
         "credentials": [CREDENTIAL],
         "activation_delay": {"STAGING": 0.05, "PRODUCTION": 0.05},
         "activations_per_minute": 1000,
+        "activations_per_day": 10_000,
+        "versions_per_minute": 1000,
         "log_file": str(made.log_file),
         "origin": test_origin.url,
         "origin_ca": str(test_authority.ca),

@@ -10,23 +10,35 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import GROUP
-from apps.compiler.emitters.edgeworker import pack
 from apps.rollout.drivers.akamai_api import EDGEKV, EDGEWORKERS, POOL, PRODUCTION, STAGING, AkamaiApi
-from apps.rollout.drivers.base import Desired, Expectation, Observed, Plan, Proof, Step, VendorError
+from apps.rollout.drivers.akamai_code import EdgeCode, Gate, Progress, code_version
+from apps.rollout.drivers.base import (
+    Budget,
+    Desired,
+    Expectation,
+    Observed,
+    Plan,
+    Proof,
+    Step,
+    Unlimited,
+    VendorError,
+)
 from apps.rollout.drivers.edge_calls import EdgeCaller
 
-MANIFEST = "bundle.json"
-UNDER_WAY = frozenset({"PRESUBMIT", "PENDING", "IN_PROGRESS"})
-NOTE = "Sallyport"
+WRITES_PER_ITEM = 2
+"""One for each network's store."""
 
 
 class NotReady(VendorError):
     """The account is still being prepared."""
+
+    def __init__(self, state: object) -> None:
+        super().__init__("EdgeKV", 0, f"is being initialised: {state}", retry_after=5.0, kind="not_ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +52,20 @@ class AkamaiConfig:
     edgeworker_id: int | None = None
 
 
-@dataclass
-class _Progress:
-    """What one ``apply`` did, gathered from several threads."""
-
-    applied: dict[str, str] = field(default_factory=dict)
-    events: list[str] = field(default_factory=list)
-    failures: list[VendorError] = field(default_factory=list)
-    waiting: str = ""
-
-    def step(self, *, done: bool) -> Step:
-        first = self.failures[0] if self.failures else None
-        return Step(
-            done=done and first is None,
-            applied=self.applied,
-            events=tuple(self.events),
-            waiting=self.waiting,
-            error=str(first) if first else "",
-            retry_after=first.retry_after if first else None,
-        )
-
-
 class AkamaiDriver:
-    def __init__(self, api: AkamaiApi, config: AkamaiConfig, caller: EdgeCaller) -> None:
+    """``code`` is the part of it that moves versions; ``budget`` is asked before anything is spent."""
+
+    def __init__(
+        self,
+        api: AkamaiApi,
+        config: AkamaiConfig,
+        caller: EdgeCaller,
+        budget: Budget | None = None,
+        gate: Gate | None = None,
+    ) -> None:
         self._api, self._config, self._caller = api, config, caller
+        self._budget: Budget = budget or Unlimited()
+        self.code = EdgeCode(api, config.edgeworker_id, self._budget, gate or Gate())
 
     # -- once ------------------------------------------------------------------------------------------------------
     def setup(self) -> Mapping[str, object]:
@@ -71,8 +73,13 @@ class AkamaiDriver:
         self._initialize_store()
         for network in (STAGING, PRODUCTION):
             self._ensure_namespace(network)
-        edgeworker_id = self._ensure_edgeworker()
-        return {"edgeworker_id": edgeworker_id, "kv_token_ref": self._ensure_kv_token(edgeworker_id)}
+        worker = self._ensure_edgeworker()
+        edgeworker_id = int(worker["edgeWorkerId"])
+        return {
+            "edgeworker_id": edgeworker_id,
+            "account_id": str(worker.get("accountId", "")),
+            "kv_token_ref": self._ensure_kv_token(edgeworker_id),
+        }
 
     def _initialize_store(self) -> None:
         found = self._api.find_json(f"{EDGEKV}/initialize")
@@ -81,7 +88,7 @@ class AkamaiDriver:
             self._api.put_json(f"{EDGEKV}/initialize", {"dataAccessPolicy": policy})
             found = self._api.get_json(f"{EDGEKV}/initialize")
         if found.get("accountStatus") != "INITIALIZED":
-            raise NotReady("EdgeKV", 0, f"is being initialised: {found.get('accountStatus')}", retry_after=5.0)
+            raise NotReady(found.get("accountStatus"))
 
     def _ensure_namespace(self, network: str) -> None:
         base = f"{EDGEKV}/networks/{network.lower()}/namespaces"
@@ -100,12 +107,13 @@ class AkamaiDriver:
             if error.status != 409:
                 raise
 
-    def _ensure_edgeworker(self) -> int:
+    def _ensure_edgeworker(self) -> Mapping[str, Any]:
         found = self._api.get_json(f"{EDGEWORKERS}/ids", {"groupId": str(self._config.group_id)})
-        for row in found.get("edgeWorkerIds", []):
+        rows: list[Mapping[str, Any]] = found.get("edgeWorkerIds", [])
+        for row in rows:
             if row.get("name") == self._config.edgeworker_name:
-                return int(row["edgeWorkerId"])
-        made = self._api.post_json(
+                return row
+        made: Mapping[str, Any] = self._api.post_json(
             f"{EDGEWORKERS}/ids",
             {
                 "name": self._config.edgeworker_name,
@@ -114,7 +122,7 @@ class AkamaiDriver:
                 "description": "The edge door of Sallyport",
             },
         )
-        return int(made["edgeWorkerId"])
+        return made
 
     def _ensure_kv_token(self, edgeworker_id: int) -> str:
         name = f"{self._config.namespace}-{edgeworker_id}"[:32]
@@ -132,23 +140,24 @@ class AkamaiDriver:
             )
         return str(found["uuid"])
 
+    def limits(self) -> Mapping[str, int]:
+        """What the account may do, by Akamai's own names."""
+        rows = self._api.get_json(f"{EDGEWORKERS}/limits").get("limits", [])
+        return {str(row["limitId"]): int(row["limitValue"]) for row in rows}
+
     # -- reading back ----------------------------------------------------------------------------------------------
     def observe(self, expected: Sequence[Artifact]) -> Observed:
         """The named items in the production store, and the version that is live there."""
         with ThreadPoolExecutor(POOL) as pool:
             hashes = pool.map(self._held, expected)
             found = {artifact.path: held for artifact, held in zip(expected, hashes, strict=True)}
-        return Observed(artifacts=found, code_version=self._live_version(PRODUCTION))
+        return Observed(artifacts=found, code_version=self.code.live_version(PRODUCTION))
 
     def _held(self, expected: Artifact) -> str:
         text = self._api.find_text(self._item_path(PRODUCTION, expected.path))
         if text is None:
             return ""
         return expected.sha256 if _same_json(text, expected.content) else hashlib.sha256(text.encode()).hexdigest()
-
-    def _live_version(self, network: str) -> str:
-        rows = self._activations({"activeOnNetwork": "true", "network": network})
-        return str(rows[0]["version"]) if rows else ""
 
     def listed_items(self) -> tuple[str, ...]:
         """Paths of the items in our group of the production store: as many as the vendor lists, which are not all."""
@@ -170,14 +179,25 @@ class AkamaiDriver:
 
     def apply(self, plan: Plan) -> Step:
         """Items first, since new code may read new items; what is gone goes last, when no code reads it any more."""
-        progress = _Progress()
-        self._each(plan.puts, self._put_item, progress)
-        code_done = self._apply_code(plan.code, progress) if plan.code and not progress.failures else not plan.code
-        if code_done and not progress.failures:
-            self._each(plan.deletes, self._delete_item, progress)
-        return progress.step(done=code_done)
+        progress = Progress()
+        if not self._each(plan.puts, self._put_item, progress) or progress.failures:
+            return progress.step(done=False)
+        if plan.code and not self.code.bring(plan.code, progress):
+            return progress.step(done=False)
+        return progress.step(done=self._each(plan.deletes, self._delete_item, progress))
 
-    def _each(self, items: Iterable[Any], action: Callable[[Any, _Progress], None], progress: _Progress) -> None:
+    def _each(self, items: Sequence[Any], action: Callable[[Any, Progress], None], progress: Progress) -> bool:
+        """As many as the budget has room for. False when some are left for later."""
+        if not items:
+            return True
+        leave = self._budget.writes(WRITES_PER_ITEM * len(items))
+        now = items[: leave.granted // WRITES_PER_ITEM]
+        self._at_once(now, action, progress)
+        if len(now) < len(items):
+            progress.waiting, progress.wait = leave.why, leave.wait
+        return len(now) == len(items)
+
+    def _at_once(self, items: Iterable[Any], action: Callable[[Any, Progress], None], progress: Progress) -> None:
         """Several at a time; a failure does not keep the others from being tried."""
 
         def attempt(item: Any) -> None:
@@ -193,13 +213,13 @@ class AkamaiDriver:
             with ThreadPoolExecutor(POOL) as pool:
                 list(pool.map(attempt, work))
 
-    def _put_item(self, item: Artifact, progress: _Progress) -> None:
+    def _put_item(self, item: Artifact, progress: Progress) -> None:
         for network in (STAGING, PRODUCTION):
             self._api.put_text(self._item_path(network, item.path), item.content, item.media_type)
         progress.applied[item.path] = item.sha256
         progress.events.append(f"EdgeKV holds {item.path} ({len(item.content)} bytes) on staging and production.")
 
-    def _delete_item(self, path: str, progress: _Progress) -> None:
+    def _delete_item(self, path: str, progress: Progress) -> None:
         for network in (STAGING, PRODUCTION):
             self._api.delete(self._item_path(network, path))
         progress.applied[path] = ""
@@ -210,76 +230,9 @@ class AkamaiDriver:
         base = f"{EDGEKV}/networks/{network.lower()}/namespaces/{self._config.namespace}"
         return f"{base}/groups/{group}/items/{key}"
 
-    def _apply_code(self, code: tuple[Artifact, ...], progress: _Progress) -> bool:
-        try:
-            version = self._ensure_version(code, progress)
-            for network in (STAGING, PRODUCTION):
-                if not self._ensure_active(version, network, progress):
-                    return False
-        except VendorError as error:
-            progress.failures.append(error)
-            return False
-        progress.applied.update({artifact.path: artifact.sha256 for artifact in code})
-        return True
-
-    def _ensure_version(self, code: tuple[Artifact, ...], progress: _Progress) -> str:
-        version = code_version(code)
-        rows = self._api.get_json(f"{self._worker()}/versions").get("versions", [])
-        if any(row.get("version") == version for row in rows):
-            return version
-        bundle = pack(code)
-        verdict = self._api.post_bundle(f"{EDGEWORKERS}/validations", bundle)
-        if verdict.get("errors"):
-            raise VendorError("The bundle is not valid", 200, json.dumps(verdict["errors"]))
-        self._api.post_bundle(f"{self._worker()}/versions", bundle)
-        progress.events.append(f"Version {version} is uploaded ({len(bundle)} bytes).")
-        return version
-
-    def _ensure_active(self, version: str, network: str, progress: _Progress) -> bool:
-        """True when the version is live on the network; else the activation is asked for, or still being waited for."""
-        if self._live_version(network) == version:
-            return True
-        rows = self._activations({"version": version, "network": network})
-        newest = max(rows, key=lambda row: int(row["activationId"]), default=None)
-        if newest is not None and newest["status"] == "COMPLETE" and self._live_version(network) == version:
-            return True  # it went live between the two questions
-        under_way: Mapping[str, Any] = (
-            newest
-            if newest is not None and newest["status"] in UNDER_WAY
-            else self._activate(version, network, progress, failed=newest)
-        )
-        progress.waiting = f"Activation {under_way['activationId']} on {network} is {under_way['status']}."
-        return False
-
-    def _activate(
-        self, version: str, network: str, progress: _Progress, *, failed: Mapping[str, Any] | None
-    ) -> Mapping[str, Any]:
-        if failed is not None and failed["status"] != "COMPLETE":
-            progress.events.append(f"Activation {failed['activationId']} on {network} ended as {failed['status']}.")
-        made: Mapping[str, Any] = self._api.post_json(
-            f"{self._worker()}/activations", {"network": network, "version": version, "note": NOTE}
-        )
-        progress.events.append(f"Activation {made['activationId']} of {version} on {network} is asked for.")
-        return made
-
-    def _activations(self, params: Mapping[str, str]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._api.get_json(f"{self._worker()}/activations", params).get("activations", [])
-        return found
-
-    def _worker(self) -> str:
-        return f"{EDGEWORKERS}/ids/{self._config.edgeworker_id}"
-
     # -- proving ---------------------------------------------------------------------------------------------------
     def probe(self, expectations: Sequence[Expectation]) -> tuple[Proof, ...]:
         return self._caller.probe(expectations)
-
-
-def code_version(code: Iterable[Artifact]) -> str:
-    """The version its manifest names; empty for no code."""
-    for artifact in code:
-        if artifact.path == MANIFEST:
-            return str(json.loads(artifact.content)["edgeworker-version"])
-    return ""
 
 
 def is_code(path: str) -> bool:

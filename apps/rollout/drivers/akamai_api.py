@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -28,11 +29,23 @@ class Credentials:
 
 
 class AkamaiApi:
-    """One signed session. ``base_url`` is the API client's host, or a local edge's control address."""
+    """One signed session. ``base_url`` is the API client's host, or a local edge's control address.
 
-    def __init__(self, base_url: str, credentials: Credentials) -> None:
+    ``on_answer`` is shown every answer, from whichever thread got it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        on_answer: Callable[[requests.Response], None] | None = None,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._read_seconds = read_seconds
         self._session = requests.Session()
+        if on_answer is not None:
+            self._session.hooks["response"].append(lambda answer, **_: on_answer(answer))
         self._session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=POOL))
         self._session.auth = EdgeGridAuth(
             client_token=credentials.client_token,
@@ -81,10 +94,15 @@ class AkamaiApi:
     def _send(self, method: str, path: str, **given: Any) -> requests.Response:
         try:
             return self._session.request(
-                method, self._base_url + path, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False, **given
+                method,
+                self._base_url + path,
+                timeout=(CONNECT_SECONDS, self._read_seconds),
+                allow_redirects=False,
+                **given,
             )
         except requests.RequestException as error:
-            raise VendorError(f"{method} {path}", 0, f"no answer ({error})"[:MOST_WORDS]) from error
+            said = f"no answer ({error})"[:MOST_WORDS]
+            raise VendorError(f"{method} {path}", 0, said, kind=_silence(error)) from error
 
 
 def _checked(method: str, path: str, answer: requests.Response) -> requests.Response:
@@ -93,9 +111,22 @@ def _checked(method: str, path: str, answer: requests.Response) -> requests.Resp
     return answer
 
 
+def _silence(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "timeout"
+    return "cut" if isinstance(error, requests.exceptions.ChunkedEncodingError) else "unreachable"
+
+
 def _retry_after(answer: requests.Response) -> float | None:
+    """Seconds; also a date, as RFC 9110 allows, counted from the answer's own Date."""
     value = answer.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+    if value.isdecimal():
+        return float(value)
+    try:
+        until, since = parsedate_to_datetime(value), parsedate_to_datetime(answer.headers.get("Date", ""))
+        return max((until - since).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return None
 
 
 def _json(answer: requests.Response) -> Any:
@@ -105,4 +136,4 @@ def _json(answer: requests.Response) -> Any:
     try:
         return answer.json()
     except ValueError as error:
-        raise VendorError(answer.url, answer.status_code, answer.text[:MOST_WORDS]) from error
+        raise VendorError(answer.url, answer.status_code, answer.text[:MOST_WORDS], kind="not_json") from error

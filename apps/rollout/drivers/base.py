@@ -18,11 +18,14 @@ class StalePlan(RuntimeError):
 
 
 class VendorError(Exception):
-    """What a vendor's API answered instead of what was asked; ``text`` is its own words, as they came."""
+    """What a vendor's API answered instead of what was asked; ``text`` is its own words, as they came.
 
-    def __init__(self, what: str, status: int, text: str, retry_after: float | None = None) -> None:
+    ``kind`` names what no status tells: ``timeout``, ``cut``, ``not_json``, ``invalid_bundle`` and so on.
+    """
+
+    def __init__(self, what: str, status: int, text: str, retry_after: float | None = None, *, kind: str = "") -> None:
         super().__init__(f"{what}: {status} {text}".strip())
-        self.status, self.text, self.retry_after = status, text, retry_after
+        self.status, self.text, self.retry_after, self.kind = status, text, retry_after, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,56 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """One activation as the vendor tells of it; times are as it wrote them (ISO 8601)."""
+
+    id: int
+    network: str
+    version: str
+    status: str
+    asked_at: str = ""
+    changed_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What a budget allows now: ``granted`` of what was wanted; for the rest, wait so many seconds, and why."""
+
+    granted: int
+    wait: float = 0.0
+    why: str = ""
+
+
+class Budget(Protocol):
+    """Asked before anything is spent that the vendor counts. What was granted counts as spent, whatever comes of it."""
+
+    def activation(self, network: str) -> Leave: ...
+
+    def version(self) -> Leave: ...
+
+    def writes(self, wanted: int) -> Leave: ...
+
+
+class Unlimited:
+    """A budget for where nobody counts."""
+
+    def activation(self, network: str) -> Leave:
+        return Leave(1)
+
+    def version(self) -> Leave:
+        return Leave(1)
+
+    def writes(self, wanted: int) -> Leave:
+        return Leave(wanted)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """How far one ``apply`` came. Nothing is lost by calling it again.
 
-    ``applied`` maps each path the target now holds to its hash (``""``: it is gone). ``waiting`` says for what.
+    ``applied`` maps each path the target now holds to its hash (``""``: it is gone). ``waiting`` says for what, and
+    ``retry_after`` for how many seconds at least. ``trouble`` names the error in the catalogue of the driver.
+    ``moves`` are the vendor's activations that were looked at; ``to_approve`` is code that waits for a person.
     """
 
     done: bool
@@ -87,6 +136,9 @@ class Step:
     waiting: str = ""
     error: str = ""
     retry_after: float | None = None
+    trouble: str = ""
+    moves: tuple[Move, ...] = ()
+    to_approve: str = ""
 
 
 @dataclass(frozen=True, slots=True)

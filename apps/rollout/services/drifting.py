@@ -12,7 +12,9 @@ from django.db.models import F
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.rollout.content import load
-from apps.rollout.drivers.akamai import code_version, is_code
+from apps.rollout.drivers.akamai import is_code
+from apps.rollout.drivers.akamai_code import code_version
+from apps.rollout.drivers.akamai_errors import explain
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
@@ -59,7 +61,8 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     try:
         looked_at, found = _compare(target, at, everything=everything)
     except VendorError as error:
-        Target.objects.filter(pk=target.pk).update(error=str(error), error_at=at)
+        trouble = explain(error).code
+        Target.objects.filter(pk=target.pk).update(error=str(error), error_at=at, trouble=trouble)
         return None
     with transaction.atomic():
         _note(target, looked_at, {one.path: one for one in found}, at)
@@ -73,7 +76,7 @@ def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str
     rows = TargetArtifact.objects.filter(target=target, sha256=F("applied_sha256")).exclude(service=COMMON)
     chosen = rows.order_by(F("checked_at").asc(nulls_first=True), "path")
     items = load(list(chosen if everything else chosen[:ITEMS_AT_ONCE]))
-    with akamai_driver(target) as driver:
+    with akamai_driver(target, at) as driver:
         observed = driver.observe(items)
         strange = driver.listed_items()
     known = set(TargetArtifact.objects.filter(target=target, path__in=strange).values_list("path", flat=True))

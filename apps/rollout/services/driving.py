@@ -13,12 +13,19 @@ from apps.outbox import nudge
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver, is_code
 from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai_code import Gate
+from apps.rollout.drivers.akamai_errors import ENDINGS
+from apps.rollout.drivers.akamai_heard import Listener
 from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed
 from apps.rollout.drivers.edge_calls import EdgeCaller
 from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import DriverName, Node, Revision, Target, TargetArtifact
+from apps.rollout.models import DriverName, EdgeMove, Node, Production, Revision, Target, TargetArtifact
+from apps.rollout.services import budgets
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
+
+NOTED = 100
+"""So many failed activations are remembered when the next is decided on."""
 
 STALE_AFTER = timedelta(minutes=2)
 """A node that was not heard of for so long is shown as offline and not waited for."""
@@ -29,15 +36,16 @@ def driver_of(target: Target, at: datetime) -> Iterator[Driver]:
     if target.driver == DriverName.NGINX:
         yield NginxDriver(node_views(target, at), partial(nudge.publish, channel_of(target.slug)))
         return
-    with akamai_driver(target) as driver:
+    with akamai_driver(target, at) as driver:
         yield driver
 
 
 @contextmanager
-def akamai_driver(target: Target) -> Iterator[AkamaiDriver]:
-    secret = secret_of(target)
+def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[AkamaiDriver]:
+    """With ``at``, the account's budget is asked and what Akamai says of it is noted; without, nothing is spent."""
+    secret, listener = secret_of(target), Listener()
     credentials = Credentials(secret["client_token"], secret["client_secret"], secret["access_token"])
-    api = AkamaiApi(target.config["base_url"], credentials)
+    api = AkamaiApi(target.config["base_url"], credentials, listener)
     config = AkamaiConfig(
         namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
         edgeworker_name=target.config.get("edgeworker_name", f"sallyport-{target.slug}"),
@@ -46,9 +54,23 @@ def akamai_driver(target: Target) -> Iterator[AkamaiDriver]:
         edgeworker_id=target.facts.get("edgeworker_id"),
     )
     try:
-        yield AkamaiDriver(api, config, EdgeCaller(target.config.get("probe_url", "")))
+        budget = budgets.AccountBudget(target, at) if at is not None else None
+        yield AkamaiDriver(api, config, EdgeCaller(target.config.get("probe_url", "")), budget, gate_of(target))
     finally:
         api.close()
+        if at is not None:
+            budgets.hear(target=target, heard=listener.heard(), at=at)
+
+
+def gate_of(target: Target) -> Gate:
+    failed = EdgeMove.objects.filter(target=target, status__in=ENDINGS).order_by("-number")[:NOTED]
+    rows = list(failed.values_list("number", "forgiven"))
+    return Gate(
+        by_person=target.production == Production.APPROVED,
+        approved=target.approved,
+        forgiven=frozenset(number for number, forgiven in rows if forgiven),
+        noted=frozenset(number for number, _ in rows),
+    )
 
 
 def channel_of(slug: str) -> str:

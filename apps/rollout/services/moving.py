@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 
 from apps.access.services import record_errors
+from apps.rollout.drivers.akamai_errors import CATALOGUE, UNNAMED, Trouble, explain
 from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
 from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
-from apps.rollout.services import proving
-from apps.rollout.services.driving import believed, desired, driver_of, node_views
+from apps.rollout.services import budgets, history, proving
+from apps.rollout.services.driving import akamai_driver, believed, desired, driver_of, node_views
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, move
 
 POLL_FIRST, POLL_LONGEST, POLL_NODES = timedelta(seconds=0.15), timedelta(seconds=15), timedelta(seconds=2)
-RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=1), timedelta(minutes=2)
 MOST_EVENTS = 100
+NO_TROUBLE: Mapping[str, Any] = {"error": "", "error_at": None, "trouble": "", "waiting_for": "", "to_approve": ""}
 
 
 def needs_setup(target: Target) -> bool:
@@ -32,11 +34,23 @@ def set_up(*, target: Target, at: datetime) -> bool:
         with driver_of(target, at) as driver:
             target.facts = {**target.facts, **driver.setup()}
     except VendorError as error:
-        put_off(target, str(error), error.retry_after, at)
+        put_off(target, str(error), explain(error), error.retry_after, at)
         return False
-    target.attempts, target.retry_at, target.error, target.error_at = 0, None, "", None
-    target.save(update_fields=["facts", "attempts", "retry_at", "error", "error_at"])
+    target.attempts, target.retry_at, target.error, target.error_at, target.trouble = 0, None, "", None, ""
+    target.save(update_fields=["facts", "attempts", "retry_at", "error", "error_at", "trouble"])
     return True
+
+
+def learn_limits(target: Target, at: datetime) -> None:
+    """Once a day, ask what the account may do. When it is not answered, what was known goes on being true."""
+    if target.driver != DriverName.AKAMAI or budgets.limits_are_fresh(target, at):
+        return
+    try:
+        with akamai_driver(target, at) as driver:
+            limits = driver.limits()
+    except VendorError:
+        limits = {}
+    budgets.learn_limits(target=target, limits=limits, at=at)
 
 
 def advance(*, target: Target, at: datetime) -> bool:
@@ -48,6 +62,7 @@ def advance(*, target: Target, at: datetime) -> bool:
     )
     if activation is None:
         return False
+    learn_limits(target, at)
     with driver_of(target, at) as driver:
         plan = driver.plan(desired(target, activation.revision), believed(target, at))
         begin(activation, plan, at)
@@ -72,13 +87,14 @@ def _apply(driver: Driver, plan: Plan) -> Step:
     try:
         return driver.apply(plan)
     except VendorError as error:
-        return Step(done=False, error=str(error), retry_after=error.retry_after)
+        return Step(done=False, error=str(error), retry_after=error.retry_after, trouble=explain(error).code)
 
 
 def _note(activation: Activation, step: Step, at: datetime) -> None:
     with transaction.atomic():
         hold_target(activation.target_id)
         _note_artifacts(activation.target, step)
+        history.note(activation.target, step.moves)
         lines = [*step.events, *([step.waiting] if step.waiting else []), *([step.error] if step.error else [])]
         _say(activation, lines, at)
         if step.done:
@@ -127,7 +143,7 @@ def complete(activation: Activation, *, at: datetime) -> None:
     target = activation.target
     TargetArtifact.objects.filter(target=target).exclude(sha256=F("applied_sha256")).update(applied_sha256=F("sha256"))
     Target.objects.filter(pk=target.pk).update(
-        active_number=activation.revision.number, attempts=0, retry_at=None, error="", error_at=None
+        active_number=activation.revision.number, attempts=0, retry_at=None, **NO_TROUBLE
     )
     announce_activation(activation, at)
     proving.make_ready(target, services=None, at=at)
@@ -153,21 +169,23 @@ def _wait(activation: Activation, step: Step, at: datetime) -> None:
     """Look again soon when the vendor is working on it; later and later when it refused."""
     target = activation.target
     if step.error:
-        put_off(target, step.error, step.retry_after, at)
+        put_off(target, step.error, CATALOGUE.get(step.trouble, UNNAMED), step.retry_after, at)
         _tell_grants(activation, step.error, at)
         return
     age = at - (activation.started_at or at)
     soon = min(max(POLL_FIRST, age / 5), POLL_LONGEST) if target.driver == DriverName.AKAMAI else POLL_NODES
-    Target.objects.filter(pk=target.pk).update(attempts=0, retry_at=at + soon, error="", error_at=None)
+    if step.retry_after is not None:
+        soon = timedelta(seconds=step.retry_after)
+    waiting = {**NO_TROUBLE, "waiting_for": step.waiting, "to_approve": step.to_approve}
+    Target.objects.filter(pk=target.pk).update(attempts=0, retry_at=at + soon, **waiting)
 
 
-def put_off(target: Target, error: str, retry_after: float | None, at: datetime) -> None:
+def put_off(target: Target, error: str, trouble: Trouble, retry_after: float | None, at: datetime) -> None:
     """Note the failure on the target and when to try again."""
     attempts = target.attempts + 1
-    delay = min(RETRY_FIRST * 2 ** min(attempts - 1, 10), RETRY_LONGEST)
-    if retry_after is not None:
-        delay = max(delay, timedelta(seconds=retry_after))
-    Target.objects.filter(pk=target.pk).update(attempts=attempts, retry_at=at + delay, error=error, error_at=at)
+    delay = timedelta(seconds=trouble.delay(attempts, retry_after))
+    noted = {**NO_TROUBLE, "error": error, "error_at": at, "trouble": trouble.code}
+    Target.objects.filter(pk=target.pk).update(attempts=attempts, retry_at=at + delay, **noted)
     Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).update(error=error)
 
 

@@ -7,6 +7,7 @@ the grant.
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import count
 
 from django.db import transaction
 
@@ -15,8 +16,9 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler.artifacts import Artifact
 from apps.compiler.graph import AccessGraph
 from apps.rollout import content
+from apps.rollout.drivers.akamai_code import code_version, named
 from apps.rollout.emitting import COMMON, Emitted
-from apps.rollout.models import DriverName, Revision, RevisionArtifact, Target, TargetArtifact
+from apps.rollout.models import DriverName, RetiredVersion, Revision, RevisionArtifact, Target, TargetArtifact
 from apps.rollout.services import compiling, revising
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import get_target
@@ -45,7 +47,7 @@ def roll_back_code(*, slug: str, number: int, actor: Actor, at: datetime) -> Rev
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise OnlyCode
-    code = _code_of(target, number)
+    code = _under_a_free_name(target, _code_of(target, number))
     items, graph = compiling.sample(target)
     rehearsed = compiling.rehearse_on(target, code, items, graph, at)
     if rehearsed.refused:
@@ -66,6 +68,15 @@ def roll_back_code(*, slug: str, number: int, actor: Actor, at: datetime) -> Rev
         after = {"revision": revision.number, "code_of": number}
         record_target("code.rolled_back", target, actor=actor, at=at, after=after)
     return revision
+
+
+def _under_a_free_name(target: Target, code: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
+    """A version that was deleted at Akamai cannot come back under its name; then it gets another."""
+    version = code_version(code)
+    used = set(RetiredVersion.objects.filter(target=target).values_list("version", flat=True))
+    if version not in used:
+        return code
+    return named(code, next(name for again in count(1) if (name := f"{version[:27]}-r{again}") not in used))
 
 
 def _code_of(target: Target, number: int) -> tuple[Artifact, ...]:

@@ -1,0 +1,126 @@
+"""Holding what the driver says and hears against Akamai's published descriptions.
+
+The descriptions are not ours to ship; the tests run where they lie beside the repository.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from openapi_core import Config, OpenAPI
+from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
+from openapi_core.exceptions import OpenAPIError
+
+from apps.rollout.drivers.akamai_calls import CALLS, EDGEKV, EDGEWORKERS, Call, call_of
+
+SPECIFICATIONS = Path(__file__).resolve().parents[2].parent / "shared" / "specs" / "akamai"
+DOCUMENTS = {EDGEWORKERS: "edgeworkers", EDGEKV: "edgekv"}
+MAY_BE_EMPTY = ("edgeWorkerIds", "versions", "activations", "namespaces")
+"""Published answers always list something; an account where nothing was made yet has nothing to list."""
+
+
+@dataclass
+class Heard:
+    """What was seen of one call."""
+
+    scenarios: set[str] = field(default_factory=set)
+    statuses: set[int] = field(default_factory=set)
+    judged: int = 0
+    empty_lists: int = 0
+    objections: list[str] = field(default_factory=list)
+
+
+class Witness:
+    """Shown every exchange of the driver. ``unknown`` are those the driver's own list does not have."""
+
+    def __init__(self, control: str) -> None:
+        self.seen: defaultdict[str, Heard] = defaultdict(Heard)
+        self.unknown: set[tuple[str, str]] = set()
+        self._control, self._scenario, self._lock = control, "", threading.Lock()
+        self._documents = {base: described(name, base, control) for base, name in DOCUMENTS.items()}
+
+    @contextmanager
+    def during(self, scenario: str) -> Iterator[None]:
+        self._scenario = scenario
+        yield
+
+    def __call__(self, answer: requests.Response) -> None:
+        method, path = str(answer.request.method), urlsplit(str(answer.request.url)).path
+        call = call_of(method, path)
+        with self._lock:
+            if call is None:
+                self.unknown.add((method, path))
+            else:
+                self._judge(call, answer)
+
+    def _judge(self, call: Call, answer: requests.Response) -> None:
+        heard = self.seen[call.operation]
+        heard.scenarios.add(self._scenario)
+        heard.statuses.add(answer.status_code)
+        if call.outside:
+            return
+        document, request = self._documents[call.base], RequestsOpenAPIRequest(answer.request)
+        try:
+            document.validate_request(request)
+            if is_empty_list(answer):
+                heard.empty_lists += 1
+            elif answer.content:
+                document.validate_response(request, RequestsOpenAPIResponse(answer))
+            heard.judged += 1
+        except OpenAPIError as error:
+            heard.objections.append(f"{answer.status_code}: {error} {error.__cause__}")
+
+
+def described(name: str, base: str, control: str) -> OpenAPI:
+    document = json.loads((SPECIFICATIONS / f"{name}.openapi.json").read_text())
+    document["servers"] = [{"url": f"{control}{base}"}]
+    config = Config(
+        extra_media_type_deserializers={"application/problem+json": json.loads, "application/gzip": as_text}
+    )
+    return OpenAPI.from_dict(document, config=config)
+
+
+def as_text(content: bytes) -> str:
+    """The descriptions call a bundle a string."""
+    return content.decode("latin-1")
+
+
+def is_empty_list(answer: requests.Response) -> bool:
+    if "json" not in answer.headers.get("content-type", ""):
+        return False
+    body = answer.json()
+    return isinstance(body, Mapping) and any(body.get(name) == [] for name in MAY_BE_EMPTY)
+
+
+def published(call: Call) -> bool:
+    """Whether the description has this operation at this address."""
+    document = json.loads((SPECIFICATIONS / f"{DOCUMENTS[call.base]}.openapi.json").read_text())
+    operation = document["paths"].get(call.path, {}).get(call.method.lower(), {})
+    return bool(operation.get("operationId") == call.operation)
+
+
+def table(seen: Mapping[str, Heard]) -> str:
+    """As it stands in the reference."""
+    lines = [
+        "| operation | call | for | covered by | answers held against the description |",
+        "|---|---|---|---|---|",
+    ]
+    for call in CALLS:
+        heard = seen.get(call.operation, Heard())
+        statuses = ", ".join(map(str, sorted(heard.statuses)))
+        said = f"not described: {call.outside}" if call.outside else f"{statuses}: as described"
+        if heard.empty_lists:
+            said += "; once an empty list, which the description does not allow for"
+        if heard.objections:
+            said = f"{len(heard.objections)} objections"
+        covered = ", ".join(f"`{one}`" for one in sorted(heard.scenarios)) or "nothing"
+        lines.append(f"| `{call.operation}` | `{call.method} {call.template}` | {call.purpose} | {covered} | {said} |")
+    return "\n".join(lines) + "\n"

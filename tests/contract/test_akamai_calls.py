@@ -1,0 +1,159 @@
+"""Every call of the Akamai driver, request and answer, against Akamai's published descriptions. None is left out."""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import requests
+
+from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver
+from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai_calls import CALLS, Call
+from apps.rollout.drivers.base import Desired, Observed, Plan
+from apps.rollout.drivers.edge_calls import EdgeCaller
+from tests.arch.source import ROOT
+from tests.contract.judging import SPECIFICATIONS, Witness, published, table
+from tests.contract.test_akamai_driver import CONFIG, bring, bundle, item
+from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
+from tests.localedge.standin import CREDENTIAL, StandIn, eventually
+
+pytestmark = pytest.mark.skipif(
+    not SPECIFICATIONS.is_dir(), reason="Akamai's API descriptions do not lie beside this repository"
+)
+PAGE = ROOT / "docs/reference/akamai-calls.md"
+DRIVERS = ROOT / "apps/rollout/drivers"
+SENDERS = {name for name in vars(AkamaiApi) if not name.startswith("_")} - {"close"}
+
+
+class Road:
+    """The driver taken along every road it has; ``lines`` are the places in its source that called Akamai."""
+
+    def __init__(self, standin: StandIn) -> None:
+        self.standin, self.witness = standin, Witness(standin.control)
+        self.lines: set[tuple[str, int]] = set()
+
+    def driver(self, config: AkamaiConfig = CONFIG) -> AkamaiDriver:
+        api = AkamaiApi(self.standin.control, Credentials(**CREDENTIAL), self.hear)
+        return AkamaiDriver(api, config, EdgeCaller())
+
+    def hear(self, answer: requests.Response) -> None:
+        self.witness(answer)
+        for frame in traceback.extract_stack():
+            if Path(frame.filename).parent == DRIVERS:
+                self.lines.add((Path(frame.filename).name, frame.lineno or 0))
+
+    def take(self) -> None:
+        with self.witness.during("setting up"):
+            facts = self.driver().setup()
+            assert self.driver().setup() == facts
+            assert self.driver().limits()["activation-per-day-limit"] == 10_000
+        driver = self.driver(replace(CONFIG, edgeworker_id=int(str(facts["edgeworker_id"]))))
+        with self.witness.during("items"):
+            bring(driver, Desired(1, "a", puts=(item(), item(path="services/cart"))))
+            driver.observe((item(), item(path="services/none")))
+            driver.listed_items()
+            bring(driver, Desired(2, "b", deletes=("services/cart", "services/none")))
+        with self.witness.during("code"):
+            for version in ("one", "two"):
+                bring(driver, Desired(3, version, code=bundle(version)))
+        with self.witness.during("stopping"):
+            self.stop(driver)
+        with self.witness.during("tidying"):
+            for version in driver.code.spare_versions(keep=1):
+                driver.code.delete_version(version)
+        with self.witness.during("refusals"):
+            self.be_refused(driver)
+
+    def stop(self, driver: AkamaiDriver) -> None:
+        """An activation is caught before it is in progress; the stand-in is quick, so it is asked until it is."""
+        for attempt in range(20):
+            driver.apply(driver.plan(Desired(4, "c", code=bundle(f"stop-{attempt}")), Observed()))
+            if driver.code.cancel(f"stop-{attempt}"):
+                return
+        raise AssertionError("no activation could be stopped")
+
+    def be_refused(self, driver: AkamaiDriver) -> None:
+        """What the descriptions call errors is described as well."""
+        eventually(lambda: not driver.apply(driver.plan(Desired(5, "d", code=bundle("two")), Observed())).waiting)
+        for method, path, error in (
+            ("POST", ".*/activations", "EW1021"),
+            ("POST", ".*/activations", "EW3101"),
+            ("POST", ".*/versions", "EW3002"),
+            ("POST", ".*/versions", "EW4303"),
+            ("PUT", ".*/items/.*", "EKV_9100"),
+            ("PUT", ".*/items/.*", "EKV_0000"),
+        ):
+            self.standin.faults(rules=[{"method": method, "path": path, "error": error}])
+            wanted = Desired(6, "e", puts=(item('{"v":2}'),), code=bundle(f"refused-{error}", 404))
+            eventually(partial(self.failed, driver, driver.plan(wanted, Observed())))
+        self.standin.faults()
+
+    def failed(self, driver: AkamaiDriver, plan: Plan) -> bool:
+        """True once the fault was met."""
+        driver.apply(plan)
+        left = self.standin.http.get(f"{self.standin.control}/__localedge/faults", timeout=5).json()["rules"]
+        return all(rule["times"] == 0 for rule in left)
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    directory = tmp_path_factory.mktemp("calls")
+    authority = Authority(directory)
+    cert, key = authority.issue("edge", [uri(EDGE_ID), LOOPBACK])
+    origin = {"origin": "https://127.0.0.1:9", "origin_ca": str(authority.ca)}
+    delays = {"activation_delay": {"STAGING": 0.6, "PRODUCTION": 0.1}}
+    standin = StandIn(directory / "standin", {**origin, **delays, "origin_cert": str(cert), "origin_key": str(key)})
+    standin.start()
+    taken = Road(standin)
+    taken.take()
+    (tmp_path_factory.getbasetemp() / "akamai-calls.md").write_text(table(taken.witness.seen))
+    yield taken
+    standin.stop_if_running()
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.operation)
+def test_a_call_is_made_as_published_and_answered_as_published(call: Call, road: Road) -> None:
+    heard = road.witness.seen[call.operation]
+    assert heard.objections == []
+    assert any(200 <= status < 300 for status in heard.statuses), "it was never made with success"
+    assert heard.judged > 0 or call.outside
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.operation)
+def test_a_call_is_in_the_published_descriptions_or_says_why_not(call: Call) -> None:
+    assert published(call) != bool(call.outside)
+
+
+def test_the_driver_makes_no_call_that_is_not_listed(road: Road) -> None:
+    assert road.witness.unknown == set()
+
+
+def test_every_place_in_the_driver_that_calls_akamai_was_taken(road: Road) -> None:
+    """A call that is new in the source shows here before anybody thinks of it."""
+    places = {
+        (path.name, line): path.read_text().splitlines()[line - 1].strip()
+        for path in sorted(DRIVERS.glob("*.py"))
+        for line in senders(path)
+    }
+    assert len(places) > 15
+    assert {place: text for place, text in places.items() if place not in road.lines} == {}
+
+
+def senders(path: Path) -> set[int]:
+    """Lines where something is sent by way of the API's session."""
+    return {
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SENDERS
+        if isinstance(node.func.value, ast.Attribute) and node.func.value.attr == "_api"
+    }
+
+
+def test_the_reference_shows_this_table(road: Road) -> None:
+    assert table(road.witness.seen) in PAGE.read_text()

@@ -1,0 +1,226 @@
+"""Each error Akamai is known to answer: had from the stand-in, recognised by the driver, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from apps.rollout.drivers.akamai import AkamaiDriver
+from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai_code import Gate
+from apps.rollout.drivers.akamai_errors import CATALOGUE, explain
+from apps.rollout.drivers.base import Desired, Observed, Step, VendorError
+from apps.rollout.drivers.edge_calls import EdgeCaller
+from tests.arch.source import ROOT
+from tests.contract.test_akamai_driver import CONFIG, bundle, item
+from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
+from tests.localedge.standin import CREDENTIAL, StandIn, eventually
+
+CALLS = {"item": ("PUT", ".*/items/.*"), "upload": ("POST", ".*/versions"), "activate": ("POST", ".*/activations")}
+
+# error, where it is met, what the driver does, seconds until it looks again after the first and the fourth failure
+ANSWERED = [
+    ("EW1031", "activate", "retries", 30, 120),
+    ("EW2002", "activate", "retries", 5, 40),
+    ("EW2301", "upload", "asks a person", 300, 300),
+    ("EW3002", "upload", "asks a person", 300, 300),
+    ("EW3101", "activate", "waits", 60, 60),
+    ("EW4303", "upload", "retries", 5, 40),
+    ("EW0011", "upload", "asks a person", 300, 300),
+    ("EW0012", "upload", "asks a person", 300, 300),
+    ("EW0013", "upload", "asks a person", 300, 300),
+    ("EW0014", "activate", "asks a person", 300, 300),
+    ("EW0015", "activate", "asks a person", 300, 300),
+    ("EKV_0000", "item", "retries", 1, 8),
+    ("EKV_1000", "item", "asks a person", 300, 300),
+    ("EKV_1002", "item", "asks a person", 300, 300),
+    ("EKV_1005", "item", "asks a person", 300, 300),
+    ("EKV_2000", "item", "asks a person", 300, 300),
+    ("EKV_2001", "item", "asks a person", 300, 300),
+    ("EKV_3000", "item", "retries", 5, 40),
+    ("EKV_9000", "item", "asks a person", 300, 300),
+    ("EKV_9100", "item", "waits", 1, 8),
+    ("clock_skew", "item", "asks a person", 300, 300),
+    ("credential_expired", "item", "asks a person", 300, 300),
+    ("credential_refused", "item", "asks a person", 300, 300),
+    ("not_permitted", "item", "asks a person", 300, 300),
+    ("not_json", "upload", "retries", 1, 8),
+    ("cut", "upload", "retries", 2, 16),
+]
+# without a code of Akamai's: the status decides
+BARE = [
+    (404, "", "not_found", 300),
+    (418, "{}", "not_json", 1),
+    (422, '{"detail":"no"}', "refused", 300),
+    (429, "", "throttled", 60),
+    (502, "<html>", "unavailable", 5),
+    (503, '{"title":"busy"}', "unavailable", 5),
+    (301, "", "not_json", 1),
+    (0, "no answer", "unreachable", 1),
+]
+ENDINGS = [
+    ("ABORTED", "activation_aborted", "retries"),
+    ("ERROR", "activation_error", "retries"),
+    ("EXPIRED", "activation_expired", "retries"),
+    ("CANCELLED", "activation_cancelled", "stops until told"),
+    ("DELETED_BY_AKAMAI", "activation_deleted", "stops until told"),
+]
+VALIDATIONS = [code for code in CATALOGUE if code.isupper() and not code.startswith(("EW", "EKV"))]
+
+
+@pytest.fixture(scope="module")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    directory = tmp_path_factory.mktemp("errors")
+    authority = Authority(directory)
+    cert, key = authority.issue("edge", [uri(EDGE_ID), LOOPBACK])
+    origin = {"origin": "https://127.0.0.1:9", "origin_ca": str(authority.ca)}
+    made = StandIn(directory / "standin", {**origin, "origin_cert": str(cert), "origin_key": str(key)})
+    made.start()
+    yield made
+    made.stop_if_running()
+
+
+@pytest.fixture
+def driver(standin: StandIn, request: pytest.FixtureRequest) -> AkamaiDriver:
+    """Every test has an EdgeWorker of its own."""
+    standin.faults()
+    return driver_on(standin, new_worker(standin, request.node.name))
+
+
+def new_worker(standin: StandIn, name: str) -> int:
+    config = replace(CONFIG, edgeworker_name=name)
+    facts = AkamaiDriver(AkamaiApi(standin.control, Credentials(**CREDENTIAL)), config, EdgeCaller()).setup()
+    return int(str(facts["edgeworker_id"]))
+
+
+def driver_on(standin: StandIn, worker: int, gate: Gate | None = None, read_seconds: float = 60) -> AkamaiDriver:
+    api = AkamaiApi(standin.control, Credentials(**CREDENTIAL), read_seconds=read_seconds)
+    return AkamaiDriver(api, replace(CONFIG, edgeworker_id=worker), EdgeCaller(), gate=gate)
+
+
+def failed(driver: AkamaiDriver) -> Step:
+    """The first step that is an error."""
+    plan = driver.plan(Desired(1, "d", puts=(item(),), code=bundle("one")), Observed())
+    found: Step = eventually(lambda: step if (step := driver.apply(plan)).error else None)
+    return found
+
+
+@pytest.mark.parametrize(("error", "where", "does", "first", "fourth"), ANSWERED, ids=[row[0] for row in ANSWERED])
+def test_an_answer_is_recognised_and_acted_on(
+    error: str, where: str, does: str, first: int, fourth: int, driver: AkamaiDriver, standin: StandIn
+) -> None:
+    method, path = CALLS[where]
+    standin.faults(rules=[{"method": method, "path": path, "error": error}])
+    step = failed(driver)
+    trouble = CATALOGUE[step.trouble]
+    assert (step.trouble, trouble.does, step.done) == (error, does, False)
+    assert (trouble.delay(1, step.retry_after), trouble.delay(4, step.retry_after)) == (first, fourth)
+
+
+@pytest.mark.parametrize(("error", "seconds"), [("EW1021", 5.0), ("EW1032", 5.0)])
+def test_what_is_done_already_is_no_error(error: str, seconds: float, driver: AkamaiDriver, standin: StandIn) -> None:
+    standin.faults(rules=[{"method": "POST", "path": ".*/activations", "error": error}])
+    step = driver.apply(driver.plan(Desired(1, "d", code=bundle("one")), Observed()))
+    assert (step.error, step.waiting, step.retry_after) == ("", CATALOGUE[error].what, seconds)
+
+
+@pytest.mark.parametrize("kind", VALIDATIONS)
+def test_a_bundle_found_invalid_is_not_uploaded(kind: str, driver: AkamaiDriver, standin: StandIn) -> None:
+    standin.faults(validation_errors=[kind])
+    step = failed(driver)
+    assert (step.trouble, CATALOGUE[kind].does) == (kind, "asks a person")
+    assert driver.code.versions() == []
+    assert step.applied == {"services/payments": item().sha256}, "items go all the same"
+
+
+def test_an_unknown_finding_is_one_about_the_bundle_too(driver: AkamaiDriver, standin: StandIn) -> None:
+    standin.faults(validation_errors=["SOMETHING_NEW"])
+    step = failed(driver)
+    assert step.trouble == "invalid_bundle"
+    assert "SOMETHING_NEW" in step.error
+
+
+@pytest.mark.parametrize(("status", "code", "does"), ENDINGS)
+def test_an_activation_may_end_badly(status: str, code: str, does: str, driver: AkamaiDriver, standin: StandIn) -> None:
+    standin.faults(activation_results=[status])
+    step = failed(driver)
+    assert (step.trouble, CATALOGUE[code].does) == (code, does)
+    assert [(move.network, move.status) for move in step.moves] == [("STAGING", status)]
+    assert driver.code.live_version("PRODUCTION") == "", "production was not touched"
+
+
+def test_three_bad_ends_in_a_row_are_enough_until_a_person_forgives(standin: StandIn) -> None:
+    standin.faults(activation_results=["ERROR", "ABORTED", "EXPIRED"])
+    worker, noted, codes = new_worker(standin, "three"), frozenset[int](), []
+    for _ in range(3):
+        step = failed(driver_on(standin, worker, Gate(noted=noted)))
+        codes.append(step.trouble)
+        noted |= {move.id for move in step.moves if move.status != "COMPLETE"}
+    assert codes == ["activation_error", "activation_aborted", "activation_failed"]
+    assert failed(driver_on(standin, worker, Gate(noted=noted))).trouble == "activation_failed"
+    forgiving = driver_on(standin, worker, Gate(noted=noted, forgiven=noted))
+    plan = forgiving.plan(Desired(1, "d", code=bundle("one")), Observed())
+    assert eventually(lambda: forgiving.apply(plan).done)
+
+
+def test_silence_ends_in_a_timeout_and_what_was_done_meanwhile_is_found(standin: StandIn) -> None:
+    standin.faults(rules=[{"method": "POST", "path": ".*/versions", "status": 500, "delay": 0.8, "after": True}])
+    driver = driver_on(standin, new_worker(standin, "silence"), read_seconds=0.4)
+    step = failed(driver)
+    assert (step.trouble, CATALOGUE["timeout"].delay(1)) == ("timeout", 5)
+    eventually(lambda: [row["version"] for row in driver.code.versions()] == ["one"])
+    plan = driver.plan(Desired(1, "d", code=bundle("one")), Observed())
+    assert "uploaded" not in " ".join(driver.apply(plan).events)
+
+
+def test_nobody_there(standin: StandIn) -> None:
+    api = AkamaiApi("http://127.0.0.1:1", Credentials(**CREDENTIAL))
+    driver = AkamaiDriver(api, replace(CONFIG, edgeworker_id=1), EdgeCaller())
+    step = driver.apply(driver.plan(Desired(1, "d", puts=(item(),)), Observed()))
+    assert step.trouble == "unreachable"
+
+
+@pytest.mark.parametrize(("after", "seconds"), [("90", 90.0), ("2", 5.0)])
+def test_retry_after_is_obeyed_when_it_asks_for_more(
+    after: str, seconds: float, driver: AkamaiDriver, standin: StandIn
+) -> None:
+    rule = {"method": "PUT", "path": ".*/items/.*", "error": "unavailable", "headers": {"Retry-After": after}}
+    standin.faults(rules=[rule])
+    step = failed(driver)
+    assert (step.trouble, CATALOGUE["unavailable"].delay(1, step.retry_after)) == ("unavailable", seconds)
+
+
+def test_another_bundle_under_our_name_is_not_taken_for_ours(driver: AkamaiDriver, standin: StandIn) -> None:
+    plan = driver.plan(Desired(1, "d", code=bundle("one")), Observed())
+    eventually(lambda: driver.apply(plan).done)
+    other = driver.plan(Desired(2, "e", code=bundle("one", 418)), Observed())
+    assert driver.apply(other).trouble == "version_taken"
+
+
+@pytest.mark.parametrize(("status", "text", "code", "first"), BARE)
+def test_what_has_no_code_is_told_by_its_status(status: int, text: str, code: str, first: int) -> None:
+    trouble = explain(VendorError("GET /x", status, text))
+    assert (trouble.code, trouble.delay(1)) == (code, first)
+
+
+@pytest.mark.parametrize("trouble", CATALOGUE.values(), ids=CATALOGUE.keys())
+def test_every_entry_says_what_happened_what_is_done_and_what_you_can_do(trouble: object) -> None:
+    said = trouble.sentence  # type: ignore[attr-defined]  # parametrised with Trouble
+    assert said.count(". ") >= 2
+    assert "Sallyport" in said
+
+
+def test_every_entry_is_met_somewhere_in_these_tests() -> None:
+    met = {row[0] for row in ANSWERED} | {row[2] for row in BARE} | {row[1] for row in ENDINGS} | set(VALIDATIONS)
+    met |= {"EW1021", "EW1032", "invalid_bundle", "activation_failed", "timeout", "version_taken"}
+    elsewhere = {"not_ready"}
+    assert CATALOGUE.keys() - elsewhere == met
+
+
+def test_the_reference_shows_the_catalogue() -> None:
+    page = (ROOT / "docs/reference/akamai-errors.md").read_text()
+    for one in CATALOGUE.values():
+        assert f"| `{one.code}` | {one.what} | {one.does} | {one.now} | {one.you} |" in page
+    assert page.count("\n| `") == len(CATALOGUE)
