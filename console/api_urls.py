@@ -11,6 +11,7 @@ from apps.access import api as access
 from apps.catalog import api as catalog
 from apps.identity import api as identity
 from apps.identity.proofs import api as proofs
+from apps.rollout import akamai_rest as akamai
 from apps.rollout import api as rollout
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
@@ -64,6 +65,8 @@ urlpatterns = [
         rollout.RevisionRollBack.as_view(),
         name="revision-roll-back",
     ),
+    path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
+    path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
     path("targets/<slug:slug>/activations/", rollout.ActivationList.as_view(), name="activations"),
     path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
     path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),

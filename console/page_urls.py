@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
+from apps.rollout import akamai_views as akamai
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
 from console.pages import access, audit, change, frame, home, mapping, outbox, requests, search, service, signals
@@ -38,6 +39,9 @@ urlpatterns = [
     path("rollout/<slug:slug>/", rollout.show, name="target"),
     path("rollout/<slug:slug>/events", rollout.events, name="target_events"),
     path("rollout/<slug:slug>/look", rollout.look, name="target_look"),
+    path("rollout/<slug:slug>/connect", akamai.connect, name="target_connect"),
+    path("rollout/<slug:slug>/preflight/", akamai.preflight, name="target_preflight"),
+    path("rollout/<slug:slug>/preflight/events", akamai.preflight_events, name="target_preflight_events"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),
     path("rollout/<slug:slug>/revisions/<int:number>/roll-back", rollout.roll_back, name="revision_roll_back"),

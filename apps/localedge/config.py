@@ -4,8 +4,8 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 ``origin_key``, ``credentials``. With defaults: ``data_staging`` (none), ``origin_identity``, ``origin_idle_seconds``,
 ``log_file``, ``log_bytes``, ``ship`` {url, token_file}, ``name`` (the node in decision lines), ``activation_delay``
 {STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``edgeworker_id`` (what the property
-runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
-``node`` (a binary). Limits come with each id's resource tier.
+runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``,
+``account``, ``hostnames`` (of the one property), ``node`` (a binary). Limits come with each id's resource tier.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Config:
     groups: tuple[Group, ...] = (Group(1, "Local edge"),)
     contracts: tuple[str, ...] = ("C-LOCAL",)
     account: str = "A-LOCAL"
+    hostnames: tuple[str, ...] = ("api.shop.localhost",)
     activation_delay: Mapping[str, float] = field(default_factory=lambda: {"STAGING": 0.2, "PRODUCTION": 0.4})
     activations_per_minute: int = 20
     kv_delay: float = 0.0
@@ -159,6 +160,8 @@ def _optional(raw: Raw) -> dict[str, object]:
         given["groups"] = tuple(Group(int(str(group["groupId"])), str(group["groupName"])) for group in groups)
     if raw.get("contract_ids"):
         given["contracts"] = tuple(cast("list[str]", raw["contract_ids"]))
+    if raw.get("hostnames"):
+        given["hostnames"] = tuple(cast("list[str]", raw["hostnames"]))
     return given
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
+from apps.localedge.account import Account
 from apps.localedge.activations import Activations
 from apps.localedge.config import Config
 from apps.localedge.control import Control
@@ -18,6 +19,8 @@ from apps.localedge.edgekv_account import EdgeKVAccount
 from apps.localedge.edgeworkers import EdgeWorkers
 from apps.localedge.faults import Faults
 from apps.localedge.mover import Mover
+from apps.localedge.papi import Papi
+from apps.localedge.papi_seed import seed
 from apps.localedge.plane import DataPlane, Snapshot
 from apps.localedge.tiers import load_tiers
 from apps.localedge.versions import Versions
@@ -55,7 +58,10 @@ class Service:
             wake=self._mover.wake,
             now=now,
         )
-        parts = (edgeworkers, versions, activations, self._kv, self._account)
+        seed(self._database, config, now())
+        papi = Papi(config=config, database=self._database, now=now)
+        account = Account(config=config, now=now)
+        parts = (edgeworkers, versions, activations, self._kv, self._account, account, papi)
         self._control = Control(
             routes=tuple(entry for part in parts for entry in part.routes()),
             verifier=Verifier(config.credentials),

@@ -34,7 +34,8 @@ class Runner(models.TextChoices):
 
 
 class Target(models.Model):
-    """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered.
+    """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered
+    and when it was connected.
 
     ``latest_number`` is the newest revision, ``active_number`` the one last known to be in force everywhere.
     """
@@ -68,6 +69,31 @@ class Target(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Preflight(models.Model):
+    """One look at what a target's account lets us do. ``findings`` grows while it runs; ``finished_at`` ends it."""
+
+    target = models.ForeignKey(Target, models.CASCADE, related_name="preflights")
+    asked_at = models.DateTimeField()
+    asked_by = models.CharField(max_length=200)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    asked = models.PositiveIntegerField("questions to ask", default=0)
+    answered = models.PositiveIntegerField("questions answered", default=0)
+    findings = models.JSONField(default=list)
+    error = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["target"], condition=Q(finished_at=None), name="rollout_preflight_one_open"
+            ),
+        ]
+        indexes = [models.Index(fields=["target", "-id"], name="rollout_preflight_newest")]
+
+    def __str__(self) -> str:
+        return f"preflight of {self.target_id}"
 
 
 class Node(models.Model):

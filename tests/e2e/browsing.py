@@ -48,6 +48,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "rollout": ("olga", "/rollout/"),
     "target-edge": ("olga", "/rollout/edge/"),
     "target-mesh": ("olga", "/rollout/mesh/"),
+    "target-connect": ("olga", "/rollout/edge/connect"),
+    "target-preflight": ("olga", "/rollout/edge/preflight/"),
     "revision": ("olga", "/rollout/edge/revisions/{revision}/"),
     "audit": ("cyd", "/audit/"),
     "audit-event": ("cyd", "/audit/1/"),

@@ -12,13 +12,18 @@ from django.db.models import F
 from apps.outbox import nudge
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver, is_code
-from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
-from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed
+from apps.rollout.drivers.akamai_api import DEFAULT_CONNECTION, READ_SECONDS, AkamaiApi, Connection, Credentials
+from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed, VendorError
 from apps.rollout.drivers.edge_calls import EdgeCaller
 from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, Node, Revision, Target, TargetArtifact
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
+
+
+class NotConnected(VendorError):
+    """The target has no credential yet. It is put off like a vendor that does not answer, until it has one."""
+
 
 STALE_AFTER = timedelta(minutes=2)
 """A node that was not heard of for so long is shown as offline and not waited for."""
@@ -35,9 +40,7 @@ def driver_of(target: Target, at: datetime) -> Iterator[Driver]:
 
 @contextmanager
 def akamai_driver(target: Target) -> Iterator[AkamaiDriver]:
-    secret = secret_of(target)
-    credentials = Credentials(secret["client_token"], secret["client_secret"], secret["access_token"])
-    api = AkamaiApi(target.config["base_url"], credentials)
+    api = akamai_api(target)
     config = AkamaiConfig(
         namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
         edgeworker_name=target.config.get("edgeworker_name", f"sallyport-{target.slug}"),
@@ -49,6 +52,20 @@ def akamai_driver(target: Target) -> Iterator[AkamaiDriver]:
         yield AkamaiDriver(api, config, EdgeCaller(target.config.get("probe_url", "")))
     finally:
         api.close()
+
+
+def akamai_api(target: Target, *, read_seconds: float = READ_SECONDS) -> AkamaiApi:
+    """A signed session with the target's own credential; close it. Raises NotConnected."""
+    secret = secret_of(target)
+    if "client_token" not in secret or "base_url" not in target.config:
+        raise NotConnected("Akamai", 0, "is not connected yet: give this target a credential")
+    connection = Connection(
+        account_switch_key=target.config.get("account_switch_key", ""),
+        max_body=int(target.config.get("max_body", DEFAULT_CONNECTION.max_body)),
+        read_seconds=read_seconds,
+    )
+    credentials = Credentials(secret["client_token"], secret["client_secret"], secret["access_token"])
+    return AkamaiApi(target.config["base_url"], credentials, connection)
 
 
 def channel_of(slug: str) -> str:
