@@ -46,6 +46,10 @@ CREATE TABLE IF NOT EXISTS papi_properties (
 CREATE TABLE IF NOT EXISTS papi_versions (
   property_id INTEGER NOT NULL, version INTEGER NOT NULL, rules TEXT NOT NULL, etag TEXT NOT NULL, note TEXT NOT NULL,
   updated_by TEXT NOT NULL, updated_at REAL NOT NULL, PRIMARY KEY (property_id, version));
+CREATE TABLE IF NOT EXISTS papi_activations (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, property_id INTEGER NOT NULL, version INTEGER NOT NULL, network TEXT NOT NULL,
+  kind TEXT NOT NULL, status TEXT NOT NULL, result TEXT NOT NULL, note TEXT NOT NULL, emails TEXT NOT NULL,
+  submitted_at REAL NOT NULL, updated_at REAL NOT NULL);
 """
 
 

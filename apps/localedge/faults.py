@@ -38,6 +38,7 @@ class Faults:
 
     rules: list[Rule] = field(default_factory=list)
     activation_results: list[str] = field(default_factory=list)
+    property_results: list[str] = field(default_factory=list)
     hits_per_second: int | None = None
     _hits: list[float] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -50,6 +51,7 @@ class Faults:
         with self._lock:
             self.rules = rules
             self.activation_results = results
+            self.property_results = [str(one) for one in cast("list[Json]", body.get("property_results", []))]
             self.hits_per_second = None if limit is None else int(cast("int", limit))
             self._hits = []
 
@@ -61,6 +63,7 @@ class Faults:
                     for r in self.rules
                 ],
                 "activation_results": list[Json](self.activation_results),
+                "property_results": list[Json](self.property_results),
                 "edgekv_hits_per_second": self.hits_per_second,
             }
 
@@ -84,6 +87,11 @@ class Faults:
                 f"limit set at {self.hits_per_second}. Please try again soon."
             )
             raise edgekv_problem(429, detail, "EKV_9100")
+
+    def next_property_result(self) -> str | None:
+        """As ``next_activation_result``, for a property."""
+        with self._lock:
+            return self.property_results.pop(0) if self.property_results else None
 
     def next_activation_result(self) -> str | None:
         """The status the activation that is finishing shall end in, if it shall not end well."""

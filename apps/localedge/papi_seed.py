@@ -57,5 +57,4 @@ def _rules(config: Config) -> dict[str, Json]:
         "criteria": [],
         "variables": [],
         "options": {"is_secure": True},
-        "comments": "",
     }
