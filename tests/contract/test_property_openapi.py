@@ -53,7 +53,9 @@ class Witness:
 
     def judge(self, answer: requests.Response, **_: object) -> None:
         path = answer.request.path_url
-        base = next(one for one in FILES if path.startswith(one))
+        base = next((one for one in FILES if path.startswith(one)), "")
+        if not base:
+            return  # nothing is published about client lists
         if base not in self._descriptions:
             self._descriptions[base] = described(base, self._control)
         description = self._descriptions[base]
