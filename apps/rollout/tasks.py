@@ -10,7 +10,8 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from apps.outbox import nudge
-from apps.rollout.services import drifting, evidence, preflights, reconciling
+from apps.rollout.services import attaching, attaching_steps, drifting, evidence, preflights, reconciling
+from apps.rollout.states import PropertyState
 
 CHANNEL = evidence.CHANNEL
 SHORT_WAIT, STAY = 0.5, 3.0
@@ -40,6 +41,12 @@ def wake_preflights(at: datetime) -> None:
             current_app.send_task("rollout.preflight", kwargs={"preflight": preflight_id}, retry=False, expires=60)
 
 
+def wake_properties(at: datetime) -> None:
+    for change_id in attaching.due(at):
+        if nudge.publish(CHANNEL):
+            current_app.send_task("rollout.property", kwargs={"change": change_id}, retry=False, expires=60)
+
+
 def run(slug: str) -> None:
     """Reconcile, and stay for what follows within moments."""
     leave_at = time.monotonic() + STAY
@@ -65,12 +72,21 @@ def sweep(**_: object) -> None:
     at = timezone.now()
     poke_due(at)
     wake_preflights(at)
+    wake_properties(at)
 
 
 @shared_task(name="rollout.preflight", acks_late=True, time_limit=170)
 def preflight(*, preflight: int, **_: object) -> None:
     """Poked when somebody asked what a target's account lets us do."""
     preflights.run(preflight_id=preflight, clock=timezone.now)
+
+
+@shared_task(name="rollout.property", acks_late=True, time_limit=170)
+def bring_property(*, change: int, **_: object) -> None:
+    """Poked when a change of a property has a step to take, and swept while an activation is under way."""
+    for _step in PropertyState:
+        if not attaching_steps.run(change_id=change, clock=timezone.now):
+            return
 
 
 @shared_task(name="rollout.observe", acks_late=True, time_limit=120)

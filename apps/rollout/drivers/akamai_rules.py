@@ -84,6 +84,13 @@ def with_our_rule(rules: Rules, wish: Attached) -> dict[str, Any]:
     return {**rules, "children": children, "variables": _with_variables(rules.get("variables") or [])}
 
 
+def hosts_of(rules: Rules, mark: str) -> tuple[str, ...]:
+    """The hosts our rule is for; none when it is not there."""
+    place = _place(rules, mark)
+    criteria = [] if place is None else rules["children"][place].get("criteria") or []
+    return tuple(host for one in criteria if one["name"] == "hostname" for host in one["options"].get("values", []))
+
+
 def without_our_rule(rules: Rules, mark: str) -> dict[str, Any]:
     """The tree without our rule, and without our variables unless something else names them."""
     place = _place(rules, mark)
