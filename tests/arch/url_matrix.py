@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.factories.pages import House, edge_target
+from tests.factories.pages import House, edge_target, property_change
 
 SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
 
@@ -41,6 +41,14 @@ def mesh(there: House) -> list[object]:
 
 def edge(there: House) -> list[object]:
     return [edge_target(datetime.now(UTC)).slug]
+
+
+def planned(there: House) -> list[object]:
+    return ["edge", property_change(datetime.now(UTC)).pk]
+
+
+def warned(there: House) -> list[object]:
+    return ["edge", property_change(datetime.now(UTC), "warned").pk]
 
 
 def first(there: House) -> list[object]:
@@ -124,6 +132,11 @@ PAGES = {
     "target_connect": watched(args=edge),
     "target_preflight": watched(args=edge),
     "target_preflight_events": watched(args=edge),
+    "target_property": watched(args=edge),
+    "target_property_events": watched(args=edge),
+    "target_property_agree": act(args=planned, by="olga", data=lambda there: {"shown": "e1"}),
+    "target_property_accept": act(args=warned, by="olga", data=lambda there: {"warning": "msg_1"}),
+    "target_property_drop": act(args=planned, by="olga"),
     "target_look": act(args=mesh, by="olga", changes=False),
     "drift_put_back": act(args=lambda there: ["mesh", there.drift.pk], by="olga", changes=False),
     "revision": watched(args=first),

@@ -50,6 +50,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "target-mesh": ("olga", "/rollout/mesh/"),
     "target-connect": ("olga", "/rollout/edge/connect"),
     "target-preflight": ("olga", "/rollout/edge/preflight/"),
+    "target-property": ("olga", "/rollout/edge/property/"),
     "revision": ("olga", "/rollout/edge/revisions/{revision}/"),
     "audit": ("cyd", "/audit/"),
     "audit-event": ("cyd", "/audit/1/"),

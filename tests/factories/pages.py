@@ -31,7 +31,7 @@ from apps.identity.proofs import bindings, issuers
 from apps.identity.proofs.bindings import Outside
 from apps.identity.proofs.issuers import IssuerInput
 from apps.outbox.models import Message
-from apps.rollout.models import Activation, Drift, Preflight, Revision, Target
+from apps.rollout.models import Activation, Drift, Preflight, PropertyChange, Revision, Target
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
@@ -208,6 +208,26 @@ def edge_target(at: datetime) -> Target:
     if made:
         look(target, at)
     return target
+
+
+def property_change(at: datetime, state: str = "planned") -> PropertyChange:
+    """Of the edge, waiting for a person."""
+    target = edge_target(at)
+    return PropertyChange.objects.filter(target=target, state=state).first() or PropertyChange.objects.create(
+        target=target,
+        hostname="api.shop.test",
+        email="ops@shop.test",
+        state=state,
+        found={"name": "shop", "staging": 3, "production": 3},
+        base_etag="e1",
+        diff='--- before\n+++ after\n@@ -1 +1 @@\n+"name": "Sallyport access"',
+        version=4 if state == "warned" else None,
+        warnings=[{"id": "msg_1", "text": "The origin is not verified.", "place": "#/rules"}],
+        events=[{"text": "shop version 3 would change."}],
+        asked_by="Olga",
+        asked_at=at,
+        retry_at=at,
+    )
 
 
 def look(target: Target, at: datetime) -> Preflight:

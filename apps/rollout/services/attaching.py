@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.audit.actors import Actor
-from apps.audit.errors import InvalidInput, NotFound, Refusal
+from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
 from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.models import DriverName, PropertyChange, Target
@@ -40,6 +40,11 @@ class NotAgreed(Refusal):
 
     code = "property_moved"
     default_message = "What you agreed to has changed meanwhile. Look at it again."
+
+
+class PersonNeeded(NotAllowed):
+    code = "person_needed"
+    default_message = "Only a person can agree to this; others may ask for it."
 
 
 def ask(*, slug: str, hostname: str, removal: bool, email: str, actor: Actor, at: datetime) -> PropertyChange:
@@ -74,6 +79,7 @@ def ask(*, slug: str, hostname: str, removal: bool, email: str, actor: Actor, at
 
 def agree(*, change_id: int, shown: str, actor: Actor, at: datetime) -> PropertyChange:
     """Have it brought there. ``shown`` is the ETag of the version whose difference was seen."""
+    _require_person(actor)
     with transaction.atomic():
         change = _locked(change_id)
         if change.base_etag != shown:
@@ -85,6 +91,7 @@ def agree(*, change_id: int, shown: str, actor: Actor, at: datetime) -> Property
 
 def accept_warnings(*, change_id: int, named: Sequence[str], actor: Actor, at: datetime) -> PropertyChange:
     """Every warning has to be named; who did is on the record."""
+    _require_person(actor)
     with transaction.atomic():
         change = _locked(change_id)
         if {one["id"] for one in change.warnings} != set(named):
@@ -103,6 +110,11 @@ def drop(*, change_id: int, actor: Actor, at: datetime) -> PropertyChange:
         _step_to(change, PropertyState.DROPPED, at)
         _tell(change, "property.dropped", actor, at)
     return change
+
+
+def _require_person(actor: Actor) -> None:
+    if not actor.id.startswith("person:"):
+        raise PersonNeeded
 
 
 def _locked(change_id: int) -> PropertyChange:

@@ -230,6 +230,16 @@ def test_a_hostname_nobody_serves_fails_with_words(hands: Hands) -> None:
 
 
 @pytest.mark.usefixtures("target")
+def test_an_agent_may_ask_and_never_agree(hands: Hands) -> None:
+    change, bot = work(ask(hands), hands), Actor("agent:bot", "Bot")
+    with pytest.raises(attaching.PersonNeeded):
+        attaching.agree(change_id=change.pk, shown=change.base_etag, actor=bot, at=hands.clock())
+    with pytest.raises(attaching.PersonNeeded):
+        attaching.accept_warnings(change_id=change.pk, named=[], actor=bot, at=hands.clock())
+    assert PropertyChange.objects.get().state == "planned"
+
+
+@pytest.mark.usefixtures("target")
 def test_one_change_at_a_time(hands: Hands) -> None:
     ask(hands)
     with pytest.raises(attaching.PropertyBusy):
