@@ -12,6 +12,7 @@ from apps.catalog import api as catalog
 from apps.identity import api as identity
 from apps.identity.proofs import api as proofs
 from apps.identity.proofs import aws_api as aws
+from apps.rollout import akamai_rest as akamai
 from apps.rollout import api as rollout
 from apps.rollout import release_api
 from apps.telemetry import api as telemetry
@@ -75,6 +76,8 @@ urlpatterns = [
         rollout.RevisionRollBack.as_view(),
         name="revision-roll-back",
     ),
+    path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
+    path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
     path("targets/<slug:slug>/activations/", rollout.ActivationList.as_view(), name="activations"),
     path("targets/<slug:slug>/budget/", release_api.TargetBudget.as_view(), name="target-budget"),
     path("targets/<slug:slug>/approve/", release_api.CodeApprove.as_view(), name="target-approve"),

@@ -6,7 +6,7 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 {STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``activations_per_day``,
 ``versions_per_minute``, ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
-``node`` (a binary). Limits come with each id's resource tier.
+``hostnames`` (of the one property), ``node`` (a binary). Limits come with each id's resource tier.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Config:
     groups: tuple[Group, ...] = (Group(1, "Local edge"),)
     contracts: tuple[str, ...] = ("C-LOCAL",)
     account: str = "A-LOCAL"
+    hostnames: tuple[str, ...] = ("api.shop.localhost",)
     activation_delay: Mapping[str, float] = field(default_factory=lambda: {"STAGING": 0.2, "PRODUCTION": 0.4})
     activations_per_minute: int = 20
     activations_per_day: int = 500
@@ -162,6 +163,8 @@ def _optional(raw: Raw) -> dict[str, object]:
         given["groups"] = tuple(Group(int(str(group["groupId"])), str(group["groupName"])) for group in groups)
     if raw.get("contract_ids"):
         given["contracts"] = tuple(cast("list[str]", raw["contract_ids"]))
+    if raw.get("hostnames"):
+        given["hostnames"] = tuple(cast("list[str]", raw["hostnames"]))
     return given
 
 

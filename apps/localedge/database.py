@@ -39,6 +39,17 @@ CREATE TABLE IF NOT EXISTS kv_items (
   value TEXT, previous TEXT, visible_at REAL NOT NULL,
   PRIMARY KEY (network, namespace, item_group, item_key));
 CREATE TABLE IF NOT EXISTS kv_tokens (name TEXT PRIMARY KEY, uuid TEXT NOT NULL, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS papi_properties (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, hostnames TEXT NOT NULL,
+  staging_version INTEGER, production_version INTEGER);
+-- A version that was ever activated can no longer be written.
+CREATE TABLE IF NOT EXISTS papi_versions (
+  property_id INTEGER NOT NULL, version INTEGER NOT NULL, rules TEXT NOT NULL, etag TEXT NOT NULL, note TEXT NOT NULL,
+  updated_by TEXT NOT NULL, updated_at REAL NOT NULL, PRIMARY KEY (property_id, version));
+CREATE TABLE IF NOT EXISTS papi_activations (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, property_id INTEGER NOT NULL, version INTEGER NOT NULL, network TEXT NOT NULL,
+  kind TEXT NOT NULL, status TEXT NOT NULL, result TEXT NOT NULL, note TEXT NOT NULL, emails TEXT NOT NULL,
+  submitted_at REAL NOT NULL, updated_at REAL NOT NULL);
 """
 
 

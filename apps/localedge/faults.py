@@ -45,6 +45,7 @@ class Faults:
     rules: list[Rule] = field(default_factory=list)
     activation_results: list[str] = field(default_factory=list)
     validation_errors: list[str] = field(default_factory=list)
+    property_results: list[str] = field(default_factory=list)
     hits_per_second: int | None = None
     refused: int = 0
     _hits: list[float] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Faults:
             self.rules = rules
             self.activation_results = results
             self.validation_errors = findings
+            self.property_results = [str(one) for one in cast("list[Json]", body.get("property_results", []))]
             self.hits_per_second = None if limit is None else int(cast("int", limit))
             self._hits = []
 
@@ -71,6 +73,7 @@ class Faults:
                     for r in self.rules
                 ],
                 "activation_results": list[Json](self.activation_results),
+                "property_results": list[Json](self.property_results),
                 "edgekv_hits_per_second": self.hits_per_second,
                 "refused": self.refused,
             }
@@ -99,6 +102,11 @@ class Faults:
     def count(self, status: int) -> None:
         with self._lock:
             self.refused += status == 429
+
+    def next_property_result(self) -> str | None:
+        """As ``next_activation_result``, for a property."""
+        with self._lock:
+            return self.property_results.pop(0) if self.property_results else None
 
     def next_activation_result(self) -> str | None:
         """The status the activation that is finishing shall end in, if it shall not end well."""

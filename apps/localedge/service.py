@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
+from apps.localedge.account import Account
 from apps.localedge.activations import Activations
 from apps.localedge.config import Config
 from apps.localedge.control import Control
@@ -18,6 +19,11 @@ from apps.localedge.edgekv_account import EdgeKVAccount
 from apps.localedge.edgeworkers import EdgeWorkers
 from apps.localedge.faults import Faults
 from apps.localedge.mover import Mover
+from apps.localedge.papi import Papi
+from apps.localedge.papi_activations import PapiActivations
+from apps.localedge.papi_rules import PapiRules
+from apps.localedge.papi_seed import seed
+from apps.localedge.papi_store import PapiStore
 from apps.localedge.plane import DataPlane, Snapshot
 from apps.localedge.tiers import load_tiers
 from apps.localedge.versions import Versions
@@ -55,7 +61,16 @@ class Service:
             wake=self._mover.wake,
             now=now,
         )
-        parts = (edgeworkers, versions, activations, self._kv, self._account)
+        seed(self._database, config, now())
+        store = PapiStore(database=self._database, delays=config.activation_delay, now=now)
+        papi = Papi(config=config, store=store, now=now)
+        rules = PapiRules(papi=papi, store=store, database=self._database, now=now)
+        property_activations = PapiActivations(papi=papi, store=store, rules=rules, faults=faults, now=now)
+        account = Account(config=config, now=now)
+        parts = (
+            *(edgeworkers, versions, activations, self._kv, self._account),
+            *(account, papi, rules, property_activations),
+        )
         self._control = Control(
             routes=tuple(entry for part in parts for entry in part.routes()),
             verifier=Verifier(config.credentials),

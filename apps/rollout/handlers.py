@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.outbox.registry import News, handles, handles_many
 from apps.rollout import tasks
-from apps.rollout.services import changes
+from apps.rollout.services import attaching, changes, preflights
 
 LEASE = 3
 """Seconds: these only write down what is to be done, so a worker that takes longer is taken for dead."""
@@ -48,6 +48,16 @@ def key_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
 @handles("trust.certificate.issued", lease_seconds=LEASE)
 def certificate_issued(*, key: str, payload: dict[str, object], at: datetime) -> None:
     _wake(changes.note_certificate(workload=key, at=at))
+
+
+@handles(preflights.ASKED, lease_seconds=LEASE)
+def preflight_asked(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    transaction.on_commit(partial(tasks.wake_preflights, at), robust=True)
+
+
+@handles(attaching.CHANGED, lease_seconds=LEASE)
+def property_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    transaction.on_commit(partial(tasks.wake_properties, at), robust=True)
 
 
 def _strings(value: object) -> Sequence[str]:

@@ -7,7 +7,14 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, ProbeState
+from apps.rollout.states import (
+    OPEN_ACTIVATIONS,
+    OPEN_PROBES,
+    OPEN_PROPERTIES,
+    ActivationState,
+    ProbeState,
+    PropertyState,
+)
 
 
 class DriverName(models.TextChoices):
@@ -41,7 +48,8 @@ class Production(models.TextChoices):
 
 
 class Target(models.Model):
-    """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered.
+    """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered
+    and when it was connected.
 
     ``latest_number`` is the newest revision, ``active_number`` the one last known to be in force everywhere.
     """
@@ -80,6 +88,71 @@ class Target(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Preflight(models.Model):
+    """One look at what a target's account lets us do. ``findings`` grows while it runs; ``finished_at`` ends it."""
+
+    target = models.ForeignKey(Target, models.CASCADE, related_name="preflights")
+    asked_at = models.DateTimeField()
+    asked_by = models.CharField(max_length=200)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    asked = models.PositiveIntegerField("questions to ask", default=0)
+    answered = models.PositiveIntegerField("questions answered", default=0)
+    findings = models.JSONField(default=list)
+    error = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["target"], condition=Q(finished_at=None), name="rollout_preflight_one_open"
+            ),
+        ]
+        indexes = [models.Index(fields=["target", "-id"], name="rollout_preflight_newest")]
+
+    def __str__(self) -> str:
+        return f"preflight of {self.target_id}"
+
+
+class PropertyChange(models.Model):
+    """Our rule going into the property of a hostname, or (``removal``) out of it.
+
+    ``found`` is the property as it was last read, ``base_etag`` that of the version ``diff`` was made from; ``version``
+    is the one we made. ``warnings`` are those of Akamai a person has to accept, by name.
+    """
+
+    machine: ClassVar[str] = "property"
+
+    target = models.ForeignKey(Target, models.CASCADE, related_name="property_changes")
+    hostname = models.CharField(max_length=253)
+    removal = models.BooleanField(default=False)
+    email = models.CharField(max_length=254)
+    state = models.CharField(max_length=10, choices=PropertyState, default=PropertyState.ASKED)
+    found = models.JSONField(default=dict)
+    base_etag = models.CharField(max_length=100, default="", blank=True)
+    diff = models.TextField(default="", blank=True)
+    version = models.PositiveIntegerField(null=True)
+    warnings = models.JSONField(default=list)
+    accepted = models.JSONField(default=list)
+    events = models.JSONField(default=list)
+    error = models.TextField(default="", blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField()
+    asked_by = models.CharField(max_length=200)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=PropertyState.values), name="rollout_property_state_known"),
+            models.UniqueConstraint(
+                fields=["target"], condition=Q(state__in=OPEN_PROPERTIES), name="rollout_property_one_open"
+            ),
+        ]
+        indexes = [models.Index(fields=["target", "-id"], name="rollout_property_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.hostname} ({self.state})"
 
 
 class Node(models.Model):

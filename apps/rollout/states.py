@@ -27,6 +27,20 @@ class ProbeState(models.TextChoices):
     DROPPED = "dropped", "No longer asked"
 
 
+class PropertyState(models.TextChoices):
+    ASKED = "asked", "Being compared"
+    PLANNED = "planned", "Waits for a yes"
+    WRITING = "writing", "Being written"
+    WARNED = "warned", "Warnings wait for a person"
+    STAGING = "staging", "Going live on staging"
+    PRODUCTION = "production", "Going live on production"
+    DONE = "done", "As it should be"
+    FAILED = "failed", "Failed"
+    DROPPED = "dropped", "Not wanted any more"
+
+
+WORKING_PROPERTIES = (PropertyState.ASKED, PropertyState.WRITING, PropertyState.STAGING, PropertyState.PRODUCTION)
+OPEN_PROPERTIES = (*WORKING_PROPERTIES, PropertyState.PLANNED, PropertyState.WARNED)
 OPEN_ACTIVATIONS = (ActivationState.PENDING, ActivationState.APPLYING)
 OPEN_PROBES = (ProbeState.WAITING, ProbeState.READY, ProbeState.FAILING)
 DUE_PROBES = (ProbeState.READY, ProbeState.FAILING)
@@ -44,6 +58,20 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             ActivationState.FAILED,
         ),
         ActivationState.ACTIVE: (ActivationState.PROVEN,),
+    },
+    "property": {
+        PropertyState.ASKED: (PropertyState.PLANNED, PropertyState.DONE, PropertyState.FAILED),
+        PropertyState.PLANNED: (PropertyState.WRITING, PropertyState.DROPPED),
+        PropertyState.WRITING: (
+            PropertyState.PLANNED,
+            PropertyState.WARNED,
+            PropertyState.STAGING,
+            PropertyState.DONE,
+            PropertyState.FAILED,
+        ),
+        PropertyState.WARNED: (PropertyState.STAGING, PropertyState.DROPPED),
+        PropertyState.STAGING: (PropertyState.PRODUCTION, PropertyState.WARNED, PropertyState.FAILED),
+        PropertyState.PRODUCTION: (PropertyState.DONE, PropertyState.WARNED, PropertyState.FAILED),
     },
     "probe": {
         ProbeState.WAITING: (ProbeState.READY, ProbeState.DROPPED),

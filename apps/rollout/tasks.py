@@ -10,7 +10,16 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from apps.outbox import nudge
-from apps.rollout.services import drifting, evidence, reconciling, tidying
+from apps.rollout.services import (
+    attaching,
+    attaching_steps,
+    drifting,
+    evidence,
+    preflights,
+    reconciling,
+    tidying,
+)
+from apps.rollout.states import PropertyState
 
 CHANNEL = evidence.CHANNEL
 SHORT_WAIT, STAY = 0.5, 3.0
@@ -32,6 +41,19 @@ def poke(slugs: Iterable[str]) -> None:
 
 def poke_due(at: datetime) -> None:
     poke(reconciling.due_targets(at).values_list("slug", flat=True))
+
+
+def wake_preflights(at: datetime) -> None:
+    """Have workers take what was asked for. A request to many outside calls never waits in a page."""
+    for preflight_id in preflights.due(at):
+        if nudge.publish(CHANNEL):
+            current_app.send_task("rollout.preflight", kwargs={"preflight": preflight_id}, retry=False, expires=60)
+
+
+def wake_properties(at: datetime) -> None:
+    for change_id in attaching.due(at):
+        if nudge.publish(CHANNEL):
+            current_app.send_task("rollout.property", kwargs={"change": change_id}, retry=False, expires=60)
 
 
 def run(slug: str) -> None:
@@ -56,7 +78,24 @@ def reconcile(*, target: str, **_: object) -> None:
 @shared_task(name="rollout.sweep", acks_late=True, time_limit=120)
 def sweep(**_: object) -> None:
     """Finds what a lost poke, a dead worker or a backed-off failure left behind."""
-    poke_due(timezone.now())
+    at = timezone.now()
+    poke_due(at)
+    wake_preflights(at)
+    wake_properties(at)
+
+
+@shared_task(name="rollout.preflight", acks_late=True, time_limit=170)
+def preflight(*, preflight: int, **_: object) -> None:
+    """Poked when somebody asked what a target's account lets us do."""
+    preflights.run(preflight_id=preflight, clock=timezone.now)
+
+
+@shared_task(name="rollout.property", acks_late=True, time_limit=170)
+def bring_property(*, change: int, **_: object) -> None:
+    """Poked when a change of a property has a step to take, and swept while an activation is under way."""
+    for _step in PropertyState:
+        if not attaching_steps.run(change_id=change, clock=timezone.now):
+            return
 
 
 @shared_task(name="rollout.observe", acks_late=True, time_limit=120)

@@ -161,10 +161,10 @@ def take(text: str, name: str) -> dict[str, object]:
 
 
 @register.inclusion_tag("components/raw_diff.html")
-def raw_diff(text: str, name: str) -> dict[str, object]:
-    """Unified diff text behind one click; ``name`` keeps it open across refreshes. Lines of one kind go together."""
+def raw_diff(text: str, name: str, how: str = "") -> dict[str, object]:
+    """Unified diff text behind one click, unless ``how`` is "open"; ``name`` keeps it open across refreshes."""
     runs = groupby(text.splitlines(), key=_line_kind)
-    return {"lines": [(kind, "\n".join(lines)) for kind, lines in runs], "name": name}
+    return {"lines": [(kind, "\n".join(lines)) for kind, lines in runs], "name": name, "folded": how != "open"}
 
 
 def _line_kind(line: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from tests.factories.pages import House
+from tests.factories.pages import House, edge_target, property_change
 
 SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
 
@@ -36,6 +37,18 @@ def granted(there: House) -> list[object]:
 
 def mesh(there: House) -> list[object]:
     return ["mesh"]
+
+
+def edge(there: House) -> list[object]:
+    return [edge_target(datetime.now(UTC)).slug]
+
+
+def planned(there: House) -> list[object]:
+    return ["edge", property_change(datetime.now(UTC)).pk]
+
+
+def warned(there: House) -> list[object]:
+    return ["edge", property_change(datetime.now(UTC), "warned").pk]
 
 
 def first(there: House) -> list[object]:
@@ -120,6 +133,14 @@ PAGES = {
     "rollout": page(),
     "target": watched(args=mesh),
     "target_events": watched(args=mesh),
+    "target_connect": watched(args=edge),
+    "target_preflight": watched(args=edge),
+    "target_preflight_events": watched(args=edge),
+    "target_property": watched(args=edge),
+    "target_property_events": watched(args=edge),
+    "target_property_agree": act(args=planned, by="olga", data=lambda there: {"shown": "e1"}),
+    "target_property_accept": act(args=warned, by="olga", data=lambda there: {"warning": "msg_1"}),
+    "target_property_drop": act(args=planned, by="olga"),
     "target_look": act(args=mesh, by="olga", changes=False),
     "target_approve": act(args=mesh, by="olga", changes=False),
     "target_stop": act(args=mesh, by="olga", changes=False),
@@ -269,6 +290,8 @@ API = {
     "api:grant-end": api_act(args=granted, changes=True),
     "api:calls": api(),
     "api:targets": api_watched(),
+    "api:target-connection": api_watched(args=edge),
+    "api:target-preflight": api_watched(args=edge),
     "api:revisions": api_watched(args=mesh),
     "api:revision-roll-back": api_watched(args=first, method="post", right=409),
     "api:activations": api_watched(args=mesh),

@@ -39,7 +39,7 @@ class Road:
         self.lines: set[tuple[str, int]] = set()
 
     def driver(self, config: AkamaiConfig = CONFIG) -> AkamaiDriver:
-        api = AkamaiApi(self.standin.control, Credentials(**CREDENTIAL), self.hear)
+        api = AkamaiApi(self.standin.control, Credentials(**CREDENTIAL), on_answer=self.hear)
         return AkamaiDriver(api, config, EdgeCaller())
 
     def hear(self, answer: requests.Response) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from apps.rollout.drivers.akamai import AkamaiDriver
-from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai_api import AkamaiApi, Connection, Credentials
 from apps.rollout.drivers.akamai_code import Gate
 from apps.rollout.drivers.akamai_errors import CATALOGUE, explain
 from apps.rollout.drivers.base import Desired, Observed, Step, VendorError
@@ -96,7 +96,7 @@ def new_worker(standin: StandIn, name: str) -> int:
 
 
 def driver_on(standin: StandIn, worker: int, gate: Gate | None = None, read_seconds: float = 60) -> AkamaiDriver:
-    api = AkamaiApi(standin.control, Credentials(**CREDENTIAL), read_seconds=read_seconds)
+    api = AkamaiApi(standin.control, Credentials(**CREDENTIAL), Connection(read_seconds=read_seconds))
     return AkamaiDriver(api, replace(CONFIG, edgeworker_id=worker), EdgeCaller(), gate=gate)
 
 

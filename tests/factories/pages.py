@@ -13,6 +13,7 @@ from django.test import Client
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
 from apps.identity import services as people
+from apps.identity import vault
 from apps.identity.mapping import deciding
 from apps.identity.models import (
     ApiToken,
@@ -32,7 +33,7 @@ from apps.identity.proofs import bindings, issuers
 from apps.identity.proofs.bindings import Outside
 from apps.identity.proofs.issuers import IssuerInput
 from apps.outbox.models import Message
-from apps.rollout.models import Activation, Drift, Revision, Target
+from apps.rollout.models import Activation, Drift, Preflight, PropertyChange, Revision, Target
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
@@ -215,6 +216,71 @@ def mesh_target(at: datetime) -> Target:
             "edge": "shop",
         },
         created_at=at,
+    )
+
+
+def edge_target(at: datetime) -> Target:
+    """At Akamai, connected, and looked at once; made when it is not there."""
+    secret = {"client_token": "akab-client", "client_secret": "s=", "access_token": "akab-access", "salt": "00"}
+    target, made = Target.objects.get_or_create(
+        slug="edge",
+        defaults={
+            "name": "Shop edge",
+            "driver": "akamai",
+            "point": "edge",
+            "environment": access.environment(),
+            "config": {"base_url": "http://127.0.0.1:1", "group_id": 1, "resource_tier_id": 200},
+            "secret_sealed": vault.seal(json.dumps(secret).encode()),
+            "created_at": at,
+        },
+    )
+    if made:
+        look(target, at)
+    return target
+
+
+def property_change(at: datetime, state: str = "planned") -> PropertyChange:
+    """Of the edge, waiting for a person."""
+    target = edge_target(at)
+    return PropertyChange.objects.filter(target=target, state=state).first() or PropertyChange.objects.create(
+        target=target,
+        hostname="api.shop.test",
+        email="ops@shop.test",
+        state=state,
+        found={"name": "shop", "staging": 3, "production": 3},
+        base_etag="e1",
+        diff='--- before\n+++ after\n@@ -1 +1 @@\n+"name": "Sallyport access"',
+        version=4 if state == "warned" else None,
+        warnings=[{"id": "msg_1", "text": "The origin is not verified.", "place": "#/rules"}],
+        events=[{"text": "shop version 3 would change."}],
+        asked_by="Olga",
+        asked_at=at,
+        retry_at=at,
+    )
+
+
+def look(target: Target, at: datetime) -> Preflight:
+    """A finished preflight that found every kind of verdict."""
+    verdicts = [("Activate", "missing", True), ("Write items", "granted", True), ("Client lists", "unknown", False)]
+    return Preflight.objects.create(
+        target=target,
+        asked_at=at,
+        asked_by="Olga",
+        started_at=at,
+        finished_at=at,
+        asked=12,
+        answered=12,
+        findings=[
+            {
+                "area": "EdgeWorkers",
+                "name": name,
+                "verdict": verdict,
+                "said": "Group 1 lacks ACTIVATE.",
+                "without": "New code never reaches the edge.",
+                "needed": needed,
+            }
+            for name, verdict, needed in verdicts
+        ],
     )
 
 

@@ -64,7 +64,7 @@ def test_the_doors_themselves_become_workloads() -> None:
         assert identity.get_subject(f"workload:{spiffe_id}").is_active
 
 
-@pytest.mark.parametrize("missing", ["base_url", "group_id"])
+@pytest.mark.parametrize("missing", ["resource_tier_id", "group_id"])
 def test_a_target_that_lacks_a_setting_is_refused(missing: str) -> None:
     config = {name: value for name, value in edge_spec().config.items() if name != missing}
     with pytest.raises(targets.BadTarget) as refused:
@@ -73,9 +73,14 @@ def test_a_target_that_lacks_a_setting_is_refused(missing: str) -> None:
     assert Target.objects.count() == 0
 
 
-def test_a_target_without_credentials_is_refused() -> None:
-    with pytest.raises(targets.BadTarget):
-        make_target(replace(edge_spec(), credentials={}), AT)
+def test_half_a_credential_is_refused() -> None:
+    with pytest.raises(targets.BadTarget) as refused:
+        make_target(replace(edge_spec(), credentials={"client_token": "akab"}), AT)
+    assert sorted(refused.value.fields) == ["access_token", "client_secret"]
+    config = {name: value for name, value in edge_spec().config.items() if name != "base_url"}
+    with pytest.raises(targets.BadTarget) as refused:
+        make_target(replace(edge_spec(), config=config), AT)
+    assert list(refused.value.fields) == ["base_url"]
 
 
 def test_edge_and_mesh_agree_on_names() -> None:

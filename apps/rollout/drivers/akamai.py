@@ -125,7 +125,7 @@ class AkamaiDriver:
         return made
 
     def _ensure_kv_token(self, edgeworker_id: int) -> str:
-        name = f"{self._config.namespace}-{edgeworker_id}"[:32]
+        name = kv_token_name(self._config.namespace, edgeworker_id)
         found = self._api.find_json(f"{EDGEKV}/tokens/{name}")
         if found is None:
             found = self._api.post_json(
@@ -233,6 +233,11 @@ class AkamaiDriver:
     # -- proving ---------------------------------------------------------------------------------------------------
     def probe(self, expectations: Sequence[Expectation]) -> tuple[Proof, ...]:
         return self._caller.probe(expectations)
+
+
+def kv_token_name(namespace: str, edgeworker_id: int) -> str:
+    """Of the token the code at the edge reads EdgeKV with; names have at most 32 characters."""
+    return f"{namespace}-{edgeworker_id}"[:32]
 
 
 def is_code(path: str) -> bool:

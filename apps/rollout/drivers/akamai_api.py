@@ -28,6 +28,18 @@ class Credentials:
     access_token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """``account_switch_key`` names another account than the client's own; ``max_body`` bytes of a POST are signed."""
+
+    account_switch_key: str = ""
+    max_body: int = 131_072
+    read_seconds: float = READ_SECONDS
+
+
+DEFAULT_CONNECTION = Connection()
+
+
 class AkamaiApi:
     """One signed session. ``base_url`` is the API client's host, or a local edge's control address.
 
@@ -38,26 +50,31 @@ class AkamaiApi:
         self,
         base_url: str,
         credentials: Credentials,
+        connection: Connection = DEFAULT_CONNECTION,
         on_answer: Callable[[requests.Response], None] | None = None,
-        read_seconds: float = READ_SECONDS,
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._read_seconds = read_seconds
+        self._read_seconds = connection.read_seconds
         self._session = requests.Session()
         if on_answer is not None:
             self._session.hooks["response"].append(lambda answer, **_: on_answer(answer))
+        if connection.account_switch_key:
+            self._session.params = {"accountSwitchKey": connection.account_switch_key}
         self._session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=POOL))
         self._session.auth = EdgeGridAuth(
             client_token=credentials.client_token,
             client_secret=credentials.client_secret,
             access_token=credentials.access_token,
+            max_body=connection.max_body,
         )
 
     def close(self) -> None:
         self._session.close()
 
-    def get_json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        return _json(self._call("GET", path, params=params))
+    def get_json(
+        self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        return _json(self._call("GET", path, params=params, headers=headers))
 
     def find_json(self, path: str) -> Any | None:
         """None when the vendor says there is no such thing."""
@@ -87,6 +104,14 @@ class AkamaiApi:
         answer = self._send("DELETE", path)
         if answer.status_code != 404:
             _checked("DELETE", path, answer)
+
+    def call(self, method: str, path: str, **given: Any) -> requests.Response:
+        """For APIs that say things in headers; ``given`` is as for requests. Raises VendorError."""
+        return self._call(method, path, **given)
+
+    def ask(self, method: str, path: str, **given: Any) -> requests.Response:
+        """As ``call``, with the answer given back whatever its status."""
+        return self._send(method, path, **given)
 
     def _call(self, method: str, path: str, **given: Any) -> requests.Response:
         return _checked(method, path, self._send(method, path, **given))

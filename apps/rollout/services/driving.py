@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 
+import requests
 from django.db.models import F
 
 from apps.outbox import nudge
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver, is_code
-from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai_api import DEFAULT_CONNECTION, READ_SECONDS, AkamaiApi, Connection, Credentials
 from apps.rollout.drivers.akamai_code import Gate
 from apps.rollout.drivers.akamai_errors import ENDINGS
 from apps.rollout.drivers.akamai_heard import Listener
-from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed
+from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed, VendorError
 from apps.rollout.drivers.edge_calls import EdgeCaller
 from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
@@ -26,6 +27,11 @@ from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
 
 NOTED = 100
 """So many failed activations are remembered when the next is decided on."""
+
+
+class NotConnected(VendorError):
+    """The target has no credential yet. It is put off like a vendor that does not answer, until it has one."""
+
 
 STALE_AFTER = timedelta(minutes=2)
 """A node that was not heard of for so long is shown as offline and not waited for."""
@@ -43,9 +49,8 @@ def driver_of(target: Target, at: datetime) -> Iterator[Driver]:
 @contextmanager
 def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[AkamaiDriver]:
     """With ``at``, the account's budget is asked and what Akamai says of it is noted; without, nothing is spent."""
-    secret, listener = secret_of(target), Listener()
-    credentials = Credentials(secret["client_token"], secret["client_secret"], secret["access_token"])
-    api = AkamaiApi(target.config["base_url"], credentials, listener)
+    listener = Listener()
+    api = akamai_api(target, on_answer=listener)
     config = AkamaiConfig(
         namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
         edgeworker_name=target.config.get("edgeworker_name", f"sallyport-{target.slug}"),
@@ -71,6 +76,25 @@ def gate_of(target: Target) -> Gate:
         forgiven=frozenset(number for number, forgiven in rows if forgiven),
         noted=frozenset(number for number, _ in rows),
     )
+
+
+def akamai_api(
+    target: Target,
+    *,
+    read_seconds: float = READ_SECONDS,
+    on_answer: Callable[[requests.Response], None] | None = None,
+) -> AkamaiApi:
+    """A signed session with the target's own credential; close it. Raises NotConnected."""
+    secret = secret_of(target)
+    if "client_token" not in secret or "base_url" not in target.config:
+        raise NotConnected("Akamai", 0, "is not connected yet: give this target a credential")
+    connection = Connection(
+        account_switch_key=target.config.get("account_switch_key", ""),
+        max_body=int(target.config.get("max_body", DEFAULT_CONNECTION.max_body)),
+        read_seconds=read_seconds,
+    )
+    credentials = Credentials(secret["client_token"], secret["client_secret"], secret["access_token"])
+    return AkamaiApi(target.config["base_url"], credentials, connection, on_answer)
 
 
 def channel_of(slug: str) -> str:

@@ -22,23 +22,36 @@ from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, 
 POLL_FIRST, POLL_LONGEST, POLL_NODES = timedelta(seconds=0.15), timedelta(seconds=15), timedelta(seconds=2)
 MOST_EVENTS = 100
 NO_TROUBLE: Mapping[str, Any] = {"error": "", "error_at": None, "trouble": "", "waiting_for": "", "to_approve": ""}
+UNSETTLED = "unsettled"
 
 
 def needs_setup(target: Target) -> bool:
-    return target.driver == DriverName.AKAMAI and "kv_token_ref" not in target.facts
+    """Also again after another credential came, which may belong to another account."""
+    facts = target.facts
+    return target.driver == DriverName.AKAMAI and ("kv_token_ref" not in facts or UNSETTLED in facts)
 
 
 def set_up(*, target: Target, at: datetime) -> bool:
     """Make what the target needs once. False, with the error on the target, when the vendor would not."""
     try:
         with driver_of(target, at) as driver:
-            target.facts = {**target.facts, **driver.setup()}
+            found = driver.setup()
     except VendorError as error:
         put_off(target, str(error), explain(error), error.retry_after, at)
         return False
-    target.attempts, target.retry_at, target.error, target.error_at, target.trouble = 0, None, "", None, ""
-    target.save(update_fields=["facts", "attempts", "retry_at", "error", "error_at", "trouble"])
+    _settle(target, found)
     return True
+
+
+def _settle(target: Target, found: Mapping[str, object]) -> None:
+    """Another credential may have come meanwhile: then what was found with the old one is looked for again."""
+    with transaction.atomic():
+        held = Target.objects.select_for_update().get(pk=target.pk)
+        held.facts = {**held.facts, **found}
+        if bytes(held.secret_sealed) == bytes(target.secret_sealed):
+            held.facts.pop(UNSETTLED, None)
+        held.attempts, held.retry_at, held.error, held.error_at, held.trouble = 0, None, "", None, ""
+        held.save(update_fields=["facts", "attempts", "retry_at", "error", "error_at", "trouble"])
 
 
 def learn_limits(target: Target, at: datetime) -> None:

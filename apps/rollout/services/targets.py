@@ -25,13 +25,17 @@ from apps.trust.models import Purpose
 
 POINTS: Mapping[str, str] = {DriverName.AKAMAI: Point.EDGE, DriverName.NGINX: Point.MESH}
 NEEDED: Mapping[str, frozenset[str]] = {
-    DriverName.AKAMAI: frozenset({"base_url", "group_id", "resource_tier_id"}),
+    DriverName.AKAMAI: frozenset({"group_id", "resource_tier_id"}),
     DriverName.NGINX: frozenset({"ingress_port", "ingress_workload", "edge_workload", "edge"}),
 }
 CREDENTIALS: Mapping[str, frozenset[str]] = {
     DriverName.AKAMAI: frozenset({"client_token", "client_secret", "access_token"}),
     DriverName.NGINX: frozenset(),
 }
+"""All or none: a target can be made known first and connected afterwards."""
+CONNECTION = ("base_url", "account_switch_key", "max_body")
+"""What connecting sets in ``config``; it stays unless a spec says otherwise."""
+_ADDRESS: Mapping[str, frozenset[str]] = {DriverName.AKAMAI: frozenset({"base_url"}), DriverName.NGINX: frozenset()}
 FIRST = "rollout.target.created"
 
 
@@ -91,7 +95,9 @@ def _check(spec: TargetSpec) -> None:
     if spec.driver not in POINTS:
         raise BadTarget(fields={"driver": [f"Choose one of {', '.join(DriverName.values)}."]})
     fields = {name: ["This is needed."] for name in sorted(NEEDED[spec.driver] - spec.config.keys())}
-    fields |= {name: ["This is needed."] for name in sorted(CREDENTIALS[spec.driver] - spec.credentials.keys())}
+    if spec.credentials:
+        needed = CREDENTIALS[spec.driver] - spec.credentials.keys() | (_ADDRESS[spec.driver] - spec.config.keys())
+        fields |= {name: ["This is needed."] for name in sorted(needed)}
     if fields:
         raise BadTarget(f"The target {spec.slug} lacks {', '.join(fields)}.", fields=fields)
 
@@ -118,7 +124,8 @@ def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Tar
     before = _described(target)
     stored = json.loads(vault.unseal(target.secret_sealed))
     merged = {**stored, **spec.credentials}
-    target.name, target.config = spec.name, dict(spec.config)
+    kept = {name: target.config[name] for name in CONNECTION if name in target.config}
+    target.name, target.config = spec.name, {**kept, **spec.config}
     if _described(target) == before and merged == stored:
         return target
     if merged != stored:

@@ -1,0 +1,159 @@
+"""Our rule in a property: asked for, shown as a difference, agreed to by a person, then brought there by a worker.
+
+A worker takes one step at a time; between steps only the row is known, so it may die anywhere. What it reads is
+compared with what a person agreed to: when somebody else changed the property, the new difference is shown first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Q
+
+from apps.audit.actors import Actor
+from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
+from apps.outbox import nudge
+from apps.outbox import services as outbox
+from apps.rollout.models import DriverName, PropertyChange, Target
+from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.targets import BadTarget, get_target
+from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertyState, move
+
+CHANGED = "rollout.property.changed"
+LEASE = timedelta(minutes=3)
+"""Who took a step and has not finished it by then is taken for dead."""
+_HOSTNAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{1,63}")
+_EMAIL = re.compile(r"[^@\s,]{1,64}@[^@\s,]{1,180}")
+
+
+class PropertyBusy(Refusal):
+    code = "property_busy"
+    default_message = "Another change of a property is under way for this target; finish or drop it first."
+
+
+class NotAgreed(Refusal):
+    """What was agreed to is not what is there now."""
+
+    code = "property_moved"
+    default_message = "What you agreed to has changed meanwhile. Look at it again."
+
+
+class PersonNeeded(NotAllowed):
+    code = "person_needed"
+    default_message = "Only a person can agree to this; others may ask for it."
+
+
+def ask(*, slug: str, hostname: str, removal: bool, email: str, actor: Actor, at: datetime) -> PropertyChange:
+    """Have a worker compare the property of a hostname with what it should do. Nothing is changed yet.
+
+    ``email`` is who Akamai tells of activations: it wants an address.
+    """
+    name, address = hostname.strip().lower(), email.strip()
+    fields = {} if _HOSTNAME.fullmatch(name) else {"hostname": ["Write a host name, such as api.example.com."]}
+    if not _EMAIL.fullmatch(address):
+        fields["email"] = ["Akamai wants an e-mail address to tell of activations."]
+    if fields:
+        raise InvalidInput(fields=fields)
+    with transaction.atomic():
+        target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
+        if target.driver != DriverName.AKAMAI or "edgeworker_id" not in target.facts:
+            raise BadTarget(f"{target.name} has no EdgeWorker that a property could run.")
+        if PropertyChange.objects.filter(target=target, state__in=OPEN_PROPERTIES).exists():
+            raise PropertyBusy
+        change = PropertyChange.objects.create(
+            target=target,
+            hostname=name,
+            removal=removal,
+            email=address,
+            asked_by=actor.name[:200],
+            asked_at=at,
+            retry_at=at,
+        )
+        _tell(change, "property.asked", actor, at)
+    return change
+
+
+def agree(*, change_id: int, shown: str, actor: Actor, at: datetime) -> PropertyChange:
+    """Have it brought there. ``shown`` is the ETag of the version whose difference was seen."""
+    _require_person(actor)
+    with transaction.atomic():
+        change = _locked(change_id)
+        if change.base_etag != shown:
+            raise NotAgreed
+        _step_to(change, PropertyState.WRITING, at)
+        _tell(change, "property.agreed", actor, at)
+    return change
+
+
+def accept_warnings(*, change_id: int, named: Sequence[str], actor: Actor, at: datetime) -> PropertyChange:
+    """Every warning has to be named; who did is on the record."""
+    _require_person(actor)
+    with transaction.atomic():
+        change = _locked(change_id)
+        if {one["id"] for one in change.warnings} != set(named):
+            raise NotAgreed("Accept every warning by itself, or drop the change.")
+        change.accepted = sorted({*change.accepted, *named})
+        texts = [one["text"] for one in change.warnings]
+        _step_to(change, PropertyState.STAGING, at)
+        _tell(change, "property.warnings_accepted", actor, at, warnings=texts)
+    return change
+
+
+def drop(*, change_id: int, actor: Actor, at: datetime) -> PropertyChange:
+    """Not wanted any more. What is live stays as it is; a version that was made stays unused."""
+    with transaction.atomic():
+        change = _locked(change_id)
+        _step_to(change, PropertyState.DROPPED, at)
+        _tell(change, "property.dropped", actor, at)
+    return change
+
+
+def _require_person(actor: Actor) -> None:
+    if not actor.id.startswith("person:"):
+        raise PersonNeeded
+
+
+def _locked(change_id: int) -> PropertyChange:
+    change = (
+        PropertyChange.objects.select_for_update(of=("self",)).select_related("target").filter(pk=change_id).first()
+    )
+    if change is None:
+        raise NotFound
+    return change
+
+
+def _step_to(change: PropertyChange, to: str, at: datetime) -> None:
+    """Raises MoveRefused when it moved on meanwhile."""
+    move(change, to)
+    change.retry_at, change.attempts, change.error = at, 0, ""
+    change.save()
+
+
+def _tell(change: PropertyChange, verb: str, actor: Actor, at: datetime, **more: object) -> None:
+    said = {"hostname": change.hostname, "removal": change.removal, "version": change.version, **more}
+    record_target(verb, change.target, actor=actor, at=at, after=said)
+    payload = {"target": change.target.slug, "state": change.state}
+    outbox.enqueue(topic=CHANGED, key=str(change.pk), payload=payload, at=at)
+    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+
+
+def due(at: datetime) -> list[int]:
+    """Changes with a step that a worker should take now."""
+    rows = PropertyChange.objects.filter(state__in=WORKING_PROPERTIES, retry_at__lte=at)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+def claim(change_id: int, at: datetime) -> PropertyChange | None:
+    """The row, ours for as long as LEASE; None when there is nothing to do or somebody else is at it."""
+    due_now = Q(state__in=WORKING_PROPERTIES, retry_at__lte=at)
+    if not PropertyChange.objects.filter(due_now, pk=change_id).update(retry_at=at + LEASE):
+        return None
+    return PropertyChange.objects.select_related("target").get(pk=change_id)
+
+
+def newest(target: Target, limit: int) -> list[PropertyChange]:
+    return list(PropertyChange.objects.filter(target=target).order_by("-pk")[:limit])

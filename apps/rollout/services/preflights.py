@@ -1,0 +1,115 @@
+"""Looking at what a target's account lets us do: asked for here, done by a worker, kept to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Q
+
+from apps.audit.actors import Actor
+from apps.audit.errors import Refusal
+from apps.outbox import nudge
+from apps.outbox import services as outbox
+from apps.rollout.drivers.akamai import kv_token_name
+from apps.rollout.drivers.akamai_capabilities import CHECKS
+from apps.rollout.drivers.akamai_preflight import ALL_SECONDS, CALL_SECONDS, GRANTED, Check, Finding, Wanted, examine
+from apps.rollout.models import DriverName, Preflight, Target
+from apps.rollout.services.driving import NotConnected, akamai_api
+from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.targets import BadTarget, get_target
+from apps.rollout.surroundings import DEFAULT_NAMESPACE
+
+ASKED = "rollout.preflight.asked"
+LEASE = timedelta(seconds=2 * ALL_SECONDS)
+"""Who took one and has not finished it by then is taken for dead."""
+KEPT = 20
+
+Clock = Callable[[], datetime]
+
+
+class PreflightUnderWay(Refusal):
+    code = "preflight_under_way"
+    default_message = "It is being looked at already; the result comes by itself."
+
+
+def ask(*, slug: str, actor: Actor, at: datetime) -> Preflight:
+    """Have a worker look. One at a time for each target; older results than the last few are forgotten."""
+    with transaction.atomic():
+        target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
+        if target.driver != DriverName.AKAMAI:
+            raise BadTarget(f"{target.name} is not at Akamai: there is nothing to ask.")
+        if Preflight.objects.filter(target=target, finished_at=None).exists():
+            raise PreflightUnderWay
+        made = Preflight.objects.create(target=target, asked_at=at, asked_by=actor.name[:200], asked=len(CHECKS))
+        old = Preflight.objects.filter(target=target).order_by("-pk").values_list("pk", flat=True)[KEPT:]
+        Preflight.objects.filter(pk__in=list(old)).delete()
+        record_target("preflight.asked", target, actor=actor, at=at)
+        outbox.enqueue(topic=ASKED, key=str(made.pk), payload={"target": target.slug}, at=at)
+    return made
+
+
+def due(at: datetime) -> list[int]:
+    """Asked for and not taken, or taken by a worker that died."""
+    taken = Q(started_at=None) | Q(started_at__lt=at - LEASE)
+    return list(Preflight.objects.filter(taken, finished_at=None).order_by("pk").values_list("pk", flat=True))
+
+
+def run(*, preflight_id: int, clock: Clock, checks: Sequence[Check] = CHECKS, patience: float = ALL_SECONDS) -> bool:
+    """Ask everything and note each answer as it comes. False when somebody else is at it, or it is done."""
+    at = clock()
+    taken = Q(started_at=None) | Q(started_at__lt=at - LEASE)
+    if not Preflight.objects.filter(taken, pk=preflight_id, finished_at=None).update(started_at=at):
+        return False
+    preflight = Preflight.objects.select_related("target").get(pk=preflight_id)
+    try:
+        api = akamai_api(preflight.target, read_seconds=CALL_SECONDS)
+    except NotConnected as error:
+        _finish(preflight, str(error), clock())
+        return True
+    found: dict[int, tuple[Finding, ...]] = {}
+    try:
+        for number, findings in examine(api, wanted_of(preflight.target), checks=checks, patience=patience):
+            found[number] = findings
+            _note(preflight, found)
+    finally:
+        api.close()
+    _finish(preflight, "", clock())
+    return True
+
+
+def wanted_of(target: Target) -> Wanted:
+    namespace = str(target.config.get("namespace", DEFAULT_NAMESPACE))
+    return Wanted(
+        group_id=int(target.config["group_id"]),
+        resource_tier_id=int(target.config["resource_tier_id"]),
+        namespace=namespace,
+        token_name=kv_token_name(namespace, int(target.facts.get("edgeworker_id", 0))),
+        contract_id=str(target.config.get("contract_id", "")),
+    )
+
+
+def _note(preflight: Preflight, found: dict[int, tuple[Finding, ...]]) -> None:
+    preflight.answered = len(found)
+    preflight.findings = [asdict(one) for number in sorted(found) for one in found[number]]
+    preflight.save(update_fields=["answered", "findings"])
+    nudge.publish(CHANNEL)
+
+
+def _finish(preflight: Preflight, error: str, at: datetime) -> None:
+    preflight.error, preflight.finished_at = error, at
+    with transaction.atomic():
+        preflight.save(update_fields=["error", "finished_at"])
+        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+
+
+def latest(target: Target) -> Preflight | None:
+    return Preflight.objects.filter(target=target).order_by("-pk").first()
+
+
+def stoppers(preflight: Preflight) -> int:
+    """How many needed capabilities are not known to be granted."""
+    return sum(1 for one in preflight.findings if one["needed"] and one["verdict"] != GRANTED)

@@ -1,0 +1,135 @@
+"""The pages of a target's account at Akamai: its credential goes in and never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from apps.identity.models import Subject
+from apps.rollout.models import Preflight, Target
+from apps.rollout.surroundings import secret_of
+from tests.factories import pages
+from tests.rollout.akamai.answers import Answers, answering
+
+Browse = Callable[[Subject], Client]
+SECRETS = ("akab-fresh-client", "fresh-secret=", "akab-fresh-access")
+
+
+def edgerc(host: str) -> str:
+    client, secret, access = SECRETS
+    return f"[prod]\nhost = {host}\nclient_token = {client}\nclient_secret = {secret}\naccess_token = {access}\n"
+
+
+@pytest.fixture
+def akamai(house: pages.House) -> Iterator[Answers]:
+    with answering({"/edgeworkers/v1/groups": (200, {"groups": []})}) as answers:
+        target = pages.edge_target(datetime.now(UTC))
+        target.config["base_url"] = answers.address
+        target.save()
+        yield answers
+
+
+def typed(akamai: Answers, **more: object) -> dict[str, object]:
+    host = akamai.address.partition("://")[2]
+    return {"source": "paste", "edgerc": edgerc(host), "section": "prod", "account_switch_key": "A-1:A-2", **more}
+
+
+def stored() -> str:
+    return secret_of(Target.objects.get(slug="edge"))["client_secret"]
+
+
+def test_a_pasted_credential_is_tried_and_kept(house: pages.House, browse: Browse, akamai: Answers) -> None:
+    client = browse(house.olga)
+    answer = client.post("/rollout/edge/connect", typed(akamai))
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/edge/preflight/")
+    assert stored() == "fresh-secret="
+    for path in ("/rollout/edge/connect", "/rollout/edge/preflight/", "/rollout/edge/", "/audit/"):
+        shown = client.get(path).content.decode()
+        assert all(secret not in shown for secret in SECRETS), path
+    assert "A-1:A-2" in client.get("/rollout/edge/connect").content.decode()
+
+
+def test_a_file_does_as_well(house: pages.House, browse: Browse, akamai: Answers) -> None:
+    file = SimpleUploadedFile(".edgerc", typed(akamai)["edgerc"].encode())  # type: ignore[attr-defined]  # it is a text
+    answer = browse(house.olga).post("/rollout/edge/connect", typed(akamai, source="file", edgerc="", file=file))
+    assert (answer.status_code, stored()) == (302, "fresh-secret=")
+
+
+def test_what_was_typed_stays_but_for_the_secret(house: pages.House, browse: Browse, akamai: Answers) -> None:
+    akamai.by_path["/edgeworkers/v1/groups"] = (401, {"detail": "expired"})
+    answer = browse(house.olga).post("/rollout/edge/connect", typed(akamai))
+    shown = answer.content.decode()
+    assert answer.status_code == 422
+    assert "Akamai does not accept the credential" in shown
+    assert 'value="prod"' in shown
+    assert 'value="A-1:A-2"' in shown
+    assert all(secret not in shown for secret in SECRETS)
+    assert stored() == "s="
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"edgerc": "[prod]\nhost"}, "Line 2: expected [section] or name = value."),
+        ({"section": "nowhere"}, "There is no section [nowhere]. The file&#x27;s sections: prod."),
+        ({"source": "file"}, "Choose the file."),
+        ({"source": "environment", "section": "nobody"}, "lacks AKAMAI_NOBODY_HOST"),
+        ({"account_switch_key": "no good"}, "An account switch key has letters"),
+    ],
+)
+def test_a_mistake_is_named(
+    house: pages.House, browse: Browse, akamai: Answers, change: dict[str, str], words: str
+) -> None:
+    answer = browse(house.olga).post("/rollout/edge/connect", typed(akamai, **change))
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert (stored(), akamai.seen) == ("s=", [])
+
+
+def test_the_environment_of_the_console_will_do(
+    house: pages.House, browse: Browse, akamai: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("HOST", "CLIENT_TOKEN", "CLIENT_SECRET", "ACCESS_TOKEN")
+    for name, value in zip(names, (akamai.address.partition("://")[2], *SECRETS), strict=True):
+        monkeypatch.setenv(f"AKAMAI_{name}", value)
+    wish = typed(akamai, source="environment", edgerc="", section="default")
+    answer = browse(house.olga).post("/rollout/edge/connect", wish)
+    assert (answer.status_code, stored()) == (302, "fresh-secret=")
+
+
+def test_only_who_keeps_targets_may_connect_or_look(house: pages.House, browse: Browse, akamai: Answers) -> None:
+    cyd = browse(house.shop.cyd)
+    assert cyd.get("/rollout/edge/preflight/").status_code == 200
+    before = Preflight.objects.count()
+    for path, data in (("/rollout/edge/connect", typed(akamai)), ("/rollout/edge/preflight/", {})):
+        cyd.post(path, data)
+    assert (stored(), Preflight.objects.count()) == ("s=", before)
+
+
+def test_a_mesh_has_no_such_page(house: pages.House, browse: Browse) -> None:
+    client = browse(house.olga)
+    for path in ("connect", "preflight/", "preflight/events"):
+        assert client.get(f"/rollout/mesh/{path}").status_code == 404
+
+
+def test_the_page_says_what_is_missing_and_what_breaks(house: pages.House, browse: Browse) -> None:
+    pages.edge_target(datetime.now(UTC))
+    shown = browse(house.olga).get("/rollout/edge/preflight/").content.decode()
+    assert "1 thing we need is not granted" in shown
+    assert "Without it: New code never reaches the edge." in shown
+    assert shown.count("Could not be asked") == 1
+
+
+def test_looking_again_asks_a_worker_and_says_how_far_it_is(house: pages.House, browse: Browse) -> None:
+    pages.edge_target(datetime.now(UTC))
+    client = browse(house.olga)
+    assert client.post("/rollout/edge/preflight/").status_code == 302
+    assert "Akamai is being asked: 0 of 12 answered" in client.get("/rollout/edge/preflight/").content.decode()
+    Preflight.objects.filter(finished_at=None).update(answered=5)
+    part = client.get("/rollout/edge/preflight/", headers={"HX-Request": "true", "HX-Target": "moving"})
+    assert "5 of 12" in part.content.decode()
+    assert "<html" not in part.content.decode()

@@ -1,0 +1,279 @@
+"""Our rule in a property: compared, agreed to, written, warned of, live on staging and production; and out again."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from apps.audit.actors import Actor
+from apps.audit.errors import InvalidInput
+from apps.audit.models import Event
+from apps.rollout.drivers.akamai_rules import RULE_NAME
+from apps.rollout.models import PropertyChange, Target
+from apps.rollout.services import attaching, attaching_steps, moving
+from apps.rollout.services.targets import BadTarget
+from apps.rollout.states import WORKING_PROPERTIES, MoveRefused
+from tests.factories import access as factory
+from tests.localedge.standin import StandIn
+from tests.rollout.world import Hands, edge_spec, make_target, mesh_spec
+
+pytestmark = pytest.mark.django_db
+
+OLGA = Actor("person:olga", "Olga")
+HOST = "api.shop.localhost"
+ONE = "/papi/v1/properties/prp_1"
+
+
+@pytest.fixture
+def target(standin: StandIn) -> Target:
+    factory.shop()
+    made = make_target(edge_spec(standin.control))
+    assert moving.set_up(target=made, at=datetime.now(UTC))
+    return Target.objects.get()
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+def ask(hands: Hands, hostname: str = HOST, *, removal: bool = False) -> PropertyChange:
+    return attaching.ask(
+        slug="edge", hostname=hostname, removal=removal, email="ops@shop.test", actor=OLGA, at=hands.clock()
+    )
+
+
+def work(change: PropertyChange, hands: Hands) -> PropertyChange:
+    """What workers do until a person is asked, or it is over."""
+    for _ in range(100):
+        change.refresh_from_db()
+        if change.state not in WORKING_PROPERTIES:
+            return change
+        if not attaching_steps.run(change_id=change.pk, clock=hands.clock):
+            hands.push(seconds=10)
+    raise AssertionError(f"it stays {change.state}: {change.events}")
+
+
+def agree(change: PropertyChange, hands: Hands) -> PropertyChange:
+    attaching.agree(change_id=change.pk, shown=change.base_etag, actor=OLGA, at=hands.clock())
+    return work(change, hands)
+
+
+def accept(change: PropertyChange, hands: Hands) -> PropertyChange:
+    named = [one["id"] for one in change.warnings]
+    attaching.accept_warnings(change_id=change.pk, named=named, actor=OLGA, at=hands.clock())
+    return work(change, hands)
+
+
+def bring(hands: Hands, hostname: str = HOST, *, removal: bool = False) -> PropertyChange:
+    change = accept(agree(work(ask(hands, hostname, removal=removal), hands), hands), hands)
+    assert (change.state, change.error) == ("done", "")
+    return change
+
+
+def live(standin: StandIn, network: str = "production") -> dict[str, Any]:
+    """The tree that is active there."""
+    headers = {"PAPI-Use-Prefixes": "true"}
+    row = standin.call("GET", ONE, headers=headers).json()["properties"]["items"][0]
+    found: dict[str, Any] = standin.call("GET", f"{ONE}/versions/{row[f'{network}Version']}/rules").json()["rules"]
+    return found
+
+
+@pytest.mark.usefixtures("target")
+def test_nothing_is_changed_before_somebody_saw_the_difference(standin: StandIn, hands: Hands) -> None:
+    change = work(ask(hands), hands)
+    assert (change.state, change.found["name"], change.version) == ("planned", "local-edge", None)
+    assert f'+      "name": "{RULE_NAME}",' in change.diff.splitlines()
+    assert len(standin.call("GET", f"{ONE}/versions").json()["versions"]["items"]) == 1
+
+
+@pytest.mark.usefixtures("target")
+def test_it_goes_live_on_staging_and_then_on_production(standin: StandIn, hands: Hands) -> None:
+    before = live(standin)
+    warned = agree(work(ask(hands), hands), hands)
+    assert (warned.state, warned.version) == ("warned", 2)
+    assert [one["text"] for one in warned.warnings] == ["The origin's certificate is not verified."]
+    done = accept(warned, hands)
+    assert done.state == "done"
+    for network in ("staging", "production"):
+        tree = live(standin, network)
+        (ours,) = [child for child in tree["children"] if child["name"] == RULE_NAME]
+        assert ours["criteria"][0]["options"]["values"] == [HOST]
+        assert [child for child in tree["children"] if child is not ours] == before["children"]
+    told = [one["text"] for one in done.events]
+    staging, production = told.index("Version 2 is live on staging."), told.index("Version 2 is live on production.")
+    assert staging < production
+
+
+@pytest.mark.usefixtures("target")
+def test_who_agreed_and_who_accepted_which_warning_is_on_the_record(hands: Hands) -> None:
+    bring(hands)
+    recorded = {one.action: one for one in Event.objects.filter(action__startswith="rollout.property.")}
+    assert sorted(recorded) == [
+        "rollout.property.agreed",
+        "rollout.property.asked",
+        "rollout.property.warnings_accepted",
+    ]
+    accepted = recorded["rollout.property.warnings_accepted"]
+    assert accepted.actor_id == "person:olga"
+    assert accepted.after["warnings"] == ["The origin's certificate is not verified."]
+
+
+@pytest.mark.usefixtures("target")
+def test_a_second_run_changes_nothing(standin: StandIn, hands: Hands) -> None:
+    bring(hands)
+    again = work(ask(hands), hands)
+    assert (again.state, again.diff, again.version) == ("done", "", None)
+    assert again.events[-1]["text"] == "local-edge is as it should be; nothing was changed."
+    assert len(standin.call("GET", f"{ONE}/versions").json()["versions"]["items"]) == 2
+
+
+@pytest.mark.usefixtures("target")
+def test_taking_it_out_leaves_the_property_as_it_was(standin: StandIn, hands: Hands) -> None:
+    before = live(standin)
+    bring(hands)
+    bring(hands, removal=True)
+    assert live(standin) == before
+    assert work(ask(hands, removal=True), hands).state == "done"
+
+
+def write_by_hand(standin: StandIn, version: int, rules: dict[str, Any]) -> None:
+    etag = standin.call("GET", f"{ONE}/versions/{version}/rules").json()["etag"]
+    headers = {"If-Match": f'"{etag}"', "PAPI-Use-Prefixes": "true"}
+    answer = standin.call("PUT", f"{ONE}/versions/{version}/rules", json={"rules": rules}, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.usefixtures("target")
+def test_what_somebody_else_made_live_meanwhile_is_shown_before_anything_is_written(
+    standin: StandIn, hands: Hands
+) -> None:
+    change = work(ask(hands), hands)
+    standin.call("POST", f"{ONE}/versions", json={"createFromVersion": 1})
+    write_by_hand(standin, 2, {**live(standin), "children": []})
+    body = {"propertyVersion": 2, "network": "PRODUCTION", "notifyEmails": ["x@y.z"], "acknowledgeAllWarnings": True}
+    link = standin.call("POST", f"{ONE}/activations", json=body).json()["activationLink"].partition("?")[0]
+    while standin.call("GET", link).json()["activations"]["items"][0]["status"] != "ACTIVE":
+        pass
+    shown = change.base_etag
+    again = agree(change, hands)
+    assert again.state == "planned"
+    assert again.events[-1]["text"] == "Somebody else changed local-edge meanwhile. Look again."
+    with pytest.raises(attaching.NotAgreed):
+        attaching.agree(change_id=change.pk, shown=shown, actor=OLGA, at=hands.clock())
+    accept(agree(again, hands), hands)
+    assert [child["name"] for child in live(standin)["children"]] == [RULE_NAME]
+
+
+@pytest.mark.usefixtures("target")
+def test_a_version_of_ours_that_somebody_else_wrote_in_is_left_alone(standin: StandIn, hands: Hands) -> None:
+    change = work(ask(hands), hands)
+    standin.call("POST", f"{ONE}/versions", json={"createFromVersion": 1})
+    theirs = {**live(standin), "children": []}
+    write_by_hand(standin, 2, theirs)
+    PropertyChange.objects.update(version=2)
+    assert agree(change, hands).state == "planned"
+    assert standin.call("GET", f"{ONE}/versions/2/rules").json()["rules"] == theirs
+
+
+@pytest.mark.usefixtures("target")
+def test_a_write_that_loses_the_race_shows_the_difference_again(standin: StandIn, hands: Hands) -> None:
+    change = work(ask(hands), hands)
+    standin.faults(rules=[{"method": "PUT", "path": ".*/rules", "status": 412, "times": 1}])
+    assert agree(change, hands).state == "planned"
+
+
+@pytest.mark.usefixtures("target")
+def test_a_failed_activation_is_told_in_akamais_words(standin: StandIn, hands: Hands) -> None:
+    warned = agree(work(ask(hands), hands), hands)
+    standin.faults(property_results=["FAILED"])
+    failed = accept(warned, hands)
+    assert failed.state == "failed"
+    assert failed.error == "Activation atv_1 on staging ended as FAILED. An injected fault"
+    assert [child["name"] for child in live(standin)["children"]] == ["Compress text"]
+
+
+@pytest.mark.usefixtures("target")
+def test_a_worker_that_dies_anywhere_is_made_good(standin: StandIn, hands: Hands) -> None:
+    """Answers lost on the way back: what was done is found done, and there is one activation for each network."""
+    change = work(ask(hands), hands)
+    standin.faults(
+        rules=[
+            {"method": "PUT", "path": ".*/rules", "status": 503, "times": 2, "after": True},
+            {"method": "POST", "path": ".*/activations", "status": 503, "times": 2, "after": True},
+        ]
+    )
+    assert accept(agree(change, hands), hands).state == "done"
+    rows = standin.call("GET", f"{ONE}/activations").json()["activations"]["items"]
+    assert sorted(row["network"] for row in rows) == ["PRODUCTION", "STAGING"]
+
+
+@pytest.mark.usefixtures("target")
+def test_every_warning_has_to_be_accepted_by_itself(hands: Hands) -> None:
+    warned = agree(work(ask(hands), hands), hands)
+    for named in ([], ["msg_other"], [*(one["id"] for one in warned.warnings), "msg_other"]):
+        with pytest.raises(attaching.NotAgreed):
+            attaching.accept_warnings(change_id=warned.pk, named=named, actor=OLGA, at=hands.clock())
+    attaching.drop(change_id=warned.pk, actor=OLGA, at=hands.clock())
+    with pytest.raises(MoveRefused):
+        attaching.drop(change_id=warned.pk, actor=OLGA, at=hands.clock())
+
+
+@pytest.mark.usefixtures("target")
+def test_a_hostname_nobody_serves_fails_with_words(hands: Hands) -> None:
+    change = work(ask(hands, "elsewhere.test"), hands)
+    assert change.state == "failed"
+    assert change.error.startswith("elsewhere.test: no property that this API client may see")
+
+
+@pytest.mark.usefixtures("target")
+def test_an_agent_may_ask_and_never_agree(hands: Hands) -> None:
+    change, bot = work(ask(hands), hands), Actor("agent:bot", "Bot")
+    with pytest.raises(attaching.PersonNeeded):
+        attaching.agree(change_id=change.pk, shown=change.base_etag, actor=bot, at=hands.clock())
+    with pytest.raises(attaching.PersonNeeded):
+        attaching.accept_warnings(change_id=change.pk, named=[], actor=bot, at=hands.clock())
+    assert PropertyChange.objects.get().state == "planned"
+
+
+@pytest.mark.usefixtures("target")
+def test_one_change_at_a_time(hands: Hands) -> None:
+    ask(hands)
+    with pytest.raises(attaching.PropertyBusy):
+        ask(hands)
+    assert PropertyChange.objects.count() == 1
+
+
+@pytest.mark.usefixtures("target")
+@pytest.mark.parametrize(
+    ("hostname", "email", "field"), [("not a host", "o@s.test", "hostname"), (HOST, "nobody", "email")]
+)
+def test_what_is_typed_is_checked(hands: Hands, hostname: str, email: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        attaching.ask(slug="edge", hostname=hostname, removal=False, email=email, actor=OLGA, at=hands.clock())
+    assert list(refused.value.fields) == [field]
+
+
+def test_a_mesh_and_an_edge_that_is_not_set_up_have_no_property(hands: Hands) -> None:
+    factory.shop()
+    make_target(mesh_spec())
+    make_target(edge_spec())
+    for slug in ("mesh", "edge"):
+        with pytest.raises(BadTarget):
+            attaching.ask(slug=slug, hostname=HOST, removal=False, email="o@s.test", actor=OLGA, at=hands.clock())
+
+
+def test_two_hosts_of_a_property_share_the_rule(target: Target, standin: StandIn, hands: Hands) -> None:
+    standin.stop()
+    file = standin.directory / "config.json"
+    settings = {**json.loads(file.read_text()), "hostnames": [HOST, "www.shop.localhost"]}
+    file.write_text(json.dumps(settings))
+    standin.start()
+    bring(hands)
+    bring(hands, "www.shop.localhost")
+    bring(hands, removal=True)
+    (ours,) = [child for child in live(standin)["children"] if child["name"] == RULE_NAME]
+    assert ours["criteria"][0]["options"]["values"] == ["www.shop.localhost"]
