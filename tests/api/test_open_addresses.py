@@ -9,6 +9,7 @@ import base64
 import gzip
 import json
 import logging
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -38,7 +39,9 @@ from tests.factories.identity import api_token, scim_token
 from tests.identity.providers.provider import Provider, running_provider, set_up
 
 pytestmark = pytest.mark.django_db
-MANY, FEW = 200, 30
+MANY = int(os.environ.get("SALLYPORT_FUZZ_EXAMPLES", "30"))
+"""For each address; a release is thrown 200."""
+FEW = max(MANY // 6, 10)
 MOST_SECONDS = 10
 MOST_RECORDED = 4
 """By one request that proves who sends it."""
