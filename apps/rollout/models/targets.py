@@ -1,0 +1,88 @@
+"""Where access is enforced: targets, and the nodes of a mesh."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class DriverName(models.TextChoices):
+    AKAMAI = "akamai", "Akamai EdgeWorkers and EdgeKV"
+    NGINX = "nginx", "NGINX nodes with the Sallyport agent"
+
+
+class Point(models.TextChoices):
+    EDGE = "edge", "Edge"
+    MESH = "mesh", "Mesh"
+
+
+class Production(models.TextChoices):
+    """How code that is live on staging gets to production."""
+
+    AUTOMATIC = "automatic", "By itself"
+    APPROVED = "approved", "When an operator approves"
+
+
+class Target(models.Model):
+    """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered
+    and when it was connected.
+
+    ``latest_number`` is the newest revision, ``active_number`` the one last known to be in force everywhere.
+    """
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=100)
+    driver = models.CharField(max_length=8, choices=DriverName)
+    point = models.CharField(max_length=4, choices=Point)
+    environment = models.ForeignKey("catalog.Environment", models.PROTECT, related_name="+")
+    config = models.JSONField(default=dict)
+    facts = models.JSONField(default=dict)
+    secret_sealed = models.BinaryField(default=bytes)
+    latest_number = models.PositiveIntegerField(default=0)
+    active_number = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True)
+    error = models.TextField(default="", blank=True)
+    error_at = models.DateTimeField(null=True)
+    trouble = models.CharField("the error's name in the driver's catalogue", max_length=60, default="", blank=True)
+    waiting_for = models.TextField("what is being waited for, in words", default="", blank=True)
+    production = models.CharField(max_length=9, choices=Production, default=Production.AUTOMATIC)
+    to_approve = models.CharField("code that waits for approval", max_length=32, default="", blank=True)
+    approved = models.CharField("code approved for production", max_length=32, default="", blank=True)
+    checked_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(driver__in=DriverName.values), name="rollout_target_driver_known"),
+            models.CheckConstraint(condition=Q(point__in=Point.values), name="rollout_target_point_known"),
+            models.CheckConstraint(
+                condition=Q(active_number__lte=F("latest_number")), name="rollout_target_active_was_made"
+            ),
+            models.UniqueConstraint(fields=["environment", "point"], name="rollout_target_one_per_door"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Node(models.Model):
+    """A machine in the mesh that pulls its configuration. It is known by the hash of its token."""
+
+    target = models.ForeignKey(Target, models.CASCADE, related_name="nodes")
+    name = models.CharField(max_length=100)
+    token_hash = models.CharField(max_length=64, unique=True)
+    enrolled_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField(null=True)
+    active_number = models.PositiveIntegerField(default=0)
+    active_digest = models.CharField(max_length=64, default="", blank=True)
+    failed_number = models.PositiveIntegerField(default=0)
+    error = models.TextField(default="", blank=True)
+    reported_at = models.DateTimeField(null=True)
+    identities = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["target", "name"], name="rollout_node_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
