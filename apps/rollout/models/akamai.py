@@ -1,4 +1,4 @@
-"""What is known of an Akamai account: what it lets us do and spend, the properties we are attached to, code versions."""
+"""What is known of an Akamai account: what it lets us do and spend, our properties, the versions of our code."""
 
 from __future__ import annotations
 
