@@ -16,6 +16,7 @@ from apps.access import selectors as access
 from apps.access.selectors import Ending
 from apps.identity import selectors, senders, ways
 from apps.identity.models import SignalOutcome
+from apps.identity.nearby import read_once
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text, require_role
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Row:
 
 @require_GET
 def signals(request: PageRequest) -> HttpResponse:
+    read_once(request.subject)
     require_role(request, *READERS)
     before = asked_text(request, "before")
     found = list(senders.list_signals(before=int(before) if before.isdecimal() and len(before) < 18 else None))

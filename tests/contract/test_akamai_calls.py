@@ -139,10 +139,15 @@ def test_every_place_in_the_driver_that_calls_akamai_was_taken(road: Road) -> No
     places = {
         (path.name, line): path.read_text().splitlines()[line - 1].strip()
         for path in sorted(DRIVERS.glob("*.py"))
+        if path.name not in WITNESSED_ELSEWHERE
         for line in senders(path)
     }
     assert len(places) > 15
     assert {place: text for place, text in places.items() if place not in road.lines} == {}
+
+
+WITNESSED_ELSEWHERE = {"akamai_property.py"}
+"""Property Manager: test_property_driver.py holds its calls against Akamai's document."""
 
 
 def senders(path: Path) -> set[int]:

@@ -116,7 +116,7 @@ def test_an_answer_is_recognised_and_acted_on(
     step = failed(driver)
     trouble = CATALOGUE[step.trouble]
     assert (step.trouble, trouble.does, step.done) == (error, does, False)
-    assert (trouble.delay(1, step.retry_after), trouble.delay(4, step.retry_after)) == (first, fourth)
+    assert (trouble.pause(1, step.retry_after), trouble.delay(4, step.retry_after)) == (first, fourth)
 
 
 @pytest.mark.parametrize(("error", "seconds"), [("EW1021", 5.0), ("EW1032", 5.0)])
@@ -169,7 +169,7 @@ def test_silence_ends_in_a_timeout_and_what_was_done_meanwhile_is_found(standin:
     standin.faults(rules=[{"method": "POST", "path": ".*/versions", "status": 500, "delay": 0.8, "after": True}])
     driver = driver_on(standin, new_worker(standin, "silence"), read_seconds=0.4)
     step = failed(driver)
-    assert (step.trouble, CATALOGUE["timeout"].delay(1)) == ("timeout", 5)
+    assert (step.trouble, CATALOGUE["timeout"].pause(1)) == ("timeout", 5)
     eventually(lambda: [row["version"] for row in driver.code.versions()] == ["one"])
     plan = driver.plan(Desired(1, "d", code=bundle("one")), Observed())
     assert "uploaded" not in " ".join(driver.apply(plan).events)
@@ -189,7 +189,7 @@ def test_retry_after_is_obeyed_when_it_asks_for_more(
     rule = {"method": "PUT", "path": ".*/items/.*", "error": "unavailable", "headers": {"Retry-After": after}}
     standin.faults(rules=[rule])
     step = failed(driver)
-    assert (step.trouble, CATALOGUE["unavailable"].delay(1, step.retry_after)) == ("unavailable", seconds)
+    assert (step.trouble, CATALOGUE["unavailable"].pause(1, step.retry_after)) == ("unavailable", seconds)
 
 
 def test_another_bundle_under_our_name_is_not_taken_for_ours(driver: AkamaiDriver, standin: StandIn) -> None:
@@ -202,7 +202,7 @@ def test_another_bundle_under_our_name_is_not_taken_for_ours(driver: AkamaiDrive
 @pytest.mark.parametrize(("status", "text", "code", "first"), BARE)
 def test_what_has_no_code_is_told_by_its_status(status: int, text: str, code: str, first: int) -> None:
     trouble = explain(VendorError("GET /x", status, text))
-    assert (trouble.code, trouble.delay(1)) == (code, first)
+    assert (trouble.code, trouble.pause(1)) == (code, first)
 
 
 @pytest.mark.parametrize("trouble", CATALOGUE.values(), ids=CATALOGUE.keys())

@@ -21,6 +21,7 @@ from apps.identity.identity_center.reading import FoundGroup, Store, read
 from apps.identity.models import DirectoryUser, Group, GroupMember, IdentityCenter, Origin, Provider
 from apps.identity.proofs.aws_directory import FEW, LARGEST_LOSS, Session, TooManyVanished, open_session
 from apps.identity.scim import groups, people
+from apps.identity.scim.pushes import Push
 from apps.identity.services.provider_secrets import lock_provider
 
 Open = Callable[[str], Session]
@@ -138,12 +139,12 @@ def _group(provider: Provider, found: FoundGroup, at: datetime) -> bool:
         locked, actor = lock_provider(provider.slug), policies.provider_actor(provider)
         entries = _users(locked).filter(external_id__in=found.members).values_list("scim_id", "user_name")
         members = {str(scim_id): user_name for scim_id, user_name in entries}
+        push = Push(name=found.name, external_id=found.id, come=members, whole=True)
         group = _groups(locked).select_related("provider").filter(external_id=found.id).first()
-        told = {"name": found.name, "external_id": found.id, "members": members, "actor": actor, "at": at}
         if group is None:
-            groups.add_group(provider=locked, **told)  # type: ignore[arg-type]  # the names fit
+            groups.add_group(provider=locked, push=push, actor=actor, at=at)
         elif group.name != found.name or _held(group) != members.keys():
-            groups.change_group(group=group, **told)  # type: ignore[arg-type]  # the names fit
+            groups.change_group(group=group, push=push, actor=actor, at=at)
         else:
             return False
     return True

@@ -45,7 +45,7 @@ class Trouble:
     def sentence(self) -> str:
         return f"{self.what} {self.now} {self.you}".strip()
 
-    def delay(self, attempts: int, retry_after: float | None = None) -> float:
+    def pause(self, attempts: int, retry_after: float | None = None) -> float:
         """Seconds until the next try, after so many failed ones (the first is 1)."""
         if self.does == Does.WAIT and retry_after is not None:
             return retry_after

@@ -196,7 +196,7 @@ def _wait(activation: Activation, step: Step, at: datetime) -> None:
 def put_off(target: Target, error: str, trouble: Trouble, retry_after: float | None, at: datetime) -> None:
     """Note the failure on the target and when to try again."""
     attempts = target.attempts + 1
-    delay = timedelta(seconds=trouble.delay(attempts, retry_after))
+    delay = timedelta(seconds=trouble.pause(attempts, retry_after))
     noted = {**NO_TROUBLE, "error": error, "error_at": at, "trouble": trouble.code}
     Target.objects.filter(pk=target.pk).update(attempts=attempts, retry_at=at + delay, **noted)
     Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).update(error=error)
