@@ -39,9 +39,9 @@ from tests.factories.identity import api_token, scim_token
 from tests.identity.providers.provider import Provider, running_provider, set_up
 
 pytestmark = pytest.mark.django_db
-MANY = int(os.environ.get("SALLYPORT_FUZZ_EXAMPLES", "30"))
+MANY = int(os.environ.get("SALLYPORT_FUZZ_EXAMPLES", "12"))
 """For each address; a release is thrown 200."""
-FEW = max(MANY // 6, 10)
+FEW = max(MANY // 6, 6)
 MOST_SECONDS = 10
 MOST_RECORDED = 4
 """By one request that proves who sends it."""

@@ -16,7 +16,7 @@ def test_a_small_week_loses_nothing_exceeds_nothing_and_explains_everything(stan
     standin.stop()
     config = standin.directory / "config.json"
     config.write_text(
-        json.dumps({**json.loads(config.read_text()), "activations_per_minute": 9, "versions_per_minute": 6})
+        json.dumps({**json.loads(config.read_text()), "activations_per_minute": 20, "versions_per_minute": 20})
     )
     standin.start()
     tally = Week(standin, changes=12, versions=2).run()
