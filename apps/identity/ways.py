@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, Value
 
 from apps.identity.models import Channel, Provider, ProviderSecret, ReceivedSignal, RefreshToken, SignalChannel
 from apps.identity.models import SignalOutcome as Outcome
@@ -42,9 +42,9 @@ class _Heard:
 
 
 def list_senders(*, at: datetime, most: int) -> list[Sender]:
-    """Four queries, however many there are."""
+    """Three queries, however many there are."""
     providers = list(Provider.objects.select_related("signal_source").order_by("name", "slug")[:most])
-    heard, secrets, asked = _heard(providers), _secrets(providers, at), _asked(providers)
+    heard, (secrets, asked) = _heard(providers), _used(providers, at)
     return [Sender(one, tuple(_ways(one, heard, secrets, asked))) for one in providers]
 
 
@@ -77,13 +77,13 @@ def _heard(providers: Sequence[Provider]) -> dict[tuple[int, str], _Heard]:
     return {(provider, channel): _Heard(last, acted) for provider, channel, last, acted in counted}
 
 
-def _secrets(providers: Sequence[Provider], at: datetime) -> dict[tuple[int, str], datetime | None]:
-    """Of channels with a secret that is good now: when one was last shown."""
-    good = ProviderSecret.objects.filter(provider__in=providers, revoked_at=None, expires_at__gt=at)
-    rows = good.order_by().values_list("provider", "channel").annotate(last=Max("last_used_at"))
-    return {(provider, SECRETS[Channel(channel)]): last for provider, channel, last in rows}
-
-
-def _asked(providers: Sequence[Provider]) -> dict[int, datetime]:
-    rows = RefreshToken.objects.filter(provider__in=providers).order_by().values_list("provider")
-    return dict(rows.annotate(last=Max("asked_at")))
+def _used(
+    providers: Sequence[Provider], at: datetime
+) -> tuple[dict[tuple[int, str], datetime | None], dict[int, datetime]]:
+    """Of channels with a secret that is good now, when one was last shown; and when sessions were last asked about."""
+    good = ProviderSecret.objects.filter(provider__in=providers, revoked_at=None, expires_at__gt=at).order_by()
+    asked = RefreshToken.objects.filter(provider__in=providers).order_by().annotate(channel=Value(""))
+    rows = good.values_list("provider", "channel").annotate(last=Max("last_used_at"))
+    found = list(rows.union(asked.values_list("provider", "channel").annotate(last=Max("asked_at")), all=True))
+    shown = {(provider, SECRETS[Channel(channel)].value): last for provider, channel, last in found if channel}
+    return shown, {provider: last for provider, channel, last in found if not channel}

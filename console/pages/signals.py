@@ -17,13 +17,14 @@ from apps.access.selectors import Ending
 from apps.identity import selectors, senders, ways
 from apps.identity.models import SignalOutcome
 from apps.identity.nearby import read_once
-from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text, require_role
+from apps.identity.pages import PageRequest, asked_text, require_role
 
 if TYPE_CHECKING:
     from apps.identity.models import ReceivedSignal
 
 READERS = ("administrator", "security", "auditor")
-MOST_SENDERS = 20
+SHOWN = 30
+MOST_SENDERS = 10
 """On this page; each can also be reached from its provider's."""
 
 
@@ -43,11 +44,11 @@ def signals(request: PageRequest) -> HttpResponse:
     require_role(request, *READERS)
     before = asked_text(request, "before")
     found = list(senders.list_signals(before=int(before) if before.isdecimal() and len(before) < 18 else None))
-    shown = found[:PAGE_SIZE]
+    shown = found[:SHOWN]
     sets_up = selectors.has_role(request.subject, "administrator")
     context = {
         "rows": rows_of(shown),
-        "older": shown[-1].pk if len(found) > PAGE_SIZE else None,
+        "older": shown[-1].pk if len(found) > SHOWN else None,
         "senders": ways.list_senders(at=timezone.now(), most=MOST_SENDERS),
         "sets_up": sets_up,
     }

@@ -116,7 +116,7 @@ def test_an_answer_is_recognised_and_acted_on(
     step = failed(driver)
     trouble = CATALOGUE[step.trouble]
     assert (step.trouble, trouble.does, step.done) == (error, does, False)
-    assert (trouble.pause(1, step.retry_after), trouble.delay(4, step.retry_after)) == (first, fourth)
+    assert (trouble.pause(1, step.retry_after), trouble.pause(4, step.retry_after)) == (first, fourth)
 
 
 @pytest.mark.parametrize(("error", "seconds"), [("EW1021", 5.0), ("EW1032", 5.0)])
