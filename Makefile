@@ -3,13 +3,13 @@ VENV   ?= .venv
 PY      = $(VENV)/bin/python
 PYTHON ?= python3
 
-.PHONY: help demo demo-reset test lint type arch unit e2e bench screenshots format setup setup-dev browser lock
+.PHONY: help demo demo-reset test thorough lint type arch unit e2e bench screenshots format setup setup-dev browser lock
 
 help:
 	@echo "make demo        start everything on this machine and print where to click"
 	@echo "make demo-reset  forget the demo's state"
 	@echo "make test        install what the tests need and run them all"
-	@echo "make lint type arch unit e2e   the parts of it;  make bench  the benchmarks;  make screenshots  every page"
+	@echo "make lint type arch unit e2e   the parts of it;  make thorough  the long ones, whole;  make bench  the benchmarks;  make screenshots  every page"
 
 demo: setup
 	@$(PY) -m deploy.demo up
@@ -62,6 +62,12 @@ arch:
 unit:
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill"
 	$(VENV)/bin/pytest -q -m "e2e or kill"
+
+# What `make test` does in part, whole: 20,000 generated cases, 50 rollouts under fire, 200 bad calls to each address.
+thorough: setup-dev
+	SALLYPORT_AGREEMENT_CASES=20000 $(VENV)/bin/pytest -q tests/agreement/test_one_policy.py
+	SALLYPORT_FUZZ_EXAMPLES=200 $(VENV)/bin/pytest -q -n 2 tests/api/test_open_addresses.py
+	SALLYPORT_KILL_ROLLOUTS=50 $(VENV)/bin/pytest -q tests/kill
 
 e2e:
 	$(VENV)/bin/pytest -q -m e2e

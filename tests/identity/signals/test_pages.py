@@ -92,9 +92,9 @@ def test_the_list_goes_on(eve: Client, there: World) -> None:
         pages.received(there.row, there.ada, now())
     first = text_of(eve, "/settings/signals/")
     older = first.partition("?before=")[2].partition('"')[0]
-    assert first.count("user.lifecycle.deactivate") == 50
-    assert text_of(eve, f"/settings/signals/?before={older}").count("user.lifecycle.deactivate") == 10
-    assert text_of(eve, "/settings/signals/?before=x%00").count("user.lifecycle.deactivate") == 50
+    assert first.count("user.lifecycle.deactivate") == 30
+    assert text_of(eve, f"/settings/signals/?before={older}").count("user.lifecycle.deactivate") == 30
+    assert text_of(eve, "/settings/signals/?before=x%00").count("user.lifecycle.deactivate") == 30
 
 
 def test_only_an_administrator_is_led_to_what_is_set_up(there: World) -> None:
