@@ -61,13 +61,14 @@ arch:
 # What starts a whole Sallyport or a browser comes after the rest.
 unit:
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill"
-	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "e2e or kill"
+	$(VENV)/bin/pytest -q -n 2 --dist loadgroup -m "e2e or kill"
 
 # What `make test` does in part, whole: 20,000 generated cases, 50 rollouts under fire, 200 bad calls to each address.
 thorough: setup-dev
 	SALLYPORT_AGREEMENT_CASES=20000 $(VENV)/bin/pytest -q tests/agreement/test_one_policy.py
 	SALLYPORT_FUZZ_EXAMPLES=200 $(VENV)/bin/pytest -q -n 2 tests/api/test_open_addresses.py
 	SALLYPORT_KILL_ROLLOUTS=50 $(VENV)/bin/pytest -q tests/kill
+	SALLYPORT_LOOKS=both $(VENV)/bin/pytest -q tests/e2e/test_pages.py
 
 e2e:
 	$(VENV)/bin/pytest -q -m e2e

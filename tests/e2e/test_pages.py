@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -39,8 +40,9 @@ def ask(api: Api, service: str, route: str) -> str:
 
 @pytest.mark.parametrize("page_name", PAGES)
 def test_axe_finds_nothing_grave(demo: Running, browser: Browser, names: dict[str, str], page_name: str) -> None:
+    """Wide and light, or narrow and dark, in turn; ``SALLYPORT_LOOKS=both`` is thorough."""
     who, _ = PAGES[page_name]
-    for look in (LOOKS[0], LOOKS[3]):
+    for look in looks_of(page_name):
         context = context_for(browser, demo, who, look)
         page = context.new_page()
         errors: list[str] = []
@@ -49,6 +51,11 @@ def test_axe_finds_nothing_grave(demo: Running, browser: Browser, names: dict[st
         assert_no_grave_fault(page)
         assert errors == [], errors
         context.close()
+
+
+def looks_of(page_name: str) -> list[Look]:
+    both = [LOOKS[0], LOOKS[3]]
+    return both if os.environ.get("SALLYPORT_LOOKS") == "both" else [both[list(PAGES).index(page_name) % 2]]
 
 
 @pytest.mark.parametrize("where", ["edge", "console"])
@@ -66,11 +73,13 @@ def test_a_refusal_is_a_page_too(demo: Running, browser: Browser, where: str) ->
 
 def test_every_page_works_without_javascript(demo: Running, browser: Browser, names: dict[str, str]) -> None:
     plain = Look("plain", 1440, "light", javascript=False)
+    contexts = {who: context_for(browser, demo, who, plain) for who in {who for who, _ in PAGES.values()}}
     for name, (who, _) in PAGES.items():
-        context = context_for(browser, demo, who, plain)
-        page = context.new_page()
+        page = contexts[who].new_page()
         visit(page, name, names)
         assert page.locator("h1").count() == 1, name
+        page.close()
+    for context in contexts.values():
         context.close()
 
 
