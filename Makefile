@@ -58,10 +58,10 @@ type:
 arch:
 	$(VENV)/bin/lint-imports
 
-# What starts a whole Sallyport or a browser comes after the rest.
+# What starts a whole Sallyport or a browser comes after the rest and has the machine to itself.
 unit:
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill"
-	$(VENV)/bin/pytest -q -n 2 --dist loadgroup -m "e2e or kill"
+	$(VENV)/bin/pytest -q -m "e2e or kill"
 
 # What `make test` does in part, whole: 20,000 generated cases, 50 rollouts under fire, 200 bad calls to each address.
 thorough: setup-dev
