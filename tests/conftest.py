@@ -16,15 +16,8 @@ from tests.servers import Stores, stores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright's event loop stays in the main thread, where no other could run beside it.
-
-    With ``--dist loadgroup`` they share one running demo, beside whatever else starts one.
-    """
+    """Browser tests last: Playwright's event loop stays in the main thread, where no other could run beside it."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
-    for item in items:
-        group = "browser" if item.get_closest_marker("e2e") else "killed" if item.get_closest_marker("kill") else ""
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.identity import policies
 from apps.identity.errors import InvalidProvider, UnknownProvider
 from apps.identity.models import IdentityCenter, Preset, Provider
+from apps.identity.services.provider_record import note_provider
 from apps.identity.services.providers import RESERVED, SLUG
 from apps.outbox import services as outbox
 
@@ -58,15 +58,8 @@ def add_identity_center(*, slug: str, facts: CenterFacts, actor: Actor, at: date
             IdentityCenter.objects.create(
                 provider=provider, region=facts.region, store_id=facts.store_id, role=facts.role
             )
-            audit.record(
-                action="identity.provider.added",
-                actor=actor,
-                target_type="identity.provider",
-                target_id=slug,
-                target_name=facts.name,
-                after={"issuer": provider.issuer, "region": facts.region, "store": facts.store_id, "role": facts.role},
-                at=at,
-            )
+            after = {"issuer": provider.issuer, "region": facts.region, "store": facts.store_id, "role": facts.role}
+            note_provider(provider, "identity.provider.added", actor=actor, at=at, after=after)
     except IntegrityError as error:
         taken = "There is one with this short name, or this identity store."
         raise InvalidProvider(fields={"slug": [taken]}) from error
@@ -77,21 +70,19 @@ def ask_to_read(*, slug: str, confirmed: bool, actor: Actor, at: datetime) -> No
     """Have the store read soon. ``confirmed``: also when very many users are gone there. Raises UnknownProvider."""
     policies.require_can_administer(actor)
     with transaction.atomic():
-        center = IdentityCenter.objects.select_for_update().filter(provider__slug=slug).first()
+        center = (
+            IdentityCenter.objects.select_for_update(of=("self",))
+            .select_related("provider")
+            .filter(provider__slug=slug)
+            .first()
+        )
         if center is None:
             raise UnknownProvider
         center.asked_at = at
         center.save(update_fields=["asked_at"])
         if confirmed:
-            audit.record(
-                action="identity.identity_center.loss_confirmed",
-                actor=actor,
-                target_type="identity.provider",
-                target_id=slug,
-                target_name=slug,
-                after={"failure": center.failure},
-                at=at,
-            )
+            action, after = "identity.identity_center.loss_confirmed", {"failure": center.failure}
+            note_provider(center.provider, action, actor=actor, at=at, after=after)
         outbox.enqueue(topic=ASKED, key=slug, payload={"confirmed": confirmed}, at=at)
 
 
