@@ -80,6 +80,7 @@ class Engine:
         self._lock = threading.Lock()
         self._pending: dict[int, Future[Json]] = {}
         self._last_id = 0
+        self._silent = False
         self._reader = threading.Thread(target=self._read, args=(_pipe(self._process.stdout),), daemon=True)
         self._reader.start()
 
@@ -103,6 +104,8 @@ class Engine:
         """Raises EngineError when the engine refuses, EngineDied when it ends before it answers."""
         answer: Future[Json] = Future()
         with self._lock:
+            if self._silent:
+                raise EngineDied("the engine is not running")
             self._last_id += 1
             self._pending[self._last_id] = answer
             self._send(orjson.dumps({"id": self._last_id, "command": command, **given}))
@@ -129,7 +132,9 @@ class Engine:
         self._fail_pending()
 
     def _fail_pending(self) -> None:
+        """A dying process may close its stdout before its stdin: what is sent in between would wait for nobody."""
         with self._lock:
+            self._silent = True
             orphans = list(self._pending.values())
             self._pending.clear()
         for answer in orphans:
