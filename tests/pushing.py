@@ -56,7 +56,7 @@ def console(environment: Mapping[str, str], log: Path) -> Iterator[Console]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "--no-access-log", "--log-level", "warning"],
-            env={**os.environ, **environment, "SALLYPORT_LOG_LEVEL": "ERROR"},
+            env={**os.environ, "SALLYPORT_DB_POOL": "12", **environment, "SALLYPORT_LOG_LEVEL": "ERROR"},
             stdout=output,
             stderr=output,
         )
