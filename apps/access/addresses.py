@@ -54,10 +54,11 @@ class Addressed:
 
 
 def limits() -> Limits:
+    """The demo's edge is on this machine, and so are those who call it."""
     return Limits(
         widest_v4=settings.SALLYPORT_ADDRESS_WIDEST_V4,
         widest_v6=settings.SALLYPORT_ADDRESS_WIDEST_V6,
-        loopback=settings.SALLYPORT_ADDRESS_LOOPBACK,
+        loopback=settings.SALLYPORT_DEMO,
     )
 
 
