@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from apps.access.selectors.addresses import (
+    SLACK,
     AddressPreview,
     address_graph,
     addresses_of,
     list_address_doors,
     list_guarded_hosts,
+    meaning_of,
     preview_addresses,
 )
 from apps.access.selectors.endings import Ending, list_endings_by_suspension
@@ -41,6 +43,7 @@ from apps.access.selectors.timeline import Moment, timeline
 from apps.access.selectors.visibility import visible_grants, visible_requests
 
 __all__ = [
+    "SLACK",
     "AddressPreview",
     "Ending",
     "Moment",
@@ -72,6 +75,7 @@ __all__ = [
     "list_requests",
     "list_rules",
     "list_running_of",
+    "meaning_of",
     "planned_change",
     "preview",
     "preview_addresses",

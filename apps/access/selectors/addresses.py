@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 
-from apps.access.addresses import Addressed, read_addressed, sponsored
+from apps.access.addresses import MEANING, Addressed, read_addressed, sponsored
 from apps.access.judging import judge_risk
 from apps.access.models import AccessRequest, AddressAsk, Grant, GrantDoor, GuardedHost
 from apps.access.risk import Risk
@@ -147,3 +147,9 @@ def addresses_of(request: AccessRequest) -> AddressAsk | None:
     if request.subject.kind != "party":
         return None
     return getattr(request, "addresses", None)
+
+
+def meaning_of(request: AccessRequest) -> str:
+    """What an opening to addresses means, for a request of that kind; else empty."""
+    ask = addresses_of(request)
+    return MEANING.format(host=ask.host) if ask else ""

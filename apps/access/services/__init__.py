@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.access.services.addresses import guard_host, open_address_request
+from apps.access.services.addresses import NewParty, guard_host, open_address_request
 from apps.access.services.doors import DoorReport, activate, mark_door, mark_doors, record_error, record_errors
 from apps.access.services.governance import (
     GuardrailValues,
@@ -26,6 +26,7 @@ __all__ = [
     "DoorReport",
     "GuardrailValues",
     "ItemResult",
+    "NewParty",
     "RuleValues",
     "activate",
     "cancel_request",

@@ -6,6 +6,7 @@ From here on such a request goes the road of every other: the same rules, review
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.compiler.addresses import Limits, write
+from apps.identity import services as identities
 from apps.outbox import services as outbox
 
 if TYPE_CHECKING:
@@ -41,10 +43,20 @@ if TYPE_CHECKING:
 HOST_CHANGED = "access.host.changed"
 
 
+@dataclass(frozen=True, slots=True)
+class NewParty:
+    """An outside party that may not be known yet. ``team``: the key of the team of ours that answers for it."""
+
+    name: str
+    contact: str
+    purpose: str
+    team: str
+
+
 def open_address_request(
     *,
     actor: Subject,
-    party_key: str,
+    party: str | NewParty,
     service_slug: str,
     addresses: str,
     duration: int,
@@ -54,14 +66,17 @@ def open_address_request(
     origin: str = Origin.WEB,
     at: datetime,
 ) -> AccessRequest:
-    """Ask that a party's addresses may reach the host of a service. The first thing against it is raised."""
-    party = sponsored(actor, party_key)
-    asked = read_addressed(party, service_slug=service_slug, addresses=addresses, environment=environment)
+    """Ask that the addresses of a party, by key or described, may reach the host of a service.
+
+    The first thing against it is raised, and then the party is not made known either.
+    """
     with transaction.atomic():
+        subject = _party(party, actor, at)
+        asked = read_addressed(subject, service_slug=service_slug, addresses=addresses, environment=environment)
         request = AccessRequest(
             public_id=new_request_id(),
             requester=actor,
-            subject=party,
+            subject=subject,
             service=asked.target.service,
             environment=asked.target.environment,
             points=list(asked.target.points),
@@ -69,17 +84,26 @@ def open_address_request(
             reason=read_text("reason", reason, longest=REASON_LENGTH, required=True),
             ticket=read_text("ticket", ticket, longest=TICKET_LENGTH),
             origin=Origin(origin),
-            fingerprint=asked.fingerprint(party),
+            fingerprint=asked.fingerprint(subject),
             created_at=at,
             expires_at=at + LIFETIME,
         )
-        weighed = weigh(requester=actor, subject=party, target=asked.target, duration=duration)
+        weighed = weigh(requester=actor, subject=subject, target=asked.target, duration=duration)
         if weighed.blockers:
             raise weighed.blockers[0]
         _store(request, asked, weighed)
         record_request("opened", request, actor=actor.actor, at=at, after=_described(request, asked))
         announce_request("opened", request, at)
     return request
+
+
+def _party(party: str | NewParty, actor: Subject, at: datetime) -> Subject:
+    if isinstance(party, str):
+        return sponsored(actor, party)
+    made = identities.register_party(
+        actor=actor, name=party.name, contact=party.contact, purpose=party.purpose, team_key=party.team, at=at
+    )
+    return sponsored(actor, made.key)
 
 
 def _store(request: AccessRequest, asked: Addressed, weighed: Weighed) -> None:
