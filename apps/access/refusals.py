@@ -165,10 +165,5 @@ class NoEdgeHost(Refusal):
     default_message = "This service has no host at the edge, so there is no list that could let an address in."
 
 
-class UnknownHost(NotFound):
-    code = "unknown_host"
-    default_message = "There is no such guarded host."
-
-
 class BadHost(InvalidInput):
     code = "bad_host"

@@ -2,7 +2,8 @@
 
 Network lists and client lists are two doors to one room, as at Akamai: a guarded host (``guarded_hosts`` in the
 configuration) asks for the active version of the list of its name, whichever product made it. What is not active, or
-not there, holds nobody, and the host is closed.
+not there, holds nobody, and the host is closed. Under ``*`` stands how lists are named, with ``{host}`` in it: then a
+host is guarded from when a list of its name is first active.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _TABLES = (
     " TEXT NOT NULL, version INTEGER NOT NULL, facts TEXT NOT NULL, status TEXT NOT NULL, result TEXT NOT NULL,"
     " created_by TEXT NOT NULL, submitted_at REAL NOT NULL)",
 )
+ANY = "*"
 Item = Mapping[str, Json]
 
 
@@ -168,11 +170,25 @@ class ListsStore:
         named = {str(orjson.loads(row.text("facts"))["name"]): row for row in rows}
         found: dict[str, Json] = {}
         for network in NETWORKS:
-            hosts: dict[str, Json] = {}
-            for host, name in self._config.guarded_hosts.items():
-                hosts[host] = self._entries(named.get(name), network)
-            found[network] = hosts
+            wanted = self._config.guarded_hosts
+            hosts: dict[str, Json] = {
+                host: self._entries(named.get(name), network)
+                for host, name in wanted.items()
+                if host != ANY
+            }
+            found[network] = {**self._by_name(named, network), **hosts}
         return found
+
+    def _by_name(self, named: Mapping[str, Row], network: str) -> dict[str, Json]:
+        """Hosts that the names of lists speak of, once such a list is active."""
+        start, found, end = self._config.guarded_hosts.get(ANY, "").partition("{host}")
+        if not found:
+            return {}
+        return {
+            name.removeprefix(start).removesuffix(end): self._entries(row, network)
+            for name, row in named.items()
+            if name.startswith(start) and name.endswith(end) and self.standing(row, network).version is not None
+        }
 
     def _entries(self, row: Row | None, network: str) -> list[Json]:
         version = None if row is None else self.standing(row, network).version

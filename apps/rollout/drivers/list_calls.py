@@ -25,7 +25,7 @@ class Called:
     words: str
 
 
-class _From(HTTPAdapter):
+class FromAddress(HTTPAdapter):
     """Calls out from one address of this machine."""
 
     def __init__(self, source: str) -> None:
@@ -48,8 +48,8 @@ class ListCaller:
         session = requests.Session()
         session.trust_env = False
         if source:
-            session.mount("http://", _From(source))
-            session.mount("https://", _From(source))
+            session.mount("http://", FromAddress(source))
+            session.mount("https://", FromAddress(source))
         headers = {"Host": host, "X-Sallyport-Probe": "1", "Accept": "application/json"}
         try:
             with session:
