@@ -1,4 +1,4 @@
-"""Reading the addresses somebody asks for, and the host they are to reach. Everything impossible is refused in words."""
+"""Reading the addresses somebody asks for, and the host they are to reach. What is impossible is refused in words."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from apps.identity.models import Subject
 
 MEANING = (
-    "An address is not an identity. This opens one door only, the list of addresses in front of {host}: calls from there"
-    " come as far as the token check, which applies as ever. Nobody passes by an address alone."
+    "An address is not an identity. This opens one door only, the list of addresses in front of {host}: calls from"
+    " there come as far as the token check, which applies as ever. Nobody passes by an address alone."
 )
 TEXT_LENGTH = 4000
 MOST_ALWAYS = 200
@@ -132,5 +132,5 @@ def guarded_host_of(target: Target) -> str:
 def require_guarded(environment: Environment, host: str) -> None:
     if not GuardedHost.objects.filter(environment=environment, host=host).exists():
         raise refusals.HostUnguarded(
-            f"{host} is not guarded by a list: any address reaches its token check already, so there is nothing to open."
+            f"{host} is not guarded by a list: any address reaches its token check already. There is nothing to open."
         )

@@ -155,7 +155,9 @@ class ItemPlan:
         return not (self.appends or self.updates or self.deletes)
 
 
-def plan(held: Mapping[str, int | None], wanted: Iterable[Item], *, slack: int = 0, keeps_ends: bool = True) -> ItemPlan:
+def plan(
+    held: Mapping[str, int | None], wanted: Iterable[Item], *, slack: int = 0, keeps_ends: bool = True
+) -> ItemPlan:
     """``held``: values as the list has them, and their ends. What is no block at all is deleted as it is written.
 
     An end that is at most ``slack`` seconds too late is left alone: it is only there for when nobody removes the item.

@@ -99,7 +99,9 @@ class ClientLists:
     def _item(self, raw: Mapping[str, Json], version: int, actor: str) -> Item:
         ends = str(raw.get("expirationDate") or "")
         if not is_block(raw.get("value")) or not _is_future(ends, self._store.now()):
-            raise problem(400, f"{raw.get('value')}: a value must be an address or a block, and its end must be to come")
+            raise problem(
+                400, f"{raw.get('value')}: a value must be an address or a block, and its end must be to come"
+            )
         at = iso(self._store.now())
         return {
             "value": str(raw["value"]),

@@ -6,8 +6,8 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 {STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``activations_per_day``,
 ``versions_per_minute``, ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
-``hostnames`` (of the one property), ``node`` (a binary), ``guarded_hosts`` {host: list name}: whoever is not on the
-active list of that name, network list or client list, is refused there, as by a security policy. Limits come with each id's resource tier.
+``hostnames`` (of the one property), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the
+active list of that name is refused at the host, as by a security policy. Limits come with each id's resource tier.
 """
 
 from __future__ import annotations

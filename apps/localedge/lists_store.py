@@ -93,7 +93,9 @@ class ListsStore:
             number = self._database.count("SELECT count(*) FROM lists") + 1
             letters = "".join(char for char in str(facts["name"]).upper() if char.isalnum())[:40]
             list_id = f"{1000 + number}_{letters}"
-            sql = "INSERT INTO lists (id, product, facts, version, created_by, created_at, updated_by, updated_at) VALUES"
+            sql = (
+                "INSERT INTO lists (id, product, facts, version, created_by, created_at, updated_by, updated_at) VALUES"
+            )
             self._database.run(f"{sql} (?,?,?,0,?,?,?,?)", list_id, product, text, actor, at, actor, at)
             self._keep(list_id, 0, items)
         made = self.find(product, list_id)
@@ -172,9 +174,7 @@ class ListsStore:
         for network in NETWORKS:
             wanted = self._config.guarded_hosts
             hosts: dict[str, Json] = {
-                host: self._entries(named.get(name), network)
-                for host, name in wanted.items()
-                if host != ANY
+                host: self._entries(named.get(name), network) for host, name in wanted.items() if host != ANY
             }
             found[network] = {**self._by_name(named, network), **hosts}
         return found

@@ -42,7 +42,9 @@ class AddressListSchema(serializers.Serializer[Any]):
     production_version = serializers.IntegerField(allow_null=True)
     entries = EntrySchema(many=True)
     strange = StrangeSchema(many=True, help_text="What somebody else did to it")
-    enforced = serializers.BooleanField(allow_null=True, help_text="Whether a call from an unlisted address was refused")
+    enforced = serializers.BooleanField(
+        allow_null=True, help_text="Whether a call from an unlisted address was refused"
+    )
     waiting_for = serializers.CharField()
     error = serializers.CharField()
     settled_at = serializers.DateTimeField(allow_null=True, help_text="When it was last seen live as it should be")
@@ -73,7 +75,8 @@ class AddressListPutBack(APIView):
         tags=["rollout"],
     )
     def post(self, request: Request, slug: str, list_id: int) -> Response:
-        actor, at = acting_as(request, *KEEPERS).actor, timezone.now()
+        actor = acting_as(request, *KEEPERS).actor
+        at = timezone.now()  # noqa: TID251 - a view
         row = listing.put_back(slug=slug, list_id=list_id, actor=actor, at=at)
         tasks.wake_lists(at)
         return Response(AddressListSchema(row).data)

@@ -194,7 +194,9 @@ def test_a_suspended_party_reaches_nothing(shop: Shop) -> None:
 
 
 def test_a_guardrail_against_outside_parties_stands(shop: Shop) -> None:
-    values = services.GuardrailValues(sentence="No outside party at payments.", kinds=("party",), services=("payments",))
+    values = services.GuardrailValues(
+        sentence="No outside party at payments.", kinds=("party",), services=("payments",)
+    )
     services.set_guardrail(slug="no-outsiders", values=values, actor=SYSTEM, at=AT)
     with pytest.raises(refusals.GuardrailStands):
         outside.ask(shop.ada, outside.party(shop.ada, shop.storefront))
@@ -212,7 +214,8 @@ def test_the_preview_names_what_opens_and_who_shares_the_host(shop: Shop) -> Non
         at=LATER,
     )
     assert shown.changes == (
-        "Calls from 203.0.113.0/28 (Acme Logistics) may come as far as the token check of api.shop.localhost, for 1 hour.",
+        "Calls from 203.0.113.0/28 (Acme Logistics) may come as far as the token check of api.shop.localhost,"
+        " for 1 hour.",
     )
     assert shown.sharing == ("Carts",)
     assert shown.already == ()
@@ -240,7 +243,11 @@ def test_guarding_is_for_security_and_administrators(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     ("given", "refusal"),
-    [({"host": "nonsense"}, refusals.BadHost), ({"always": "10.0.0.0/8"}, refusals.BadAddresses), ({"why": ""}, refusals.BadReason)],
+    [
+        ({"host": "nonsense"}, refusals.BadHost),
+        ({"always": "10.0.0.0/8"}, refusals.BadAddresses),
+        ({"why": ""}, refusals.BadReason),
+    ],
 )
 def test_a_guard_that_makes_no_sense_is_refused(shop: Shop, given: dict[str, str], refusal: type[Exception]) -> None:
     facts = {"host": "b.shop.localhost", "always": "", "why": "Ours.", **given}

@@ -114,9 +114,7 @@ def test_the_plan_leads_to_what_is_wanted_and_then_there_is_nothing_left(
 
 
 @given(held_lists, wanted_lists)
-def test_the_plan_touches_nothing_that_is_right(
-    held: dict[str, int | None], wanted: dict[Block, int | None]
-) -> None:
+def test_the_plan_touches_nothing_that_is_right(held: dict[str, int | None], wanted: dict[Block, int | None]) -> None:
     change = plan(held, [Item(block, end) for block, end in wanted.items()])
     right = {value for value, end in held.items() if wanted.get(read_block(value), -1) == end}
     touched = {*change.deletes, *(item.value for item in (*change.updates, *change.appends))}

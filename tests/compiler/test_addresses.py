@@ -115,7 +115,7 @@ def test_one_address_is_no_block() -> None:
         ("100.64.0.1", "carriers"),
         ("224.0.0.1", "multicast"),
         ("255.255.255.255", "reserved"),
-        ("0.0.0.0", "no address"),
+        ("0.0.0.1", "no address"),
         ("::", "no address"),
         ("0.0.0.0/0", "too wide"),
         ("203.0.112.0/23", "too wide"),

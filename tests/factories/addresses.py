@@ -43,7 +43,9 @@ def ask(sponsor: Subject, who: Subject, addresses: str = "203.0.113.0/28", **giv
     return services.open_address_request(actor=sponsor, party=who.key, addresses=addresses, **asked)
 
 
-def approved(shop: factory.Shop, addresses: str = "203.0.113.0/28", *, who: Subject | None = None, **given: Any) -> Grant:
+def approved(
+    shop: factory.Shop, addresses: str = "203.0.113.0/28", *, who: Subject | None = None, **given: Any
+) -> Grant:
     """Asked for by Ada, agreed to by the owner and by security."""
     found = who or party(shop.ada, shop.storefront)
     request = ask(shop.ada, found, addresses, **given)

@@ -24,9 +24,7 @@ def test_origin(test_authority: Authority) -> Iterator[OriginServer]:
         yield server
 
 
-def make_local_edge(
-    directory: Path, authority: Authority, origin: OriginServer, **more: object
-) -> StandIn:
+def make_local_edge(directory: Path, authority: Authority, origin: OriginServer, **more: object) -> StandIn:
     """A local edge of its own, not started yet; ``more`` goes into its configuration."""
     cert, key = authority.issue("edge", [uri(EDGE_ID)])
     made = StandIn(directory / "standin", {})

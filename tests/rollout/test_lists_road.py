@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,8 +49,8 @@ def guarding(tmp_path: Any, test_authority: Any, test_origin: Any) -> Iterator[S
 @pytest.fixture
 def edge(guarding: StandIn, shop: factory.Shop, hands: Hands) -> Target:
     spec = edge_spec(guarding.control, f"http://127.0.0.1:{guarding.ports['data']}")
-    spec.config |= {"probe_from": STRANGER, "list_activations_per_hour": 1000}
-    make_target(spec)
+    more = {"probe_from": STRANGER, "list_activations_per_hour": 1000}
+    make_target(replace(spec, config={**spec.config, **more}))
     outside.guard(HERE, at=now())
 
     def live() -> bool:
@@ -226,8 +227,7 @@ def test_a_host_that_no_list_guards_is_told_and_nothing_is_called_proven(
 ) -> None:
     """The edge's own policy does not ask the list: an address that is on none comes through."""
     spec = edge_spec(standin.control, f"http://127.0.0.1:{standin.ports['data']}")
-    spec.config |= {"probe_from": STRANGER}
-    make_target(spec)
+    make_target(replace(spec, config={**spec.config, "probe_from": STRANGER}))
     outside.guard(at=now())
 
     def live() -> bool:
@@ -252,7 +252,9 @@ def test_killed_between_any_two_calls_it_finishes_all_the_same(
 ) -> None:
     """Every call of the first run fails once, one after the other; lists are not made twice."""
     for path in (".*/lists", ".*/items", ".*/activations", ".*/status", ".*/lists/.*"):
-        guarding.faults(rules=[{"method": "*", "path": f"/client-list/v1{path}", "status": 503, "times": 1, "after": True}])
+        guarding.faults(
+            rules=[{"method": "*", "path": f"/client-list/v1{path}", "status": 503, "times": 1, "after": True}]
+        )
         step(hands)
         hands.push(minutes=6)
     guarding.faults()

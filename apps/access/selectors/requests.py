@@ -35,7 +35,13 @@ def get_visible_request(*, viewer: Subject, public_id: str) -> AccessRequest:
     """
     rows = visible_requests(viewer).filter(public_id=public_id)
     whole = rows.select_related(
-        "requester__owner", "subject__owner", "subject__team", "service__team", "environment", "grant__ended_by", "addresses"
+        "requester__owner",
+        "subject__owner",
+        "subject__team",
+        "service__team",
+        "environment",
+        "grant__ended_by",
+        "addresses",
     )
     at_edge = Q(service__exposures__point="edge", service__exposures__environment=F("environment"))
     addressed = whole.annotate(edge=FilteredRelation("service__exposures", condition=at_edge)).annotate(

@@ -171,9 +171,7 @@ def guard_host(
     return row
 
 
-def _record(
-    verb: str, row: GuardedHost, actor: Actor, at: datetime, before: Mapping[str, object] | None
-) -> None:
+def _record(verb: str, row: GuardedHost, actor: Actor, at: datetime, before: Mapping[str, object] | None) -> None:
     audit.record(
         action=f"access.host.{verb}",
         actor=actor,

@@ -121,7 +121,11 @@ CHECKS = (
     ),
     Check(
         "Around it",
-        (Capability("Client lists", "Guarded hosts use network lists, whose entries do not end by themselves.", needed=False),),
+        (
+            Capability(
+                "Client lists", "Guarded hosts use network lists, whose entries do not end by themselves.", needed=False
+            ),
+        ),
         ask_whether_it_answers(CLIENT_LISTS, "lists"),
     ),
 )

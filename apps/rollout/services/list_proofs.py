@@ -1,7 +1,7 @@
 """What a live list means for the doors of the grants behind it: read back, and called where a call can be made.
 
 From a partner's address nobody here can call. So the proof of such a door is the list as the vendor gives it back, live
-on production; and that the list is really asked is shown from our own address, which must be refused unless it is on it.
+on production; that the list is really asked is shown from our own address, which must be refused unless it is on it.
 """
 
 from __future__ import annotations

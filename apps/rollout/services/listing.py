@@ -156,9 +156,7 @@ def _held(row: AddressList, lists: vendor.Lists, api: AkamaiApi) -> vendor.Held:
     return held
 
 
-def _note_change(
-    row: AddressList, held: vendor.Held, plan: policy.ItemPlan, wanted: Wanted, at: datetime
-) -> None:
+def _note_change(row: AddressList, held: vendor.Held, plan: policy.ItemPlan, wanted: Wanted, at: datetime) -> None:
     """What was written; and on the record what of it somebody else had done."""
     ours = {one["value"] for one in row.entries}
     foreign = sorted(value for value in plan.deletes if value not in ours)
