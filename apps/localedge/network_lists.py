@@ -74,7 +74,7 @@ class NetworkLists:
         with self._store.writing():
             row = self._row(list_id)
             if body.get("syncPoint") != row["version"]:
-                raise problem(409, f"The list is at syncPoint {row['version']}, not {body.get('syncPoint')}.")
+                raise problem(409, f"The list is at syncPoint {row.integer('version')}, not {body.get('syncPoint')}.")
             row = self._store.change(row, _items(body), request.actor)
         return Answer.json(self._json(row, True, True))
 

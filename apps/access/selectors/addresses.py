@@ -71,7 +71,7 @@ def list_address_doors(*, environment_slug: str, host: str) -> QuerySet[GrantDoo
             grant__environment__slug=environment_slug,
             grant__request__addresses__host=host,
         )
-        .select_related("grant__request__addresses", "grant__subject")
+        .select_related("grant__request__addresses", "grant__subject", "grant__service", "grant__environment")
         .order_by("pk")
     )
 

@@ -25,6 +25,17 @@ class Called:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What is called. Without a token nothing behind the door is reached, whatever it is."""
+
+    method: str
+    path: str
+
+
+AT_THE_ROOT = Knock("GET", "/")
+
+
 class FromAddress(HTTPAdapter):
     """Calls out from one address of this machine."""
 
@@ -42,7 +53,7 @@ class ListCaller:
     def __init__(self, base_url: str = "") -> None:
         self._base_url = base_url.rstrip("/")
 
-    def call(self, host: str, source: str = "") -> Called:
+    def call(self, host: str, source: str = "", knock: Knock = AT_THE_ROOT) -> Called:
         """``source`` is the address to call from; empty leaves it to the machine."""
         place = f"from {source}" if source else "from here"
         session = requests.Session()
@@ -53,9 +64,8 @@ class ListCaller:
         headers = {"Host": host, "X-Sallyport-Probe": "1", "Accept": "application/json"}
         try:
             with session:
-                answer = session.get(
-                    (self._base_url or f"https://{host}") + "/", headers=headers, timeout=TIMEOUT, allow_redirects=False
-                )
+                url = (self._base_url or f"https://{host}") + knock.path
+                answer = session.request(knock.method, url, headers=headers, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
             return Called(None, f"A call {place} got no answer: {error}"[:300])
         if _is_from_our_door(answer):

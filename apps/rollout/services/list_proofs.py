@@ -16,9 +16,11 @@ from django.db import transaction
 from apps.access import selectors as access
 from apps.access import services as grants
 from apps.access.services import DoorReport
+from apps.catalog import selectors as catalog
 from apps.compiler import address_lists as policy
 from apps.compiler.addresses import BadBlock, Block, read_address
-from apps.rollout.drivers.list_calls import Called, ListCaller
+from apps.rollout.drivers.list_calls import AT_THE_ROOT, Called, Knock, ListCaller
+from apps.rollout.services.probing import example
 
 if TYPE_CHECKING:
     from apps.access.models import GrantDoor
@@ -96,7 +98,8 @@ def _judge(
     listed = policy.needed_by(live, blocks)
     if opens and not listed:
         return _Verdict(door, opens, False, f"Not all of {', '.join(ask.blocks if ask else ())} is on the list.")
-    called = [_call(row, block, graph, caller, at) for block in blocks]
+    knock = _knock(door)
+    called = [_call(row, block, graph, caller, knock, at) for block in blocks]
     wrong = [one.words for one, expected in called if one.passed is not None and one.passed != expected]
     if wrong:
         return _Verdict(door, opens, False, " ".join(wrong))
@@ -105,7 +108,7 @@ def _judge(
 
 
 def _call(
-    row: AddressList, block: Block, graph: policy.AddressGraph, caller: ListCaller, at: int
+    row: AddressList, block: Block, graph: policy.AddressGraph, caller: ListCaller, knock: Knock, at: int
 ) -> tuple[Called, bool]:
     """A call from the block's first address, if it is one of this machine's own and the edge is here; and what the
     policy expects of it."""
@@ -113,7 +116,17 @@ def _call(
     expected = policy.may_reach(graph, row.host, address, at).allowed
     if not address.is_loopback or not row.target.config.get("probe_url"):
         return Called(None, ""), expected
-    return caller.call(row.host, str(address)), expected
+    return caller.call(row.host, str(address), knock), expected
+
+
+def _knock(door: GrantDoor) -> Knock:
+    """A call of the service that was asked for, so that its token check answers."""
+    grant = door.grant
+    shape = catalog.graph_services([grant.service.slug], grant.environment.slug).get(grant.service.slug)
+    if shape is None or shape.edge is None or not shape.routes:
+        return AT_THE_ROOT
+    route = min(shape.routes, key=lambda route: route.id)
+    return Knock(min(route.methods), shape.edge.base_path + example(route.template))
 
 
 def _read_back(row: AddressList, opens: bool, live: Sequence[Block], blocks: Sequence[Block]) -> str:
