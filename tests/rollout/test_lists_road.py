@@ -268,15 +268,22 @@ def test_killed_between_any_two_calls_it_finishes_all_the_same(
 def test_activations_are_budgeted(edge: Target, guarding: StandIn, shop: factory.Shop, hands: Hands) -> None:
     settle(hands)
     Target.objects.update(config={**edge.config, "list_activations_per_hour": 2})
-    approved(shop)
+    grant = approved(shop)
 
     def waits() -> bool:
         step(hands)
         return "our own limit" in AddressList.objects.get().waiting_for
 
     eventually(waits)
+    assert call(guarding, PARTNER) == 403
     hands.push(hours=1, minutes=1)
-    assert "our own limit" not in settle(hands).waiting_for
+
+    def opened() -> bool:
+        step(hands)
+        return Grant.objects.get(pk=grant.pk).state == "active"
+
+    eventually(opened)
+    assert call(guarding, PARTNER) == 401
 
 
 def test_a_second_run_finds_nothing_to_do(edge: Target, guarding: StandIn, hands: Hands) -> None:

@@ -161,7 +161,7 @@ def _note_change(row: AddressList, held: vendor.Held, plan: policy.ItemPlan, wan
     ours = {one["value"] for one in row.entries}
     foreign = sorted(value for value in plan.deletes if value not in ours)
     counts = f"{len(plan.appends)} added, {len(plan.updates)} changed, {len(plan.deletes)} taken out."
-    row.entries, row.strange, row.put_back = _shown(wanted.items), [], False
+    row.entries, row.strange, row.put_back, row.settled = _shown(wanted.items), [], False, ""
     with transaction.atomic():
         if foreign:
             after = {"host": row.host, "list": held.id, "removed": foreign}
