@@ -7,6 +7,7 @@ from csp.decorators import csp_replace
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from apps.access import address_api as addresses
 from apps.access import api as access
 from apps.catalog import api as catalog
 from apps.identity import api as identity
@@ -14,6 +15,7 @@ from apps.identity.proofs import api as proofs
 from apps.identity.proofs import aws_api as aws
 from apps.rollout import akamai_rest as akamai
 from apps.rollout import api as rollout
+from apps.rollout import list_api as lists
 from apps.rollout import release_api
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
@@ -61,6 +63,9 @@ urlpatterns = [
     path("preview/", access.Preview.as_view(), name="preview"),
     path("decide/", access.Decide.as_view(), name="decide"),
     path("inbox/", access.Inbox.as_view(), name="inbox"),
+    path("address-requests/", addresses.AddressRequests.as_view(), name="address-requests"),
+    path("hosts/", addresses.GuardedHosts.as_view(), name="hosts"),
+    path("hosts/guard/", addresses.GuardHost.as_view(), name="host-guard"),
     path("requests/", access.RequestList.as_view(), name="requests"),
     path("requests/<slug:public_id>/", access.RequestDetail.as_view(), name="request"),
     path("requests/<slug:public_id>/review/", access.RequestReview.as_view(), name="request-review"),
@@ -86,6 +91,8 @@ urlpatterns = [
     path("targets/<slug:slug>/production/", release_api.TargetProduction.as_view(), name="target-production"),
     path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
     path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),
+    path("targets/<slug:slug>/lists/", lists.AddressLists.as_view(), name="lists"),
+    path("targets/<slug:slug>/lists/<int:list_id>/put-back/", lists.AddressListPutBack.as_view(), name="list-put-back"),
     path("targets/<slug:slug>/drift/", rollout.DriftList.as_view(), name="drift"),
     path("drift/<int:drift_id>/put-back/", rollout.DriftPutBack.as_view(), name="drift-put-back"),
     path("outbox/", outbox.Outbox.as_view(), name="outbox"),

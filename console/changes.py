@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from apps.access.selectors import planned_change
 from apps.compiler import graph
 from apps.compiler.diff import Change, diff
 
@@ -23,6 +24,8 @@ def changes_of(asked: AccessRequest, grant: Grant | None, at: datetime) -> Seque
         return ()
     if grant is not None and grant.ended_at is not None:
         return ()
+    if asked.subject.kind == graph.SubjectKind.PARTY:
+        return planned_change(request=asked, at=at).plan.changes
     without = _without(asked)
     return diff(without, replace(without, grants=(_opening(asked, grant, at),))).changes
 

@@ -99,6 +99,8 @@ def ensure_targets(wish: Wish, *, at: datetime) -> None:
             "group_id": 1,
             "resource_tier_id": 200,
             "edgekv_hits_per_second": 2000,
+            "list_activations_per_hour": 2000,
+            "probe_from": "127.0.0.1",
         },
         credentials={name.removeprefix("edge_"): value for name, value in wish.edge.items()},
     )
@@ -165,6 +167,7 @@ def _write_configurations(wish: Wish) -> None:
         "credentials": [{name.removeprefix("edge_"): value for name, value in wish.edge.items()}],
         "log_file": str(state / "logs" / "edge-decisions.ndjson"),
         "ship": {"url": ingest, "token_file": str(state / "telemetry-edge.token")},
+        "guarded_hosts": {"*": f"sallyport-{EDGE_TARGET}-{{host}}"},
     }
     services = _mesh_services()
     agent = {

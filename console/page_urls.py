@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from apps.access.views import asking, events, governance, grants, inbox
+from apps.access.views import addresses, asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
+from apps.rollout import list_views as lists
 from apps.rollout import property_views as prop
 from apps.rollout import release_views
 from apps.rollout import views as rollout
@@ -40,6 +41,7 @@ urlpatterns = [
     path("requests/waiting", inbox.waiting, name="waiting"),
     path("requests/decide", inbox.decide, name="decide"),
     path("requests/new", asking.request_new, name="request_new"),
+    path("requests/new/addresses", addresses.request_addresses, name="request_addresses"),
     path("requests/<slug:public_id>/", requests.show, name="request"),
     path("requests/<slug:public_id>/change/", change.show, name="request_change"),
     path("requests/<slug:public_id>/review", requests.review, name="request_review"),
@@ -67,6 +69,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/property/<int:change_id>/agree", prop.agree, name="target_property_agree"),
     path("rollout/<slug:slug>/property/<int:change_id>/accept", prop.accept, name="target_property_accept"),
     path("rollout/<slug:slug>/property/<int:change_id>/drop", prop.drop, name="target_property_drop"),
+    path("rollout/<slug:slug>/lists/<int:list_id>/put-back", lists.put_back, name="list_put_back"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),
     path("rollout/<slug:slug>/revisions/<int:number>/roll-back", rollout.roll_back, name="revision_roll_back"),
@@ -78,6 +81,7 @@ urlpatterns = [
     path("settings/", frame.settings_home, name="settings"),
     path("settings/gallery/", frame.show_gallery, name="gallery"),
     path("settings/rules/", governance.rules, name="rules"),
+    path("settings/hosts/", addresses.hosts, name="hosts"),
     path("settings/guardrails/", governance.guardrails, name="guardrails"),
     path("settings/signals/", signals.signals, name="signals"),
     path("settings/outbox/", outbox.outbox, name="outbox"),

@@ -8,7 +8,16 @@ from django.urls import reverse
 
 _GROUPS = (
     ("Yours", (("tokens", "API tokens"),)),
-    ("Who", (("people", "People"), ("teams", "Teams"), ("workloads", "Workloads"), ("agents", "Agents"))),
+    (
+        "Who",
+        (
+            ("people", "People"),
+            ("teams", "Teams"),
+            ("workloads", "Workloads"),
+            ("agents", "Agents"),
+            ("parties", "Outside parties"),
+        ),
+    ),
     (
         "Trust",
         (
@@ -19,7 +28,7 @@ _GROUPS = (
             ("aws", "AWS"),
         ),
     ),
-    ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"))),
+    ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"), ("hosts", "Guarded hosts"))),
     ("System", (("outbox", "Outbox"),)),
 )
 

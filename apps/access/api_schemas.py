@@ -109,7 +109,13 @@ class RequestSchema(serializers.Serializer[Any]):
         return sorted(route.key for route in request.routes.all())
 
 
+class AddressAskSchema(serializers.Serializer[Any]):
+    host = serializers.CharField()
+    blocks = serializers.ListField(child=serializers.CharField())
+
+
 class RequestDetailSchema(RequestSchema):
+    addresses = AddressAskSchema(allow_null=True, default=None, help_text="For an outside party: from where, to what")
     risk = StoredRiskSchema()
     resolved = ResolvedSchema(help_text="The rules as they were resolved when it was opened")
     requirements = serializers.SerializerMethodField()

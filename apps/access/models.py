@@ -178,6 +178,46 @@ class AccessRequest(models.Model):
         return self.public_id
 
 
+class AddressAsk(models.Model):
+    """The addresses a request of an outside party is about: exactly these, whatever becomes of the party.
+
+    ``blocks`` are in their normal form and merged. They open ``host``, and no other.
+    """
+
+    request = models.OneToOneField(AccessRequest, on_delete=models.CASCADE, related_name="addresses")
+    host = models.CharField(max_length=253)
+    blocks = ArrayField(models.CharField(max_length=50))
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(blocks__len__gte=1), name="access_addressask_some"),
+            models.CheckConstraint(condition=~Q(host=""), name="access_addressask_host"),
+        ]
+        indexes = [models.Index(fields=["host"], name="access_addressask_host")]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.blocks)} to {self.host}"
+
+
+class GuardedHost(models.Model):
+    """A host that only listed addresses reach. ``always`` are those that need no grant: ours, as somebody said."""
+
+    environment = models.ForeignKey("catalog.Environment", on_delete=models.PROTECT, related_name="+")
+    host = models.CharField(max_length=253)
+    always = ArrayField(models.CharField(max_length=50), default=list, blank=True)
+    why = models.CharField(max_length=300)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["environment", "host"], name="access_guardedhost_once"),
+            models.CheckConstraint(condition=~Q(host="") & ~Q(why=""), name="access_guardedhost_said"),
+        ]
+
+    def __str__(self) -> str:
+        return self.host
+
+
 class Requirement(models.Model):
     """One line of the resolved rules: ``count`` different people out of those the selector names.
 

@@ -144,3 +144,26 @@ class UnknownRule(NotFound):
 
 class UnknownGuardrail(NotFound):
     code = "unknown_guardrail"
+
+
+class BadAddresses(InvalidInput):
+    code = "bad_addresses"
+    default_message = "These addresses cannot be opened."
+
+
+class HostUnguarded(Refusal):
+    """Asking would promise a door that is not there."""
+
+    code = "host_unguarded"
+    status = 422
+    default_message = "This host is not guarded by a list: any address reaches its token check already."
+
+
+class NoEdgeHost(Refusal):
+    code = "no_edge_host"
+    status = 422
+    default_message = "This service has no host at the edge, so there is no list that could let an address in."
+
+
+class BadHost(InvalidInput):
+    code = "bad_host"

@@ -83,6 +83,8 @@ def _from_reach(what: Exposure) -> Iterator[Cause]:
         yield Cause(1, f"It lasts {what.duration // LONG_SECONDS} days or more.")
     if what.subject_kind is SubjectKind.AGENT:
         yield Cause(1, "An agent will use it, without a person watching each call.")
+    if what.subject_kind is SubjectKind.PARTY:
+        yield Cause(1, "An address proves nobody: whoever calls from it comes as far as the token check.")
     if what.subject_kind is SubjectKind.TEAM:
         weight = 2 if what.people > BIG_TEAM else 1
         yield Cause(weight, f"It opens to a whole team: {what.people} {'person' if what.people == 1 else 'people'}.")

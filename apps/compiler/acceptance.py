@@ -14,7 +14,7 @@ from typing import Protocol
 from apps.compiler.decide import kind_of
 from apps.compiler.denials import by_subject
 from apps.compiler.doors import EdgeCall, EdgeDoor
-from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Point, Service, SubjectKind
+from apps.compiler.graph import NO_CALLERS, AccessGraph, EdgeExposure, Grant, Point, Service
 from apps.compiler.reasons import Reason
 from apps.compiler.slices import holders, members
 
@@ -110,7 +110,7 @@ def _denied_rows(graph: AccessGraph, service: Service, edge: EdgeExposure) -> It
     if not calls:
         return
     for subject, found in islice(by_subject(graph.denials, service.id).items(), MOST_DENIED):
-        for denial in found if kind_of(subject) is not SubjectKind.TEAM else ():
+        for denial in found if kind_of(subject) not in NO_CALLERS else ():
             until = denial.until - 1
             last = until if denial.issued_until is None else min(denial.issued_until, until)
             yield calls[0], subject, until, last

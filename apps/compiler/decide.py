@@ -13,7 +13,18 @@ from itertools import product
 from typing import NamedTuple
 
 from apps.compiler.denials import by_subject, reason_of, standing
-from apps.compiler.graph import AccessGraph, Denial, Grant, Guardrail, Point, Route, Service, Subject, SubjectKind
+from apps.compiler.graph import (
+    NO_CALLERS,
+    AccessGraph,
+    Denial,
+    Grant,
+    Guardrail,
+    Point,
+    Route,
+    Service,
+    Subject,
+    SubjectKind,
+)
 from apps.compiler.paths import Template, matches, ranked, segments
 from apps.compiler.reasons import Reason
 
@@ -148,7 +159,7 @@ class Pdp:
         A subject that is unknown or suspended is therefore one without grants; guardrails still see its kind and id.
         """
         who = self._graph.subjects.get(subject) or Subject(subject, kind_of(subject))
-        if who.kind is SubjectKind.TEAM:
+        if who.kind in NO_CALLERS:
             return Decision(False, Reason.UNKNOWN_SUBJECT)
         desk = self._desk(resource.service, point)
         if desk is None:
@@ -159,7 +170,7 @@ class Pdp:
     def entitlements(self, service: str, at: int) -> tuple[Entitlement, ...]:
         """Who may call which route of the service at a moment, teams expanded, guardrails and denials applied."""
         desks = [desk for point in Point if (desk := self._desk(service, point)) is not None]
-        actors = [who for who in self._graph.subjects.values() if who.active and who.kind is not SubjectKind.TEAM]
+        actors = [who for who in self._graph.subjects.values() if who.active and who.kind not in NO_CALLERS]
         pairs = product(actors, desks)
         found = [row for who, desk in pairs for row in desk.entitlements(who, self._holders_of(who), at)]
         return tuple(sorted(found, key=lambda row: (row.subject, row.route, row.point)))

@@ -16,6 +16,11 @@ class SubjectKind(StrEnum):
     TEAM = "team"
     WORKLOAD = "workload"
     AGENT = "agent"
+    PARTY = "party"
+
+
+NO_CALLERS = frozenset({SubjectKind.TEAM, SubjectKind.PARTY})
+"""A team acts through its members; an outside party is known by its addresses only, and has no token."""
 
 
 class Point(StrEnum):

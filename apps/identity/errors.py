@@ -177,3 +177,13 @@ class MappingPaused(Refusal):
 class MappingMoved(Refusal):
     code = "mapping_moved"
     default_message = "What this change would take away is no longer what you were shown. Look again."
+
+
+class MayNotSponsor(NotAllowed):
+    code = "may_not_sponsor"
+    default_message = "A person answers for an outside party, in the name of a team they are in."
+
+
+class PartyTaken(Refusal):
+    code = "party_taken"
+    default_message = "Another team answers for an outside party of this name. Ask them, or name yours differently."

@@ -217,6 +217,12 @@ def acting_for(subject: Subject) -> list[Subject]:
     return [subject, *teams, *belongings]
 
 
+def list_parties_of(subject: Subject) -> QuerySet[Subject]:
+    """The outside parties its teams answer for, and it may ask for."""
+    teams = [team.pk for team in teams_of(subject)]
+    return Subject.objects.select_related("team").filter(kind=Kind.PARTY, team__in=teams).order_by("name", "key")
+
+
 def list_api_tokens(subject: Subject) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(subject=subject).order_by("-created_at", "-id")
 

@@ -28,6 +28,7 @@ urlpatterns = [
     path("settings/teams/", directory.list_kind, {"kind": Kind.TEAM}, name="teams"),
     path("settings/workloads/", directory.list_kind, {"kind": Kind.WORKLOAD}, name="workloads"),
     path("settings/agents/", directory.list_kind, {"kind": Kind.AGENT}, name="agents"),
+    path("settings/parties/", directory.list_kind, {"kind": Kind.PARTY}, name="parties"),
     path("settings/who/<path:key>/link", linking.link, name="login_link"),
     path("settings/logins/<int:login_id>/unlink", linking.unlink, name="login_unlink"),
     path("settings/logins/link/<slug:slug>", linking.link_own, name="login_link_own"),

@@ -1,4 +1,4 @@
-"""What an API client may learn about itself and its account: who it is, its certificates and network lists.
+"""What an API client may learn about itself and its account: who it is, and its certificates.
 
 There is one client, which may do everything; the certificate is the one the edge shows to its origin.
 """
@@ -14,7 +14,7 @@ from apps.localedge.http import Answer, Request, Route, route
 
 IAM = "/identity-management/v3"
 KEYSTORE = "/mtls-origin-keystore/v1"
-NETWORK_LISTS = "/network-list/v2"
+NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2", "/client-list/v1"
 CREDENTIAL_DAYS = 730
 _BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 _APIS = (
@@ -23,6 +23,7 @@ _APIS = (
     ("Property Manager (PAPI)", "/papi/v1"),
     ("mTLS Origin Keystore", KEYSTORE),
     ("Network Lists", NETWORK_LISTS),
+    ("Client Lists", CLIENT_LISTS),
 )
 _ACTIONS = ("delete", "activate", "deactivate", "editDescription", "editExpiration")
 
@@ -36,7 +37,6 @@ class Account:
         return (
             route("GET", f"{IAM}/api-clients/self", self.get_client),
             route("GET", f"{KEYSTORE}/client-certificates", self.list_certificates),
-            route("GET", f"{NETWORK_LISTS}/network-lists", self.list_network_lists),
         )
 
     def get_client(self, request: Request) -> Answer:
@@ -87,9 +87,6 @@ class Account:
             "signer": "THIRD_PARTY",
         }
         return Answer.json({"certificates": [certificate]})
-
-    def list_network_lists(self, _request: Request) -> Answer:
-        return Answer.json({"networkLists": []})
 
 
 def _iso(moment: datetime) -> str:

@@ -6,7 +6,8 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 {STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``activations_per_day``,
 ``versions_per_minute``, ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
-``hostnames`` (of the one property), ``node`` (a binary). Limits come with each id's resource tier.
+``hostnames`` (of the one property), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the
+active list of that name is refused at the host, as by a security policy. Limits come with each id's resource tier.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Config:
     log_bytes: int = DEFAULT_LOG_BYTES
     ship: ShipSettings | None = None
     node: str | None = None
+    guarded_hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 Raw = Mapping[str, object]
@@ -163,6 +165,9 @@ def _optional(raw: Raw) -> dict[str, object]:
         given["groups"] = tuple(Group(int(str(group["groupId"])), str(group["groupName"])) for group in groups)
     if raw.get("contract_ids"):
         given["contracts"] = tuple(cast("list[str]", raw["contract_ids"]))
+    if raw.get("guarded_hosts"):
+        guarded = cast("Mapping[str, str]", raw["guarded_hosts"])
+        given["guarded_hosts"] = {str(host): str(name) for host, name in guarded.items()}
     if raw.get("hostnames"):
         given["hostnames"] = tuple(cast("list[str]", raw["hostnames"]))
     return given

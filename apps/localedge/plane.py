@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -51,6 +51,7 @@ class Snapshot:
     activations: tuple[Activation, ...]
     items: tuple[ItemWrite, ...]
     tokens: tuple[Json, ...]
+    guards: Json = field(default_factory=dict)
 
 
 class DataPlane:
@@ -118,6 +119,10 @@ class DataPlane:
     def set_tokens(self, tokens: Iterable[Json]) -> None:
         self._tell("tokens", tokens=list(tokens))
 
+    def set_guards(self, networks: Json) -> None:
+        """Which addresses reach the guarded hosts of each network."""
+        self._tell("guards", networks=networks)
+
     def set_fault(self, *, status: int, delay_ms: int) -> None:
         self._fault = {"status": status, "delayMs": delay_ms}
         self._tell("fault", fault=self._fault)
@@ -151,6 +156,7 @@ class DataPlane:
         snapshot = self._snapshot()
         engine.call("fault", fault=self._fault)
         engine.call("tokens", tokens=list(snapshot.tokens))
+        engine.call("guards", networks=snapshot.guards)
         for network in {write.network for write in snapshot.items}:
             writes: list[Json] = [_item(write) for write in snapshot.items if write.network == network]
             engine.call("items", network=network, clear=True, writes=writes)

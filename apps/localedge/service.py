@@ -10,6 +10,7 @@ import uvicorn
 
 from apps.localedge.account import Account
 from apps.localedge.activations import Activations
+from apps.localedge.client_lists import ClientLists
 from apps.localedge.config import Config
 from apps.localedge.control import Control
 from apps.localedge.database import Database
@@ -18,7 +19,9 @@ from apps.localedge.edgekv import EdgeKV
 from apps.localedge.edgekv_account import EdgeKVAccount
 from apps.localedge.edgeworkers import EdgeWorkers
 from apps.localedge.faults import Faults
+from apps.localedge.lists_store import ListsStore
 from apps.localedge.mover import Mover
+from apps.localedge.network_lists import NetworkLists
 from apps.localedge.papi import Papi
 from apps.localedge.papi_activations import PapiActivations
 from apps.localedge.papi_rules import PapiRules
@@ -67,9 +70,12 @@ class Service:
         rules = PapiRules(papi=papi, store=store, database=self._database, now=now)
         property_activations = PapiActivations(papi=papi, store=store, rules=rules, faults=faults, now=now)
         account = Account(config=config, now=now)
+        self._lists = ListsStore(config=config, database=self._database, plane=self._plane, faults=faults, now=now)
+        lists = (NetworkLists(store=self._lists), ClientLists(store=self._lists))
         parts = (
             *(edgeworkers, versions, activations, self._kv, self._account),
             *(account, papi, rules, property_activations),
+            *lists,
         )
         self._control = Control(
             routes=tuple(entry for part in parts for entry in part.routes()),
@@ -80,12 +86,13 @@ class Service:
         )
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(self._mover.live(), self._kv.visible(), self._account.tokens())
+        return Snapshot(self._mover.live(), self._kv.visible(), self._account.tokens(), self._lists.guards())
 
     def run(self) -> None:
         """Serves until a signal ends it."""
         self._plane.start()
         self._mover.start()
+        self._lists.resume()
         address = self._config.control
         server = uvicorn.Server(
             uvicorn.Config(
@@ -101,6 +108,7 @@ class Service:
         try:
             server.run()
         finally:
+            self._lists.stop()
             self._mover.stop()
             self._plane.stop()
             self._database.close()

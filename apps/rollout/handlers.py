@@ -22,6 +22,7 @@ LEASE = 3
 @handles_many("access.grant.changed", lease_seconds=LEASE)
 def grants_changed(*, news: Sequence[News], at: datetime) -> None:
     _wake(changes.note_grants(grants=[_grant_news(one) for one in news], at=at))
+    transaction.on_commit(partial(tasks.wake_lists, at), robust=True)
 
 
 def _grant_news(news: News) -> changes.GrantNews:
@@ -33,6 +34,11 @@ def _grant_news(news: News) -> changes.GrantNews:
 @handles("access.guardrail.changed", lease_seconds=LEASE)
 def guardrail_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
     _wake(changes.note_guardrail(slug=key, services=_strings(payload.get("services", [])), at=at))
+
+
+@handles("access.host.changed", lease_seconds=LEASE)
+def host_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    transaction.on_commit(partial(tasks.wake_lists, at), robust=True)
 
 
 @handles("catalog.service.changed", lease_seconds=LEASE)

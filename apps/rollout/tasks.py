@@ -15,6 +15,7 @@ from apps.rollout.services import (
     attaching_steps,
     drifting,
     evidence,
+    listing,
     preflights,
     reconciling,
     tidying,
@@ -24,6 +25,9 @@ from apps.rollout.states import PropertyState
 CHANNEL = evidence.CHANNEL
 SHORT_WAIT, STAY = 0.5, 3.0
 """Within a task it is worth waiting this long for the next step, and staying this long in all."""
+
+LIST_STEPS = 3
+"""Steps of a list that follow one another without waiting."""
 
 BEAT = {
     "rollout.sweep": {"task": "rollout.sweep", "schedule": 2.0, "options": {"expires": 10}},
@@ -56,6 +60,13 @@ def wake_properties(at: datetime) -> None:
             current_app.send_task("rollout.property", kwargs={"change": change_id}, retry=False, expires=60)
 
 
+def wake_lists(at: datetime) -> None:
+    """Lists of addresses that differ from what was approved, or whose doors wait."""
+    for list_id in listing.due(at):
+        if nudge.publish(CHANNEL):
+            current_app.send_task("rollout.list", kwargs={"address_list": list_id}, retry=False, expires=60)
+
+
 def run(slug: str) -> None:
     """Reconcile, and stay for what follows within moments."""
     leave_at = time.monotonic() + STAY
@@ -82,6 +93,7 @@ def sweep(**_: object) -> None:
     poke_due(at)
     wake_preflights(at)
     wake_properties(at)
+    wake_lists(at)
 
 
 @shared_task(name="rollout.preflight", acks_late=True, time_limit=170)
@@ -98,10 +110,19 @@ def bring_property(*, change: int, **_: object) -> None:
             return
 
 
+@shared_task(name="rollout.list", acks_late=True, time_limit=170)
+def bring_list(*, address_list: int, **_: object) -> None:
+    """Poked when a list has a step to take, and swept while an activation is under way."""
+    for _step in range(LIST_STEPS):
+        if not listing.run(list_id=address_list, clock=timezone.now):
+            return
+
+
 @shared_task(name="rollout.observe", acks_late=True, time_limit=120)
 def observe(**_: object) -> None:
     """Reads back what the targets really hold."""
     drifting.observe_all(at=timezone.now())
+    listing.observe_all(at=timezone.now())
 
 
 @shared_task(name="rollout.tidy", acks_late=True, time_limit=120)

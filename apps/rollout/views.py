@@ -28,6 +28,7 @@ from apps.rollout.drivers.akamai_code import CANCELLABLE
 from apps.rollout.drivers.akamai_errors import CATALOGUE
 from apps.rollout.models import (
     Activation,
+    AddressList,
     Drift,
     EdgeMove,
     Node,
@@ -37,7 +38,7 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import budgets, drifting, history, undoing
+from apps.rollout.services import budgets, drifting, history, listing, undoing
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -139,11 +140,13 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class EdgeFacts:
-    """What there is to know of an Akamai target beside its revisions. ``stoppable`` is an activation not begun yet."""
+    """What there is to know of an Akamai target beside its revisions. ``stoppable`` is an activation not begun yet,
+    ``lists`` those of guarded hosts."""
 
     meters: Sequence[budgets.Meter]
     estimates: Sequence[tuple[str, history.Estimate]]
     stoppable: EdgeMove | None
+    lists: Sequence[AddressList]
 
 
 def edge_facts(target: Target, at: datetime) -> EdgeFacts:
@@ -152,6 +155,7 @@ def edge_facts(target: Target, at: datetime) -> EdgeFacts:
         meters=budgets.meters(target, at),
         estimates=[(name.capitalize(), history.estimate(moves, name)) for name in ("STAGING", "PRODUCTION")],
         stoppable=next((move for move in moves if move.status in CANCELLABLE), None),
+        lists=listing.list_of_target(target),
     )
 
 

@@ -17,7 +17,7 @@ from apps.audit import services as audit
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
 from apps.compiler.emitters.nginx import server_name
-from apps.compiler.graph import SubjectKind
+from apps.compiler.graph import NO_CALLERS
 from apps.compiler.surroundings import SigningKey as CompilerSigningKey
 from apps.identity import selectors as identity
 from apps.identity import vault
@@ -289,7 +289,7 @@ def sign_edge_token(*, subject: str, client_id: str, actor: str | None = None, a
     known = identity.graph_subjects(wanted)
     for name in wanted:
         found = known.get(name)
-        if found is None or not found.active or found.kind is SubjectKind.TEAM:
+        if found is None or not found.active or found.kind in NO_CALLERS:
             raise SubjectSuspended
     lifetime = settings.SALLYPORT_EDGE_TOKEN_SECONDS
     issued_at = int(at.timestamp())

@@ -66,6 +66,7 @@ def context_of(asked: AccessRequest, viewer: Subject, freshness: Freshness | Non
         "options": options_of(asked, grant, standings, viewer, freshness, at),
         "curl": curl_of(asked) if grant is not None and grant.ended_at is None else "",
         "changes": changes_of(asked, grant, at),
+        "meaning": selectors.meaning_of(asked),
         "seen": mark_shown(asked),
     }
 
@@ -73,7 +74,7 @@ def context_of(asked: AccessRequest, viewer: Subject, freshness: Freshness | Non
 def curl_of(asked: AccessRequest) -> str:
     """The command to try it, where the service answers at the edge."""
     host, base_path = asked.edge_host, asked.edge_base_path  # type: ignore[attr-defined]  # annotated by the selector
-    through_edge = host is not None and "edge" in asked.points
+    through_edge = host is not None and "edge" in asked.points and asked.subject.kind != "party"
     return command(host, base_path, asked.routes.all()) if through_edge else ""
 
 

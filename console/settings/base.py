@@ -44,6 +44,9 @@ SALLYPORT_EDGE_AUDIENCE = "sallyport-edge"
 SALLYPORT_EDGE_TOKEN_SECONDS = 300
 # How many edge tokens one subject may take within a minute.
 SALLYPORT_TOKENS_PER_MINUTE = env.read_int("SALLYPORT_TOKENS_PER_MINUTE", 120)
+# The widest blocks of addresses that can be asked for at once, as prefix lengths.
+SALLYPORT_ADDRESS_WIDEST_V4 = env.read_int("SALLYPORT_ADDRESS_WIDEST_V4", 24)
+SALLYPORT_ADDRESS_WIDEST_V6 = env.read_int("SALLYPORT_ADDRESS_WIDEST_V6", 48)
 # Regions whose STS may be asked who signed a GetCallerIdentity request; none: such proofs are off.
 SALLYPORT_AWS_REGIONS = env.read_list("SALLYPORT_AWS_REGIONS")
 # Dialled instead of sts.<region>.amazonaws.com: an interface endpoint of a VPC, or a stand-in under test.

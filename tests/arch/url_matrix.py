@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.factories.pages import House, edge_target, property_change
+from tests.factories.pages import House, address_list, edge_target, property_change
 
 SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
 
@@ -41,6 +41,10 @@ def mesh(there: House) -> list[object]:
 
 def edge(there: House) -> list[object]:
     return [edge_target(datetime.now(UTC)).slug]
+
+
+def strange(there: House) -> list[object]:
+    return ["edge", address_list(datetime.now(UTC)).pk]
 
 
 def planned(there: House) -> list[object]:
@@ -118,6 +122,7 @@ PAGES = {
         changes=False,
         data=lambda there: {"service": "payments", "routes": "list", "duration": "3600", "reason": "To look."},
     ),
+    "request_addresses": page(data=lambda there: {"service": "payments"}),
     "request": page(args=asked, wrong=HIDDEN, agent=HIDDEN),
     "request_change": page(args=asked, wrong=HIDDEN, agent=HIDDEN),
     "request_review": act(args=asked, by="ben", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"verdict": "approve"}),
@@ -146,6 +151,7 @@ PAGES = {
     "target_stop": act(args=mesh, by="olga", changes=False),
     "target_try_again": act(args=mesh, by="olga"),
     "target_production": act(args=mesh, by="olga", data=lambda there: {"production": "approved"}, changes=False),
+    "list_put_back": act(args=strange, by="olga"),
     "drift_put_back": act(args=lambda there: ["mesh", there.drift.pk], by="olga", changes=False),
     "revision": watched(args=first),
     "revision_roll_back": act(args=first, by="olga", changes=False),
@@ -158,12 +164,14 @@ PAGES = {
     "gallery": page(),
     "rules": page(),
     "guardrails": page(),
+    "hosts": page(),
     "outbox": watched(),
     "outbox_retry": act(args=lambda there: [there.dead.pk], by="olga"),
     "sign_in": page(right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=OK),
     "sign_out": page(method="post", right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=GONE_ON),
     "demo_sign_in": act(args=ada, changes=False, anonymous=GONE_ON),
     "people": page(),
+    "parties": page(),
     "teams": page(),
     "workloads": page(),
     "agents": page(),
@@ -281,6 +289,15 @@ API = {
     "api:preview": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
     "api:decide": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
     "api:inbox": api(),
+    "api:address-requests": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
+    "api:hosts": api(),
+    "api:host-guard": api_act(
+        by="cyd",
+        wrong=NOT_YOURS,
+        agent=NOT_YOURS,
+        data=lambda there: {"host": "b.shop.localhost", "why": "Partners only."},
+        changes=True,
+    ),
     "api:requests": api(),
     "api:request": api(args=asked, wrong=HIDDEN, agent=HIDDEN),
     "api:request-review": api_act(args=asked, by="ben", data=lambda there: {"verdict": "approve"}, changes=True),
@@ -304,6 +321,8 @@ API = {
     ),
     "api:nodes": api_watched(args=mesh),
     "api:probes": api_watched(args=mesh),
+    "api:lists": api_watched(args=edge),
+    "api:list-put-back": api_watched(args=strange, method="post", changes=True),
     "api:drift": api_watched(args=mesh),
     "api:drift-put-back": api_watched(args=lambda there: [there.drift.pk], method="post", right=409),
     "api:outbox": api_watched(),

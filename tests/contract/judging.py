@@ -19,10 +19,10 @@ from openapi_core import Config, OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 from openapi_core.exceptions import OpenAPIError
 
-from apps.rollout.drivers.akamai_calls import CALLS, EDGEKV, EDGEWORKERS, Call, call_of
+from apps.rollout.drivers.akamai_calls import CALLS, EDGEKV, EDGEWORKERS, NETWORK_LISTS, Call, call_of
 
 SPECIFICATIONS = Path(__file__).resolve().parents[2].parent / "shared" / "specs" / "akamai"
-DOCUMENTS = {EDGEWORKERS: "edgeworkers", EDGEKV: "edgekv"}
+DOCUMENTS = {EDGEWORKERS: "edgeworkers", EDGEKV: "edgekv", NETWORK_LISTS: "network-lists"}
 MAY_BE_EMPTY = ("edgeWorkerIds", "versions", "activations", "namespaces")
 """Published answers always list something; an account where nothing was made yet has nothing to list."""
 
@@ -101,7 +101,9 @@ def is_empty_list(answer: requests.Response) -> bool:
 
 
 def published(call: Call) -> bool:
-    """Whether the description has this operation at this address."""
+    """Whether there is a description, and it has this operation at this address."""
+    if call.base not in DOCUMENTS:
+        return False
     document = json.loads((SPECIFICATIONS / f"{DOCUMENTS[call.base]}.openapi.json").read_text())
     operation = document["paths"].get(call.path, {}).get(call.method.lower(), {})
     return bool(operation.get("operationId") == call.operation)

@@ -12,9 +12,24 @@ from pathlib import Path
 import pytest
 import requests
 
+from apps.compiler.address_lists import Item, plan
+from apps.compiler.addresses import read_block
 from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver
 from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
 from apps.rollout.drivers.akamai_calls import CALLS, Call
+from apps.rollout.drivers.akamai_lists import (
+    CLIENT,
+    NETWORK,
+    NETWORKS,
+    PRODUCTS,
+    ContractFinder,
+    ListMoved,
+    Lists,
+    Owner,
+    choose,
+    find_or_make,
+    lists_of,
+)
 from apps.rollout.drivers.base import Desired, Observed, Plan
 from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.arch.source import ROOT
@@ -67,8 +82,36 @@ class Road:
         with self.witness.during("tidying"):
             for version in driver.code.spare_versions(keep=1):
                 driver.code.delete_version(version)
+        with self.witness.during("lists"):
+            self.take_lists()
         with self.witness.during("refusals"):
             self.be_refused(driver)
+
+    def take_lists(self) -> None:
+        """Both products: made, found again, filled, changed by somebody else meanwhile, activated, read back."""
+        api = AkamaiApi(self.standin.control, Credentials(**CREDENTIAL), on_answer=self.hear)
+        owner = Owner("edge", "api.shop.localhost")
+        assert choose(api, owner).product == CLIENT
+        for product in PRODUCTS:
+            lists, place = lists_of(product, api), ContractFinder(api).place(1, "")
+            held = find_or_make(lists, owner, place)
+            assert find_or_make(lists, owner, place) == held
+            wanted = [Item(read_block("203.0.113.0/28"), 4_000_000_000, ("g_1",)), Item(read_block("2001:db8::/48"))]
+            lists.change(held, owner, plan(held.items, wanted, keeps_ends=lists.keeps_ends))
+            now = lists.read(held.id)
+            assert now is not None
+            assert plan(now.items, wanted, keeps_ends=lists.keeps_ends).is_empty
+            if product == NETWORK:
+                with pytest.raises(ListMoved):
+                    lists.change(held, owner, plan(held.items, wanted))
+            for network in NETWORKS:
+                assert not lists.standing(held.id, network).is_live(now.version)
+                lists.activate(held.id, network, "Sallyport")
+                eventually(partial(self.is_live, lists, held.id, network, now.version))
+            assert lists.read("1_NOTHING") is None
+
+    def is_live(self, lists: Lists, list_id: str, network: str, version: int) -> bool:
+        return lists.standing(list_id, network).is_live(version)
 
     def stop(self, driver: AkamaiDriver) -> None:
         """An activation is caught before it is in progress; the stand-in is quick, so it is asked until it is."""

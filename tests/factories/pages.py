@@ -33,7 +33,7 @@ from apps.identity.proofs import bindings, issuers
 from apps.identity.proofs.bindings import Outside
 from apps.identity.proofs.issuers import IssuerInput
 from apps.outbox.models import Message
-from apps.rollout.models import Activation, Drift, Preflight, PropertyChange, Revision, Target
+from apps.rollout.models import Activation, AddressList, Drift, Preflight, PropertyChange, Revision, Target
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
@@ -237,6 +237,30 @@ def edge_target(at: datetime) -> Target:
     if made:
         look(target, at)
     return target
+
+
+def address_list(at: datetime) -> AddressList:
+    """In front of a guarded host at the edge, with an entry nobody here made."""
+    made, _ = AddressList.objects.get_or_create(
+        target=edge_target(at),
+        host="api.shop.localhost",
+        defaults={
+            "product": "client",
+            "list_id": "1001_SHOP",
+            "version": 3,
+            "staging": "ACTIVE",
+            "staging_version": 3,
+            "production": "ACTIVE",
+            "production_version": 3,
+            "entries": [{"value": "203.0.113.0/28", "ends_at": None, "grants": ["g_1"]}],
+            "strange": [{"value": "198.51.100.7", "what": "Nobody here put this on the list."}],
+            "settled": "0" * 64,
+            "settled_at": at,
+            "retry_at": at,
+            "created_at": at,
+        },
+    )
+    return made
 
 
 def property_change(at: datetime, state: str = "planned") -> PropertyChange:

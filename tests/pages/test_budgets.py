@@ -13,13 +13,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import services as access_services
+from apps.access.models import AddressAsk
 from apps.audit.actors import SYSTEM
 from apps.identity import services
 from apps.identity.models import DirectoryUser, Group, GroupRule, Provider, Subject
 from apps.identity.proofs import bindings
 from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
-from tests.factories import access, identity, pages
+from apps.rollout.models import AddressList
+from tests.factories import access, addresses, identity, pages
 
 MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
 
@@ -33,6 +35,11 @@ PAGES = {
     "import": ("olga", "/catalogue/import/"),
     "choose a service": ("ada", "/requests/new"),
     "ask": ("ada", "/requests/new?service=payments&method=POST&path=/refunds"),
+    "ask for addresses": ("ada", "/requests/new/addresses?service=payments"),
+    "request of an outside party": ("ben", "/requests/{outside}/"),
+    "guarded hosts": ("cyd", "/settings/hosts/"),
+    "outside parties": ("ada", "/settings/parties/"),
+    "edge target with lists": ("olga", "/rollout/edge/"),
     "inbox": ("ben", "/requests/"),
     "waiting": ("ben", "/requests/waiting"),
     "mine": ("ada", "/requests/?show=mine"),
@@ -154,6 +161,21 @@ def fill_directory(provider: Provider, at: datetime) -> None:
         )
 
 
+def open_outside(there: pages.House, number: int) -> None:
+    """Guarded hosts, their lists, and outside parties that ask for them."""
+    shop, at = there.shop, datetime.now(UTC)
+    addresses.guard("198.51.100.0/24", at=at)
+    target = pages.address_list(at).target
+    for count in range(number):
+        party = addresses.party(shop.ada, shop.storefront, f"Partner {count:02}", at=at)
+        if not AddressAsk.objects.filter(request__subject=party).exists():
+            addresses.ask(shop.ada, party, f"203.0.113.{count}", at=at)
+        host = f"h{count:02}.shop.localhost"
+        addresses.guard(host=host, at=at)
+        made = {"retry_at": at, "created_at": at, "entries": [{"value": "203.0.113.0/28", "grants": ["g_1"]}]}
+        AddressList.objects.get_or_create(target=target, host=host, defaults=made)
+
+
 def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
     """Queries and bytes of a page."""
     people = {"olga": there.olga, "ada": there.shop.ada, "ben": there.shop.ben, "cyd": there.shop.cyd}
@@ -167,6 +189,7 @@ def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
         granted=granted.public_id,
         rid=there.rid,
         exchange=there.directory.exchange.pk,
+        outside=AddressAsk.objects.earliest("pk").request.public_id,
         workload=Subject.objects.filter(kind="workload").earliest("key").key,
     )
     with CaptureQueriesContext(connection) as asked:
@@ -179,9 +202,11 @@ def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pag
     access_services.ensure_default_rules(at=access.AT)
     identity.directory("other")
     pages.property_change(datetime.now(UTC))
+    open_outside(house, 1)
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
     fill(house)
+    open_outside(house, MANY)
     many = {name: look(house, *page) for name, page in PAGES.items()}
     grown = {name: (few[name][0], cost[0]) for name, cost in many.items() if cost[0] > MOST_QUERIES}
     assert grown == {}

@@ -24,11 +24,10 @@ def test_origin(test_authority: Authority) -> Iterator[OriginServer]:
         yield server
 
 
-@pytest.fixture
-def standin(tmp_path: Path, test_authority: Authority, test_origin: OriginServer) -> Iterator[StandIn]:
-    """A local edge of its own, really running."""
-    cert, key = test_authority.issue("edge", [uri(EDGE_ID)])
-    made = StandIn(tmp_path / "standin", {})
+def make_local_edge(directory: Path, authority: Authority, origin: OriginServer, **more: object) -> StandIn:
+    """A local edge of its own, not started yet; ``more`` goes into its configuration."""
+    cert, key = authority.issue("edge", [uri(EDGE_ID)])
+    made = StandIn(directory / "standin", {})
     made.ports = dict(zip(("control", "data", "data_staging"), free_ports(3), strict=True))
     made.control = f"http://127.0.0.1:{made.ports['control']}"
     settings = {
@@ -40,12 +39,20 @@ def standin(tmp_path: Path, test_authority: Authority, test_origin: OriginServer
         "activations_per_day": 10_000,
         "versions_per_minute": 1000,
         "log_file": str(made.log_file),
-        "origin": test_origin.url,
-        "origin_ca": str(test_authority.ca),
+        "origin": origin.url,
+        "origin_ca": str(authority.ca),
         "origin_cert": str(cert),
         "origin_key": str(key),
+        **more,
     }
     (made.directory / "config.json").write_text(json.dumps(settings))
+    return made
+
+
+@pytest.fixture
+def standin(tmp_path: Path, test_authority: Authority, test_origin: OriginServer) -> Iterator[StandIn]:
+    """A local edge of its own, really running."""
+    made = make_local_edge(tmp_path, test_authority, test_origin)
     made.start()
     yield made
     made.stop_if_running()

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from apps.access.selectors.addresses import (
+    SLACK,
+    AddressPreview,
+    address_graph,
+    addresses_of,
+    list_address_doors,
+    list_guarded_hosts,
+    meaning_of,
+    preview_addresses,
+)
 from apps.access.selectors.endings import Ending, list_endings_by_suspension
 from apps.access.selectors.grants import (
     Reach,
@@ -33,6 +43,8 @@ from apps.access.selectors.timeline import Moment, timeline
 from apps.access.selectors.visibility import visible_grants, visible_requests
 
 __all__ = [
+    "SLACK",
+    "AddressPreview",
     "Ending",
     "Moment",
     "Page",
@@ -41,16 +53,20 @@ __all__ = [
     "Reach",
     "Standing",
     "Waiting",
+    "address_graph",
+    "addresses_of",
     "full_graph",
     "get_guardrail",
     "get_rule",
     "get_visible_grant",
     "get_visible_request",
     "graph_slice",
+    "list_address_doors",
     "list_busy_doors",
     "list_ending_soon",
     "list_endings_by_suspension",
     "list_grants",
+    "list_guarded_hosts",
     "list_guardrails",
     "list_held",
     "list_inbox",
@@ -59,8 +75,10 @@ __all__ = [
     "list_requests",
     "list_rules",
     "list_running_of",
+    "meaning_of",
     "planned_change",
     "preview",
+    "preview_addresses",
     "reach_of",
     "standings",
     "timeline",

@@ -119,14 +119,14 @@ class Reach:
 
 
 def list_open_at(*, service_slug: str, environment_slug: str, at: datetime) -> QuerySet[Grant]:
-    """The grants whose window holds ``at``, in the past by when they really ended."""
+    """The grants whose window holds ``at``, in the past by when they really ended; without those to addresses."""
     return Grant.objects.filter(
         Q(ended_at=None) | Q(ended_at__gt=at),
         Q(ends_at=None) | Q(ends_at__gt=at),
         service__slug=service_slug,
         environment__slug=environment_slug,
         starts_at__lte=at,
-    ).exclude(state=GrantState.PENDING)
+    ).exclude(Q(state=GrantState.PENDING) | Q(subject__kind=graph.SubjectKind.PARTY))
 
 
 def who_can_reach(*, service_slug: str, at: datetime, environment_slug: str | None = None) -> tuple[Reach, ...]:

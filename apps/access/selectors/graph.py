@@ -52,7 +52,9 @@ def full_graph(*, environment_slug: str, at: datetime) -> graph.AccessGraph:
 
 
 def live_grants(environment_slug: str, at: datetime) -> QuerySet[Grant]:
-    return Grant.objects.filter(environment__slug=environment_slug, state__in=LIVE_GRANTS).exclude(ends_at__lte=at)
+    """What tokens are checked against. Grants to addresses are not in it: they open a list, see ``addresses``."""
+    live = Grant.objects.filter(environment__slug=environment_slug, state__in=LIVE_GRANTS).exclude(ends_at__lte=at)
+    return live.exclude(subject__kind=graph.SubjectKind.PARTY)
 
 
 def assemble(

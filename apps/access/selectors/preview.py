@@ -15,6 +15,7 @@ from apps.access.judging import affected, judge_risk
 from apps.access.models import AccessRequest
 from apps.access.risk import Risk
 from apps.access.rules import MatchedRule
+from apps.access.selectors.addresses import addresses_of, opening_words
 from apps.access.selectors.graph import graph_slice, seconds
 from apps.access.states import RequestState
 from apps.access.weighing import Weighed, span, weigh
@@ -22,7 +23,7 @@ from apps.audit.errors import Refusal
 from apps.compiler import graph
 from apps.compiler.decide import entitlements
 from apps.compiler.decide import weigh as weigh_grants
-from apps.compiler.diff import Plan, diff
+from apps.compiler.diff import Change, Plan, diff
 from apps.compiler.lint import Finding, lint
 from apps.compiler.reasons import Reason
 from apps.compiler.words import listed, moment, points_words, route_words
@@ -198,6 +199,8 @@ def _between(before: graph.AccessGraph, after: graph.AccessGraph, grant_id: str,
 def planned_change(*, request: AccessRequest, at: datetime) -> Planned:
     """What approving ``request`` would change, or what its grant changes while it lives; nothing for the rest."""
     grant = getattr(request, "grant", None)
+    if request.subject.kind == graph.SubjectKind.PARTY:
+        return _of_addresses(request)
     if request.state == RequestState.PENDING:
         target = read_target(
             subject=request.subject,
@@ -216,6 +219,14 @@ def planned_change(*, request: AccessRequest, at: datetime) -> Planned:
     grant_id = grant.public_id if grant else ""
     without = replace(now, grants=tuple(one for one in now.grants if one.id != grant_id))
     return _between(without, now, grant_id, at)
+
+
+def _of_addresses(request: AccessRequest) -> Planned:
+    """Addresses change no token's rights: the graph stays as it is, and a list changes instead."""
+    ask = addresses_of(request)
+    sentences = opening_words(request.subject.name, ask.host, ask.blocks, request.duration) if ask else ()
+    changes = tuple(Change("addresses_added", sentence, request.service.slug) for sentence in sentences)
+    return Planned(graph.AccessGraph(), graph.AccessGraph(), Plan(changes), ())
 
 
 def _already(before: graph.AccessGraph, target: Target, subject: Subject, *, is_self: bool, at: int) -> Iterator[str]:

@@ -25,7 +25,7 @@ FEW = 20
 
 def with_parts(rows: QuerySet[AccessRequest]) -> QuerySet[AccessRequest]:
     """What a list shows of each, in a fixed number of queries."""
-    return rows.select_related("requester", "subject", "service__team", "grant").prefetch_related("routes")
+    return rows.select_related("requester", "subject", "service__team", "grant", "addresses").prefetch_related("routes")
 
 
 def get_visible_request(*, viewer: Subject, public_id: str) -> AccessRequest:
@@ -35,7 +35,13 @@ def get_visible_request(*, viewer: Subject, public_id: str) -> AccessRequest:
     """
     rows = visible_requests(viewer).filter(public_id=public_id)
     whole = rows.select_related(
-        "requester__owner", "subject__owner", "subject__team", "service__team", "environment", "grant__ended_by"
+        "requester__owner",
+        "subject__owner",
+        "subject__team",
+        "service__team",
+        "environment",
+        "grant__ended_by",
+        "addresses",
     )
     at_edge = Q(service__exposures__point="edge", service__exposures__environment=F("environment"))
     addressed = whole.annotate(edge=FilteredRelation("service__exposures", condition=at_edge)).annotate(

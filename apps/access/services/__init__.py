@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.access.services.addresses import NewParty, guard_host, open_address_request
 from apps.access.services.doors import DoorReport, activate, mark_door, mark_doors, record_error, record_errors
 from apps.access.services.governance import (
     GuardrailValues,
@@ -25,6 +26,7 @@ __all__ = [
     "DoorReport",
     "GuardrailValues",
     "ItemResult",
+    "NewParty",
     "RuleValues",
     "activate",
     "cancel_request",
@@ -34,8 +36,10 @@ __all__ = [
     "expire_due_grants",
     "expire_due_requests",
     "follow_subjects",
+    "guard_host",
     "mark_door",
     "mark_doors",
+    "open_address_request",
     "open_request",
     "record_error",
     "record_errors",

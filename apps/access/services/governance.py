@@ -79,6 +79,14 @@ DEFAULT_RULES: Mapping[str, RuleValues] = {
         count=1,
         max_duration=4 * HOUR,
     ),
+    "outside-addresses": RuleValues(
+        sentence="Addresses of an outside party also need security, and are looked at again after 90 days.",
+        subject_kinds=("party",),
+        approver_kind=SelectorKind.ROLE,
+        approver_value="security",
+        count=1,
+        max_duration=90 * 24 * HOUR,
+    ),
 }
 
 

@@ -24,6 +24,7 @@ from apps.access.services.records import (
 from apps.access.states import LIVE_GRANTS, DoorState, GrantState, can_move, move
 from apps.audit import services as audit
 from apps.audit.actors import SYSTEM, Actor
+from apps.compiler.graph import SubjectKind
 from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def create_standing_grant(
     """
     policies.require_can_govern(actor)
     subject = identity.get_subject(subject_key)
+    if subject.kind == SubjectKind.PARTY:
+        raise refusals.BadAddresses("Addresses are opened by a request, and for a time; nothing stands open for them.")
     target = read_target(
         subject=subject, service_slug=service_slug, route_keys=route_keys, points=points, environment=environment
     )

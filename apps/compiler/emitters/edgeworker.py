@@ -16,7 +16,7 @@ from importlib import resources
 
 from apps.compiler.artifacts import Artifact, Bundle
 from apps.compiler.emitters.edgekv import FORMAT, GROUP, item_key
-from apps.compiler.graph import AccessGraph, SubjectKind
+from apps.compiler.graph import NO_CALLERS, AccessGraph, SubjectKind
 from apps.compiler.reasons import TEXTS
 from apps.compiler.surroundings import EdgeSurroundings, VerifyKey
 from apps.compiler.tokens import (
@@ -84,7 +84,7 @@ def _policy(graph: AccessGraph, surroundings: EdgeSurroundings) -> dict[str, obj
     return {
         "console": surroundings.console_url,
         "hosts": _hosts(graph),
-        "kinds": sorted(kind for kind in SubjectKind if kind is not SubjectKind.TEAM),
+        "kinds": sorted(kind for kind in SubjectKind if kind not in NO_CALLERS),
         "salt": surroundings.salt,
         "store": _store(surroundings),
         "token": _token(surroundings),

@@ -14,6 +14,7 @@ class Kind(models.TextChoices):
     TEAM = "team", "Team"
     WORKLOAD = "workload", "Workload"
     AGENT = "agent", "Agent"
+    PARTY = "party", "Outside party"
 
 
 class SubjectState(models.TextChoices):
@@ -63,7 +64,7 @@ class Subject(models.Model):
                 name="identity_subject_agents_have_an_owner",
             ),
             models.CheckConstraint(
-                condition=Q(team=None) | Q(kind__in=[Kind.WORKLOAD, Kind.AGENT]),
+                condition=Q(team=None) | Q(kind__in=[Kind.WORKLOAD, Kind.AGENT, Kind.PARTY]),
                 name="identity_subject_people_and_teams_have_no_owning_team",
             ),
             models.CheckConstraint(

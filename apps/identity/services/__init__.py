@@ -23,6 +23,7 @@ from apps.identity.services.logins import (
     unlink_login,
 )
 from apps.identity.services.memberships import set_memberships
+from apps.identity.services.parties import register_party
 from apps.identity.services.provider_secrets import (
     IssuedSecret,
     authenticate_provider,
@@ -118,6 +119,7 @@ __all__ = [
     "provider_of_hook",
     "receive",
     "refuse",
+    "register_party",
     "reinstate_subject",
     "revoke_api_token",
     "revoke_provider_secret",

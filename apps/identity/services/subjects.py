@@ -42,7 +42,7 @@ def upsert_subject(
         "name": name or key.partition(":")[2],
         "email": email,
         "owner": _person(owner_key) if kind == Kind.AGENT else None,
-        "team": _team(team_key) if kind in {Kind.WORKLOAD, Kind.AGENT} else None,
+        "team": _team(team_key) if kind in {Kind.WORKLOAD, Kind.AGENT, Kind.PARTY} else None,
         "purpose": purpose,
     }
     with transaction.atomic():

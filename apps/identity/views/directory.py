@@ -19,6 +19,7 @@ WORDS = {
     Kind.TEAM: ("teams", "Teams own services; their owners decide about them."),
     Kind.WORKLOAD: ("workloads", "Workloads are services as callers, known by their certificates."),
     Kind.AGENT: ("agents", "Agents ask and wait; a person answers for each and none of them decides."),
+    Kind.PARTY: ("parties", "Outside parties call from addresses of their own; a team answers for each."),
 }
 
 

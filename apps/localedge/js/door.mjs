@@ -175,7 +175,8 @@ class Passage {
 }
 
 export class Door {
-  constructor({ runtime, origin, decisions, scheme = 'http' }) {
+  constructor({ runtime, origin, decisions, guards, scheme = 'http' }) {
+    this.guards = guards;
     this.runtime = runtime;
     this.origin = origin;
     this.decisions = decisions;
@@ -196,6 +197,10 @@ export class Door {
       this.#health(outgoing);
       return;
     }
+    if (call !== null && this.guards.refuses(call.host, call.ip)) {
+      this.#deny(outgoing);
+      return;
+    }
     const passage = new Passage(this, incoming, outgoing, call ?? { method: incoming.method, path: incoming.url, host: incoming.headers.host ?? '' });
     outgoing.on('error', () => undefined); // the client left; 'close' tidies up
     if (call === null) passage.fail('EW_BAD_REQUEST', 'refused', 'not a request for a path on a host');
@@ -212,6 +217,13 @@ export class Door {
       });
       this.server.closeIdleConnections();
     });
+  }
+
+  /** No code runs and no decision is written: a security policy stands in front of both. */
+  #deny(outgoing) {
+    const reference = randomBytes(8).toString('hex');
+    outgoing.writeHead(403, { 'content-type': 'text/html', 'cache-control': 'no-store', connection: 'close' });
+    outgoing.end(`<html><head><title>Access Denied</title></head><body><h1>Access Denied</h1><p>Reference ${reference}</p></body></html>`);
   }
 
   #health(outgoing) {

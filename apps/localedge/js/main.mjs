@@ -4,6 +4,7 @@ import { stdin, stdout } from 'node:process';
 import { Decisions, LogFile, Shipper } from './decisions.mjs';
 import { Door } from './door.mjs';
 import { ItemStore } from './edgekv.mjs';
+import { Guards } from './guards.mjs';
 import { readLines, writeLine } from './lines.mjs';
 import { Offline } from './offline.mjs';
 import { Origin } from './origin.mjs';
@@ -17,6 +18,7 @@ const stores = new Map(NETWORKS.map((network) => [network, new ItemStore(network
 const runtimes = new Map(
   NETWORKS.map((network) => [network, new Runtime((request, limits, spec) => stores.get(network).answer(request, limits, spec.edgeWorkerId))]),
 );
+const guards = new Map(NETWORKS.map((network) => [network, new Guards()]));
 const offline = new Offline(runtimes.get('PRODUCTION'));
 
 const decoded = (files) => Object.fromEntries(Object.entries(files).map(([name, text]) => [name, Buffer.from(text, 'base64').toString('utf8')]));
@@ -32,7 +34,7 @@ async function serve({ listeners, log, ship }) {
   if (ship) sinks.push((shipper = new Shipper(ship)));
   const ports = [];
   for (const { network, node, host, port } of listeners) {
-    const door = new Door({ runtime: runtimes.get(network), origin, decisions: new Decisions(node, sinks) });
+    const door = new Door({ runtime: runtimes.get(network), origin, guards: guards.get(network), decisions: new Decisions(node, sinks) });
     doors.push(door);
     ports.push(await door.listen({ host, port }));
   }
@@ -56,6 +58,7 @@ const commands = {
     if (clear) store.clear();
     for (const write of writes) store.write(write);
   },
+  guards: ({ networks }) => guards.forEach((guard, network) => guard.set(networks[network] ?? {})),
   tokens: ({ tokens }) => stores.forEach((store) => store.setTokens(tokens)),
   fault: ({ fault }) => stores.forEach((store) => store.setFault(fault)),
   run: ({ requests, now }) => offline.runAll(requests, now),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from apps.rollout.drivers.akamai_api import EDGEKV, EDGEWORKERS
 
+NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2", "/client-list/v1"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -39,7 +41,11 @@ _SPACES = "/networks/{network}/namespaces"
 _GROUP = f"{_SPACES}/{{namespaceId}}/groups/{{groupId}}"
 _ITEM = f"{_GROUP}/items/{{itemId}}"
 
+_LIST, _CLIENT_LIST = "/network-lists/{networkListId}", "/lists/{listId}"
+_UNPUBLISHED = "Akamai publishes no description of Client Lists; shapes are those of its own Go client"
+
 CALLS = (
+    Call("get-contracts", "GET", EDGEWORKERS, "/contracts", "find the contract to make a list on"),
     Call("get-limits", "GET", EDGEWORKERS, "/limits", "read the account's limits"),
     Call("get-ids", "GET", EDGEWORKERS, "/ids", "find its EdgeWorker"),
     Call("post-ids", "POST", EDGEWORKERS, "/ids", "make its EdgeWorker"),
@@ -60,6 +66,44 @@ CALLS = (
     Call("get-item", "GET", EDGEKV, _ITEM, "read an item back"),
     Call("put-item", "PUT", EDGEKV, _ITEM, "write an item"),
     Call("delete-item", "DELETE", EDGEKV, _ITEM, "delete an item"),
+    Call("get-network-lists", "GET", NETWORK_LISTS, "/network-lists", "find its network list"),
+    Call("post-network-lists", "POST", NETWORK_LISTS, "/network-lists", "make its network list"),
+    Call("get-network-list", "GET", NETWORK_LISTS, _LIST, "read a network list"),
+    Call("put-network-list", "PUT", NETWORK_LISTS, _LIST, "change a network list"),
+    Call(
+        "post-network-list-activate",
+        "POST",
+        NETWORK_LISTS,
+        f"{_LIST}/environments/{{environment}}/activate",
+        "activate a network list",
+    ),
+    Call(
+        "get-network-list-status",
+        "GET",
+        NETWORK_LISTS,
+        f"{_LIST}/environments/{{environment}}/status",
+        "see how far a network list is",
+    ),
+    Call("client-lists", "GET", CLIENT_LISTS, "/lists", "find its client list", _UNPUBLISHED),
+    Call("client-list-create", "POST", CLIENT_LISTS, "/lists", "make its client list", _UNPUBLISHED),
+    Call("client-list", "GET", CLIENT_LISTS, _CLIENT_LIST, "read a client list", _UNPUBLISHED),
+    Call("client-list-items", "POST", CLIENT_LISTS, f"{_CLIENT_LIST}/items", "change a client list", _UNPUBLISHED),
+    Call(
+        "client-list-activate",
+        "POST",
+        CLIENT_LISTS,
+        f"{_CLIENT_LIST}/activations",
+        "activate a client list",
+        _UNPUBLISHED,
+    ),
+    Call(
+        "client-list-status",
+        "GET",
+        CLIENT_LISTS,
+        f"{_CLIENT_LIST}/environments/{{network}}/status",
+        "see how far a client list is",
+        _UNPUBLISHED,
+    ),
 )
 """Complete: the contract tests fail on a call that is not here, and on one here that is not made."""
 

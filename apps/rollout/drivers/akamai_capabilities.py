@@ -116,12 +116,16 @@ CHECKS = (
     ),
     Check(
         "Around it",
-        (Capability("Network lists", "Nothing breaks: addresses are judged by our own code.", needed=False),),
+        (Capability("Network lists", "Without client lists either, no host can be guarded by a list.", needed=False),),
         ask_whether_it_answers(NETWORK_LISTS, "lists"),
     ),
     Check(
         "Around it",
-        (Capability("Client lists", "Nothing breaks: addresses are judged by our own code.", needed=False),),
+        (
+            Capability(
+                "Client lists", "Guarded hosts use network lists, whose entries do not end by themselves.", needed=False
+            ),
+        ),
         ask_whether_it_answers(CLIENT_LISTS, "lists"),
     ),
 )

@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("activations.day", "Activations, a day", 86_400, 500, "activation-per-day-limit"),
         Kind("versions", "Code versions, a minute", 60, 20, "version-per-minute-limit"),
         Kind("edgekv", "EdgeKV writes, a second", 1, 73, "", 0.5),
+        Kind("lists", "Address list activations, an hour (our own limit)", 3600, 30),
     )
 }
 
@@ -91,6 +92,9 @@ class AccountBudget:
     def writes(self, wanted: int) -> Leave:
         return self._take(["edgekv"], wanted)
 
+    def list_activation(self) -> Leave:
+        return self._take(["lists"], 1)
+
     def _take(self, codes: Sequence[str], wanted: int) -> Leave:
         return take(account=self._account, codes=codes, wanted=wanted, at=self._at, defaults=self._defaults)
 
@@ -101,8 +105,8 @@ def account_of(target: Target) -> str:
 
 
 def _defaults(target: Target) -> Mapping[str, int]:
-    given = target.config.get("edgekv_hits_per_second")
-    return {"edgekv": int(given)} if given else {}
+    settings = {"edgekv": "edgekv_hits_per_second", "lists": "list_activations_per_hour"}
+    return {kind: int(target.config[name]) for kind, name in settings.items() if target.config.get(name)}
 
 
 def take(

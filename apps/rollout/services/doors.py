@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from apps.access import selectors as access
+from apps.compiler.graph import SubjectKind
 from apps.rollout.models import Expect
 
 LIVE = ("pending", "active")
@@ -25,10 +26,14 @@ class DoorTask:
 
 
 def door_tasks(*, services: Collection[str], point: str, environment: str) -> list[DoorTask]:
-    """What is to be opened or closed at one point of these services. Costs what is busy, not what there is."""
+    """What is to be opened or closed at one point of these services. Costs what is busy, not what there is.
+
+    Doors of outside parties are lists, which move by themselves: see ``listing``.
+    """
     busy = access.list_busy_doors().filter(
         point=point, grant__service__slug__in=services, grant__environment__slug=environment
     )
+    busy = busy.exclude(grant__subject__kind=SubjectKind.PARTY)
     return [
         DoorTask(
             grant_id=door.grant.public_id,
