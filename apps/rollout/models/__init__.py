@@ -5,12 +5,13 @@ from __future__ import annotations
 from apps.rollout.models.akamai import Allowance, EdgeMove, Preflight, PropertyChange, RetiredVersion
 from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionArtifact, Shard, TargetArtifact
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
-from apps.rollout.models.targets import DriverName, Node, Point, Production, Target
+from apps.rollout.models.targets import Delivery, DriverName, Node, Point, Production, Target
 
 __all__ = [
     "Activation",
     "Allowance",
     "Blob",
+    "Delivery",
     "Drift",
     "DriverName",
     "EdgeMove",
