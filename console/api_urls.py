@@ -17,6 +17,7 @@ from apps.rollout import akamai_rest as akamai
 from apps.rollout import api as rollout
 from apps.rollout import list_api as lists
 from apps.rollout import release_api
+from apps.rollout import export_api, release_api
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
 from console import errors_api as errors
@@ -88,6 +89,13 @@ urlpatterns = [
     path("targets/<slug:slug>/approve/", release_api.CodeApprove.as_view(), name="target-approve"),
     path("targets/<slug:slug>/stop/", release_api.CodeStop.as_view(), name="target-stop"),
     path("targets/<slug:slug>/try-again/", release_api.TargetTryAgain.as_view(), name="target-try-again"),
+    path(
+        "targets/<slug:slug>/revisions/<int:number>/export/",
+        export_api.RevisionExport.as_view(),
+        name="revision-export",
+    ),
+    path("targets/<slug:slug>/export/", export_api.TargetExport.as_view(), name="target-export"),
+    path("targets/<slug:slug>/delivery/", export_api.TargetDelivery.as_view(), name="target-delivery"),
     path("targets/<slug:slug>/production/", release_api.TargetProduction.as_view(), name="target-production"),
     path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
     path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),

@@ -8,6 +8,7 @@ from apps.access.views import addresses, asking, events, governance, grants, inb
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
 from apps.rollout import list_views as lists
+from apps.rollout import export_views as export
 from apps.rollout import property_views as prop
 from apps.rollout import release_views
 from apps.rollout import views as rollout
@@ -62,6 +63,8 @@ urlpatterns = [
     path("rollout/<slug:slug>/production", release_views.production, name="target_production"),
     path("rollout/<slug:slug>/look", rollout.look, name="target_look"),
     path("rollout/<slug:slug>/connect", akamai.connect, name="target_connect"),
+    path("rollout/<slug:slug>/export/", export.export, name="target_export"),
+    path("rollout/<slug:slug>/export.zip", export.download, name="target_export_file"),
     path("rollout/<slug:slug>/preflight/", akamai.preflight, name="target_preflight"),
     path("rollout/<slug:slug>/preflight/events", akamai.preflight_events, name="target_preflight_events"),
     path("rollout/<slug:slug>/property/", prop.properties, name="target_property"),
@@ -72,6 +75,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/lists/<int:list_id>/put-back", lists.put_back, name="list_put_back"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),
+    path("rollout/<slug:slug>/revisions/<int:number>/export.zip", export.download_revision, name="revision_export"),
     path("rollout/<slug:slug>/revisions/<int:number>/roll-back", rollout.roll_back, name="revision_roll_back"),
     path("audit/", audit.audit, name="audit"),
     path("audit/<int:seq>/", audit.event, name="audit_event"),

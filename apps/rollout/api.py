@@ -16,6 +16,7 @@ from apps.rollout import tasks
 from apps.rollout.drivers.akamai_errors import CATALOGUE
 from apps.rollout.models import (
     Activation,
+    Delivery,
     Drift,
     DriverName,
     Expect,
@@ -49,6 +50,7 @@ class TargetSchema(serializers.Serializer[Any]):
     said = serializers.SerializerMethodField(help_text="What happened, what is done now, what you can do")
     waiting_for = serializers.CharField()
     retry_at = serializers.DateTimeField(allow_null=True)
+    delivery = serializers.ChoiceField(choices=Delivery.choices, help_text="Who brings it to the vendor")
     production = serializers.ChoiceField(choices=Production.choices)
     to_approve = serializers.CharField(help_text="The code version that waits for an operator, if one does")
 

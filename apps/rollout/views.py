@@ -133,7 +133,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "seen": mark_of(target, activations[0] if activations else None),
         "trouble": CATALOGUE.get(target.trouble),
         "keeper": has_role(request.subject, *KEEPERS),
-        "edge": edge_facts(target, at) if target.driver == "akamai" else None,
+        "edge": edge_facts(target, at) if target.driver == "akamai" and not target.is_exported else None,
     }
     return TemplateResponse(request, "rollout/target.html", context)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc import jws
 from joserfc.jwk import ECKey
 
@@ -50,8 +52,22 @@ def sign(payload: bytes, *, key: SigningKey, typ: str) -> str:
     return jws.serialize_compact(header, payload, ECKey.import_key(dict(key.jwk)), algorithms=[ALGORITHM])
 
 
+def sign_the_same(payload: bytes, *, key: SigningKey, typ: str) -> str:
+    """As ``sign``, by RFC 6979: equal payloads give equal text, for what is compared byte by byte."""
+    header = json.dumps({"alg": ALGORITHM, "typ": typ, "kid": key.kid}, separators=(",", ":")).encode()
+    signed = f"{_base64url(header)}.{_base64url(payload)}"
+    numbers = ec.derive_private_key(_decode(key.jwk["d"]), ec.SECP256R1())
+    found = numbers.sign(signed.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    halves = b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(found))
+    return f"{signed}.{_base64url(halves)}"
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
 def _encode(number: int) -> str:
-    return base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode()
+    return _base64url(number.to_bytes(32, "big"))
 
 
 def _decode(text: str) -> int:

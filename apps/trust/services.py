@@ -27,6 +27,8 @@ from apps.trust.models import EDGES, Authority, Certificate, KeyState, Purpose, 
 
 EDGE_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
 BUNDLE_TYPE = "bundle+jwt"
+EXPORT_TYPE = "export+jws"
+"""Not a bundle's, so that no node takes an export for one."""
 PROBE_TOKEN_SECONDS = 30
 
 LIFETIME: Mapping[str, timedelta] = {
@@ -345,3 +347,9 @@ def sign_bundle(*, payload: Mapping[str, object]) -> str:
     """The signed manifest a mesh node checks against the keys it pinned when it was enrolled."""
     content = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
     return jose.sign(content, key=selectors.active_key(Purpose.BUNDLE), typ=BUNDLE_TYPE)
+
+
+def sign_export(*, payload: Mapping[str, object]) -> str:
+    """The signed manifest of an export. The same one gives the same text, as long as the key is the same."""
+    content = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
+    return jose.sign_the_same(content, key=selectors.active_key(Purpose.BUNDLE), typ=EXPORT_TYPE)

@@ -59,6 +59,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "target-connect": ("olga", "/rollout/edge/connect"),
     "target-preflight": ("olga", "/rollout/edge/preflight/"),
     "target-property": ("olga", "/rollout/edge/property/"),
+    "target-export": ("olga", "/rollout/edge/export/"),
     "revision": ("olga", "/rollout/edge/revisions/{revision}/"),
     "audit": ("cyd", "/audit/"),
     "audit-event": ("cyd", "/audit/1/"),

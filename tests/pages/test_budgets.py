@@ -55,6 +55,7 @@ PAGES = {
     "connect a target": ("olga", "/rollout/edge/connect"),
     "what akamai lets us do": ("olga", "/rollout/edge/preflight/"),
     "a property": ("olga", "/rollout/edge/property/"),
+    "an export": ("olga", "/rollout/edge/export/"),
     "revision": ("olga", "/rollout/mesh/revisions/1/"),
     "audit": ("cyd", "/audit/"),
     "event": ("cyd", "/audit/1/"),

@@ -27,6 +27,8 @@ FORMAT = 1
 ITEM_LIMIT = 128 * 1024
 """Bytes that an EdgeWorker can read as text in one sub-request (an EdgeKV item itself may be twice as large)."""
 
+MARK_LENGTH = 16
+
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 Hasher = Callable[[str], str]
@@ -71,10 +73,25 @@ def emit_item(graph: AccessGraph, service_id: str, surroundings: EdgeSurrounding
     denied = denials.by_subject(graph.denials, service_id)
     if denied:
         item["denied"] = dict(sorted((hasher(subject), denials.rows(found)) for subject, found in denied.items()))
-    content = json.dumps(item, separators=(",", ":")).encode()
+    item["mark"] = mark_made_of(_written(item))
+    content = _written(item)
     if len(content) > ITEM_LIMIT:
         raise ItemTooLargeError(f"The edge item of {service_id} has {len(content)} bytes; {ITEM_LIMIT} can be read.")
     return Artifact.of(f"{GROUP}/{item_key(service_id)}", "application/json", content)
+
+
+def _written(item: Mapping[str, object]) -> bytes:
+    return json.dumps(item, separators=(",", ":")).encode()
+
+
+def mark_made_of(content: bytes) -> str:
+    """Stands for content: the edge says it in answer to a probe, which shows what it really holds."""
+    return hashlib.sha256(content).hexdigest()[:MARK_LENGTH]
+
+
+def mark_in(content: bytes) -> str:
+    """The mark an item carries; empty for one made before there were marks."""
+    return str(json.loads(content).get("mark", ""))
 
 
 def _places(route_ids: frozenset[str], index: Mapping[str, int]) -> list[int]:

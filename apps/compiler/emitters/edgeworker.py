@@ -11,11 +11,12 @@ import io
 import json
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
+from typing import Any
 
 from apps.compiler.artifacts import Artifact, Bundle
-from apps.compiler.emitters.edgekv import FORMAT, GROUP, item_key
+from apps.compiler.emitters.edgekv import FORMAT, GROUP, item_key, mark_made_of
 from apps.compiler.graph import NO_CALLERS, AccessGraph, SubjectKind
 from apps.compiler.reasons import TEXTS
 from apps.compiler.surroundings import EdgeSurroundings, VerifyKey
@@ -32,6 +33,10 @@ STORE_TIMEOUT_MS = 2000
 PACKED_LIMIT = 512 * 1024
 UNPACKED_LIMIT = 1024 * 1024
 
+POLICY = "policy.js"
+"""The generated module. It is the only one that holds secrets."""
+
+_BEFORE, _AFTER = b"// Generated: what this edge knows.\nexport const policy = ", b";\n"
 _SCRIPT = "text/javascript"
 _ASSETS = resources.files("apps.compiler.emitters") / "assets" / "edgeworker"
 _MODULES = {asset.name: asset.read_bytes() for asset in sorted(_ASSETS.iterdir(), key=lambda asset: asset.name)}
@@ -43,11 +48,9 @@ class BundleTooLargeError(ValueError):
 
 def emit_code(graph: AccessGraph, surroundings: EdgeSurroundings) -> tuple[Artifact, ...]:
     """Every file of the bundle. Of the graph only the edge exposures matter."""
-    data = json.dumps(_policy(graph, surroundings), separators=(",", ":"))
-    scripts = {
-        **_MODULES,
-        "policy.js": f"// Generated: what this edge knows.\nexport const policy = {data};\n".encode(),
-    }
+    known = _policy(graph, surroundings)
+    marked = {**known, "mark": mark_made_of(b"".join((*_MODULES.values(), _written(known))))}
+    scripts = {**_MODULES, POLICY: _BEFORE + _written(marked) + _AFTER}
     code = Bundle.of(Artifact.of(path, _SCRIPT, content) for path, content in scripts.items())
     manifest = {
         "edgeworker-version": version(code.digest),
@@ -59,6 +62,17 @@ def emit_code(graph: AccessGraph, surroundings: EdgeSurroundings) -> tuple[Artif
     if sum(len(artifact.content) for artifact in artifacts) > UNPACKED_LIMIT:
         raise BundleTooLargeError(f"The edge bundle holds more than {UNPACKED_LIMIT} bytes.")
     return artifacts
+
+
+def _written(known: Mapping[str, object]) -> bytes:
+    return json.dumps(known, separators=(",", ":")).encode()
+
+
+def policy_in(code: Iterable[Artifact]) -> dict[str, Any]:
+    """What the generated module of a bundle knows, secrets and all; empty without one."""
+    found = next((artifact.content for artifact in code if artifact.path == POLICY), _BEFORE + b"{}" + _AFTER)
+    known: dict[str, Any] = json.loads(found.removeprefix(_BEFORE).removesuffix(_AFTER))
+    return known
 
 
 def version(digest: str) -> str:

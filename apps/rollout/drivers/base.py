@@ -163,11 +163,15 @@ class DoorAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The doors' answers to one probe; a door that was not reached has none, and ``detail`` says why."""
+    """The doors' answers to one probe; a door that was not reached has none, and ``detail`` says why.
+
+    ``holds`` is what the edge says it holds: the marks of its code and of the item it read, with a semicolon between.
+    """
 
     id: str
     doors: Mapping[str, DoorAnswer]
     detail: str = ""
+    holds: str = ""
 
 
 class Driver(Protocol):

@@ -16,6 +16,7 @@ ALL_WITHIN = 5.0
 """Seconds after which no further call is begun, so that an edge that hangs holds up nothing else for long."""
 
 DOORS = {"edge": "X-Sallyport-Edge", "mesh": "X-Sallyport-Mesh"}
+HOLDS = "X-Sallyport-Holds"
 
 
 class EdgeCaller:
@@ -44,4 +45,4 @@ class EdgeCaller:
             return Proof(wanted.id, {}, f"The edge did not answer: {error}")
         found = {door: door_answer(answer.headers.get(name, "")) for door, name in DOORS.items()}
         doors = {door: said for door, said in found.items() if said is not None}
-        return Proof(wanted.id, doors, f"HTTP {answer.status_code}")
+        return Proof(wanted.id, doors, f"HTTP {answer.status_code}", answer.headers.get(HOLDS, ""))

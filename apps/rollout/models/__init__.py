@@ -6,13 +6,14 @@ from apps.rollout.models.akamai import Allowance, EdgeMove, Preflight, PropertyC
 from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionArtifact, Shard, TargetArtifact
 from apps.rollout.models.lists import AddressList, ListProduct
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
-from apps.rollout.models.targets import DriverName, Node, Point, Production, Target
+from apps.rollout.models.targets import Delivery, DriverName, Node, Point, Production, Target
 
 __all__ = [
     "Activation",
     "AddressList",
     "Allowance",
     "Blob",
+    "Delivery",
     "Drift",
     "DriverName",
     "EdgeMove",

@@ -23,6 +23,13 @@ class Production(models.TextChoices):
     APPROVED = "approved", "When an operator approves"
 
 
+class Delivery(models.TextChoices):
+    """How what a target should hold gets there."""
+
+    DIRECT = "direct", "The console calls the vendor"
+    EXPORTED = "exported", "A team applies the export; the console calls nobody"
+
+
 class Target(models.Model):
     """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered
     and when it was connected.
@@ -46,6 +53,7 @@ class Target(models.Model):
     error_at = models.DateTimeField(null=True)
     trouble = models.CharField("the error's name in the driver's catalogue", max_length=60, default="", blank=True)
     waiting_for = models.TextField("what is being waited for, in words", default="", blank=True)
+    delivery = models.CharField(max_length=8, choices=Delivery, default=Delivery.DIRECT)
     production = models.CharField(max_length=9, choices=Production, default=Production.AUTOMATIC)
     to_approve = models.CharField("code that waits for approval", max_length=32, default="", blank=True)
     approved = models.CharField("code approved for production", max_length=32, default="", blank=True)
@@ -56,6 +64,7 @@ class Target(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(driver__in=DriverName.values), name="rollout_target_driver_known"),
             models.CheckConstraint(condition=Q(point__in=Point.values), name="rollout_target_point_known"),
+            models.CheckConstraint(condition=Q(delivery__in=Delivery.values), name="rollout_target_delivery_known"),
             models.CheckConstraint(
                 condition=Q(active_number__lte=F("latest_number")), name="rollout_target_active_was_made"
             ),
@@ -64,6 +73,10 @@ class Target(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_exported(self) -> bool:
+        return self.delivery == Delivery.EXPORTED
 
 
 class Node(models.Model):

@@ -20,7 +20,7 @@ from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.models import DriverName, PropertyChange, Target
 from apps.rollout.services.evidence import CHANNEL, record_target
-from apps.rollout.services.targets import BadTarget, get_target
+from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertyState, move
 
 CHANGED = "rollout.property.changed"
@@ -62,6 +62,7 @@ def ask(*, slug: str, hostname: str, removal: bool, email: str, actor: Actor, at
         target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
         if target.driver != DriverName.AKAMAI or "edgeworker_id" not in target.facts:
             raise BadTarget(f"{target.name} has no EdgeWorker that a property could run.")
+        require_called(target)
         if PropertyChange.objects.filter(target=target, state__in=OPEN_PROPERTIES).exists():
             raise PropertyBusy
         change = PropertyChange.objects.create(

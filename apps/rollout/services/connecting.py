@@ -18,7 +18,7 @@ from apps.rollout.edgerc import EdgeGridCredential
 from apps.rollout.models import DriverName, Target
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import UNSETTLED
-from apps.rollout.services.targets import BadTarget, compile_everything, get_target
+from apps.rollout.services.targets import BadTarget, compile_everything, get_target, require_called
 
 TRIAL_SECONDS = 20.0
 AKAMAI_HOSTS = ".akamaiapis.net"
@@ -42,6 +42,7 @@ def connect(
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise BadTarget(f"{target.name} has no credential at Akamai.")
+    require_called(target)
     key = account_switch_key.strip()
     if not _SWITCH_KEY.fullmatch(key):
         complaint = "An account switch key has letters, digits, hyphens and a colon."

@@ -11,6 +11,7 @@ from django.db.models import F
 
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound, Refusal
+from apps.compiler.artifacts import Artifact
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai import is_code
 from apps.rollout.drivers.akamai_code import code_version
@@ -20,7 +21,7 @@ from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
 from apps.rollout.services import moving, revising
 from apps.rollout.services.compiling import current_code
-from apps.rollout.services.driving import akamai_driver, is_live
+from apps.rollout.services.driving import akamai_driver, exported_driver, is_live
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.holding import hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS
@@ -73,9 +74,9 @@ def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str
     """What was looked at, and what of it differs."""
     if target.driver == DriverName.NGINX:
         return _compare_nodes(target, at)
-    rows = TargetArtifact.objects.filter(target=target, sha256=F("applied_sha256")).exclude(service=COMMON)
-    chosen = rows.order_by(F("checked_at").asc(nulls_first=True), "path")
-    items = load(list(chosen if everything else chosen[:ITEMS_AT_ONCE]))
+    if target.is_exported:
+        return _compare_exported(target, at, everything=everything)
+    items = _chosen(target, everything=everything)
     with akamai_driver(target, at) as driver:
         observed = driver.observe(items)
         strange = driver.listed_items()
@@ -88,6 +89,31 @@ def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str
     found += [Difference(path, "", "present", "Nobody here made this item.") for path in strange if path not in known]
     found += _compare_code(target, observed.code_version)
     return {CODE_GROUP, *(item.path for item in items), *strange}, found
+
+
+def _chosen(target: Target, *, everything: bool) -> tuple[Artifact, ...]:
+    """Those that were not looked at for longest, or all."""
+    rows = TargetArtifact.objects.filter(target=target, sha256=F("applied_sha256")).exclude(service=COMMON)
+    chosen = rows.order_by(F("checked_at").asc(nulls_first=True), "path")
+    return load(list(chosen if everything else chosen[:ITEMS_AT_ONCE]))
+
+
+def _compare_exported(target: Target, at: datetime, *, everything: bool) -> tuple[set[str], list[Difference]]:
+    """By what the edge itself says it holds. An item nobody here made is not seen this way."""
+    items = _chosen(target, everything=everything)
+    driver = exported_driver(target, at)
+    observed = driver.observe(items)
+    found = [
+        Difference(item.path, item.sha256, held, "The edge does not show this item as it was exported.")
+        for item in items
+        if (held := observed.artifacts.get(item.path, item.sha256)) != item.sha256
+    ]
+    if observed.code_version != driver.code_mark:
+        wanted = code_version(current_code(target))
+        found.append(
+            Difference(CODE_GROUP, wanted, observed.code_version, "The edge runs other code than was exported.")
+        )
+    return {CODE_GROUP, *observed.artifacts}, found
 
 
 def _compare_code(target: Target, live: str) -> Iterable[Difference]:

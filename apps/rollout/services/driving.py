@@ -19,11 +19,13 @@ from apps.rollout.drivers.akamai_errors import ENDINGS
 from apps.rollout.drivers.akamai_heard import Listener
 from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed, VendorError
 from apps.rollout.drivers.edge_calls import EdgeCaller
+from apps.rollout.drivers.exported import WITNESS, ExportedDriver
 from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, EdgeMove, Node, Production, Revision, Target, TargetArtifact
 from apps.rollout.services import budgets
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
+from apps.trust import services as trust
 
 NOTED = 100
 """So many failed activations are remembered when the next is decided on."""
@@ -31,6 +33,10 @@ NOTED = 100
 
 class NotConnected(VendorError):
     """The target has no credential yet. It is put off like a vendor that does not answer, until it has one."""
+
+
+class NeverCalled(NotConnected):
+    """The vendor of an exported target is not called, whoever asks for it."""
 
 
 STALE_AFTER = timedelta(minutes=2)
@@ -41,6 +47,9 @@ STALE_AFTER = timedelta(minutes=2)
 def driver_of(target: Target, at: datetime) -> Iterator[Driver]:
     if target.driver == DriverName.NGINX:
         yield NginxDriver(node_views(target, at), partial(nudge.publish, channel_of(target.slug)))
+        return
+    if target.is_exported:
+        yield exported_driver(target, at)
         return
     with akamai_driver(target, at) as driver:
         yield driver
@@ -60,11 +69,22 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
     )
     try:
         budget = budgets.AccountBudget(target, at) if at is not None else None
-        yield AkamaiDriver(api, config, EdgeCaller(target.config.get("probe_url", "")), budget, gate_of(target))
+        yield AkamaiDriver(api, config, caller_of(target), budget, gate_of(target))
     finally:
         api.close()
         if at is not None:
             budgets.hear(target=target, heard=listener.heard(), at=at)
+
+
+def exported_driver(target: Target, at: datetime) -> ExportedDriver:
+    token = trust.sign_probe_tokens(subjects={WITNESS}, at=at)[WITNESS]
+    code = load(TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256=""))
+    return ExportedDriver(caller_of(target), code, token)
+
+
+def caller_of(target: Target) -> EdgeCaller:
+    """Who calls the doors of the edge, as anybody can."""
+    return EdgeCaller(target.config.get("probe_url", ""))
 
 
 def gate_of(target: Target) -> Gate:
@@ -85,6 +105,8 @@ def akamai_api(
     on_answer: Callable[[requests.Response], None] | None = None,
 ) -> AkamaiApi:
     """A signed session with the target's own credential; close it. Raises NotConnected."""
+    if target.is_exported:
+        raise NeverCalled("Akamai", 0, "is not called for this target: a team applies its export")
     secret = secret_of(target)
     if "client_token" not in secret or "base_url" not in target.config:
         raise NotConnected("Akamai", 0, "is not connected yet: give this target a credential")

@@ -27,6 +27,8 @@ UNSETTLED = "unsettled"
 
 def needs_setup(target: Target) -> bool:
     """Also again after another credential came, which may belong to another account."""
+    if target.is_exported:
+        return False
     facts = target.facts
     return target.driver == DriverName.AKAMAI and ("kv_token_ref" not in facts or UNSETTLED in facts)
 
@@ -56,7 +58,7 @@ def _settle(target: Target, found: Mapping[str, object]) -> None:
 
 def learn_limits(target: Target, at: datetime) -> None:
     """Once a day, ask what the account may do. When it is not answered, what was known goes on being true."""
-    if target.driver != DriverName.AKAMAI or budgets.limits_are_fresh(target, at):
+    if target.driver != DriverName.AKAMAI or target.is_exported or budgets.limits_are_fresh(target, at):
         return
     try:
         with akamai_driver(target, at) as driver:

@@ -20,7 +20,7 @@ from apps.rollout.drivers.akamai_preflight import ALL_SECONDS, CALL_SECONDS, GRA
 from apps.rollout.models import DriverName, Preflight, Target
 from apps.rollout.services.driving import NotConnected, akamai_api
 from apps.rollout.services.evidence import CHANNEL, record_target
-from apps.rollout.services.targets import BadTarget, get_target
+from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.surroundings import DEFAULT_NAMESPACE
 
 ASKED = "rollout.preflight.asked"
@@ -42,6 +42,7 @@ def ask(*, slug: str, actor: Actor, at: datetime) -> Preflight:
         target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
         if target.driver != DriverName.AKAMAI:
             raise BadTarget(f"{target.name} is not at Akamai: there is nothing to ask.")
+        require_called(target)
         if Preflight.objects.filter(target=target, finished_at=None).exists():
             raise PreflightUnderWay
         made = Preflight.objects.create(target=target, asked_at=at, asked_by=actor.name[:200], asked=len(CHECKS))

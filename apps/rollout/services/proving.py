@@ -14,7 +14,7 @@ from apps.access import services as access
 from apps.access.services import DoorReport
 from apps.rollout.drivers.base import DoorAnswer, Expectation, Proof
 from apps.rollout.models import Activation, DriverName, Expect, Node, Point, Probe, Runner, Target
-from apps.rollout.services.driving import akamai_driver
+from apps.rollout.services.driving import caller_of
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ActivationState, ProbeState, move
@@ -81,8 +81,7 @@ def prove(*, target: Target, at: datetime) -> bool:
         return False
     tokens = trust.sign_probe_tokens(subjects={probe.subject for probe in due}, at=at)
     asked = {probe.pk: _expectation(probe, tokens) for probe in due}
-    with akamai_driver(target) as driver:
-        proofs = driver.probe(list(dict.fromkeys(asked.values())))
+    proofs = caller_of(target).probe(list(dict.fromkeys(asked.values())))
     answers = {proof.id: proof for proof in proofs}
     found = {
         probe.pk: Found(_answer(probe, answers[asked[probe.pk].id]), answers[asked[probe.pk].id].detail)

@@ -15,6 +15,7 @@ from apps.rollout.services import history
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver
 from apps.rollout.services.evidence import record_target
+from apps.rollout.services.targets import require_called
 
 
 class NoCode(Refusal):
@@ -110,4 +111,5 @@ def _of(slug: str, *, lock: bool) -> Target:
         raise NotFound
     if target.driver != DriverName.AKAMAI:
         raise NoCode
+    require_called(target)
     return target

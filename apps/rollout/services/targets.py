@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from apps.audit.actors import Actor
-from apps.audit.errors import InvalidInput, NotFound
+from apps.audit.errors import InvalidInput, NotFound, Refusal
 from apps.catalog import selectors as catalog
 from apps.identity import services as identity
 from apps.identity import vault
@@ -46,6 +46,17 @@ class UnknownTarget(NotFound):
 
 class BadTarget(InvalidInput):
     code = "bad_target"
+
+
+class OnlyExported(Refusal):
+    code = "only_exported"
+    default_message = "Sallyport does not call Akamai for this target: a team applies its export."
+
+
+def require_called(target: Target) -> None:
+    """Raises OnlyExported for a target whose vendor must not be called."""
+    if target.is_exported:
+        raise OnlyExported
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,10 @@ function headersOf(facts, status, asPage) {
   if (status === 401) headers["WWW-Authenticate"] = "Bearer";
   if (status === 429 && facts.verdict.wait) headers["Retry-After"] = String(Math.ceil(facts.verdict.wait));
   if (asPage) headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'";
-  if (facts.probe) headers["X-Sallyport-Edge"] = `deny;${facts.verdict.reason};${facts.verdict.grants.join(",")}`;
+  if (facts.probe) {
+    headers["X-Sallyport-Edge"] = `deny;${facts.verdict.reason};${facts.verdict.grants.join(",")}`;
+    headers["X-Sallyport-Holds"] = `${policy.mark};${facts.verdict.mark}`;
+  }
   return headers;
 }
 

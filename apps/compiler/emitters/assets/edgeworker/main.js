@@ -6,6 +6,7 @@ import { denial } from "./denial.js";
 import { isProbe, removeOwned } from "./headers.js";
 import { contextToken } from "./mint.js";
 import { newRequestId, NO_REQUEST_ID, recall, remember, VARIABLE_ID } from "./memory.js";
+import { policy } from "./policy.js";
 import { locate, NOWHERE } from "./services.js";
 import { readItem } from "./store.js";
 import { subjectOf } from "./subjects.js";
@@ -13,7 +14,7 @@ import { checkAuthorization } from "./tokens.js";
 
 const now = () => Math.floor(Date.now() / 1000);
 
-const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [] };
+const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [], mark: "" };
 
 /** The verdict on a call; what it needs to know is fetched only when the cheaper checks have passed. */
 async function judge(request, place) {
@@ -31,7 +32,8 @@ async function judge(request, place) {
     const actor = await subjectOf(token.actor);
     found = meet(found, actor === null ? { reason: "unknown_subject" } : decideFor(actor));
   }
-  return { ...NOBODY, subject: token.subject, actor: token.actor, issued: token.issued, ...found };
+  const who = { subject: token.subject, actor: token.actor, issued: token.issued };
+  return { ...NOBODY, ...who, mark: item.mark || "", ...found };
 }
 
 function refuse(request, facts) {
@@ -79,7 +81,10 @@ function dismiss(request, response) {
   const call = recall(request);
   const probed = call !== null && call.pr === 1;
   if (!probed) removeVerdicts(response);
-  else response.setHeader("X-Sallyport-Edge", `${call.v};${call.r};${call.g.join(",")}`);
+  else {
+    response.setHeader("X-Sallyport-Edge", `${call.v};${call.r};${call.g.join(",")}`);
+    response.setHeader("X-Sallyport-Holds", `${policy.mark};${call.h}`);
+  }
   response.setHeader("X-Request-Id", request.getVariable(VARIABLE_ID) || NO_REQUEST_ID);
 }
 

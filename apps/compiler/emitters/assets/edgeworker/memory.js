@@ -26,6 +26,7 @@ export function remember(request, { verdict, place, probe }) {
     rt: verdict.route,
     g: [...verdict.grants],
     pr: probe ? 1 : 0,
+    ...(probe ? { h: verdict.mark } : {}),
   };
   let text = JSON.stringify(call);
   while (text.length > ROOM && call.g.length > 0) {

@@ -1,0 +1,104 @@
+"""An edge target as files: to look at, to download, and to have a team apply them instead of the console."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.audit.errors import Refusal
+from apps.identity.pages import PageRequest, require_role
+from apps.identity.selectors import has_role
+from apps.rollout import tasks
+from apps.rollout.akamai_views import akamai_target
+from apps.rollout.exports.archive import zipped
+from apps.rollout.exports.tree import Export
+from apps.rollout.models import Delivery
+from apps.rollout.services import delivering, exporting
+from apps.rollout.views import KEEPERS, WATCHERS
+
+ZIP = "application/zip"
+MOST_FILES = 60
+
+
+class DeliveryForm(forms.Form):
+    delivery = forms.ChoiceField(label="Who brings it to Akamai", choices=Delivery.choices, widget=forms.RadioSelect)
+    kv_token_ref = forms.CharField(
+        label="Reference of the EdgeKV token",
+        required=False,
+        max_length=64,
+        help_text="Needed when a team applies the export: the code reads EdgeKV with this token. It is not the token.",
+    )
+    edgeworker_id = forms.IntegerField(
+        label="EdgeWorker id",
+        required=False,
+        min_value=1,
+        max_value=delivering.LARGEST_ID,
+        help_text="As soon as there is one. Then Terraform takes it over instead of making another.",
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def export(request: PageRequest, slug: str) -> HttpResponse:
+    """What there is to export, and who brings it to Akamai; posting changes the latter."""
+    require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
+    target = akamai_target(slug)
+    known = {
+        "delivery": target.delivery,
+        "kv_token_ref": target.facts.get("kv_token_ref", ""),
+        "edgeworker_id": target.facts.get("edgeworker_id"),
+    }
+    form = DeliveryForm(request.POST or None, initial=known)
+    if request.method == "POST" and form.is_valid() and _set(request, form, slug):
+        tasks.poke([slug])
+        messages.success(request, "It is so now.")
+        return redirect("target_export", slug)
+    made, why_not = _made(slug)
+    context = {
+        "target": target,
+        "form": form,
+        "keeper": has_role(request.subject, *KEEPERS),
+        "export": made,
+        "why_not": why_not,
+        "files": [(path, len(content)) for path, content in made.files.items()][:MOST_FILES] if made else [],
+    }
+    return TemplateResponse(request, "rollout/export.html", context, status=422 if form.errors else 200)
+
+
+def _made(slug: str) -> tuple[Export | None, str]:
+    try:
+        return exporting.export_of(slug=slug), ""
+    except Refusal as refusal:
+        return None, refusal.message
+
+
+def _set(request: PageRequest, form: DeliveryForm, slug: str) -> bool:
+    try:
+        delivering.set_delivery(slug=slug, actor=request.subject.actor, at=timezone.now(), **form.cleaned_data)  # noqa: TID251 - a view
+    except Refusal as refusal:
+        for name, complaints in (refusal.fields or {"": [refusal.message]}).items():
+            form.add_error(name if name in form.fields else None, complaints)
+        return False
+    return True
+
+
+@require_GET
+def download(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *WATCHERS)
+    return zip_answer(exporting.export_of(slug=slug))
+
+
+@require_GET
+def download_revision(request: PageRequest, slug: str, number: int) -> HttpResponse:
+    require_role(request, *WATCHERS)
+    return zip_answer(exporting.export_of(slug=slug, number=number))
+
+
+def zip_answer(export: Export) -> HttpResponse:
+    name = f"{export.target}-{export.revision}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return HttpResponse(zipped(export), content_type=ZIP, headers=headers)

@@ -1,0 +1,79 @@
+"""Whether the console brings a target where it should be, or a team does from the export."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.audit.actors import Actor
+from apps.audit.errors import InvalidInput
+from apps.rollout.models import Delivery, DriverName, Target
+from apps.rollout.services.evidence import record_target
+from apps.rollout.services.moving import NO_TROUBLE, UNSETTLED
+from apps.rollout.services.targets import BadTarget, compile_everything, get_target
+
+_REFERENCE = re.compile(r"[A-Za-z0-9-]{1,64}")
+LARGEST_ID = 2**31 - 1
+
+
+def set_delivery(
+    *, slug: str, delivery: str, kv_token_ref: str = "", edgeworker_id: int | None = None, actor: Actor, at: datetime
+) -> Target:
+    """From ``exported`` on, nothing is asked of the vendor any more. Raises InvalidInput, BadTarget.
+
+    The code needs the reference of the EdgeKV token it reads with; what the console found out while it called the
+    vendor stays known. Back to ``direct``, the console looks for everything anew.
+    """
+    if delivery not in Delivery.values:
+        raise InvalidInput(fields={"delivery": [f"Choose one of {', '.join(Delivery.values)}."]})
+    with transaction.atomic():
+        target = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=_pk(slug))
+        before = _said(target)
+        if delivery == Delivery.EXPORTED:
+            _learn(target, kv_token_ref.strip(), edgeworker_id)
+        elif target.is_exported:
+            target.facts = {**target.facts, UNSETTLED: True}
+        target.delivery = delivery
+        if _said(target) == before:
+            return target
+        for name, value in NO_TROUBLE.items():
+            setattr(target, name, value)
+        target.attempts, target.retry_at = 0, None
+        target.save(update_fields=["facts", "delivery", "attempts", "retry_at", *NO_TROUBLE])
+        compile_everything(target, topic="rollout.target.changed", cause=target.slug, at=at)
+        record_target("delivery.changed", target, actor=actor, at=at, before=before, after=_said(target))
+    return target
+
+
+def _pk(slug: str) -> int:
+    target = get_target(slug)
+    if target.driver != DriverName.AKAMAI:
+        raise BadTarget(f"{target.name} is no edge: its nodes fetch what they need.")
+    return target.pk
+
+
+def _learn(target: Target, reference: str, edgeworker_id: int | None) -> None:
+    facts = {name: value for name, value in target.facts.items() if name != UNSETTLED}
+    reference = reference or str(facts.get("kv_token_ref", ""))
+    if not _REFERENCE.fullmatch(reference):
+        complaint = "Write the reference of the EdgeKV access token, as Akamai shows it: the code reads with it."
+        raise InvalidInput(complaint, fields={"kv_token_ref": [complaint]})
+    if edgeworker_id is not None and not 0 < edgeworker_id <= LARGEST_ID:
+        complaint = "An EdgeWorker id is a whole number from 1."
+        raise InvalidInput(complaint, fields={"edgeworker_id": [complaint]})
+    facts["kv_token_ref"] = reference
+    if edgeworker_id is not None:
+        facts["edgeworker_id"] = edgeworker_id
+    target.facts = facts
+
+
+def _said(target: Target) -> dict[str, object]:
+    """What may be recorded; the token's reference is not the token."""
+    facts = target.facts
+    return {
+        "delivery": target.delivery,
+        "edgeworker_id": facts.get("edgeworker_id"),
+        "kv_token_ref": facts.get("kv_token_ref", ""),
+    }
