@@ -10,10 +10,11 @@ import { locate, NOWHERE } from "./services.js";
 import { readItem } from "./store.js";
 import { subjectOf } from "./subjects.js";
 import { checkAuthorization } from "./tokens.js";
+import { obey, treat, UNTREATED } from "./traffic.js";
 
 const now = () => Math.floor(Date.now() / 1000);
 
-const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [] };
+const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [], traffic: UNTREATED };
 
 /** The verdict on a call; what it needs to know is fetched only when the cheaper checks have passed. */
 async function judge(request, place) {
@@ -31,7 +32,8 @@ async function judge(request, place) {
     const actor = await subjectOf(token.actor);
     found = meet(found, actor === null ? { reason: "unknown_subject" } : decideFor(actor));
   }
-  return { ...NOBODY, subject: token.subject, actor: token.actor, issued: token.issued, ...found };
+  const traffic = found.reason === "granted" ? await treat(item, subject, token.subject, found.route, at) : UNTREATED;
+  return { ...NOBODY, subject: token.subject, actor: token.actor, issued: token.issued, ...found, traffic };
 }
 
 function refuse(request, facts) {
@@ -60,7 +62,8 @@ async function admit(request) {
   }
   remember(request, { verdict, place, probe });
   removeOwned(request);
-  if (verdict.reason !== "granted") refuse(request, { id, place, probe, verdict });
+  if (verdict.reason === "granted") obey(request, verdict.traffic);
+  else refuse(request, { id, place, probe, verdict });
 }
 
 async function accompany(request) {
@@ -79,7 +82,7 @@ function dismiss(request, response) {
   const call = recall(request);
   const probed = call !== null && call.pr === 1;
   if (!probed) removeVerdicts(response);
-  else response.setHeader("X-Sallyport-Edge", `${call.v};${call.r};${call.g.join(",")}`);
+  else response.setHeader("X-Sallyport-Edge", `${call.v};${call.r};${[...call.g, ...(call.t || [])].join(",")}`);
   response.setHeader("X-Request-Id", request.getVariable(VARIABLE_ID) || NO_REQUEST_ID);
 }
 
