@@ -231,8 +231,8 @@ class Grant(models.Model):
     """What is open, for whom, where and until when. ``duration`` null means standing access.
 
     The clock starts at activation, not at approval: until then ``starts_at`` and ``ends_at`` are empty.
-    ``ended_by`` is empty when nobody ended it but time, or the console itself. With a ``treatment`` it is a traffic rule
-    and opens nothing: whoever reads what is open leaves it out.
+    ``ended_by`` is empty when nobody ended it but time, or the console itself. With a ``treatment`` it is a traffic
+    rule and opens nothing: whoever reads what is open leaves it out.
     """
 
     machine: ClassVar[str] = "grant"

@@ -1,4 +1,4 @@
-"""Traffic rules as they are asked for: read with every impossible wish refused, kept as JSON, held against each other."""
+"""Traffic rules as they are asked for: read, with every impossible wish refused; kept; held against each other."""
 
 from __future__ import annotations
 
@@ -208,7 +208,9 @@ def proposed_rule(
     )
 
 
-def contradictions(subject: Subject, target: Target, *, own: str = "", with_asked: bool = True) -> Iterator[refusals.TrafficConflict]:
+def contradictions(
+    subject: Subject, target: Target, *, own: str = "", with_asked: bool = True
+) -> Iterator[refusals.TrafficConflict]:
     """One refusal for each rule that the wish contradicts, with both shown. ``own`` is the request that is weighed."""
     if target.wish is None:
         return

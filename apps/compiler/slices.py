@@ -25,7 +25,7 @@ def members(subjects: Mapping[str, Subject]) -> dict[str, tuple[str, ...]]:
 def holders(
     grant: Grant | TrafficRule, subjects: Mapping[str, Subject], teams: Mapping[str, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """Ids of the active actors that hold a grant (or whom a rule is about): its subject, or an active team's members."""
+    """Ids of the active actors that hold a grant, or whom a rule is about: its subject, or an active team's members."""
     subject = subjects.get(grant.subject)
     if subject is None or not subject.active:
         return ()

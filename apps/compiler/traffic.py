@@ -29,7 +29,7 @@ HEADERS = (
     "X-Experiment",
     "X-Feature-Flags",
 )
-"""The only headers a rule may set or remove: none that carries identity, connection, address or what we say ourselves."""
+"""The only headers a rule may set or remove: none that is about identity, connection or address, and none of ours."""
 
 WHOLE = 100
 
@@ -136,7 +136,9 @@ class Traffic:
         """``decision`` is what the door decided about the call of ``subject``, whoever acts for it."""
         if not decision.allowed or decision.route is None:
             return UNTREATED
-        found = [rule for rule in self._rules.get(service, ()) if self._applies(rule, subject, decision.route, point, at)]
+        found = [
+            rule for rule in self._rules.get(service, ()) if self._applies(rule, subject, decision.route, point, at)
+        ]
         if not found:
             return UNTREATED
         headers: dict[str, str | None] = {}

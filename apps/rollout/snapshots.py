@@ -98,7 +98,13 @@ def _rule(row: list[Any]) -> TrafficRule:
     routes, points = frozenset(row[3]), frozenset(map(Point, row[4]))
     headers = tuple((name, value) for name, value in row[9])
     return TrafficRule(
-        *row[:3], routes, points, *row[5:9], set_headers=headers, remove_headers=tuple(row[10]), calls_per_minute=row[11]
+        *row[:3],
+        routes,
+        points,
+        *row[5:9],
+        set_headers=headers,
+        remove_headers=tuple(row[10]),
+        calls_per_minute=row[11],
     )
 
 

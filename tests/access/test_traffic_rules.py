@@ -1,4 +1,4 @@
-"""Traffic rules: asked for, weighed against each other, approved, applied and ended like access, and opening nothing."""
+"""Traffic rules: asked for, weighed against each other, approved and ended like access, and opening nothing."""
 
 from __future__ import annotations
 
@@ -232,9 +232,7 @@ def test_a_limit_needs_a_door_that_counts(there: Shop) -> None:
 
 
 def test_the_risk_says_what_it_could_break(there: Shop) -> None:
-    request = ask_rule(
-        there.ben, route_keys=("refund",), treatment={"variant": "v2", "everybody": True, "percent": 50}
-    )
+    request = ask_rule(there.ben, route_keys=("refund",), treatment={"variant": "v2", "everybody": True, "percent": 50})
     assert request.risk["causes"] == [
         "Calls that change things (POST) are answered by another version.",
         "It is about 50 % of everybody who calls.",

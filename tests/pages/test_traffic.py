@@ -139,9 +139,7 @@ def test_a_service_without_rules_teaches(shop: access.Shop, browse: Browse) -> N
     assert "Every allowed call goes to the usual version" in text
 
 
-def test_the_replay_counts_calls_that_would_go_elsewhere(
-    house: pages.House, shop: access.Shop, browse: Browse
-) -> None:
+def test_the_replay_counts_calls_that_would_go_elsewhere(house: pages.House, shop: access.Shop, browse: Browse) -> None:
     at = datetime.now(UTC)
     access.active_grant(shop.dan, shop.ben, routes=("refund",), at=at)
     pages.call(shop.dan, at=at, verdict="allow", reason="granted")

@@ -1,4 +1,4 @@
-"""The road of a traffic rule: compiled into data, applied and proven at a really running edge, and gone when it ends."""
+"""The road of a traffic rule: compiled into data, applied and proven at a running edge, and gone when it ends."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ from apps.compiler.diff import Plan, diff
 from apps.compiler.lint import Finding, lint
 from apps.compiler.reasons import Reason
 from apps.compiler.words import listed, moment, points_words, route_words
-from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject

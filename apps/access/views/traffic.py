@@ -1,8 +1,9 @@
-"""Asking for a traffic rule: which version answers whom, with which headers, how often. Reviewed and ended like access."""
+"""Asking for a traffic rule: which version answers whom, with which headers, how often."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
@@ -69,7 +70,9 @@ def traffic_new(request: PageRequest) -> HttpResponse:
     ask, typed, refusal = read_ask(given, choices), Typed.read(given), None
     if request.method == "POST":
         try:
-            opened = services.open_request(reason=ask.reason, ticket=ask.ticket, **asked_of(request, choices, ask, typed))
+            opened = services.open_request(
+                reason=ask.reason, ticket=ask.ticket, **asked_of(request, choices, ask, typed)
+            )
         except Refusal as error:
             refusal = error
         else:
@@ -98,7 +101,7 @@ def variants_of(choices: Choices) -> list[str]:
     return [variant.name for variant in shape.variants] if shape else []
 
 
-def asked_of(request: PageRequest, choices: Choices, ask: Ask, typed: Typed) -> dict[str, object]:
+def asked_of(request: PageRequest, choices: Choices, ask: Ask, typed: Typed) -> dict[str, Any]:
     return {
         "actor": request.subject,
         "subject_key": ask.subject,

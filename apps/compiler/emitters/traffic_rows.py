@@ -17,10 +17,10 @@ Row = tuple[str, str]
 def item_rows(
     graph: AccessGraph, service: Service, teams: Mapping[str, tuple[str, ...]], hasher: Callable[[str], str]
 ) -> list[list[object]]:
-    """``[rule, [route, ...], hashes or null, percent, starts, ends, variant, {header: value or null}, share]``, in order.
+    """``[rule, [route, ...], hashes or null, percent, starts, ends, variant, {header: value or null}, share]``.
 
-    Null stands for everybody; ``share`` is what the caller's side is drawn by. Limits are left out: the edge cannot
-    count.
+    In order; null hashes stand for everybody; ``share`` is what the caller's side is drawn by. Limits are left out,
+    because the edge cannot count.
     """
     return [
         [
@@ -37,7 +37,8 @@ def item_rows(
 def map_rows(graph: AccessGraph, service: Service, teams: Mapping[str, tuple[str, ...]]) -> Iterator[Row]:
     """Rows of the mesh's policy map, by route and caller, and by route alone for everybody; and what there is at all.
 
-    ``traffic <service> <route> [<subject>]`` -> ``[[rule, percent, starts, ends, variant, headers, limit, share], ...]``;
+    ``traffic <service> <route> [<subject>]`` ->
+    ``[[rule, percent, starts, ends, variant, headers, limit, share], ...]``;
     ``treated <service>`` -> ``[[variant, ...], [route, ...]]``, so that a call no rule speaks of costs one look.
     """
     routes = {route.id for route in service.routes}

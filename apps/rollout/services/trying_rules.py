@@ -1,4 +1,4 @@
-"""Whose call shows that a traffic rule applies, or no longer does: one that is let in, by somebody the rule is about."""
+"""Whose call shows that a traffic rule applies, or no longer does: of somebody it is about who is let in."""
 
 from __future__ import annotations
 
