@@ -95,14 +95,17 @@ def _service(row: list[Any]) -> Service:
 
 
 def _rule(row: list[Any]) -> TrafficRule:
-    routes, points = frozenset(row[3]), frozenset(map(Point, row[4]))
-    headers = tuple((name, value) for name, value in row[9])
     return TrafficRule(
-        *row[:3],
-        routes,
-        points,
-        *row[5:9],
-        set_headers=headers,
+        id=row[0],
+        subject=row[1],
+        service=row[2],
+        routes=frozenset(row[3]),
+        points=frozenset(map(Point, row[4])),
+        starts_at=row[5],
+        ends_at=row[6],
+        percent=row[7],
+        variant=row[8],
+        set_headers=tuple((name, value) for name, value in row[9]),
         remove_headers=tuple(row[10]),
         calls_per_minute=row[11],
     )
