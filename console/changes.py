@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from apps.access.selectors import planned_change
+from apps.access.traffic import Wish
 from apps.compiler import graph
 from apps.compiler.diff import Change, diff
+from apps.compiler.traffic import TrafficRule
 
 if TYPE_CHECKING:
     from apps.access.models import AccessRequest, Grant
@@ -27,6 +29,8 @@ def changes_of(asked: AccessRequest, grant: Grant | None, at: datetime) -> Seque
     if asked.subject.kind == graph.SubjectKind.PARTY:
         return planned_change(request=asked, at=at).plan.changes
     without = _without(asked)
+    if asked.treatment is not None:
+        return diff(without, replace(without, traffic=(_ruling(asked, grant, at),))).changes
     return diff(without, replace(without, grants=(_opening(asked, grant, at),))).changes
 
 
@@ -36,6 +40,19 @@ def _without(asked: AccessRequest) -> graph.AccessGraph:
     return graph.AccessGraph(
         subjects={subject.key: graph.Subject(subject.key, graph.SubjectKind(subject.kind), subject.name)},
         services={service.slug: graph.Service(service.slug, service.title, (*routes, OTHERS))},
+    )
+
+
+def _ruling(asked: AccessRequest, grant: Grant | None, at: datetime) -> TrafficRule:
+    opening = _opening(asked, grant, at)
+    return Wish.from_json(asked.treatment or {}).rule(
+        opening.id,
+        subject=opening.subject,
+        service=opening.service,
+        routes=opening.routes,
+        points=opening.points,
+        starts_at=opening.starts_at,
+        ends_at=opening.ends_at,
     )
 
 

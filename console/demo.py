@@ -27,7 +27,7 @@ from apps.trust import services as trust
 
 EDGE_TARGET, MESH_TARGET, NODE = "edge", "mesh", "node-1"
 TOKEN_DAYS = 30
-_PORT = re.compile(r"""(sallyport\.dev/(?:mesh|upstream)-port:\s*["']?)9([12])(\d\d)""")
+_PORT = re.compile(r"""(sallyport\.dev/(?:mesh-port|upstream-port|variants):\s*["']?(?:v2:)?)9([12])(\d\d)""")
 
 
 class EstateRefused(Exception):
@@ -197,6 +197,7 @@ def _mesh_services() -> list[dict[str, Any]]:
             "workload": service.mesh.workload,
             "port": service.mesh.upstream_port,
             "sidecar_port": service.mesh.port,
+            "variants": {variant.name: variant.upstream_port for variant in service.variants},
             "routes": [
                 {"key": route.id, "methods": sorted(route.methods), "template": route.template}
                 for route in service.routes

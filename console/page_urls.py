@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import include, path
 
 from apps.access.views import addresses, asking, events, governance, grants, inbox
+from apps.access.views import asking, events, governance, grants, inbox
+from apps.access.views import traffic as asking_traffic
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
 from apps.rollout import list_views as lists
@@ -27,6 +29,7 @@ from console.pages import (
     service,
     signals,
     subject,
+    traffic,
 )
 
 urlpatterns = [
@@ -38,11 +41,13 @@ urlpatterns = [
     path("catalogue/import/", catalog.import_catalogue, name="import"),
     path("catalogue/<slug:slug>/", service.show, name="service"),
     path("catalogue/<slug:slug>/around/", service.around, name="service_around"),
+    path("catalogue/<slug:slug>/traffic/", traffic.show, name="service_traffic"),
     path("requests/", inbox.requests, name="requests"),
     path("requests/waiting", inbox.waiting, name="waiting"),
     path("requests/decide", inbox.decide, name="decide"),
     path("requests/new", asking.request_new, name="request_new"),
     path("requests/new/addresses", addresses.request_addresses, name="request_addresses"),
+    path("requests/traffic", asking_traffic.traffic_new, name="traffic_new"),
     path("requests/<slug:public_id>/", requests.show, name="request"),
     path("requests/<slug:public_id>/change/", change.show, name="request_change"),
     path("requests/<slug:public_id>/review", requests.review, name="request_review"),

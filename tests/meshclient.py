@@ -179,6 +179,7 @@ class _Echo(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.send_header("X-Request-Id", "from-the-application")
+        self.send_header("X-Port", str(self.connection.getsockname()[1]))
         self.send_header("X-Sallyport-Mesh", "allow;forged;")
         self.end_headers()
         if self.command != "HEAD":

@@ -285,6 +285,7 @@ def _ask(asked: dict[str, Any], actor: Subject) -> dict[str, Any]:
         "points": asked["points"],
         "duration": asked["duration"],
         "environment": asked["environment"],
+        "treatment": asked["treatment"],
     }
 
 

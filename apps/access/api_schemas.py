@@ -31,6 +31,29 @@ class DoorSchema(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class TreatmentSchema(serializers.Serializer[Any]):
+    """What a traffic rule does; what is left out is left alone."""
+
+    everybody = serializers.BooleanField(
+        required=False, default=False, help_text="For whoever calls, not for the subject"
+    )
+    percent = serializers.IntegerField(
+        required=False, default=100, min_value=1, max_value=100, help_text="Of those it is about, always the same"
+    )
+    variant = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=31, help_text="The version of the service that answers"
+    )
+    set_headers = serializers.DictField(
+        child=serializers.CharField(max_length=200), required=False, default=dict, help_text="By name, the value"
+    )
+    remove_headers = serializers.ListField(
+        child=serializers.CharField(max_length=60), required=False, default=list, max_length=20
+    )
+    calls_per_minute = serializers.IntegerField(
+        required=False, default=None, allow_null=True, min_value=1, max_value=100_000, help_text="Of each caller"
+    )
+
+
 class GrantSchema(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     request = serializers.CharField(source="request.public_id", allow_null=True, default=None)
@@ -38,6 +61,7 @@ class GrantSchema(serializers.Serializer[Any]):
     service = serializers.CharField(source="service.slug")
     routes = serializers.SerializerMethodField()
     points = serializers.ListField(child=serializers.ChoiceField(choices=Point.choices))
+    treatment = TreatmentSchema(allow_null=True, help_text="Of a traffic rule, which opens nothing; null for access")
     state = serializers.ChoiceField(choices=GrantState.choices)
     duration = serializers.IntegerField(allow_null=True, help_text="Seconds; null for standing access")
     approved_at = serializers.DateTimeField()
@@ -99,6 +123,7 @@ class RequestSchema(serializers.Serializer[Any]):
     duration = serializers.IntegerField(help_text="Seconds")
     reason = serializers.CharField()
     ticket = serializers.CharField()
+    treatment = TreatmentSchema(allow_null=True, help_text="When a traffic rule is asked for; null for access")
     state = serializers.ChoiceField(choices=RequestState.choices)
     created_at = serializers.DateTimeField()
     decided_at = serializers.DateTimeField(allow_null=True)
@@ -144,6 +169,9 @@ class AskSchema(serializers.Serializer[Any]):
     )
     duration = serializers.IntegerField(min_value=1, max_value=LONGEST, help_text="Seconds")
     environment = serializers.CharField(required=False, default=None, allow_null=True, max_length=63)
+    treatment = TreatmentSchema(
+        required=False, default=None, allow_null=True, help_text="Asks for a traffic rule instead of access"
+    )
 
 
 class NewRequestSchema(AskSchema):

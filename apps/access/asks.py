@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apps.access import refusals
+from apps.access.traffic import Wish, read_wish
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
 from apps.compiler.graph import Point, SubjectKind
+from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
     from apps.catalog.models import Environment, Route, Service
@@ -24,13 +26,17 @@ REASON_LENGTH, TICKET_LENGTH = 2000, 200
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What access is wanted to. ``shape`` is the compiler's view of ``service`` in ``environment``."""
+    """What access is wanted to. ``shape`` is the compiler's view of ``service`` in ``environment``.
+
+    With a ``wish`` no access is wanted, but that calls are treated so.
+    """
 
     service: Service
     environment: Environment
     shape: graph.Service
     routes: tuple[Route, ...]
     points: tuple[str, ...]
+    wish: Wish | None = None
 
     @property
     def route_keys(self) -> frozenset[str]:
@@ -49,6 +55,13 @@ class Target:
         return frozenset[str]().union(*(route.methods for route in self.routes))
 
 
+def read_subject(subject_key: str, service_slug: str, treatment: Mapping[str, Any] | None) -> Subject:
+    """Whom the ask is about. A rule for everybody is its service's owners' to answer for."""
+    if treatment is not None and treatment.get("everybody"):
+        return identity.get_subject(catalog.get_service(service_slug).team.key)
+    return identity.get_subject(subject_key)
+
+
 def read_target(
     *,
     subject: Subject,
@@ -56,8 +69,9 @@ def read_target(
     route_keys: Collection[str],
     points: Collection[str],
     environment: str | None,
+    treatment: Mapping[str, Any] | None = None,
 ) -> Target:
-    """Raises UnknownService, UnknownEnvironment, UnknownRoute, ServiceRetired, BadRoutes or BadPoints."""
+    """Raises UnknownService, UnknownEnvironment, UnknownRoute, ServiceRetired, BadRoutes, BadPoints or BadTreatment."""
     service = catalog.get_service(service_slug)
     where = catalog.get_environment(environment)
     shape = catalog.graph_services([service_slug], where.slug).get(service_slug)
@@ -65,12 +79,14 @@ def read_target(
         raise refusals.ServiceRetired(f"{service.title} is retired; nothing on it can be opened.")
     if not route_keys:
         raise refusals.BadRoutes("Choose at least one route.", fields={"routes": ["Choose at least one route."]})
+    doors = _points(points, shape, SubjectKind(subject.kind))
     return Target(
         service=service,
         environment=where,
         shape=shape,
         routes=tuple(catalog.get_routes(service, route_keys)),
-        points=_points(points, shape, SubjectKind(subject.kind)),
+        points=doors,
+        wish=None if treatment is None else read_wish(treatment, shape, doors),
     )
 
 
@@ -120,5 +136,7 @@ def read_text(field: str, text: str, *, longest: int, required: bool = False) ->
 
 def fingerprint(subject: Subject, target: Target) -> str:
     """What is asked for, as one name: whom for, what, and where. How long and why do not make it another ask."""
-    what = [subject.key, target.service.slug, target.environment.slug, sorted(target.route_keys)]
+    what: list[object] = [subject.key, target.service.slug, target.environment.slug, sorted(target.route_keys)]
+    if target.wish is not None:
+        what.append(target.wish.as_json())
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()

@@ -126,7 +126,10 @@ class Guardrail(models.Model):
 
 
 class AccessRequest(models.Model):
-    """An ask, decided exactly once. ``fingerprint`` names what is asked for, so that it is asked for once at a time."""
+    """An ask, decided exactly once. ``fingerprint`` names what is asked for, so that it is asked for once at a time.
+
+    With a ``treatment`` (see ``traffic.Wish``) it asks for a traffic rule, which opens nothing; without, for access.
+    """
 
     machine: ClassVar[str] = "request"
 
@@ -145,6 +148,7 @@ class AccessRequest(models.Model):
     fingerprint = models.CharField(max_length=64)
     resolved = models.JSONField(default=dict)
     risk = models.JSONField(default=dict)
+    treatment = models.JSONField(null=True)
     created_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField()
@@ -267,7 +271,8 @@ class Grant(models.Model):
     """What is open, for whom, where and until when. ``duration`` null means standing access.
 
     The clock starts at activation, not at approval: until then ``starts_at`` and ``ends_at`` are empty.
-    ``ended_by`` is empty when nobody ended it but time, or the console itself.
+    ``ended_by`` is empty when nobody ended it but time, or the console itself. With a ``treatment`` it is a traffic
+    rule and opens nothing: whoever reads what is open leaves it out.
     """
 
     machine: ClassVar[str] = "grant"
@@ -281,6 +286,7 @@ class Grant(models.Model):
     points = ArrayField(models.CharField(max_length=8, choices=Point))
     state = models.CharField(max_length=16, choices=GrantState, default=GrantState.PENDING)
     fingerprint = models.CharField(max_length=64)
+    treatment = models.JSONField(null=True)
     duration = models.PositiveIntegerField(null=True)
     approved_at = models.DateTimeField()
     activated_at = models.DateTimeField(null=True)

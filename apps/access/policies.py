@@ -18,6 +18,7 @@ from apps.identity import selectors as identity
 from apps.identity.errors import StepUpRequired
 
 if TYPE_CHECKING:
+    from apps.catalog.models import Service
     from apps.identity.freshness import Freshness
     from apps.identity.models import Subject
 
@@ -35,6 +36,15 @@ def require_may_ask_for(actor: Subject, subject: Subject) -> None:
     require_active(actor)
     if all(subject.pk != one.pk for one in identity.acting_for(actor)):
         raise refusals.NotYourSubject
+
+
+def require_may_ask_for_rule(actor: Subject, subject: Subject, service: Service) -> None:
+    """A traffic rule for oneself like access; for anybody else, people of the team that owns the service."""
+    require_active(actor)
+    if actor.kind == "person" and identity.is_member(actor, service.team):
+        return
+    if all(subject.pk != one.pk for one in identity.acting_for(actor)):
+        raise refusals.NotYourTraffic
 
 
 def require_open(request: AccessRequest, at: datetime) -> None:

@@ -46,6 +46,23 @@ class BadReason(InvalidInput):
     code = "bad_reason"
 
 
+class BadTreatment(InvalidInput):
+    """What a traffic rule should do makes no sense for this service and these doors."""
+
+    code = "bad_treatment"
+
+
+class NotYourTraffic(NotAllowed):
+    code = "not_your_traffic"
+    default_message = "Rules for others are asked for by people of the team that owns the service."
+
+
+class TrafficConflict(Refusal):
+    """Two rules that want something else of the same call. Both are told, so that whoever asks can choose."""
+
+    code = "traffic_conflict"
+
+
 class DurationTooLong(InvalidInput):
     code = "duration_too_long"
 

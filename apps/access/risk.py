@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from apps.compiler.graph import Point, Route, SubjectKind
@@ -45,7 +45,10 @@ class Risk:
 
 
 def assess(what: Exposure) -> Risk:
-    found = (*_from_service(what), *_from_routes(what), *_from_reach(what))
+    return summed((*from_service(what), *_from_routes(what), *_from_reach(what)))
+
+
+def summed(found: Iterable[Cause]) -> Risk:
     causes = tuple(sorted(found, key=lambda cause: -cause.weight))
     return Risk(_level(sum(cause.weight for cause in causes)), causes)
 
@@ -56,7 +59,7 @@ def _level(weight: int) -> str:
     return "medium" if weight >= MEDIUM_FROM else "low"
 
 
-def _from_service(what: Exposure) -> Iterator[Cause]:
+def from_service(what: Exposure) -> Iterator[Cause]:
     if what.sensitivity == "critical":
         yield Cause(3, f"{what.service_title} is critical.")
     elif what.sensitivity == "sensitive":

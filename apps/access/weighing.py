@@ -13,6 +13,7 @@ from apps.access.guardrails import Obstacle, graph_guardrail, list_guardrail_row
 from apps.access.models import AccessRequest, ApprovalRule
 from apps.access.rules import Facts, Need, Resolution, resolve
 from apps.access.states import RequestState
+from apps.access.traffic import contradictions
 from apps.audit.errors import Refusal
 from apps.compiler.words import listed
 from apps.identity import selectors as identity
@@ -45,6 +46,7 @@ def weigh(*, requester: Subject, subject: Subject, target: Target, duration: int
             *_too_long(resolution, duration),
             *_nobody(resolution.needs, able),
             *_already_asked(subject, target),
+            *contradictions(subject, target),
         ),
     )
 
@@ -65,6 +67,9 @@ def facts(subject: Subject, target: Target) -> Facts:
 
 
 def standing_obstacles(subject: Subject, target: Target) -> tuple[Obstacle, ...]:
+    """Nothing for a traffic rule: it opens nothing that a guardrail could bar."""
+    if target.wish is not None:
+        return ()
     who = identity.graph_subjects([subject.key])[subject.key]
     guardrails = [graph_guardrail(row) for row in list_guardrail_rows([target.service.slug])]
     return obstacles(guardrails, who, target.service.slug, target.graph_routes, target.graph_points)

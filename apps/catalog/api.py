@@ -41,6 +41,9 @@ class ExposureSerializer(serializers.Serializer[Any]):
     namespace = serializers.CharField()
     workload = serializers.CharField(source="workload.key", allow_null=True, default=None)
     port = serializers.IntegerField(allow_null=True)
+    variants = serializers.ListField(
+        child=serializers.CharField(), help_text="Other versions behind the same sidecar, each as name:port"
+    )
 
 
 class ServiceSerializer(serializers.Serializer[Any]):

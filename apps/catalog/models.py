@@ -17,6 +17,7 @@ SLUG = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 HOST = r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 BASE_PATH = r"^((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)$"
 ROUTE_KEY = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$"
+VARIANT = r"^[a-z0-9]([a-z0-9-]{0,29}[a-z0-9])?$"
 SPIFFE_ID = r"^spiffe://[a-z0-9._-]{1,100}(/[A-Za-z0-9._-]+)+$"
 
 DEFAULT_MAX_DURATION = 8 * 3600
@@ -159,7 +160,10 @@ _MESH_WHOLE = Q(
 
 
 class Exposure(models.Model):
-    """Where a service answers: an address at the edge, or a workload and its ports in the mesh."""
+    """Where a service answers: an address at the edge, or a workload and its ports in the mesh.
+
+    ``variants`` are other versions behind the same sidecar, each as ``name:port``.
+    """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="exposures")
     environment = models.ForeignKey(Environment, models.PROTECT, related_name="exposures")
@@ -170,6 +174,7 @@ class Exposure(models.Model):
     workload = models.ForeignKey("identity.Subject", models.PROTECT, null=True, blank=True, related_name="exposures")
     port = models.PositiveIntegerField(null=True, blank=True)
     upstream_port = models.PositiveIntegerField(null=True, blank=True)
+    variants = ArrayField(models.CharField(max_length=40), default=list, blank=True)
 
     class Meta:
         constraints = [
@@ -187,6 +192,7 @@ class Exposure(models.Model):
                 condition=_EDGE_WHOLE | _MESH_WHOLE,
                 name="catalog_exposure_whole",
             ),
+            models.CheckConstraint(condition=Q(point="mesh") | Q(variants=[]), name="catalog_exposure_variants_inside"),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from apps.catalog.errors import UnknownEnvironment, UnknownRoute, UnknownService
 from apps.catalog.models import Dependency, Door, Environment, Exposure, ImportRun, Route, Service
 from apps.compiler import graph
 from apps.compiler.paths import matches, ranked, segments
+from apps.compiler.traffic import Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ def graph_services(slugs: Collection[str] | None, environment: str | None = None
             routes=tuple(routes[service.pk]),
             edge=_edge(doors.get((service.pk, Door.EDGE))),
             mesh=_mesh(doors.get((service.pk, Door.MESH))),
+            variants=_variants(doors.get((service.pk, Door.MESH))),
         )
         for service in services
     }
@@ -206,6 +208,7 @@ def shape_of(service: Service, routes: Iterable[Route], exposures: Iterable[Expo
         routes=tuple(_graph_route(route) for route in sorted(routes, key=lambda one: one.key)),
         edge=_edge(doors.get(Door.EDGE)),
         mesh=_mesh(doors.get(Door.MESH)),
+        variants=_variants(doors.get(Door.MESH)),
     )
 
 
@@ -240,3 +243,8 @@ def _mesh(row: Exposure | None) -> graph.MeshExposure | None:
         port=row.port,
         upstream_port=row.upstream_port,
     )
+
+
+def _variants(row: Exposure | None) -> tuple[Variant, ...]:
+    told = (one.rpartition(":") for one in (row.variants if row else ()))
+    return tuple(sorted((Variant(name, int(port)) for name, _, port in told), key=lambda variant: variant.name))

@@ -21,11 +21,13 @@ from apps.compiler.graph import (
     Service,
     Subject,
 )
+from apps.compiler.traffic import TrafficRule
+from apps.compiler.traffic_words import rule_words, variants_words
 from apps.compiler.words import grant_words, listed, moment, route_words, service_name, subject_name
 
 _CAUSES = {Cause.SUSPENDED: "suspended", Cause.REVOKED: "tokens revoked", Cause.BUDGET: "budget spent"}
 
-Item = TypeVar("Item", Grant, Guardrail, Service, Subject, Route)
+Item = TypeVar("Item", Grant, Guardrail, Service, Subject, Route, TrafficRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def diff(old: AccessGraph, new: AccessGraph) -> Plan:
     return Plan(
         (
             *_grant_changes(old, new),
+            *_traffic_changes(old, new),
             *_guardrail_changes(old, new),
             *_denial_changes(old, new),
             *chain.from_iterable(_service_changes(*pair) for pair in _differing(old.services, new.services)),
@@ -97,6 +100,21 @@ def _with_start(graph: AccessGraph, grant: Grant) -> str:
 
 def _of_grant(kind: str, grant: Grant, sentence: str) -> Change:
     return Change(kind, sentence, grant.service, grant.subject, grant.id)
+
+
+def _traffic_changes(old: AccessGraph, new: AccessGraph) -> Iterator[Change]:
+    for before, after in _differing(_by_id(old.traffic), _by_id(new.traffic)):
+        if before is None and after is not None:
+            yield _of_rule("traffic_added", after, f"From now on {rule_words(new, after)}.")
+        elif after is None and before is not None:
+            yield _of_rule("traffic_removed", before, f"No longer: {rule_words(old, before)}.")
+        elif before is not None and after is not None:
+            was, now = (f"{rule_words(g, r)}, starting {moment(r.starts_at)}" for g, r in ((old, before), (new, after)))
+            yield _of_rule("traffic_changed", after, f"Now {now}. Until now: {was}.")
+
+
+def _of_rule(kind: str, rule: TrafficRule, sentence: str) -> Change:
+    return Change(kind, sentence, rule.service, rule.subject, rule.id)
 
 
 def _guardrail_changes(old: AccessGraph, new: AccessGraph) -> Iterator[Change]:
@@ -167,6 +185,9 @@ def _service_details(before: Service, after: Service) -> Iterator[Change]:
     if before.mesh != after.mesh:
         sentence = f"{_title(after)} is {_in_mesh(after.mesh)}; it was {_in_mesh(before.mesh)}."
         yield Change("service_mesh_changed", sentence, after.id)
+    if before.variants != after.variants:
+        sentence = f"{_title(after)} has other versions: {variants_words(after)}; it had {variants_words(before)}."
+        yield Change("service_variants_changed", sentence, after.id)
 
 
 def _title(service: Service) -> str:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apps.compiler.traffic import TrafficRule, Variant
 
 
 class SubjectKind(StrEnum):
@@ -84,6 +88,7 @@ class Service:
     routes: tuple[Route, ...] = ()
     edge: EdgeExposure | None = None
     mesh: MeshExposure | None = None
+    variants: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +158,4 @@ class AccessGraph:
     grants: tuple[Grant, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
     denials: tuple[Denial, ...] = ()
+    traffic: tuple[TrafficRule, ...] = ()

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from apps.compiler.graph import AccessGraph, Grant, Guardrail, Subject, SubjectKind
+
+if TYPE_CHECKING:
+    from apps.compiler.traffic import TrafficRule
 
 
 def members(subjects: Mapping[str, Subject]) -> dict[str, tuple[str, ...]]:
@@ -18,8 +22,10 @@ def members(subjects: Mapping[str, Subject]) -> dict[str, tuple[str, ...]]:
     return {team: tuple(sorted(ids)) for team, ids in found.items()}
 
 
-def holders(grant: Grant, subjects: Mapping[str, Subject], teams: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Ids of the active actors that hold a grant: its subject, or each active member of an active team."""
+def holders(
+    grant: Grant | TrafficRule, subjects: Mapping[str, Subject], teams: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Ids of the active actors that hold a grant, or whom a rule is about: its subject, or an active team's members."""
     subject = subjects.get(grant.subject)
     if subject is None or not subject.active:
         return ()
@@ -58,7 +64,9 @@ def _slice(graph: AccessGraph, service: str, grants: list[Grant], teams: Mapping
     denials = tuple(
         replace(d, services=frozenset({service})) for d in graph.denials if not d.services or service in d.services
     )
+    traffic = tuple(rule for rule in graph.traffic if rule.service == service)
     named = {grant.subject for grant in grants}.union(*(guardrail.subjects for guardrail in guardrails))
+    named.update(rule.subject for rule in traffic)
     named.update(denial.subject for denial in denials)
     return AccessGraph(
         subjects=_with_company(graph.subjects, named, teams),
@@ -66,6 +74,7 @@ def _slice(graph: AccessGraph, service: str, grants: list[Grant], teams: Mapping
         grants=tuple(grants),
         guardrails=guardrails,
         denials=denials,
+        traffic=traffic,
     )
 
 

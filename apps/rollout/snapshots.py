@@ -20,6 +20,7 @@ from apps.compiler.graph import (
     Subject,
     SubjectKind,
 )
+from apps.compiler.traffic import TrafficRule, Variant
 
 Json = dict[str, Any]
 
@@ -41,6 +42,7 @@ def to_json(graph: AccessGraph) -> Json:
             [d.subject, d.cause.value, d.until, d.issued_until, sorted(d.services)]
             for d in sorted(graph.denials, key=lambda d: (d.subject, d.cause, d.until))
         ],
+        "traffic": [_rule_row(rule) for rule in sorted(graph.traffic, key=lambda rule: rule.id)],
     }
 
 
@@ -49,7 +51,13 @@ def _service_row(service: Service) -> list[object]:
     edge = [service.edge.host, service.edge.base_path] if service.edge else None
     mesh = service.mesh
     inside = [mesh.namespace, mesh.workload, mesh.port, mesh.upstream_port] if mesh else None
-    return [service.id, service.name, routes, edge, inside]
+    return [service.id, service.name, routes, edge, inside, [[v.name, v.upstream_port] for v in service.variants]]
+
+
+def _rule_row(rule: TrafficRule) -> list[object]:
+    who, where = [rule.id, rule.subject, rule.service], [sorted(rule.routes), sorted(rule.points)]
+    what = [rule.percent, rule.variant, [*map(list, rule.set_headers)], list(rule.remove_headers)]
+    return [*who, *where, rule.starts_at, rule.ends_at, *what, rule.calls_per_minute]
 
 
 def _guardrail_row(wall: Guardrail) -> list[object]:
@@ -75,13 +83,31 @@ def from_json(data: Json) -> AccessGraph:
         denials=tuple(
             Denial(row[0], Cause(row[1]), row[2], row[3], frozenset(row[4])) for row in data.get("denials", ())
         ),
+        traffic=tuple(_rule(row) for row in data.get("traffic", ())),
     )
 
 
 def _service(row: list[Any]) -> Service:
     routes = tuple(Route(route[0], frozenset(route[1]), route[2]) for route in row[2])
-    return Service(
-        row[0], row[1], routes, EdgeExposure(*row[3]) if row[3] else None, MeshExposure(*row[4]) if row[4] else None
+    edge, mesh = EdgeExposure(*row[3]) if row[3] else None, MeshExposure(*row[4]) if row[4] else None
+    variants = tuple(Variant(*variant) for variant in row[5]) if len(row) > 5 else ()
+    return Service(row[0], row[1], routes, edge, mesh, variants)
+
+
+def _rule(row: list[Any]) -> TrafficRule:
+    return TrafficRule(
+        id=row[0],
+        subject=row[1],
+        service=row[2],
+        routes=frozenset(row[3]),
+        points=frozenset(map(Point, row[4])),
+        starts_at=row[5],
+        ends_at=row[6],
+        percent=row[7],
+        variant=row[8],
+        set_headers=tuple((name, value) for name, value in row[9]),
+        remove_headers=tuple(row[10]),
+        calls_per_minute=row[11],
     )
 
 
@@ -106,16 +132,19 @@ def merged(graphs: Iterable[AccessGraph]) -> AccessGraph:
     grants: list[Grant] = []
     guardrails: dict[str, Guardrail] = {}
     denials: dict[tuple[str, str], Denial] = {}
+    traffic: list[TrafficRule] = []
     for graph in graphs:
         subjects.update(graph.subjects)
         services.update(graph.services)
         grants.extend(graph.grants)
+        traffic.extend(graph.traffic)
         guardrails.update({wall.id: wall for wall in graph.guardrails})
         for denial in graph.denials:
             key = (denial.subject, denial.cause.value)
             known = denials.get(key, denial)
             denials[key] = replace(denial, services=known.services | denial.services)
-    return AccessGraph(subjects, services, tuple(grants), tuple(guardrails.values()), tuple(denials.values()))
+    walls, turned_away = tuple(guardrails.values()), tuple(denials.values())
+    return AccessGraph(subjects, services, tuple(grants), walls, turned_away, tuple(traffic))
 
 
 def knowing_the_same_subjects(old: AccessGraph, new: AccessGraph) -> tuple[AccessGraph, AccessGraph]:

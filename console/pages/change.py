@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from apps.access import selectors
 from apps.audit.errors import Refusal
 from apps.compiler.impact import impact
+from apps.compiler.traffic_words import rerouting
 from apps.identity.pages import PageRequest
 from apps.rollout import selectors as rollout
 from apps.telemetry import selectors as telemetry
@@ -33,6 +34,7 @@ def show(request: PageRequest, public_id: str) -> HttpResponse:
         "planned": planned,
         "impact": impact(calls, planned.before, planned.after),
         "calls": len(calls),
+        "rerouting": rerouting(calls, planned.before, planned.after),
         "raw": rollout.list_raw_changes(
             service=asked.service.slug,
             environment_slug=asked.environment.slug,

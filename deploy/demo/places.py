@@ -28,7 +28,10 @@ class PortTaken(Exception):
 
 @dataclass(frozen=True)
 class Places:
-    """``mesh_base`` + 1.. are the sidecars, ``mesh_base`` + 101.. the sample services behind them."""
+    """``mesh_base`` + 1.. are the sidecars, ``mesh_base`` + 101.. the sample services behind them.
+
+    After the sidecars comes the other version of one service.
+    """
 
     state: Path
     ports: dict[str, int]
@@ -63,7 +66,8 @@ class Places:
             raise PortTaken("\n".join(problems))
 
     def mesh_ports(self) -> list[int]:
-        return [self.mesh_base + offset + n for offset in (0, 100) for n in range(1, SERVICES + 1)]
+        usual = [self.mesh_base + offset + n for offset in (0, 100) for n in range(1, SERVICES + 1)]
+        return [*usual, self.mesh_base + SERVICES + 1]
 
 
 def _is_free(port: int) -> bool:

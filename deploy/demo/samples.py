@@ -17,7 +17,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,16 @@ class Service:
     port: int
     sidecar_port: int
     routes: tuple[tuple[str, frozenset[str]], ...]
+    version: str = ""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Service:
         routes = tuple((route["template"], frozenset(route["methods"])) for route in data["routes"])
         return cls(data["service"], data["workload"], data["port"], data["sidecar_port"], routes)
+
+    def versions(self, data: Mapping[str, Any]) -> list[Service]:
+        """The same once more for each other version, on a port of its own."""
+        return [replace(self, version=name, port=port) for name, port in data.get("variants", {}).items()]
 
     def match(self, method: str, path: str) -> tuple[str, dict[str, str]] | None:
         """The template a call reaches and the parameters in its path; literals come before parameters."""
@@ -102,6 +107,7 @@ class Application:
         status, found = self._answer(service, scope, await _body(receive))
         told = {
             "service": service.name,
+            **({"version": service.version} if service.version else {}),
             "called_by": headers.get("x-sallyport-subject", ""),
             "grant": headers.get("x-sallyport-grant", ""),
             "request_id": headers.get("x-request-id", ""),
@@ -239,12 +245,13 @@ def main() -> None:
     config = json.loads(parser.parse_args().config.read_text(encoding="utf-8"))
     logging.basicConfig(level=config.get("log_level", "INFO"), format="%(levelname)s %(message)s")
     services = [Service.of(data) for data in config["services"]]
+    others = [one for usual, data in zip(services, config["services"], strict=True) for one in usual.versions(data)]
     calls = standing_calls({service.name: service for service in services}, config.get("calls", []))
     caller = Caller(Path(config["identities"]), Path(config["ca"]), calls, config.get("calls_per_second", 2.0))
     thread = threading.Thread(target=caller.run, daemon=True)
     thread.start()
     try:
-        asyncio.run(serve(services))
+        asyncio.run(serve([*services, *others]))
     finally:
         caller.stopping.set()
 

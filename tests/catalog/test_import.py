@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from apps.audit.models import Event
 from apps.catalog import models, selectors, services
 from apps.catalog.policies import MayNotImport
+from apps.compiler.traffic import Variant
 from apps.identity import selectors as identity
 from apps.identity.models import ConsoleRole, Membership, Role, Subject, SubjectState
 from apps.outbox.models import Message
@@ -327,3 +328,35 @@ def test_a_damaged_estate_is_read_or_reported(data: st.DataObject) -> None:
     assert bool(result.errors) != bool(result.changes)
     for problem in result.errors:
         assert problem.message and problem.file == "damaged.yaml"
+
+
+DOORS = {"workload": "spiffe://shop.test/ns/shop/sa/payments", "mesh-port": "9105", "upstream-port": "9205"}
+
+
+def test_other_versions_come_with_the_mesh_door_and_change_with_it() -> None:
+    given = {**DOORS, "variants": "v3:9222, v2:9212"}
+    assert catalog.load(catalog.TEAM + catalog.component(annotations=given)).errors == ()
+    shape = selectors.graph_services(["payments"])["payments"]
+    assert shape.variants == (Variant("v2", 9212), Variant("v3", 9222))
+    assert catalog.load(catalog.TEAM + catalog.component(annotations=given)).changes == ()
+    [change] = catalog.load(catalog.TEAM + catalog.component(annotations={**DOORS, "variants": "v2:9213"})).changes
+    assert change.sentence.endswith("variants v2:9212 v3:9222 → v2:9213.")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("v2", "'v2' should be like v2:9212, a version and its port."),
+        ("v2:99999", "'v2:99999' should be like v2:9212, a version and its port."),
+        ("V2.1:9212", "'V2.1:9212' should be like v2:9212, a version and its port."),
+        ("v2:9212 v2:9213", "v2 is there twice."),
+    ],
+)
+def test_a_version_that_makes_no_sense_is_a_problem(written: str, said: str) -> None:
+    result = catalog.load(catalog.TEAM + catalog.component(annotations={**DOORS, "variants": written}))
+    assert [problem.message for problem in result.errors] == [said]
+
+
+def test_versions_need_a_mesh_door() -> None:
+    result = catalog.load(catalog.TEAM + catalog.component(annotations={"variants": "v2:9212"}))
+    assert len(result.errors) == 3

@@ -50,6 +50,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "choose-service": ("ada", "/requests/new"),
     "around": ("ada", "/catalogue/payments/around/"),
     "search": ("ada", "/search?q=pay"),
+    "traffic-rules": ("ada", "/catalogue/payments/traffic/"),
+    "traffic-ask": ("ben", "/requests/traffic?service=payments"),
     "access": ("ada", "/access/"),
     "live": ("ada", "/live/"),
     "call": ("ada", "/live/{rid}/"),

@@ -32,6 +32,8 @@ PAGES = {
     "catalogue": ("ada", "/catalogue/"),
     "service": ("ada", "/catalogue/payments/"),
     "around a service": ("ben", "/catalogue/payments/around/"),
+    "traffic rules of a service": ("ada", "/catalogue/payments/traffic/"),
+    "ask for a traffic rule": ("ben", "/requests/traffic?service=payments"),
     "import": ("olga", "/catalogue/import/"),
     "choose a service": ("ada", "/requests/new"),
     "ask": ("ada", "/requests/new?service=payments&method=POST&path=/refunds"),

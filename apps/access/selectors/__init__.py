@@ -40,6 +40,7 @@ from apps.access.selectors.requests import (
     waiting_for,
 )
 from apps.access.selectors.timeline import Moment, timeline
+from apps.access.selectors.traffic import Rule, list_rules_asked, list_rules_of
 from apps.access.selectors.visibility import visible_grants, visible_requests
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Planned",
     "Preview",
     "Reach",
+    "Rule",
     "Standing",
     "Waiting",
     "address_graph",
@@ -74,6 +76,8 @@ __all__ = [
     "list_open_to",
     "list_requests",
     "list_rules",
+    "list_rules_asked",
+    "list_rules_of",
     "list_running_of",
     "meaning_of",
     "planned_change",

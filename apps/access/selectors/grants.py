@@ -92,7 +92,8 @@ def list_ending_soon(*, subject: Subject, at: datetime, within: timedelta = SOON
 
 
 def _running(at: datetime) -> QuerySet[Grant]:
-    return Grant.objects.filter(state__in=LIVE_GRANTS).exclude(ends_at__lte=at)
+    """What is open or opening; a traffic rule opens nothing."""
+    return Grant.objects.filter(state__in=LIVE_GRANTS, treatment__isnull=True).exclude(ends_at__lte=at)
 
 
 def list_busy_doors() -> QuerySet[GrantDoor]:

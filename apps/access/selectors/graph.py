@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Q, QuerySet
@@ -16,8 +17,10 @@ from django.db.models import Q, QuerySet
 from apps.access.guardrails import graph_guardrail, list_guardrail_rows
 from apps.access.models import Grant, Guardrail
 from apps.access.states import LIVE_GRANTS, GrantState
+from apps.access.traffic import Wish
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
+from apps.compiler.traffic import EVERYBODY, TrafficRule
 from apps.identity import selectors as identity
 
 
@@ -66,16 +69,20 @@ def assemble(
     also: Iterable[str] = (),
     denials: Collection[graph.Denial] = (),
 ) -> graph.AccessGraph:
-    held = tuple(grant for grant in graph_grants(grants, at) if grant.service in services)
+    rows = [row for row in read_rows(grants) if row.service in services]
+    held = tuple(_graph_grant(row, at) for row in rows if row.treatment is None)
+    rules = tuple(_graph_rule(row, at) for row in rows if row.treatment is not None)
     walls = tuple(graph_guardrail(guardrail) for guardrail in guardrails)
     named = {grant.subject for grant in held}.union(also, *(wall.subjects for wall in walls))
     named.update(denial.subject for denial in denials)
+    named.update(rule.subject for rule in rules if rule.subject != EVERYBODY)
     return graph.AccessGraph(
         subjects=identity.graph_subjects(named) if named else {},
         services=services,
         grants=held,
         guardrails=walls,
         denials=tuple(denials),
+        traffic=rules,
     )
 
 
@@ -131,6 +138,7 @@ class _Row:
     starts_at: datetime | None
     ends_at: datetime | None
     ended_at: datetime | None
+    treatment: dict[str, Any] | None
     routes: list[str]
 
 
@@ -145,25 +153,41 @@ _COLUMNS = (
     "starts_at",
     "ends_at",
     "ended_at",
+    "treatment",
 )
 
 
-def graph_grants(grants: QuerySet[Grant], at: datetime) -> Iterator[graph.Grant]:
+def read_rows(grants: QuerySet[Grant]) -> Iterator[_Row]:
     """One query, in order of id so that a graph compiles to one set of bytes; the database gathers the routes."""
     keys = ArrayAgg("routes__key", filter=Q(routes__isnull=False), default=[])
     rows = grants.annotate(route_keys=keys).order_by("public_id").values_list(*_COLUMNS, "route_keys")
-    for values in rows:
-        row = _Row(*values)
-        starts_at, ends_at = _window(row, at)
-        yield graph.Grant(
-            id=row.public_id,
-            subject=row.subject,
-            service=row.service,
-            routes=frozenset(row.routes),
-            points=frozenset(graph.Point(point) for point in row.points),
-            starts_at=starts_at,
-            ends_at=ends_at,
-        )
+    return (_Row(*values) for values in rows)
+
+
+def _graph_grant(row: _Row, at: datetime) -> graph.Grant:
+    starts_at, ends_at = _window(row, at)
+    return graph.Grant(
+        id=row.public_id,
+        subject=row.subject,
+        service=row.service,
+        routes=frozenset(row.routes),
+        points=frozenset(graph.Point(point) for point in row.points),
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+
+
+def _graph_rule(row: _Row, at: datetime) -> TrafficRule:
+    starts_at, ends_at = _window(row, at)
+    return Wish.from_json(row.treatment or {}).rule(
+        row.public_id,
+        subject=row.subject,
+        service=row.service,
+        routes=frozenset(row.routes),
+        points=frozenset(graph.Point(point) for point in row.points),
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
 
 
 def _window(row: _Row, at: datetime) -> tuple[int, int | None]:

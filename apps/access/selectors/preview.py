@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apps.access import policies
 from apps.access.approvers import Person
-from apps.access.asks import Target, read_duration, read_target
+from apps.access.asks import Target, read_duration, read_subject, read_target
 from apps.access.judging import affected, judge_risk
 from apps.access.models import AccessRequest
 from apps.access.risk import Risk
@@ -18,6 +18,7 @@ from apps.access.rules import MatchedRule
 from apps.access.selectors.addresses import addresses_of, opening_words
 from apps.access.selectors.graph import graph_slice, seconds
 from apps.access.states import RequestState
+from apps.access.traffic import PROPOSED, Wish, proposed_rule
 from apps.access.weighing import Weighed, span, weigh
 from apps.audit.errors import Refusal
 from apps.compiler import graph
@@ -27,12 +28,9 @@ from apps.compiler.diff import Change, Plan, diff
 from apps.compiler.lint import Finding, lint
 from apps.compiler.reasons import Reason
 from apps.compiler.words import listed, moment, points_words, route_words
-from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
-
-PROPOSED = "proposed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,7 @@ class Preview:
     affected: tuple[Person, ...]
     others: tuple[Person, ...]
     planned: Planned
+    wish: Wish | None = None
 
     @property
     def can_be_sent(self) -> bool:
@@ -138,14 +137,23 @@ def preview(
     points: Collection[str] = (),
     duration: int,
     environment: str | None = None,
+    treatment: Mapping[str, Any] | None = None,
     at: datetime,
 ) -> Preview:
     """What asking for this would mean. Input that makes no sense is refused; what stands against sending is listed."""
-    subject = identity.get_subject(subject_key)
-    policies.require_may_ask_for(actor, subject)
+    subject = read_subject(subject_key, service_slug, treatment)
+    if treatment is None:
+        policies.require_may_ask_for(actor, subject)
     target = read_target(
-        subject=subject, service_slug=service_slug, route_keys=route_keys, points=points, environment=environment
+        subject=subject,
+        service_slug=service_slug,
+        route_keys=route_keys,
+        points=points,
+        environment=environment,
+        treatment=treatment,
     )
+    if target.wish is not None:
+        policies.require_may_ask_for_rule(actor, subject, target.service)
     weighed = weigh(requester=actor, subject=subject, target=target, duration=read_duration(duration))
     planned = _plan(subject, target, duration, at)
     return Preview(
@@ -167,6 +175,7 @@ def preview(
         affected=tuple(Person(one.key, one.name) for one in affected(subject)),
         others=_others(planned.before, target, subject.key, seconds(at)),
         planned=planned,
+        wish=target.wish,
     )
 
 
@@ -179,6 +188,10 @@ def _plan(subject: Subject, target: Target, duration: int, at: datetime) -> Plan
     before = graph_slice(
         service_slugs=[target.service.slug], environment_slug=target.environment.slug, at=at, also=[subject.key]
     )
+    if target.wish is not None:
+        ends_at = seconds(at) + duration
+        rule = proposed_rule(target.wish, subject, target, starts_at=seconds(at), ends_at=ends_at)
+        return _between(before, replace(before, traffic=(*before.traffic, rule)), PROPOSED, at)
     proposed = graph.Grant(
         id=PROPOSED,
         subject=subject.key,
@@ -208,6 +221,7 @@ def planned_change(*, request: AccessRequest, at: datetime) -> Planned:
             route_keys={route.key for route in request.routes.all()},
             points=request.points,
             environment=request.environment.slug,
+            treatment=request.treatment,
         )
         return _plan(request.subject, target, request.duration, at)
     now = graph_slice(
@@ -217,7 +231,11 @@ def planned_change(*, request: AccessRequest, at: datetime) -> Planned:
         also=[request.subject.key],
     )
     grant_id = grant.public_id if grant else ""
-    without = replace(now, grants=tuple(one for one in now.grants if one.id != grant_id))
+    without = replace(
+        now,
+        grants=tuple(one for one in now.grants if one.id != grant_id),
+        traffic=tuple(one for one in now.traffic if one.id != grant_id),
+    )
     return _between(without, now, grant_id, at)
 
 
@@ -231,6 +249,8 @@ def _of_addresses(request: AccessRequest) -> Planned:
 
 def _already(before: graph.AccessGraph, target: Target, subject: Subject, *, is_self: bool, at: int) -> Iterator[str]:
     """Sentences about what of the ask is open already, and through which grants."""
+    if target.wish is not None:
+        return
     who = "You" if is_self else subject.name
     by_grants: dict[tuple[tuple[str, ...], graph.Route], set[graph.Point]] = defaultdict(set)
     for route in target.graph_routes:

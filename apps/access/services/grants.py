@@ -61,6 +61,7 @@ def create_from_request(request: AccessRequest, at: datetime) -> Grant:
         environment=request.environment,
         points=request.points,
         fingerprint=request.fingerprint,
+        treatment=request.treatment,
         duration=request.duration,
         approved_at=at,
     )
@@ -120,6 +121,7 @@ def described(grant: Grant) -> dict[str, object]:
         "points": sorted(grant.points),
         "duration": grant.duration,
         "state": grant.state,
+        **({} if grant.treatment is None else {"treatment": grant.treatment}),
     }
 
 

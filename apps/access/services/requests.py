@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
 from apps.access import policies, refusals
-from apps.access.asks import REASON_LENGTH, TICKET_LENGTH, Target, fingerprint, read_duration, read_target, read_text
+from apps.access.asks import (
+    REASON_LENGTH,
+    TICKET_LENGTH,
+    Target,
+    fingerprint,
+    read_duration,
+    read_subject,
+    read_target,
+    read_text,
+)
 from apps.access.ids import new_request_id
 from apps.access.judging import judge_risk
 from apps.access.models import AccessRequest, Origin, Requirement
 from apps.access.selectors.visibility import visible_requests
 from apps.access.services.records import announce_request, record_request
 from apps.access.states import RequestState, move
+from apps.access.traffic import hold_rules
 from apps.access.weighing import Weighed, weigh
 from apps.audit.actors import SYSTEM, Actor
-from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -38,18 +47,30 @@ def open_request(
     reason: str,
     ticket: str = "",
     origin: str = Origin.WEB,
+    treatment: Mapping[str, Any] | None = None,
     at: datetime,
 ) -> AccessRequest:
     """Ask. The rules are resolved now and kept with the request; the first thing against it is raised as a refusal.
 
-    The same ask cannot be open twice: of two that come at once the database lets one through.
+    The same ask cannot be open twice: of two that come at once the database lets one through. With a ``treatment`` it
+    is a traffic rule that is asked for; one that contradicts another is refused with TrafficConflict.
     """
-    subject = identity.get_subject(subject_key)
-    policies.require_may_ask_for(actor, subject)
+    subject = read_subject(subject_key, service_slug, treatment)
+    if treatment is None:
+        policies.require_may_ask_for(actor, subject)
     target = read_target(
-        subject=subject, service_slug=service_slug, route_keys=route_keys, points=points, environment=environment
+        subject=subject,
+        service_slug=service_slug,
+        route_keys=route_keys,
+        points=points,
+        environment=environment,
+        treatment=treatment,
     )
+    if target.wish is not None:
+        policies.require_may_ask_for_rule(actor, subject, target.service)
     with transaction.atomic():
+        if target.wish is not None:
+            hold_rules(target.service.pk)
         request = AccessRequest(
             public_id=new_request_id(),
             requester=actor,
@@ -61,6 +82,7 @@ def open_request(
             reason=read_text("reason", reason, longest=REASON_LENGTH, required=True),
             ticket=read_text("ticket", ticket, longest=TICKET_LENGTH),
             origin=Origin(origin),
+            treatment=None if target.wish is None else target.wish.as_json(),
             fingerprint=fingerprint(subject, target),
             created_at=at,
             expires_at=at + LIFETIME,
@@ -109,6 +131,7 @@ def _described(request: AccessRequest, target: Target) -> dict[str, object]:
         "reason": request.reason,
         "ticket": request.ticket,
         "origin": request.origin,
+        **({} if request.treatment is None else {"treatment": request.treatment}),
         "resolved": request.resolved,
         "risk": request.risk,
     }

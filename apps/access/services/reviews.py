@@ -17,6 +17,7 @@ from apps.access.services.grants import create_from_request, described
 from apps.access.services.records import announce_grant, poke_watchers, record_grant, record_request
 from apps.access.services.requests import close, locked_visible, tell_outcome
 from apps.access.states import RequestState
+from apps.access.traffic import contradictions, hold_rules
 from apps.access.weighing import guardrail_refusals, standing_obstacles
 from apps.audit.actors import Actor
 from apps.audit.errors import Refusal
@@ -106,7 +107,12 @@ def _require_startable(request: AccessRequest) -> None:
         route_keys=set(request.routes.values_list("key", flat=True)),
         points=request.points,
         environment=request.environment.slug,
+        treatment=request.treatment,
     )
+    if target.wish is not None:
+        hold_rules(target.service.pk)
+    for conflict in contradictions(request.subject, target, own=request.public_id, with_asked=False):
+        raise conflict
     for refusal in guardrail_refusals(standing_obstacles(request.subject, target)):
         raise refusal
 

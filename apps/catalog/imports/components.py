@@ -15,6 +15,7 @@ from apps.catalog.models import (
     LONGEST_MAX_DURATION,
     SLUG,
     SPIFFE_ID,
+    VARIANT,
     Sensitivity,
 )
 
@@ -133,7 +134,7 @@ def _read_edge(entity: Entity, estate: Estate, slug: str) -> None:
 
 def _read_mesh(entity: Entity, estate: Estate, service: Service) -> None:
     names = ("workload", "mesh-port", "upstream-port")
-    if not any(entity.annotation(name) for name in (*names, "mesh-namespace")):
+    if not any(entity.annotation(name) for name in (*names, "mesh-namespace", "variants")):
         return
     missing = [name for name in names if not entity.annotation(name)]
     for name in missing:
@@ -152,10 +153,24 @@ def _read_mesh(entity: Entity, estate: Estate, service: Service) -> None:
             workload=f"workload:{spiffe_id}",
             port=port,
             upstream_port=upstream_port,
+            variants=_variants(entity),
         )
         place = entity.place("metadata", "annotations", ANNOTATION + "workload")
         estate.add(Workload(f"workload:{spiffe_id}", service.title, service.team), place)
         estate.add(mesh, place)
+
+
+def _variants(entity: Entity) -> tuple[str, ...]:
+    """``v2:9212 v3:9222``: other versions, each behind the same sidecar at a port of its own."""
+    found: dict[str, str] = {}
+    for part in entity.annotation("variants", limit=1000).replace(",", " ").split():
+        name, _, port = part.partition(":")
+        if not re.fullmatch(VARIANT, name) or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+            entity.blame_annotation(f"'{part[:60]}' should be like v2:9212, a version and its port.", "variants")
+        elif name in found:
+            entity.blame_annotation(f"{name} is there twice.", "variants")
+        found[name] = part
+    return tuple(found[name] for name in sorted(found))
 
 
 def _port(entity: Entity, name: str) -> int | None:

@@ -133,4 +133,5 @@ def _exposure(row: models.Exposure) -> Exposure:
         workload=row.workload.key if row.workload else None,
         port=row.port,
         upstream_port=row.upstream_port,
+        variants=tuple(row.variants),
     )

@@ -127,6 +127,7 @@ class Exposure:
     workload: str | None = None
     port: int | None = None
     upstream_port: int | None = None
+    variants: tuple[str, ...] = ()
     sort: ClassVar[str] = "exposure"
 
     @property

@@ -168,6 +168,7 @@ class Writer:
                     workload=workloads[door.workload] if door.workload else None,
                     port=door.port,
                     upstream_port=door.upstream_port,
+                    variants=list(door.variants),
                 )
                 for door in doors
             ],

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from apps.compiler import denials
 from apps.compiler.artifacts import Artifact
 from apps.compiler.decide import stands
+from apps.compiler.emitters.traffic_rows import item_rows
 from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, Service
 from apps.compiler.paths import ranked
 from apps.compiler.slices import guarded, holders, members
@@ -73,6 +74,9 @@ def emit_item(graph: AccessGraph, service_id: str, surroundings: EdgeSurrounding
     denied = denials.by_subject(graph.denials, service_id)
     if denied:
         item["denied"] = dict(sorted((hasher(subject), denials.rows(found)) for subject, found in denied.items()))
+    traffic = item_rows(graph, service, teams, hasher)
+    if traffic:
+        item["traffic"] = traffic
     item["mark"] = mark_made_of(_written(item))
     content = _written(item)
     if len(content) > ITEM_LIMIT:

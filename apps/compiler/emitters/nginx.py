@@ -18,8 +18,10 @@ from apps.compiler.emitters.edgekv import item_key
 from apps.compiler.emitters.nginx_policy import denied_rows, grant_rows, guard_rows, limit_rows, route_rows
 from apps.compiler.emitters.nginx_text import map_file, quoted
 from apps.compiler.emitters.nginx_trials import trials
+from apps.compiler.emitters.traffic_rows import header_lines, header_maps, map_rows
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.reasons import TEXTS
+from apps.compiler.slices import members
 from apps.compiler.surroundings import MeshSurroundings, VerifyKey
 from apps.compiler.tokens import ALGORITHM, CONTEXT_TOKEN_TYPE, LEEWAY_SECONDS
 
@@ -52,6 +54,8 @@ def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Art
     texts = {name: _TEXTS[name] for name in _SHARED}
     texts |= {name: _filled(name, values) for name in ("door.conf", "ingress.conf", "ingress_forward.conf")}
     texts["answers.conf"] = _answers()
+    texts["traffic.conf"] = header_maps()
+    texts["traffic_forward.conf"] = header_lines()
     texts["identities.map"] = map_file((key, value) for key, value in surroundings.identities.items())
     data = json.dumps(_data(graph, surroundings), indent=1, sort_keys=True) + "\n"
     return (
@@ -74,6 +78,7 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "upstream_port": str(service.mesh.upstream_port),
         "identity": identity_slug(service.mesh.workload),
         "bearer": quoted(surroundings.ingress_workload),
+        "variants": _variants(service),
     }
     texts = {
         "server.conf": _filled("server.conf", values),
@@ -81,7 +86,11 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "grants.map": map_file(grant_rows(graph, service)),
         "guards.map": map_file(guard_rows(graph, service)),
     }
-    rare = {"denied.map": denied_rows(graph, service), "limits.map": limit_rows(graph, service)}
+    rare = {
+        "denied.map": denied_rows(graph, service),
+        "limits.map": limit_rows(graph, service),
+        "traffic.map": map_rows(graph, service, members(graph.subjects)),
+    }
     texts |= {name: text for name, rows in rare.items() if (text := map_file(rows))}
     folder = f"services/{item_key(service_id)}"
     table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
@@ -103,6 +112,20 @@ def upstream_key(service_id: str) -> str:
     """Part of an upstream's name. NGINX compares those without respect to case."""
     key = item_key(service_id)
     return key if key == key.lower() else "h-" + hashlib.sha256(service_id.encode()).hexdigest()[:32]
+
+
+def _variants(service: Service) -> str:
+    """An upstream for each version beside the usual one. A dot separates, because no service's key has one."""
+    return "".join(
+        f"""
+upstream sp_app_{upstream_key(service.id)}.{variant.name} {{
+    server 127.0.0.1:{variant.upstream_port};
+    keepalive 32;
+    keepalive_timeout 4s;
+}}
+"""
+        for variant in service.variants
+    )
 
 
 def _filled(name: str, values: Mapping[str, str]) -> str:

@@ -119,7 +119,11 @@ def _slice(target: Target, slugs: Collection[str], at: datetime) -> AccessGraph:
     if not slugs:
         return AccessGraph()
     graph = access.graph_slice(service_slugs=slugs, environment_slug=target.environment.slug, at=at)
-    return replace(graph, grants=tuple(grant for grant in graph.grants if target.point in grant.points))
+    return replace(
+        graph,
+        grants=tuple(grant for grant in graph.grants if target.point in grant.points),
+        traffic=tuple(rule for rule in graph.traffic if target.point in rule.points),
+    )
 
 
 def _rehearse(

@@ -14,6 +14,7 @@ from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, T
 from apps.rollout.services import proving
 from apps.rollout.services.doors import DoorTask, door_tasks
 from apps.rollout.services.holding import hold_probes
+from apps.rollout.services.trying_rules import Caller, find_caller
 from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
 
 PARAMETER = "sallyport-probe"
@@ -70,10 +71,11 @@ def _question(
     through_edge: bool,
 ) -> Question:
     """A call where one can be made, else the target's own report."""
-    service, holder = graph.services.get(task.service), _holder(task.subject, subjects)
-    call = next(_calls(task, service, pdp, holder.id, at), None) if service and holder else None
-    if service is None or holder is None or call is None:
+    service = graph.services.get(task.service)
+    caller = _caller(task, service, graph, pdp, subjects, at) if service is not None else None
+    if service is None or caller is None:
         return Question(Runner.REPORT, task.subject, {})
+    holder, call = caller
     if _asks_the_node(task, holder) and service.mesh is not None:
         where: dict[str, object] = {"workload": holder.id.partition(":")[2], "port": service.mesh.port}
         return Question(Runner.NODE, holder.id, {**where, **call})
@@ -81,6 +83,23 @@ def _question(
         where = {"host": service.edge.host, "base": service.edge.base_path}
         return Question(Runner.EDGE, holder.id, {**where, **call})
     return Question(Runner.REPORT, holder.id, {})
+
+
+def _caller(
+    task: DoorTask,
+    service: Service,
+    graph: AccessGraph,
+    pdp: Pdp,
+    subjects: Mapping[str, policy.Subject],
+    at: datetime,
+) -> Caller | None:
+    """Who makes which call. A traffic rule only shows where somebody is let in."""
+    rule = task.rule()
+    if rule is not None:
+        return find_caller(graph, service, rule, policy.Point(task.point), int(at.timestamp()), example)
+    holder = _holder(task.subject, subjects)
+    call = next(_calls(task, service, pdp, holder.id, at), None) if holder else None
+    return None if holder is None or call is None else (holder, call)
 
 
 def _asks_the_node(task: DoorTask, holder: policy.Subject) -> bool:

@@ -11,10 +11,11 @@ import { locate, NOWHERE } from "./services.js";
 import { readItem } from "./store.js";
 import { subjectOf } from "./subjects.js";
 import { checkAuthorization } from "./tokens.js";
+import { obey, treat, UNTREATED } from "./traffic.js";
 
 const now = () => Math.floor(Date.now() / 1000);
 
-const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [], mark: "" };
+const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [], mark: "", traffic: UNTREATED };
 
 /** The verdict on a call; what it needs to know is fetched only when the cheaper checks have passed. */
 async function judge(request, place) {
@@ -32,8 +33,9 @@ async function judge(request, place) {
     const actor = await subjectOf(token.actor);
     found = meet(found, actor === null ? { reason: "unknown_subject" } : decideFor(actor));
   }
+  const traffic = found.reason === "granted" ? await treat(item, subject, token.subject, found.route, at) : UNTREATED;
   const who = { subject: token.subject, actor: token.actor, issued: token.issued };
-  return { ...NOBODY, ...who, mark: item.mark || "", ...found };
+  return { ...NOBODY, ...who, mark: item.mark || "", ...found, traffic };
 }
 
 function refuse(request, facts) {
@@ -62,7 +64,8 @@ async function admit(request) {
   }
   remember(request, { verdict, place, probe });
   removeOwned(request);
-  if (verdict.reason !== "granted") refuse(request, { id, place, probe, verdict });
+  if (verdict.reason === "granted") obey(request, verdict.traffic);
+  else refuse(request, { id, place, probe, verdict });
 }
 
 async function accompany(request) {
@@ -82,7 +85,7 @@ function dismiss(request, response) {
   const probed = call !== null && call.pr === 1;
   if (!probed) removeVerdicts(response);
   else {
-    response.setHeader("X-Sallyport-Edge", `${call.v};${call.r};${call.g.join(",")}`);
+    response.setHeader("X-Sallyport-Edge", `${call.v};${call.r};${[...call.g, ...(call.t || [])].join(",")}`);
     response.setHeader("X-Sallyport-Holds", `${policy.mark};${call.h}`);
   }
   response.setHeader("X-Request-Id", request.getVariable(VARIABLE_ID) || NO_REQUEST_ID);

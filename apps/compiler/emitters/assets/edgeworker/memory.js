@@ -25,6 +25,8 @@ export function remember(request, { verdict, place, probe }) {
     svc: place.service,
     rt: verdict.route,
     g: [...verdict.grants],
+    ...(verdict.traffic.variant === "" ? {} : { vr: verdict.traffic.variant }),
+    ...(verdict.traffic.rules.length === 0 ? {} : { t: verdict.traffic.rules }),
     pr: probe ? 1 : 0,
     ...(probe ? { h: verdict.mark } : {}),
   };

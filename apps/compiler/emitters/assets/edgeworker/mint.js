@@ -30,7 +30,7 @@ function forgetOld(at) {
 
 export async function contextToken(call, requestId, at) {
   forgetOld(at);
-  const key = JSON.stringify([call.s, call.a, call.i, call.svc, call.g]);
+  const key = JSON.stringify([call.s, call.a, call.i, call.svc, call.g, call.vr]);
   if (!minted.has(key)) {
     const token = await sign({
       iss: issuer,
@@ -42,7 +42,7 @@ export async function contextToken(call, requestId, at) {
       txn: requestId,
       scope: `svc:${call.svc}`,
       req_wl: issuer,
-      tctx: { svc: call.svc, gr: call.g, iat: call.i },
+      tctx: { svc: call.svc, gr: call.g, iat: call.i, ...(call.vr ? { vr: call.vr } : {}) },
     });
     minted.set(key, token);
   }

@@ -100,6 +100,7 @@ async function verify(r) {
       actor: claims.act === undefined ? null : claims.act.sub,
       issued: issuedOf(claims),
       service: claims.tctx.svc,
+      variant: isText(claims.tctx.vr) ? claims.tctx.vr : '',
       ends: claims.exp + mesh.context.leeway,
       grants: grantsOf(claims.tctx),
     };

@@ -9,6 +9,7 @@ import denial from './denial.js';
 import minutes from './minutes.js';
 import paths from './paths.js';
 import policy from './policy.js';
+import traffic from './traffic.js';
 
 var REQUEST_ID = /^[0-9a-f]{32}$/;
 var SUBJECT = /^[^\x00-\x20\x7f]+$/;
@@ -29,6 +30,8 @@ function newCall(r) {
     issued: null,
     reason: 'policy_unavailable',
     grants: [],
+    variant: '',
+    rules: [],
     tokens: 0,
     probe: false,
     owned: false,
@@ -72,6 +75,7 @@ function tokenFault(r, call) {
   call.issued = told.issued;
   if (told.service !== call.service) return 'service_mismatch';
   call.grants = told.grants;
+  call.variant = told.variant;
   return null;
 }
 
@@ -125,7 +129,9 @@ function judgeAtSidecar(r, call) {
   call.grants = found.grants || [];
   call.guardrail = found.guardrail;
   call.wait = found.wait;
-  return found.reason === 'granted' && !call.probe ? minutes.count(call, found.limits) : found.reason;
+  if (found.reason !== 'granted') return found.reason;
+  let limits = found.limits.concat(traffic.treat(r, call));
+  return call.probe ? 'granted' : minutes.count(call, limits);
 }
 
 function tell(r, call) {
@@ -145,7 +151,7 @@ function tell(r, call) {
   r.variables.sp_grants = grants;
   if (call.probe) {
     r.variables.sp_probe = '1';
-    r.variables.sp_answer = `${verdict};${call.reason};${grants}`;
+    r.variables.sp_answer = `${verdict};${call.reason};${call.grants.concat(call.rules).join(',')}`;
   }
 }
 

@@ -106,4 +106,4 @@ function decideBoth(r, call) {
   return found;
 }
 
-export default { decideBoth };
+export default { decideBoth, entry };

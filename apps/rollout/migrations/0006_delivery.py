@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rollout", "0004_akamai_account")]
+    dependencies = [("rollout", "0005_address_lists")]
 
     operations = [
         migrations.AddField(
