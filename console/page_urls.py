@@ -15,6 +15,7 @@ from apps.rollout import property_views as prop
 from apps.rollout import release_views
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
+from apps.trust import views as trust
 from console.pages import (
     access,
     audit,
@@ -36,6 +37,7 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("search", search.search, name="search"),
     path("theme/", frame.theme, name="theme"),
+    path("edge/sign-in", trust.edge_sign_in, name="edge_sign_in"),
     path("docs/reasons", frame.reasons, name="reasons"),
     path("catalogue/", catalog.catalogue, name="catalogue"),
     path("catalogue/import/", catalog.import_catalogue, name="import"),

@@ -12,6 +12,7 @@ from apps.compiler.decide import Action, Decision, Pdp, Resource, meet
 from apps.compiler.graph import AccessGraph, Point
 from apps.compiler.paths import segments
 from apps.compiler.reasons import Reason
+from apps.compiler.sessions import OWN_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,13 @@ class EdgeDoor:
             exposures.sort(key=lambda exposure: -len(exposure[0]))
 
     def locate(self, host: str, path: str) -> Resource | None:
-        """Which service answers, and the path below its base: whole segments as sent, the longest base wins."""
+        """Which service answers, and the path below its base: whole segments as sent, the longest base wins.
+
+        What is below the edge's own path is no service's.
+        """
         name, _, port = host.lower().rpartition(":")
         known = name if name and port.isdecimal() else host.lower()
-        for base, service in self._exposed.get(known, ()):
+        for base, service in () if path.startswith(OWN_PATH) else self._exposed.get(known, ()):
             if base == "" or path == base or path.startswith(f"{base}/"):
                 return Resource(service, path[len(base) :] or "/")
         return None

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a reason, not a secret
     TOKEN_NOT_YET_VALID = "token_not_yet_valid"  # noqa: S105 - a reason, not a secret
     MISSING_CLAIM = "missing_claim"
+    OTHER_BROWSER = "other_browser"
     BAD_CLIENT_CERTIFICATE = "bad_client_certificate"
     UNKNOWN_WORKLOAD = "unknown_workload"
     EDGE_TOKEN_ABSENT = "edge_token_absent"  # noqa: S105 - a reason, not a secret
@@ -28,6 +29,8 @@ class Reason(StrEnum):
     UNKNOWN_SUBJECT = "unknown_subject"
     SUBJECT_REVOKED = "subject_revoked"
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a reason, not a secret
+    CROSS_SITE = "cross_site"
+    SIGN_IN = "sign_in"
     # what do you want (403, 404, 400)
     BAD_PATH = "bad_path"
     NO_SERVICE = "no_service"
@@ -69,6 +72,11 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.EXPIRED_TOKEN: ReasonText(401, "The token has run out; it lives for five minutes.", _SIGN_IN),
     Reason.TOKEN_NOT_YET_VALID: ReasonText(401, "The token is not valid yet.", "Check this machine's clock."),
     Reason.MISSING_CLAIM: ReasonText(401, "The token lacks something this door needs.", _SIGN_IN),
+    Reason.OTHER_BROWSER: ReasonText(
+        401,
+        "This session was begun in another browser, or this one keeps no cookies.",
+        "Allow cookies and sign in here.",
+    ),
     Reason.BAD_CLIENT_CERTIFICATE: ReasonText(403, "The caller's certificate is missing or not ours.", _OPERATOR),
     Reason.UNKNOWN_WORKLOAD: ReasonText(403, "The caller's certificate names no workload we know.", _OPERATOR),
     Reason.EDGE_TOKEN_ABSENT: ReasonText(403, "The call did not come through the edge door.", "Call the edge address."),
@@ -80,6 +88,12 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.TOKEN_REVOKED: ReasonText(
         401, "The tokens given out to this identity before were revoked.", "Sign in again and get a fresh edge token."
     ),
+    Reason.CROSS_SITE: ReasonText(
+        403,
+        "This call came with a session, but not from a page of this address.",
+        "Open the service itself and send it from there, or send an edge token.",
+    ),
+    Reason.SIGN_IN: ReasonText(303, "This was about signing in or out here; no service was called.", "Nothing to do."),
     Reason.BAD_PATH: ReasonText(400, "The path can be read in two ways, so it is refused.", "Send a plain path."),
     Reason.NO_SERVICE: ReasonText(404, "No service answers at this address.", "Look in the catalogue."),
     Reason.NO_ROUTE: ReasonText(404, "The service has no such method and path.", "See its routes in the catalogue."),

@@ -28,6 +28,7 @@ class EdgeSurroundings:
     """``salt`` keys the subject hashes of the EdgeKV items; ``namespace`` is the EdgeKV namespace they live in.
 
     ``kv_token_ref`` names (by reference, it is no secret in itself) the EdgeKV access token that reads them.
+    ``edge_url`` is where browsers find a host of the edge.
     """
 
     issuer: str
@@ -40,6 +41,7 @@ class EdgeSurroundings:
     namespace: str
     console_url: str
     kv_token_ref: str = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a reference, not the token
+    edge_url: str = "https://{host}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ LEEWAY_SECONDS = 5
 ALGORITHM = "ES256"
 CONTEXT_TOKEN_SECONDS = 60
 EDGE_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
+EDGE_SESSION_TYPE = "edge-session+jwt"
 CONTEXT_TOKEN_TYPE = "txntoken+jwt"  # noqa: S105 - a media type
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
@@ -31,7 +32,10 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a door demands of the tokens it takes. ``context`` tokens must also name the service they open."""
+    """What a door demands of the tokens it takes.
+
+    ``context`` tokens must also name the service they open, ``session`` tokens the secret of the browser they are for.
+    """
 
     type: str
     issuer: str
@@ -41,15 +45,23 @@ class Expected:
     def context(self) -> bool:
         return self.type == CONTEXT_TOKEN_TYPE
 
+    @property
+    def session(self) -> bool:
+        return self.type == EDGE_SESSION_TYPE
+
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A token taken apart (None: it cannot be), and what the door's cryptography says of it."""
+    """A token taken apart (None: it cannot be), and what the door's cryptography says of it.
+
+    ``holder_ok``: whoever showed it knows the secret it is bound to, where it is bound to one.
+    """
 
     header: Json | None
     claims: Json | None
     key_known: bool = True
     signature_ok: bool = True
+    holder_ok: bool = True
 
 
 def bearer(values: Sequence[str]) -> tuple[str, Reason | None]:
@@ -93,7 +105,8 @@ def check(token: Presented, expected: Expected, at: float) -> Reason | None:
         return Reason.UNKNOWN_KEY
     if not token.signature_ok:
         return Reason.BAD_SIGNATURE
-    return _check_claims(token.claims, expected, at)
+    fault = _check_claims(token.claims, expected, at)
+    return Reason.OTHER_BROWSER if fault is None and not token.holder_ok else fault
 
 
 def _check_claims(claims: Json, expected: Expected, at: float) -> Reason | None:
@@ -118,7 +131,8 @@ def _complete(claims: Json, expected: Expected) -> bool:
     times = all(_is_number(claims.get(name)) for name in ("iat", "exp")) and _is_number(claims.get("nbf", 0))
     audience = _is_text(claims.get("aud")) or isinstance(claims.get("aud"), list)
     acted = "act" not in claims or actor(claims) is not None
-    return texts and times and audience and acted and (not expected.context or _is_text(_service(claims)))
+    bound = (not expected.context or _is_text(_service(claims))) and (not expected.session or _is_text(holder(claims)))
+    return texts and times and audience and acted and bound
 
 
 def actor(claims: Json) -> str | None:
@@ -126,6 +140,12 @@ def actor(claims: Json) -> str | None:
     act = claims.get("act")
     name = act.get("sub") if isinstance(act, dict) else None
     return name if isinstance(name, str) and name else None
+
+
+def holder(claims: Json) -> object:
+    """The hash of the secret that whoever shows the token must know (RFC 7800)."""
+    confirmed = claims.get("cnf")
+    return confirmed.get("s256") if isinstance(confirmed, dict) else None
 
 
 def _service(claims: Json) -> object:

@@ -34,6 +34,7 @@ def edge_surroundings(target: Target) -> EdgeSurroundings:
         namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
         console_url=settings.SALLYPORT_URL,
         kv_token_ref=target.facts["kv_token_ref"],
+        edge_url=settings.SALLYPORT_EDGE_URL,
     )
 
 

@@ -55,7 +55,7 @@ SALLYPORT_AWS_STS_URL = env.read("SALLYPORT_AWS_STS_URL", "")
 SALLYPORT_AWS_SYNC_ROLES = env.read_list("SALLYPORT_AWS_SYNC_ROLES")
 # Issuers and AWS without TLS: on the loopback of a laptop or a test only.
 SALLYPORT_PLAIN_HTTP = False
-# Where callers find an edge host, for the commands that pages offer.
+# Where callers find an edge host: in the commands that pages offer, and for browsers that come back from signing in.
 SALLYPORT_EDGE_URL = env.read(
     "SALLYPORT_EDGE_URL",
     f"http://{{host}}:{env.read_int('SALLYPORT_EDGE_PORT', 8080)}" if SALLYPORT_DEMO else "https://{host}",

@@ -38,9 +38,12 @@ TESTED_ELSEWHERE = {
     Reason.SERVICE_MISMATCH,
     Reason.POLICY_UNAVAILABLE,
     Reason.RATE_LIMITED,
+    Reason.CROSS_SITE,
+    Reason.OTHER_BROWSER,
+    Reason.SIGN_IN,
 }
 REACHABLE = {reason.value for reason in set(Reason) - TESTED_ELSEWHERE}
-NO_FAULT_OF_A_TOKEN = {Reason.NO_TOKEN, Reason.TOKEN_REVOKED}
+NO_FAULT_OF_A_TOKEN = {Reason.NO_TOKEN, Reason.TOKEN_REVOKED, Reason.OTHER_BROWSER}
 TOKEN_REASONS = {reason.value for reason in set(Reason) - NO_FAULT_OF_A_TOKEN if TEXTS[reason].status == 401}
 
 

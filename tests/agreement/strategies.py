@@ -113,6 +113,31 @@ class TokenFault(StrEnum):
     AUDIENCE_LIST = "audience_list"
 
 
+class Carrier(StrEnum):
+    """How a token comes to the edge: in a header, or as a browser's session, rightly or not.
+
+    The last three are what a browser does not get from the console: a session that another one began, one that is bound
+    to nobody, and one for another host.
+    """
+
+    HEADER = "header"
+    SESSION = "session"
+    BOTH = "both"
+    OTHER_BROWSER = "other_browser"
+    UNBOUND = "unbound"
+    OTHER_HOST = "other_host"
+
+
+class Page(StrEnum):
+    """Whose page made the call, as the browser tells it."""
+
+    SAME = "same"
+    HIDDEN = "hidden"
+    SIBLING = "sibling"
+    STRANGER = "stranger"
+    SILENT = "silent"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One call. ``service`` answers at ``host`` + ``base`` (None: nobody does); ``path`` is what follows, as sent.
@@ -132,10 +157,15 @@ class Case:
     actor: str | None = None
     age: int = 0
     """Seconds since the token was made out."""
+    carrier: Carrier = Carrier.HEADER
+    page: Page = Page.SILENT
 
     @property
     def target(self) -> str:
         return self.base if self.bare else self.base + self.path
+
+
+CARRIERS = (*[Carrier.HEADER] * 5, *[Carrier.SESSION] * 4, *Carrier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,12 +355,19 @@ def situations(draw: st.DrawFn, first_port: int = 9101, *, faulty: int = 1) -> S
         for caller, verb, (service, host, base), tail, at in product(callers, verbs, doors, below, times)
     ]
     acting = draw(st.lists(st.sampled_from((None, None, *holders, *ACTORS, *STRANGERS)), min_size=7, max_size=7))
-    found = [replace(case, actor=acting[place % 7], age=AGES[place % 5]) for place, case in enumerate(found)]
+    carried = draw(st.lists(st.sampled_from(CARRIERS), min_size=11, max_size=11))
+    shown = draw(st.lists(st.sampled_from(Page), min_size=13, max_size=13))
+    found = [
+        replace(case, actor=acting[place % 7], age=AGES[place % 5], carrier=carried[place % 11], page=shown[place % 13])
+        for place, case in enumerate(found)
+    ]
     found.append(Case(callers[0], verbs[0], None, "nowhere.test", "", below[0], times[0]))
     faults = draw(st.lists(st.sampled_from(TokenFault), min_size=faulty, max_size=faulty, unique=True))
     service, host, base = doors[0]
     found += [replace(case, path="/", bare=True) for case in found[:: len(below)] if case.base]
     found += [
-        Case(callers[0], verbs[0], service, host, base, tail, times[0], fault) for fault in faults for tail in below[:3]
+        Case(callers[0], verbs[0], service, host, base, tail, times[0], fault, carrier=carrier)
+        for fault in faults
+        for tail, carrier in zip(below[:3], (Carrier.HEADER, Carrier.SESSION, Carrier.HEADER), strict=True)
     ]
     return Situation(graph, tuple(dict.fromkeys(case_at(graph, case) for case in found)))

@@ -110,6 +110,7 @@ PAGES = {
     "search": page(),
     "theme": page(method="post", right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=GONE_ON),
     "reasons": page(anonymous=OK),
+    "edge_sign_in": page(data=lambda there: {"host": "api.shop.localhost", "challenge": "A" * 43}),
     "catalogue": page(),
     "import": page(by="olga"),
     "service": page(args=payments),

@@ -193,7 +193,7 @@ def test_asking_is_offered_only_where_it_helps(edge: EdgeRunner) -> None:
 
 def test_a_missing_token_is_challenged(edge: EdgeRunner) -> None:
     result = edge.run(call(fault=TokenFault.ABSENT), now=NIGHT)
-    assert (result["status"], result["headers"]["www-authenticate"]) == (401, ["Bearer"])
+    assert (result["status"], result["headers"]["www-authenticate"]) == (401, ['Bearer realm="sallyport"'])
     assert json.loads(result["body"])["reason"] == "no_token"
 
 

@@ -102,6 +102,7 @@ PAGES = {
     "gallery": ("olga", "/settings/gallery/"),
     "reasons": ("ada", "/docs/reasons"),
     "sign-in": (None, "/sign-in/"),
+    "to the edge": ("ada", f"/edge/sign-in?host=api.shop.localhost&challenge={'A' * 43}"),
 }
 
 

@@ -19,11 +19,13 @@ from apps.compiler.artifacts import Artifact, Bundle
 from apps.compiler.emitters.edgekv import FORMAT, GROUP, item_key, mark_made_of
 from apps.compiler.graph import NO_CALLERS, AccessGraph, SubjectKind
 from apps.compiler.reasons import TEXTS
+from apps.compiler.sessions import OWN_PATH, SIGN_IN_SECONDS, SIGNS_IN, cookie_names
 from apps.compiler.surroundings import EdgeSurroundings, VerifyKey
 from apps.compiler.tokens import (
     ALGORITHM,
     CONTEXT_TOKEN_SECONDS,
     CONTEXT_TOKEN_TYPE,
+    EDGE_SESSION_TYPE,
     EDGE_TOKEN_TYPE,
     LEEWAY_SECONDS,
 )
@@ -103,6 +105,7 @@ def _policy(graph: AccessGraph, surroundings: EdgeSurroundings) -> dict[str, obj
         "store": _store(surroundings),
         "token": _token(surroundings),
         "context": _context(surroundings),
+        "browser": _browser(surroundings),
         "texts": {reason.value: [text.status, text.sentence, text.next_step] for reason, text in TEXTS.items()},
     }
 
@@ -152,4 +155,17 @@ def _context(surroundings: EdgeSurroundings) -> dict[str, object]:
         "lifetime": CONTEXT_TOKEN_SECONDS,
         "kid": key.kid,
         "jwk": {name: key.jwk[name] for name in ("kty", "crv", "x", "y", "d")},
+    }
+
+
+def _browser(surroundings: EdgeSurroundings) -> dict[str, object]:
+    names = cookie_names(surroundings.edge_url)
+    return {
+        "url": surroundings.edge_url,
+        "own": OWN_PATH,
+        "type": EDGE_SESSION_TYPE,
+        "session": names.session,
+        "signIn": names.sign_in,
+        "signInSeconds": SIGN_IN_SECONDS,
+        "signsIn": sorted(reason.value for reason in SIGNS_IN),
     }

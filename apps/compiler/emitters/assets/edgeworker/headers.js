@@ -1,4 +1,6 @@
 // Headers that speak in our name or in an identity provider's. A client may send them; nobody behind us may see them.
+import { removeOurCookies } from "./cookies.js";
+
 const OWNED = new Set([
   "authorization",
   "forwarded",
@@ -27,6 +29,7 @@ export function removeOwned(request) {
   for (const name of Object.keys(request.getHeaders())) {
     if (isOwned(name)) request.removeHeader(name);
   }
+  removeOurCookies(request);
 }
 
 /** "May I?": decided like any call, but it must not reach the application. In doubt it is a probe. */

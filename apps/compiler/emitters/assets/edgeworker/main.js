@@ -1,16 +1,18 @@
 // The edge door. A call is judged when it arrives, gets its context token on the way to the origin, and its request id
 // on the way back. Whatever goes wrong, the door stays shut: every handler answers 503 rather than let an error decide.
 import { logger } from "log";
+import { removeOurSetCookies } from "./cookies.js";
 import { decide, meet } from "./decide.js";
 import { denial } from "./denial.js";
 import { isProbe, removeOwned } from "./headers.js";
 import { contextToken } from "./mint.js";
 import { newRequestId, NO_REQUEST_ID, recall, remember, VARIABLE_ID } from "./memory.js";
 import { policy } from "./policy.js";
-import { locate, NOWHERE } from "./services.js";
+import { locate, NOWHERE, ownAddress } from "./services.js";
+import { identify } from "./sessions.js";
+import { answerOwn, signInInstead } from "./signin.js";
 import { readItem } from "./store.js";
 import { subjectOf } from "./subjects.js";
-import { checkAuthorization } from "./tokens.js";
 import { obey, treat, UNTREATED } from "./traffic.js";
 
 const now = () => Math.floor(Date.now() / 1000);
@@ -19,12 +21,15 @@ const NOBODY = { subject: "", actor: "", issued: 0, route: "", grants: [], mark:
 
 /** The verdict on a call; what it needs to know is fetched only when the cheaper checks have passed. */
 async function judge(request, place) {
+  const own = ownAddress(request.host, request.path);
+  if (own !== null) return { ...NOBODY, ...(await answerOwn(request, own, now())) };
   if (place === NOWHERE) return { ...NOBODY, reason: "no_service" };
   if (place.segments === null) return { ...NOBODY, reason: "bad_path" };
-  const token = await checkAuthorization(request.getHeader("Authorization"), now());
-  if (token.reason !== null) return { ...NOBODY, reason: token.reason };
+  const token = await identify(request, now());
+  if (token.reason !== null) return { ...NOBODY, ...token };
+  const known = { ...NOBODY, subject: token.subject, actor: token.actor, issued: token.issued, session: token.session };
   const subject = await subjectOf(token.subject);
-  if (subject === null) return { ...NOBODY, reason: "unknown_subject", subject: token.subject };
+  if (subject === null) return { ...known, reason: "unknown_subject" };
   const item = await readItem(place.service, place.key);
   const at = now();
   const decideFor = (who) => decide(item, who, request.method, place.segments, at, token.issued);
@@ -34,20 +39,25 @@ async function judge(request, place) {
     found = meet(found, actor === null ? { reason: "unknown_subject" } : decideFor(actor));
   }
   const traffic = found.reason === "granted" ? await treat(item, subject, token.subject, found.route, at) : UNTREATED;
-  const who = { subject: token.subject, actor: token.actor, issued: token.issued };
-  return { ...NOBODY, ...who, mark: item.mark || "", ...found, traffic };
+  return { ...known, mark: item.mark || "", ...found, traffic };
 }
 
-function refuse(request, facts) {
-  const { status, headers, body, reason } = denial(request, facts);
-  request.respondWith(status, headers, body, reason);
+function respond(request, id, { status, headers, body, reason }) {
+  request.respondWith(status, { ...headers, "X-Request-Id": id }, body, reason);
+}
+
+/** Our own pages, the way to sign in, or a refusal. */
+async function turnAway(request, facts) {
+  const answer = facts.verdict.answer || (await signInInstead(request, facts)) || denial(request, facts);
+  respond(request, facts.id, answer);
 }
 
 /** The answer to any error. It must not depend on anything that may have caused one. */
 function shut(request, error) {
   logger.error(`sallyport: ${error.name}: ${error.message}`);
   const id = request.getVariable(VARIABLE_ID) || NO_REQUEST_ID;
-  refuse(request, { id, place: NOWHERE, probe: false, verdict: { ...NOBODY, reason: "policy_unavailable" } });
+  const verdict = { ...NOBODY, reason: "policy_unavailable" };
+  respond(request, id, denial(request, { id, place: NOWHERE, probe: false, verdict }));
 }
 
 async function admit(request) {
@@ -63,9 +73,9 @@ async function admit(request) {
     verdict = { ...NOBODY, reason: "policy_unavailable" };
   }
   remember(request, { verdict, place, probe });
+  if (verdict.reason !== "granted") await turnAway(request, { id, place, probe, verdict });
   removeOwned(request);
   if (verdict.reason === "granted") obey(request, verdict.traffic);
-  else refuse(request, { id, place, probe, verdict });
 }
 
 async function accompany(request) {
@@ -88,6 +98,7 @@ function dismiss(request, response) {
     response.setHeader("X-Sallyport-Edge", `${call.v};${call.r};${[...call.g, ...(call.t || [])].join(",")}`);
     response.setHeader("X-Sallyport-Holds", `${policy.mark};${call.h}`);
   }
+  if (call !== null && call.v === "allow") removeOurSetCookies(response);
   response.setHeader("X-Request-Id", request.getVariable(VARIABLE_ID) || NO_REQUEST_ID);
 }
 
