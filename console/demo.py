@@ -99,6 +99,7 @@ def ensure_targets(wish: Wish, *, at: datetime) -> None:
             "group_id": 1,
             "resource_tier_id": 200,
             "edgekv_hits_per_second": 2000,
+            "safety": {"staging_entry": f"http://127.0.0.1:{wish.ports['edge_staging']}"},
         },
         credentials={name.removeprefix("edge_"): value for name, value in wish.edge.items()},
     )

@@ -7,8 +7,8 @@ from django.urls import include, path
 from apps.access.views import asking, events, governance, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
+from apps.rollout import place_views, release_views
 from apps.rollout import property_views as prop
-from apps.rollout import release_views
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
 from console.pages import (
@@ -58,6 +58,9 @@ urlpatterns = [
     path("rollout/<slug:slug>/stop", release_views.stop, name="target_stop"),
     path("rollout/<slug:slug>/try-again", release_views.try_again, name="target_try_again"),
     path("rollout/<slug:slug>/production", release_views.production, name="target_production"),
+    path("rollout/<slug:slug>/place", place_views.choose, name="target_place"),
+    path("rollout/<slug:slug>/releases/", release_views.releases, name="target_releases"),
+    path("rollout/<slug:slug>/releases/events", release_views.events, name="target_releases_events"),
     path("rollout/<slug:slug>/look", rollout.look, name="target_look"),
     path("rollout/<slug:slug>/connect", akamai.connect, name="target_connect"),
     path("rollout/<slug:slug>/preflight/", akamai.preflight, name="target_preflight"),
@@ -68,6 +71,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/property/<int:change_id>/accept", prop.accept, name="target_property_accept"),
     path("rollout/<slug:slug>/property/<int:change_id>/drop", prop.drop, name="target_property_drop"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
+    path("rollout/<slug:slug>/drift/<int:drift_id>/adopt", rollout.adopt, name="drift_adopt"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),
     path("rollout/<slug:slug>/revisions/<int:number>/roll-back", rollout.roll_back, name="revision_roll_back"),
     path("audit/", audit.audit, name="audit"),

@@ -42,6 +42,7 @@ _ITEM = f"{_GROUP}/items/{{itemId}}"
 CALLS = (
     Call("get-limits", "GET", EDGEWORKERS, "/limits", "read the account's limits"),
     Call("get-ids", "GET", EDGEWORKERS, "/ids", "find its EdgeWorker"),
+    Call("get-id", "GET", EDGEWORKERS, "/ids/{edgeWorkerId}", "look at the EdgeWorker it was given"),
     Call("post-ids", "POST", EDGEWORKERS, "/ids", "make its EdgeWorker"),
     Call("post-validations", "POST", EDGEWORKERS, "/validations", "have the code bundle checked"),
     Call("get-versions", "GET", EDGEWORKERS, f"{_WORKER}/versions", "list the code versions"),
@@ -56,6 +57,7 @@ CALLS = (
     Call("post-namespace", "POST", EDGEKV, _SPACES, "make its EdgeKV namespace"),
     Call("get-token", "GET", EDGEKV, "/tokens/{tokenName}", "find the token its code reads with"),
     Call("post-tokens", "POST", EDGEKV, "/tokens", "make the token its code reads with"),
+    Call("delete-token", "DELETE", EDGEKV, "/tokens/{tokenName}", "delete a token that was replaced"),
     Call("get-group-items", "GET", EDGEKV, _GROUP, "list the items"),
     Call("get-item", "GET", EDGEKV, _ITEM, "read an item back"),
     Call("put-item", "PUT", EDGEKV, _ITEM, "write an item"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from apps.rollout.models.akamai import Allowance, EdgeMove, Preflight, PropertyChange, RetiredVersion
+from apps.rollout.models.akamai import Allowance, EdgeMove, EdgeToken, Preflight, PropertyChange, RetiredVersion
 from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionArtifact, Shard, TargetArtifact
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
+from apps.rollout.models.releases import Release
 from apps.rollout.models.targets import DriverName, Node, Point, Production, Target
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Drift",
     "DriverName",
     "EdgeMove",
+    "EdgeToken",
     "Expect",
     "Node",
     "PendingChange",
@@ -22,6 +24,7 @@ __all__ = [
     "Probe",
     "Production",
     "PropertyChange",
+    "Release",
     "RetiredVersion",
     "Revision",
     "RevisionArtifact",
