@@ -101,6 +101,7 @@ def ensure_targets(wish: Wish, *, at: datetime) -> None:
             "edgekv_hits_per_second": 2000,
             "list_activations_per_hour": 2000,
             "probe_from": "127.0.0.1",
+            "safety": {"staging_entry": f"http://127.0.0.1:{wish.ports['edge_staging']}"},
         },
         credentials={name.removeprefix("edge_"): value for name, value in wish.edge.items()},
     )

@@ -11,8 +11,8 @@ from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
 from apps.rollout import list_views as lists
 from apps.rollout import export_views as export
+from apps.rollout import place_views, release_views
 from apps.rollout import property_views as prop
-from apps.rollout import release_views
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
 from apps.trust import views as trust
@@ -68,6 +68,9 @@ urlpatterns = [
     path("rollout/<slug:slug>/stop", release_views.stop, name="target_stop"),
     path("rollout/<slug:slug>/try-again", release_views.try_again, name="target_try_again"),
     path("rollout/<slug:slug>/production", release_views.production, name="target_production"),
+    path("rollout/<slug:slug>/place", place_views.choose, name="target_place"),
+    path("rollout/<slug:slug>/releases/", release_views.releases, name="target_releases"),
+    path("rollout/<slug:slug>/releases/events", release_views.events, name="target_releases_events"),
     path("rollout/<slug:slug>/look", rollout.look, name="target_look"),
     path("rollout/<slug:slug>/connect", akamai.connect, name="target_connect"),
     path("rollout/<slug:slug>/export/", export.export, name="target_export"),
@@ -81,6 +84,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/property/<int:change_id>/drop", prop.drop, name="target_property_drop"),
     path("rollout/<slug:slug>/lists/<int:list_id>/put-back", lists.put_back, name="list_put_back"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
+    path("rollout/<slug:slug>/drift/<int:drift_id>/adopt", rollout.adopt, name="drift_adopt"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),
     path("rollout/<slug:slug>/revisions/<int:number>/export.zip", export.download_revision, name="revision_export"),
     path("rollout/<slug:slug>/revisions/<int:number>/roll-back", rollout.roll_back, name="revision_roll_back"),

@@ -55,6 +55,13 @@ STATES = {
     "proven": Words("Proven", "ok", "done"),
     "failed": Words("Failed", "bad", "alert"),
     "superseded": Words("Overtaken", "off", "off"),
+    "staging": Words("On its way to staging", "move", "wait"),
+    "tried": Words("On its way to production", "move", "wait"),
+    "watched": Words("Watched", "move", "wait"),
+    "good": Words("Good", "ok", "done"),
+    "taken_back": Words("Taken back", "bad", "undo"),
+    "stuck": Words("Not good", "bad", "alert"),
+    "overtaken": Words("Overtaken", "off", "off"),
     "drifted": Words("Drifted", "bad", "alert"),
     # calls
     "allow": Words("Allowed", "ok", "ok"),

@@ -27,8 +27,8 @@ class SigningKey:
 class EdgeSurroundings:
     """``salt`` keys the subject hashes of the EdgeKV items; ``namespace`` is the EdgeKV namespace they live in.
 
-    ``kv_token_ref`` names (by reference, it is no secret in itself) the EdgeKV access token that reads them.
-    ``edge_url`` is where browsers find a host of the edge.
+    ``kv_token_ref`` names (by reference, it is no secret in itself) the EdgeKV access token that reads them; an account
+    of the older kind has the token itself, ``kv_token_value``, instead. ``edge_url`` is where browsers find a host.
     """
 
     issuer: str
@@ -42,6 +42,7 @@ class EdgeSurroundings:
     console_url: str
     kv_token_ref: str = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a reference, not the token
     edge_url: str = "https://{host}"
+    kv_token_value: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

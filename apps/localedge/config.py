@@ -4,7 +4,8 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 ``origin_key``, ``credentials``. With defaults: ``data_staging`` (none), ``origin_identity``, ``origin_idle_seconds``,
 ``log_file``, ``log_bytes``, ``ship`` {url, token_file}, ``name`` (the node in decision lines), ``activation_delay``
 {STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``activations_per_day``,
-``versions_per_minute``, ``edgeworker_id`` (what the property
+``versions_per_minute``, ``kv_token_style`` (``reference``, or ``value`` for EdgeKV tokens of the older kind),
+``kv_token_days`` (until a token ends; none: never, 180 for the older kind), ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
 ``hostnames`` (of the one property), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the
 active list of that name is refused at the host, as by a security policy. Limits come with each id's resource tier.
@@ -86,6 +87,8 @@ class Config:
     activations_per_day: int = 500
     versions_per_minute: int = 20
     kv_delay: float = 0.0
+    kv_token_style: str = "reference"  # noqa: S105 - a kind of token
+    kv_token_days: int | None = None
     edgeworker_id: int | None = None
     name: str = "edge-local"
     log_file: Path | None = None
@@ -179,6 +182,8 @@ _PLAIN = (
     "activations_per_minute",
     "edgeworker_id",
     "kv_delay",
+    "kv_token_days",
+    "kv_token_style",
     "log_bytes",
     "name",
     "node",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import secrets
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import orjson
@@ -33,6 +34,7 @@ _DEFAULT_NAMESPACE = {
     "dataAccessPolicy": {"restrictDataAccess": True, "policyType": "inherited"},
 }
 _NEVER = "9999-12-31"
+_OLDER_DAYS = 180
 
 
 class EdgeKVAccount:
@@ -113,7 +115,7 @@ class EdgeKVAccount:
         return {
             "name": name,
             "uuid": str(uuid.uuid4()),
-            "expiry": _NEVER,
+            **self._style(),
             "allowOnStaging": bool(body.get("allowOnStaging")),
             "allowOnProduction": bool(body.get("allowOnProduction")),
             "cpcode": "1",
@@ -125,8 +127,19 @@ class EdgeKVAccount:
             "tokenActivationStatus": "COMPLETE",
         }
 
+    def _style(self) -> dict[str, Json]:
+        """Tokens of the older kind are given out themselves, and end."""
+        older = self._config.kv_token_style == "value"  # noqa: S105 - a kind of token
+        days = self._config.kv_token_days if self._config.kv_token_days is not None else _OLDER_DAYS if older else None
+        ends = datetime.fromtimestamp(self._now(), UTC) + timedelta(days=days or 0)
+        expiry: dict[str, Json] = {"expiry": _NEVER if days is None else ends.date().isoformat()}
+        return {**expiry, "value": f"local.{secrets.token_urlsafe(48)}"} if older else expiry
+
     def get_token(self, _request: Request, name: str) -> Answer:
-        return Answer.json(orjson.loads(self._token(name).text("facts")))
+        facts = orjson.loads(self._token(name).text("facts"))
+        if self._now() >= _ends_at(facts):
+            raise edgekv_problem(410, f"Token with name {name} has expired.", "EKV_3000")
+        return Answer.json(facts)
 
     def delete_token(self, _request: Request, name: str) -> Answer:
         """From now on a bundle that names it reads nothing."""
@@ -165,7 +178,16 @@ def _for_plane(facts: Mapping[str, Json]) -> Json:
         "networks": list[Json](networks),
         "permissions": facts["namespacePermissions"],
         "edgeWorkerIds": facts["restrictToEdgeWorkerIds"],
+        **({} if facts["expiry"] == _NEVER else {"endsAt": _ends_at(facts)}),
+        **({"value": facts["value"]} if "value" in facts else {}),
     }
+
+
+def _ends_at(facts: Mapping[str, Json]) -> float:
+    """When the day of its expiry begins."""
+    if facts["expiry"] == _NEVER:
+        return float("inf")
+    return datetime.fromisoformat(str(facts["expiry"])).replace(tzinfo=UTC).timestamp()
 
 
 def _are_permissions(permissions: Json) -> bool:

@@ -15,8 +15,10 @@ from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
 from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
 from apps.rollout.models import Production, Target
-from apps.rollout.services import budgets, releasing
+from apps.rollout.services import adopting, budgets, releases, releasing
+from apps.rollout.services.safety import MOST_MINUTES, Safety, safety_of, set_safety
 from apps.rollout.services.targets import get_target
+from apps.rollout.states import ReleaseState
 
 
 class MeterSchema(serializers.Serializer[Any]):
@@ -104,6 +106,91 @@ class TargetProduction(APIView):
     def post(self, request: Request, slug: str) -> Response:
         actor, wanted = acting_as(request, *KEEPERS).actor, given(ProductionInput, request.data)["production"]
         return _answer(releasing.set_production(slug=slug, production=wanted, actor=actor, at=timezone.now()))
+
+
+class AnswerSchema(serializers.Serializer[Any]):
+    call = serializers.CharField()
+    expected = serializers.CharField()
+    answered = serializers.CharField()
+    good = serializers.BooleanField()
+
+
+class ReleaseSchema(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    version = serializers.CharField()
+    revision = serializers.IntegerField(source="number")
+    state = serializers.ChoiceField(choices=ReleaseState.choices)
+    words = serializers.CharField()
+    instead_of = serializers.CharField(source="instead_of.version", default="")
+    asked_by = serializers.CharField()
+    staging = AnswerSchema(many=True)
+    production = AnswerSchema(many=True)
+    began_at = serializers.DateTimeField()
+    production_at = serializers.DateTimeField(allow_null=True)
+    watch_until = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class ReleasePage(serializers.Serializer[Any]):
+    results = ReleaseSchema(many=True)
+
+
+class SafetySchema(serializers.Serializer[Any]):
+    staging_entry = serializers.CharField(
+        max_length=253, allow_blank=True, help_text="a host of the staging network; empty: code is not tried there"
+    )
+    take_back = serializers.BooleanField(help_text="take code back from production by itself when it is not good")
+    error_share = serializers.IntegerField(min_value=1, max_value=100, help_text="per cent of the calls")
+    watch_minutes = serializers.IntegerField(min_value=1, max_value=MOST_MINUTES)
+
+
+class ReleaseList(APIView):
+    @extend_schema(
+        operation_id="targets_releases",
+        summary="The newest versions of the code and what became of them, newest first",
+        responses=ReleasePage,
+        tags=["rollout"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        acting_as(request, *WATCHERS)
+        return Response(ReleasePage({"results": releases.latest(get_target(slug))}).data)
+
+
+class TargetSafety(APIView):
+    @extend_schema(
+        operation_id="targets_safety",
+        summary="How careful a target is with code",
+        responses=SafetySchema,
+        tags=["rollout"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        acting_as(request, *WATCHERS)
+        return Response(SafetySchema(safety_of(get_target(slug))).data)
+
+    @extend_schema(
+        operation_id="targets_set_safety",
+        summary="Say how careful a target is with code",
+        request=SafetySchema,
+        responses=SafetySchema,
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor, wish = acting_as(request, *KEEPERS).actor, Safety(**given(SafetySchema, request.data))
+        target = set_safety(slug=slug, wish=wish, actor=actor, at=timezone.now())
+        return Response(SafetySchema(safety_of(target)).data)
+
+
+class DriftAdopt(APIView):
+    @extend_schema(
+        operation_id="drift_adopt",
+        summary="Take over what somebody changed by hand, where that is safe; only a person may",
+        request=None,
+        responses=TargetSchema,
+        tags=["rollout"],
+    )
+    def post(self, request: Request, drift_id: int) -> Response:
+        actor = acting_as(request, *KEEPERS).actor
+        return _answer(adopting.adopt(drift_id=drift_id, actor=actor, at=timezone.now()))
 
 
 def _answer(target: Target) -> Response:

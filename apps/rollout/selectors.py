@@ -1,4 +1,4 @@
-"""Reading what a change of the access graph would mean at the targets. Nothing is written, nothing is brought there."""
+"""Reading what a change of the access graph would mean at the targets, and what is wrong there. Nothing is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
-from apps.rollout.models import Target
+from apps.rollout.models import Drift, Target
 
 
 def list_raw_changes(
@@ -25,3 +25,9 @@ def list_raw_changes(
         texts = raw_diff(old.artifacts.get(service, ()), new.artifacts.get(service, ()))
         found += [(target.name, path, text) for path, text in texts.items()]
     return found
+
+
+def list_alarms(limit: int = 5) -> list[Drift]:
+    """What was changed by hand so that calls may pass unchecked, for whoever keeps the targets; the newest first."""
+    rows = Drift.objects.filter(opens=True, resolved_at=None).select_related("target")
+    return list(rows.order_by("-found_at")[:limit])

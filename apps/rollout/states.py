@@ -27,6 +27,17 @@ class ProbeState(models.TextChoices):
     DROPPED = "dropped", "No longer asked"
 
 
+class ReleaseState(models.TextChoices):
+    STAGING = "staging", "On its way to staging"
+    TRIED = "tried", "On its way to production"
+    WATCHED = "watched", "On production, watched"
+    GOOD = "good", "Good"
+    REFUSED = "refused", "Refused on staging"
+    TAKEN_BACK = "taken_back", "Taken back"
+    STUCK = "stuck", "Not good; waits for a person"
+    OVERTAKEN = "overtaken", "Overtaken by other code"
+
+
 class PropertyState(models.TextChoices):
     ASKED = "asked", "Being compared"
     PLANNED = "planned", "Waits for a yes"
@@ -41,6 +52,8 @@ class PropertyState(models.TextChoices):
 
 WORKING_PROPERTIES = (PropertyState.ASKED, PropertyState.WRITING, PropertyState.STAGING, PropertyState.PRODUCTION)
 OPEN_PROPERTIES = (*WORKING_PROPERTIES, PropertyState.PLANNED, PropertyState.WARNED)
+OPEN_RELEASES = (ReleaseState.STAGING, ReleaseState.TRIED, ReleaseState.WATCHED)
+HELD_RELEASES = (ReleaseState.REFUSED, ReleaseState.TAKEN_BACK, ReleaseState.STUCK)
 OPEN_ACTIVATIONS = (ActivationState.PENDING, ActivationState.APPLYING)
 OPEN_PROBES = (ProbeState.WAITING, ProbeState.READY, ProbeState.FAILING)
 DUE_PROBES = (ProbeState.READY, ProbeState.FAILING)
@@ -72,6 +85,21 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         PropertyState.WARNED: (PropertyState.STAGING, PropertyState.DROPPED),
         PropertyState.STAGING: (PropertyState.PRODUCTION, PropertyState.WARNED, PropertyState.FAILED),
         PropertyState.PRODUCTION: (PropertyState.DONE, PropertyState.WARNED, PropertyState.FAILED),
+    },
+    "release": {
+        ReleaseState.STAGING: (
+            ReleaseState.TRIED,
+            ReleaseState.REFUSED,
+            ReleaseState.WATCHED,
+            ReleaseState.OVERTAKEN,
+        ),
+        ReleaseState.TRIED: (ReleaseState.WATCHED, ReleaseState.OVERTAKEN),
+        ReleaseState.WATCHED: (
+            ReleaseState.GOOD,
+            ReleaseState.TAKEN_BACK,
+            ReleaseState.STUCK,
+            ReleaseState.OVERTAKEN,
+        ),
     },
     "probe": {
         ProbeState.WAITING: (ProbeState.READY, ProbeState.DROPPED),

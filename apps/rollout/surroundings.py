@@ -9,7 +9,7 @@ from django.conf import settings
 
 from apps.compiler.surroundings import EdgeSurroundings, MeshSurroundings
 from apps.identity import vault
-from apps.rollout.models import Target
+from apps.rollout.models import EdgeToken, Target
 from apps.trust import selectors as trust
 from apps.trust.models import Purpose
 
@@ -35,7 +35,14 @@ def edge_surroundings(target: Target) -> EdgeSurroundings:
         console_url=settings.SALLYPORT_URL,
         kv_token_ref=target.facts["kv_token_ref"],
         edge_url=settings.SALLYPORT_EDGE_URL,
+        kv_token_value=_token_value(target),
     )
+
+
+def _token_value(target: Target) -> str:
+    """The token itself, for an account whose EdgeKV knows only those. Never log it."""
+    token = EdgeToken.objects.filter(target=target, uuid=target.facts["kv_token_ref"]).first()
+    return vault.unseal(token.value_sealed).decode() if token is not None and token.value_sealed else ""
 
 
 def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:

@@ -14,6 +14,7 @@ from apps.rollout.services import (
     attaching,
     attaching_steps,
     drifting,
+    edge_tokens,
     evidence,
     listing,
     preflights,
@@ -32,6 +33,7 @@ LIST_STEPS = 3
 BEAT = {
     "rollout.sweep": {"task": "rollout.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "rollout.observe": {"task": "rollout.observe", "schedule": 60.0, "options": {"expires": 60}},
+    "rollout.tokens": {"task": "rollout.tokens", "schedule": 3600.0, "options": {"expires": 3600}},
     "rollout.tidy": {"task": "rollout.tidy", "schedule": 86_400.0, "options": {"expires": 3600}},
 }
 
@@ -129,3 +131,9 @@ def observe(**_: object) -> None:
 def tidy(**_: object) -> None:
     """Deletes code versions at the vendor that nobody needs any more."""
     tidying.tidy_all(at=timezone.now())
+
+
+@shared_task(name="rollout.tokens", acks_late=True, time_limit=120)
+def keep_tokens(**_: object) -> None:
+    """Renews the tokens the code reads EdgeKV with before they end, and deletes those that were replaced."""
+    poke(edge_tokens.keep_all(at=timezone.now()))

@@ -31,6 +31,7 @@ from apps.rollout.models import (
     AddressList,
     Drift,
     EdgeMove,
+    EdgeToken,
     Node,
     PendingChange,
     Probe,
@@ -38,7 +39,7 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import budgets, drifting, history, listing, undoing
+from apps.rollout.services import adopting, attaching, budgets, drifting, edge_tokens, history, listing, undoing
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -121,13 +122,14 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         revisions = revisions.filter(number__lt=int(before))
     rows = list(revisions[: PAGE + 1])
     activations = list(Activation.objects.filter(target=target).select_related("revision").order_by("-id")[:FEW])
-    drifts = list(Drift.objects.filter(target=target, resolved_at=None).order_by("path")[:PAGE])
+    drifts = list(Drift.objects.filter(target=target, resolved_at=None).order_by("-opens", "path")[:PAGE])
     context = {
         "target": target,
         "door": door_of(target, activations[0] if activations else None, len(drifts)),
         "activations": activations,
         "nodes": [(node, is_live(node, at)) for node in Node.objects.filter(target=target).order_by("name")[:100]],
         "drifts": drifts,
+        "alarms": [one for one in drifts if one.opens],
         "revisions": rows[:PAGE],
         "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
         "seen": mark_of(target, activations[0] if activations else None),
@@ -141,12 +143,14 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
 @dataclass(frozen=True, slots=True)
 class EdgeFacts:
     """What there is to know of an Akamai target beside its revisions. ``stoppable`` is an activation not begun yet,
-    ``lists`` those of guarded hosts."""
+    ``lists`` those of guarded hosts; each token of the code comes with whether it ends soon.
+    """
 
     meters: Sequence[budgets.Meter]
     estimates: Sequence[tuple[str, history.Estimate]]
     stoppable: EdgeMove | None
     lists: Sequence[AddressList]
+    tokens: Sequence[tuple[EdgeToken, bool]]
 
 
 def edge_facts(target: Target, at: datetime) -> EdgeFacts:
@@ -156,6 +160,7 @@ def edge_facts(target: Target, at: datetime) -> EdgeFacts:
         estimates=[(name.capitalize(), history.estimate(moves, name)) for name in ("STAGING", "PRODUCTION")],
         stoppable=next((move for move in moves if move.status in CANCELLABLE), None),
         lists=listing.list_of_target(target),
+        tokens=[(one, edge_tokens.is_ending(one.expires_on, at)) for one in edge_tokens.list_tokens(target)],
     )
 
 
@@ -243,7 +248,19 @@ def put_back(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
     require_role(request, *KEEPERS)
     target = drifting.put_back(drift_id=drift_id, actor=request.subject.actor, at=timezone.now())
     tasks.poke([target.slug])
+    if attaching.is_under_way(target):
+        messages.success(request, "The property is compared. Look at the difference and say yes here.")
+        return redirect("target_property", target.slug)
     messages.success(request, "It is put back now.")
+    return redirect("target", target.slug)
+
+
+@require_POST
+def adopt(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    target = adopting.adopt(drift_id=drift_id, actor=request.subject.actor, at=timezone.now())
+    tasks.poke([target.slug])
+    messages.success(request, "It is taken over and counts as right from now on.")
     return redirect("target", target.slug)
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from apps.telemetry import services
+from apps.rollout.tasks import poke
+from apps.telemetry import services, watching
 
-BEAT = {"telemetry.prune": {"task": "telemetry.prune", "schedule": 600.0}}
+BEAT = {
+    "telemetry.prune": {"task": "telemetry.prune", "schedule": 600.0},
+    "telemetry.releases": {"task": "telemetry.releases", "schedule": 15.0, "options": {"expires": 15}},
+}
 ROUNDS = 20
 
 
@@ -17,3 +21,9 @@ def prune(**_: object) -> None:
     for _round in range(ROUNDS):
         if not services.prune(at=timezone.now()):
             return
+
+
+@shared_task(name="telemetry.releases", acks_late=True, time_limit=60)
+def tell_releases(**_: object) -> None:
+    """Says how many calls the edge answered with errors of its own, before and after new code."""
+    poke(watching.tell_releases(at=timezone.now()))

@@ -12,6 +12,9 @@ from django.views.decorators.http import require_GET
 
 from apps.access import selectors
 from apps.identity.pages import PageRequest
+from apps.identity.selectors import has_role
+from apps.rollout.selectors import list_alarms
+from apps.rollout.views import KEEPERS
 from apps.telemetry.views import recent_denials
 from console.pages.access import Held, present
 
@@ -37,6 +40,7 @@ def home(request: PageRequest) -> HttpResponse:
         "waiting": waiting,
         "waiting_count": len(waiting.to_decide),
         "held": held,
+        "alarms": list_alarms() if has_role(request.subject, *KEEPERS) else [],
         "denials": recent_denials(request),
         "soon": [one for one in held if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],
     }

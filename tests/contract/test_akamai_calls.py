@@ -68,11 +68,16 @@ class Road:
             facts = self.driver().setup()
             assert self.driver().setup() == facts
             assert self.driver().limits()["activation-per-day-limit"] == 10_000
+            worker = int(str(facts["edgeworker_id"]))
+            assert self.driver(replace(CONFIG, chosen_id=worker)).setup() == facts
+            assert self.driver().ensure_token("another", worker) is not None
+            self.driver().delete_token("another")
         driver = self.driver(replace(CONFIG, edgeworker_id=int(str(facts["edgeworker_id"]))))
         with self.witness.during("items"):
             bring(driver, Desired(1, "a", puts=(item(), item(path="services/cart"))))
             driver.observe((item(), item(path="services/none")))
             driver.listed_items()
+            assert driver.held_text("services/payments")
             bring(driver, Desired(2, "b", deletes=("services/cart", "services/none")))
         with self.witness.during("code"):
             for version in ("one", "two"):

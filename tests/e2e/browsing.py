@@ -60,6 +60,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "target-mesh": ("olga", "/rollout/mesh/"),
     "target-connect": ("olga", "/rollout/edge/connect"),
     "target-preflight": ("olga", "/rollout/edge/preflight/"),
+    "target-place": ("olga", "/rollout/edge/place"),
+    "target-releases": ("olga", "/rollout/edge/releases/"),
     "target-property": ("olga", "/rollout/edge/property/"),
     "target-export": ("olga", "/rollout/edge/export/"),
     "revision": ("olga", "/rollout/edge/revisions/{revision}/"),

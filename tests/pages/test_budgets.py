@@ -56,6 +56,8 @@ PAGES = {
     "target": ("olga", "/rollout/mesh/"),
     "connect a target": ("olga", "/rollout/edge/connect"),
     "what akamai lets us do": ("olga", "/rollout/edge/preflight/"),
+    "edgeworker and edgekv": ("olga", "/rollout/edge/place"),
+    "releases": ("olga", "/rollout/edge/releases/"),
     "a property": ("olga", "/rollout/edge/property/"),
     "an export": ("olga", "/rollout/edge/export/"),
     "revision": ("olga", "/rollout/mesh/revisions/1/"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import requests
 
-from apps.audit.actors import SYSTEM
+from apps.audit.actors import SYSTEM, Actor
 from apps.audit.models import Event
 from apps.rollout.drivers.base import StalePlan
-from apps.rollout.models import Activation, Drift, PendingChange, Probe, Revision, Target, TargetArtifact
-from apps.rollout.services import drifting, driving, moving, reconciling, undoing
+from apps.rollout.models import Activation, Drift, PendingChange, Probe, Release, Revision, Target, TargetArtifact
+from apps.rollout.services import adopting, drifting, driving, moving, reconciling, undoing
 from apps.trust import services as trust
 from apps.trust.models import Purpose, SigningKey
 from tests.factories import access as factory
@@ -17,6 +17,8 @@ from tests.localedge.standin import StandIn, eventually
 from tests.rollout.world import Hands, doors, edge_spec, grant_to, make_target, now
 
 pytestmark = pytest.mark.django_db
+
+OLGA = Actor("person:olga", "Olga")
 
 
 @pytest.fixture
@@ -237,3 +239,50 @@ def test_a_vendor_that_throttles_is_shown_and_tried_again(
         return doors(grant) == {"edge": "proven"}
 
     eventually(proven)
+
+
+def test_what_somebody_wrote_into_an_item_is_shown_as_a_diff_and_never_taken_over(
+    edge: Target, standin: StandIn
+) -> None:
+    standin.item("PUT", "payments", '{"v":1,"everybody":"welcome"}')
+    standin.item("PUT", "stranger", '{"v":1}')
+    drifting.observe(slug="edge", at=now(), everything=True)
+    changed, stranger = Drift.objects.order_by("path")
+    assert '+  "everybody": "welcome",' in changed.diff.splitlines()
+    assert '+  "v": 1' in stranger.diff
+    for drift in (changed, stranger):
+        assert drift.opens
+        with pytest.raises(adopting.NotSafeToAdopt, match="Only an approved grant opens a door"):
+            adopting.adopt(drift_id=drift.pk, actor=OLGA, at=now())
+
+
+def test_an_item_that_is_gone_shuts_a_door_and_is_put_back_or_its_grants_end(edge: Target, standin: StandIn) -> None:
+    standin.item("DELETE", "payments")
+    drifting.observe(slug="edge", at=now(), everything=True)
+    drift = Drift.objects.get()
+    assert (drift.opens, drift.why_not.startswith("The access it stands for is still approved")) == (False, True)
+
+
+def test_our_own_older_code_may_be_adopted_and_foreign_code_may_not(
+    edge: Target, standin: StandIn, hands: Hands
+) -> None:
+    first = live_version(standin, edge)
+    Release.objects.update(state="good")
+    rotate(hands)
+    ew_id = edge.facts["edgeworker_id"]
+    assert standin.activate(ew_id, first) == "COMPLETE"
+    drifting.observe(slug="edge", at=now())
+    drift = Drift.objects.get()
+    assert (drift.observed, drift.opens, drift.why_not) == (first, False, "")
+    adopting.adopt(drift_id=drift.pk, actor=OLGA, at=now())
+    settle(hands)
+    drifting.observe(slug="edge", at=now())
+    assert not Drift.objects.filter(resolved_at=None).exists()
+    assert live_version(standin, edge) == first
+    standin.upload(ew_id, "intruder", "export function onClientRequest(request) {}")
+    assert standin.activate(ew_id, "intruder") == "COMPLETE"
+    drifting.observe(slug="edge", at=now())
+    intruder = Drift.objects.get(resolved_at=None)
+    assert intruder.opens
+    with pytest.raises(adopting.NotSafeToAdopt, match="nobody knows what it lets through"):
+        adopting.adopt(drift_id=intruder.pk, actor=OLGA, at=now())

@@ -121,10 +121,11 @@ def _hosts(graph: AccessGraph) -> list[list[object]]:
 
 
 def _store(surroundings: EdgeSurroundings) -> dict[str, object]:
+    value = surroundings.kv_token_value
     return {
         "namespace": surroundings.namespace,
         "group": GROUP,
-        "reference": surroundings.kv_token_ref,
+        **({"value": value} if value else {"reference": surroundings.kv_token_ref}),
         "timeout": STORE_TIMEOUT_MS,
         "format": FORMAT,
     }

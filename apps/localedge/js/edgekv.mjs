@@ -41,17 +41,26 @@ export class ItemStore {
   }
 
   setTokens(tokens) {
-    this.#tokens = new Map(tokens.map((token) => [token.uuid, token]));
+    this.#tokens = new Map(tokens.map((token) => [token.value ?? token.uuid, token]));
   }
 
   setFault(fault) {
     this.#fault = fault;
   }
 
-  #mayRead(reference, namespace, edgeWorkerId) {
+  /** A token is named by its reference or, of the older kind, sent itself; one kind does not pass as the other. */
+  #tokenOf(headers) {
+    const reference = headers['x-akamai-edgedb-auth-ref']?.[0];
+    const token = this.#tokens.get(reference ?? headers['x-akamai-edgedb-auth']?.[0]);
+    if (token === undefined || (token.value === undefined) !== (reference !== undefined)) return undefined;
+    return token;
+  }
+
+  #mayRead(headers, namespace, edgeWorkerId) {
     if (this.#open) return true;
-    const token = this.#tokens.get(reference);
+    const token = this.#tokenOf(headers);
     if (token === undefined || !token.networks.includes(this.#network)) return false;
+    if (token.endsAt !== undefined && Date.now() / 1000 >= token.endsAt) return false;
     if (!(token.permissions[namespace] ?? []).includes('r')) return false;
     return token.edgeWorkerIds.length === 0 || token.edgeWorkerIds.includes(String(edgeWorkerId));
   }
@@ -63,8 +72,7 @@ export class ItemStore {
     if (match === null) return problem(400, 'not an item address');
     if (request.method !== 'GET') return problem(405, 'the local edge lets bundles read items only');
     const [, namespace, group, key] = match;
-    const reference = request.headers['x-akamai-edgedb-auth-ref']?.[0];
-    if (!this.#mayRead(reference, namespace, edgeWorkerId)) return problem(401, 'the access token does not allow this');
+    if (!this.#mayRead(request.headers, namespace, edgeWorkerId)) return problem(401, 'the access token does not allow this');
     const value = this.#items.get(`${namespace}/${group}/${key}`);
     return value === undefined ? problem(404, 'the requested item was not found') : plain(200, value);
   }

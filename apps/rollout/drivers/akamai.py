@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from apps.compiler.artifacts import Artifact
@@ -30,6 +31,7 @@ from apps.rollout.drivers.base import (
 )
 from apps.rollout.drivers.edge_calls import EdgeCaller
 
+GONE, NEVER, NAME_LENGTH = 410, 9999, 32
 WRITES_PER_ITEM = 2
 """One for each network's store."""
 
@@ -43,13 +45,33 @@ class NotReady(VendorError):
 
 @dataclass(frozen=True, slots=True)
 class AkamaiConfig:
-    """``edgeworker_id`` is found or made by ``setup`` and remembered."""
+    """``edgeworker_id`` is found or made by ``setup`` and remembered.
+
+    ``chosen_id``: the one a person chose. ``makes_namespace``: it may be made when it is not there. ``token_name``: of
+    the token that is in use already.
+    """
 
     namespace: str
     edgeworker_name: str
     group_id: int
     resource_tier_id: int
     edgeworker_id: int | None = None
+    chosen_id: int | None = None
+    makes_namespace: bool = True
+    token_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KvToken:
+    """A token the code at the edge reads EdgeKV with. Of the newer kind the ``uuid`` is all that is known and goes into
+    the code; of the older kind the ``value`` does. ``expires_on`` is None for never.
+    """
+
+    name: str
+    uuid: str
+    value: str = field(default="", repr=False)
+    expires_on: date | None = None
+    refreshed_next: date | None = None
 
 
 class AkamaiDriver:
@@ -62,8 +84,9 @@ class AkamaiDriver:
         caller: EdgeCaller,
         budget: Budget | None = None,
         gate: Gate | None = None,
+        staging: EdgeCaller | None = None,
     ) -> None:
-        self._api, self._config, self._caller = api, config, caller
+        self._api, self._config, self._caller, self._staging = api, config, caller, staging
         self._budget: Budget = budget or Unlimited()
         self.code = EdgeCode(api, config.edgeworker_id, self._budget, gate or Gate())
 
@@ -78,8 +101,17 @@ class AkamaiDriver:
         return {
             "edgeworker_id": edgeworker_id,
             "account_id": str(worker.get("accountId", "")),
-            "kv_token_ref": self._ensure_kv_token(edgeworker_id),
+            "kv_token": self._ensure_some_token(edgeworker_id),
         }
+
+    def _ensure_some_token(self, edgeworker_id: int) -> KvToken:
+        """The one in use, or the first under our names that did not end."""
+        base, used = kv_token_name(self._config.namespace, edgeworker_id), set[str]()
+        name = self._config.token_name or base
+        while (token := self.ensure_token(name, edgeworker_id)) is None:
+            used |= {name, base}
+            name = next_token_name(base, used)
+        return token
 
     def _initialize_store(self) -> None:
         found = self._api.find_json(f"{EDGEKV}/initialize")
@@ -95,6 +127,9 @@ class AkamaiDriver:
         rows = self._api.get_json(base).get("namespaces", [])
         if any(row.get("namespace") == self._config.namespace for row in rows):
             return
+        if not self._config.makes_namespace:
+            missing = f"is not there on {network.lower()}, and a person said that it is not to be made"
+            raise VendorError(f"EdgeKV namespace {self._config.namespace}", 0, missing, kind="namespace_missing")
         body: dict[str, object] = {
             "namespace": self._config.namespace,
             "retentionInSeconds": 0,
@@ -108,6 +143,9 @@ class AkamaiDriver:
                 raise
 
     def _ensure_edgeworker(self) -> Mapping[str, Any]:
+        if self._config.chosen_id is not None:
+            chosen: Mapping[str, Any] = self._api.get_json(f"{EDGEWORKERS}/ids/{self._config.chosen_id}")
+            return chosen
         found = self._api.get_json(f"{EDGEWORKERS}/ids", {"groupId": str(self._config.group_id)})
         rows: list[Mapping[str, Any]] = found.get("edgeWorkerIds", [])
         for row in rows:
@@ -124,9 +162,9 @@ class AkamaiDriver:
         )
         return made
 
-    def _ensure_kv_token(self, edgeworker_id: int) -> str:
-        name = kv_token_name(self._config.namespace, edgeworker_id)
-        found = self._api.find_json(f"{EDGEKV}/tokens/{name}")
+    def ensure_token(self, name: str, edgeworker_id: int) -> KvToken | None:
+        """The token of this name, made when it is not there. None when it ended: its name is used up then."""
+        found = self._find_token(name)
         if found is None:
             found = self._api.post_json(
                 f"{EDGEKV}/tokens",
@@ -138,7 +176,21 @@ class AkamaiDriver:
                     "restrictToEdgeWorkerIds": [str(edgeworker_id)],
                 },
             )
-        return str(found["uuid"])
+        return _token(name, found) if found else None
+
+    def _find_token(self, name: str) -> Mapping[str, Any] | None:
+        """None when there is none; empty when it ended."""
+        try:
+            found: Mapping[str, Any] | None = self._api.find_json(f"{EDGEKV}/tokens/{name}")
+        except VendorError as error:
+            if error.status == GONE:
+                return {}
+            raise
+        return found
+
+    def delete_token(self, name: str) -> None:
+        """For good: code that names it reads nothing any more."""
+        self._api.delete(f"{EDGEKV}/tokens/{name}")
 
     def limits(self) -> Mapping[str, int]:
         """What the account may do, by Akamai's own names."""
@@ -158,6 +210,10 @@ class AkamaiDriver:
         if text is None:
             return ""
         return expected.sha256 if _same_json(text, expected.content) else hashlib.sha256(text.encode()).hexdigest()
+
+    def held_text(self, path: str) -> str:
+        """What the production store holds there, as it is."""
+        return self._api.find_text(self._item_path(PRODUCTION, path)) or ""
 
     def listed_items(self) -> tuple[str, ...]:
         """Paths of the items in our group of the production store: as many as the vendor lists, which are not all."""
@@ -234,10 +290,41 @@ class AkamaiDriver:
     def probe(self, expectations: Sequence[Expectation]) -> tuple[Proof, ...]:
         return self._caller.probe(expectations)
 
+    def probe_staging(self, expectations: Sequence[Expectation]) -> tuple[Proof, ...] | None:
+        """The same through the staging network; None when no way into it is known."""
+        return self._staging.probe(expectations) if self._staging else None
+
+
+def _token(name: str, row: Mapping[str, Any]) -> KvToken:
+    return KvToken(
+        name=name,
+        uuid=str(row["uuid"]),
+        value=str(row.get("value") or ""),
+        expires_on=_day(row.get("expiry")),
+        refreshed_next=_day(row.get("nextScheduledRefreshDate")),
+    )
+
+
+def _day(text: object) -> date | None:
+    """None for never, which Akamai writes as the last day of the year 9999, and for what is no day."""
+    try:
+        found = date.fromisoformat(str(text)[:10])
+    except ValueError:
+        return None
+    return None if found.year == NEVER else found
+
+
+def next_token_name(base: str, used: Collection[str]) -> str:
+    """Names are never used twice: a deleted or ended one may be in code somebody goes back to."""
+    if base not in used:
+        return base
+    numbered = (f"{base[: NAME_LENGTH - 1 - len(str(number))]}-{number}" for number in range(2, len(used) + 3))
+    return next(name for name in numbered if name not in used)
+
 
 def kv_token_name(namespace: str, edgeworker_id: int) -> str:
     """Of the token the code at the edge reads EdgeKV with; names have at most 32 characters."""
-    return f"{namespace}-{edgeworker_id}"[:32]
+    return f"{namespace}-{edgeworker_id}"[:NAME_LENGTH]
 
 
 def is_code(path: str) -> bool:

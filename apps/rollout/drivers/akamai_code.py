@@ -33,12 +33,24 @@ class Gate:
     those that were reported already, and waited for.
 
     ``approved`` is the one version a person let go to production, where ``by_person`` says that it takes one.
+
+    ``tried`` is the version that was tried on staging, where ``on_trial`` says that it must be. ``held``: versions that
+    nobody activates again before a person says so, each with the name of the trouble. ``straight``: the version that
+    was good before and goes back to production at once, then to staging.
     """
 
     by_person: bool = False
     approved: str = ""
     forgiven: frozenset[int] = frozenset()
     noted: frozenset[int] = frozenset()
+    on_trial: bool = False
+    tried: str = ""
+    held: Mapping[str, str] = field(default_factory=dict)
+    straight: str = ""
+
+    def way(self, version: str) -> tuple[str, str]:
+        """The networks, in the order in which a version goes to them."""
+        return (PRODUCTION, STAGING) if version == self.straight else (STAGING, PRODUCTION)
 
 
 @dataclass
@@ -52,6 +64,8 @@ class Progress:
     waiting: str = ""
     wait: float | None = None
     to_approve: str = ""
+    to_try: str = ""
+    live: dict[str, str] = field(default_factory=dict)
 
     def step(self, *, done: bool) -> Step:
         first = self.failures[0] if self.failures else None
@@ -66,6 +80,8 @@ class Progress:
             trouble=trouble,
             moves=tuple(self.moves),
             to_approve=self.to_approve,
+            to_try=self.to_try,
+            live=self.live,
         )
 
 
@@ -80,7 +96,8 @@ class EdgeCode:
         """True when the code is live on production. What keeps it is in ``progress``."""
         try:
             version = self._ensure_version(code, progress)
-            done = version != "" and all(self._ensure_active(version, one, progress) for one in (STAGING, PRODUCTION))
+            way = self._gate.way(version)
+            done = version != "" and all(self._ensure_active(version, one, progress) for one in way)
         except VendorError as error:
             if explain(error).does != Does.GO_ON:
                 progress.failures.append(error)
@@ -118,6 +135,7 @@ class EdgeCode:
         rows = self.activations({"version": version, "network": network})
         progress.moves.extend(_move(row) for row in rows[:FAILURES_IN_A_ROW])
         if self.live_version(network) == version:
+            progress.live[network] = version
             return True
         under_way: Row | None = next((row for row in rows if row["status"] in UNDER_WAY), None)
         if under_way is None and not self._may_activate(version, network, rows, progress):
@@ -129,13 +147,25 @@ class EdgeCode:
     def _may_activate(self, version: str, network: str, rows: Sequence[Row], progress: Progress) -> bool:
         """Not while a person is to decide, after it failed too often, or beyond the budget."""
         self._require_hope(rows, network)
-        if network == PRODUCTION and self._gate.by_person and self._gate.approved != version:
-            progress.waiting = f"Version {version} is live on staging. An operator has to approve it for production."
-            progress.wait, progress.to_approve = 60.0, version
+        if version in self._gate.held:
+            raise VendorError(f"Version {version}", 0, "is held back", kind=self._gate.held[version])
+        if network == PRODUCTION and version != self._gate.straight and not self._may_reach(version, progress):
             return False
         leave = self._budget.activation(network)
         if not leave.granted:
             progress.waiting, progress.wait = leave.why, leave.wait
+            return False
+        return True
+
+    def _may_reach(self, version: str, progress: Progress) -> bool:
+        """Production: only what was tried on staging and, where that is asked for, approved by a person."""
+        if self._gate.on_trial and self._gate.tried != version:
+            progress.waiting = f"Version {version} is live on staging and is tried there before it goes to production."
+            progress.to_try = version
+            return False
+        if self._gate.by_person and self._gate.approved != version:
+            progress.waiting = f"Version {version} is live on staging. An operator has to approve it for production."
+            progress.wait, progress.to_approve = 60.0, version
             return False
         return True
 

@@ -161,6 +161,8 @@ CATALOGUE: dict[str, Trouble] = {
         _ask("refused", "Akamai refuses what was asked.", "Read Akamai's words; report it if they say nothing to you."),
         _ask("not_found", "Akamai does not find what was asked for.", "Has it been deleted in Akamai Control Center?"),
         _retry("not_ready", "EdgeKV is still being made ready for the account, once for all.", first=5),
+        _ask("namespace_missing", "The EdgeKV namespace that was chosen for this target is not there.",
+             "Make it in Akamai Control Center, or choose another under EdgeWorker and EdgeKV, then press Try now."),
         _ask("version_taken", "Akamai holds another bundle under the name of this version.", _BUNDLE),
         # How an activation may end
         _retry("activation_aborted", "Akamai gave up an activation.", first=30),
@@ -169,6 +171,14 @@ CATALOGUE: dict[str, Trouble] = {
         _hold("activation_cancelled", "The activation was stopped by a person.", _AGAIN),
         _hold("activation_deleted", "Akamai deleted the activation.", _AGAIN),
         _hold("activation_failed", "Three activations of this version failed one after the other.", _AGAIN),
+        # What was tried and found wanting
+        _hold("staging_refused",
+              "On staging the code did not answer as the policy says, so production was not asked for.",
+              "See what was asked under Releases; when it is mended, press Try now."),
+        _hold("code_taken_back", "This code was taken back from production once already.",
+              "See why under Releases; press Try now to let it go there once more."),
+        _hold("code_not_good", "This code did not answer as it should on production, and nothing better was there.",
+              "See what was asked under Releases; press Try now to have it asked again."),
         # Bundles found invalid
         *(_ask(kind, what, you) for kind, (what, you) in _VALIDATIONS.items()),
         _ask("invalid_bundle", "Akamai finds the code bundle not valid.", _BUNDLE),

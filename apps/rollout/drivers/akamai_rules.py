@@ -30,11 +30,15 @@ class NotOurRule(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What a property should do: run the EdgeWorker for these hosts, and refuse when it fails."""
+    """What a property should do: run the EdgeWorker for these hosts, and refuse when it fails.
+
+    ``to_end``: our rule moves behind all others, where nothing overrules it.
+    """
 
     target: str
     edgeworker_id: int
     hostnames: tuple[str, ...]
+    to_end: bool = False
 
     @property
     def mark(self) -> str:
@@ -74,26 +78,28 @@ def our_rule(wish: Attached) -> dict[str, Any]:
 
 def with_our_rule(rules: Rules, wish: Attached) -> dict[str, Any]:
     """The tree with our rule in its place, or at the end, where it overrules the others; and with our variables."""
-    children, place = list(rules.get("children") or []), _place(rules, wish.mark)
+    children, place = list(rules.get("children") or []), place_of(rules, wish.mark)
     if place is None:
         if any(child.get("name") == RULE_NAME for child in children):
             raise NotOurRule(f"A rule named {RULE_NAME} is there already, without the mark {wish.mark}.")
         children.append(our_rule(wish))
     elif not is_same(children[place], our_rule(wish)):
         children[place] = our_rule(wish)
+    if place is not None and wish.to_end:
+        children.append(children.pop(place))
     return {**rules, "children": children, "variables": _with_variables(rules.get("variables") or [])}
 
 
 def hosts_of(rules: Rules, mark: str) -> tuple[str, ...]:
     """The hosts our rule is for; none when it is not there."""
-    place = _place(rules, mark)
+    place = place_of(rules, mark)
     criteria = [] if place is None else rules["children"][place].get("criteria") or []
     return tuple(host for one in criteria if one["name"] == "hostname" for host in one["options"].get("values", []))
 
 
 def without_our_rule(rules: Rules, mark: str) -> dict[str, Any]:
     """The tree without our rule, and without our variables unless something else names them."""
-    place = _place(rules, mark)
+    place = place_of(rules, mark)
     if place is None:
         return dict(rules)
     children = [child for number, child in enumerate(rules["children"]) if number != place]
@@ -107,7 +113,8 @@ def _without_variables(rest: Rules) -> list[Rules]:
     return [one for one in rest["variables"] if one["name"] not in VARIABLES or needed or one["name"] in spoken_of]
 
 
-def _place(rules: Rules, mark: str) -> int | None:
+def place_of(rules: Rules, mark: str) -> int | None:
+    """Where our rule stands among the children of the tree."""
     for number, child in enumerate(rules.get("children") or []):
         if mark in str(child.get("comments") or ""):
             return number

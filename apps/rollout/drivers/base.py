@@ -127,7 +127,9 @@ class Step:
 
     ``applied`` maps each path the target now holds to its hash (``""``: it is gone). ``waiting`` says for what, and
     ``retry_after`` for how many seconds at least. ``trouble`` names the error in the catalogue of the driver.
-    ``moves`` are the vendor's activations that were looked at; ``to_approve`` is code that waits for a person.
+    ``moves`` are the vendor's activations that were looked at; ``to_approve`` is code that waits for a person;
+    ``to_try`` code that is live on staging and has to be tried there. ``live``: by network, this code where it was
+    found live.
     """
 
     done: bool
@@ -139,11 +141,13 @@ class Step:
     trouble: str = ""
     moves: tuple[Move, ...] = ()
     to_approve: str = ""
+    to_try: str = ""
+    live: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One call to be made through the edge, as a probe."""
+    """One call to be made through the edge, as a probe; without a ``token`` it bears none."""
 
     id: str
     host: str

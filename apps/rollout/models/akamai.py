@@ -37,7 +37,7 @@ class Preflight(models.Model):
 
 
 class PropertyChange(models.Model):
-    """Our rule going into the property of a hostname, or (``removal``) out of it.
+    """Our rule going into the property of a hostname, or (``removal``) out of it; ``to_end``: behind all others.
 
     ``found`` is the property as it was last read, ``base_etag`` that of the version ``diff`` was made from; ``version``
     is the one we made. ``warnings`` are those of Akamai a person has to accept, by name.
@@ -48,6 +48,7 @@ class PropertyChange(models.Model):
     target = models.ForeignKey(Target, models.CASCADE, related_name="property_changes")
     hostname = models.CharField(max_length=253)
     removal = models.BooleanField(default=False)
+    to_end = models.BooleanField(default=False)
     email = models.CharField(max_length=254)
     state = models.CharField(max_length=10, choices=PropertyState, default=PropertyState.ASKED)
     found = models.JSONField(default=dict)
@@ -130,3 +131,27 @@ class RetiredVersion(models.Model):
 
     def __str__(self) -> str:
         return self.version
+
+
+class EdgeToken(models.Model):
+    """A token the code of a target reads EdgeKV with; the target's ``facts["kv_token_ref"]`` is the one it uses now.
+
+    ``value_sealed``: the token itself, of the older kind. ``expires_on`` is None for never. One that was replaced is
+    kept until code with the new one was seen to be good, then it is deleted at Akamai: ``gone_at``.
+    """
+
+    target = models.ForeignKey(Target, models.CASCADE, related_name="edge_tokens")
+    name = models.CharField(max_length=32)
+    uuid = models.CharField(max_length=64)
+    value_sealed = models.BinaryField(default=bytes)
+    expires_on = models.DateField(null=True)
+    refreshed_next = models.DateField(null=True)
+    known_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True)
+    error = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["target", "name"], name="rollout_edgetoken_once")]
+
+    def __str__(self) -> str:
+        return self.name

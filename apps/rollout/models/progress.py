@@ -101,13 +101,21 @@ class Probe(models.Model):
 
 
 class Drift(models.Model):
-    """What a target was seen to hold although it should not, or the reverse."""
+    """What a target was seen to hold although it should not, or the reverse.
+
+    ``opens``: calls may pass unchecked. ``why_not``: why it cannot be adopted; empty when it can. ``adopted``: what was
+    seen counts as right from then on.
+    """
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="drifts")
     path = models.CharField(max_length=400)
     expected = models.CharField(max_length=200)
     observed = models.CharField(max_length=200)
     detail = models.TextField(default="", blank=True)
+    diff = models.TextField(default="", blank=True)
+    opens = models.BooleanField(default=False)
+    why_not = models.TextField(default="", blank=True)
+    adopted = models.BooleanField(default=False)
     found_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)

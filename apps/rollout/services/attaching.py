@@ -47,7 +47,9 @@ class PersonNeeded(NotAllowed):
     default_message = "Only a person can agree to this; others may ask for it."
 
 
-def ask(*, slug: str, hostname: str, removal: bool, email: str, actor: Actor, at: datetime) -> PropertyChange:
+def ask(
+    *, slug: str, hostname: str, removal: bool, email: str, actor: Actor, at: datetime, to_end: bool = False
+) -> PropertyChange:
     """Have a worker compare the property of a hostname with what it should do. Nothing is changed yet.
 
     ``email`` is who Akamai tells of activations: it wants an address.
@@ -69,6 +71,7 @@ def ask(*, slug: str, hostname: str, removal: bool, email: str, actor: Actor, at
             target=target,
             hostname=name,
             removal=removal,
+            to_end=to_end,
             email=address,
             asked_by=actor.name[:200],
             asked_at=at,
@@ -158,3 +161,33 @@ def claim(change_id: int, at: datetime) -> PropertyChange | None:
 
 def newest(target: Target, limit: int) -> list[PropertyChange]:
     return list(PropertyChange.objects.filter(target=target).order_by("-pk")[:limit])
+
+
+def attached(target: Target) -> list[PropertyChange]:
+    """The last word on each host that our rule should be live for."""
+    ended = PropertyChange.objects.filter(target=target, state=PropertyState.DONE)
+    newest = ended.order_by("hostname", "-pk").distinct("hostname")
+    return [change for change in newest if not change.removal and change.found]
+
+
+def take_over(change: PropertyChange, hostnames: Sequence[str], actor: Actor, at: datetime) -> None:
+    """Hosts for which our rule is live already, though nobody asked for it here."""
+    rows = [
+        PropertyChange(
+            target=change.target,
+            hostname=hostname,
+            email=change.email,
+            state=PropertyState.DONE,
+            found=change.found,
+            events=[{"text": f"{hostname} was found in our rule and taken over."}],
+            asked_by=actor.name[:200],
+            asked_at=at,
+            retry_at=at,
+        )
+        for hostname in hostnames
+    ]
+    PropertyChange.objects.bulk_create(rows)
+
+
+def is_under_way(target: Target) -> bool:
+    return PropertyChange.objects.filter(target=target, state__in=OPEN_PROPERTIES).exists()

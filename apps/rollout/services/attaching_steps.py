@@ -90,7 +90,8 @@ def _wanted(change: PropertyChange, rules: Mapping[str, Any]) -> dict[str, Any]:
     mark = Attached(slug, worker, ()).mark
     hosts = set(hosts_of(rules, mark))
     hosts = hosts - {change.hostname} if change.removal else hosts | {change.hostname}
-    return with_our_rule(rules, Attached(slug, worker, tuple(hosts))) if hosts else without_our_rule(rules, mark)
+    wish = Attached(slug, worker, tuple(hosts), change.to_end)
+    return with_our_rule(rules, wish) if hosts else without_our_rule(rules, mark)
 
 
 def _write(change: PropertyChange, driver: PropertyDriver, clock: Clock) -> None:

@@ -16,10 +16,11 @@ from apps.rollout.content import load
 from apps.rollout.drivers.akamai import is_code
 from apps.rollout.drivers.akamai_code import code_version
 from apps.rollout.drivers.akamai_errors import explain
+from apps.rollout.drivers.akamai_watch import FAILOVER, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
-from apps.rollout.services import moving, revising
+from apps.rollout.services import attaching, moving, property_watching, releases, revising
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live
 from apps.rollout.services.evidence import record_target
@@ -33,9 +34,21 @@ UNKNOWN = "drifted"
 """Stands where the hash of what the target holds would stand, when that is not ours."""
 
 
+MOST_DIFF = 20_000
+UNSIGNED = "Only an approved grant opens a door: what somebody wrote by hand is never taken over."
+STILL_GRANTED = "The access it stands for is still approved; end that here, and the item goes by itself."
+FOREIGN = "This code was not made here, or was not seen to be good here: nobody knows what it lets through."
+BY_ITSELF = "A node puts itself right."
+
+
 class NotOurs(Refusal):
     code = "node_puts_back_itself"
     default_message = "A node fetches its configuration by itself; look at the node."
+
+
+class NotOurRuleToChange(Refusal):
+    code = "not_our_rule"
+    default_message = "This is set outside our rule. Switch it off in Akamai's Property Manager."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,9 @@ class Difference:
     expected: str
     observed: str
     detail: str
+    why_not: str = ""
+    opens: bool = False
+    diff: str = ""
 
 
 def observe_all(*, at: datetime) -> None:
@@ -80,15 +96,45 @@ def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str
     with akamai_driver(target, at) as driver:
         observed = driver.observe(items)
         strange = driver.listed_items()
-    known = set(TargetArtifact.objects.filter(target=target, path__in=strange).values_list("path", flat=True))
-    found = [
-        Difference(item.path, item.sha256, held, "The item is gone." if not held else "The item was changed.")
-        for item in items
-        if (held := observed.artifacts[item.path]) != item.sha256
-    ]
-    found += [Difference(path, "", "present", "Nobody here made this item.") for path in strange if path not in known]
+        known = set(TargetArtifact.objects.filter(target=target, path__in=strange).values_list("path", flat=True))
+        found = [
+            _item(item, held, driver.held_text(item.path))
+            for item in items
+            if (held := observed.artifacts[item.path]) != item.sha256
+        ]
+        found += [_stranger(path, driver.held_text(path)) for path in strange if path not in known]
     found += _compare_code(target, observed.code_version)
-    return {CODE_GROUP, *(item.path for item in items), *strange}, found
+    looked_at = {CODE_GROUP, *(item.path for item in items), *strange}
+    if property_watching.is_due(target, at, anyhow=everything):
+        looked_at |= _compare_properties(target, found, at)
+    return looked_at, found
+
+
+def _item(item: Artifact, held: str, text: str) -> Difference:
+    diff = text_diff(item.content.decode(), text)[:MOST_DIFF]
+    if not held:
+        return Difference(item.path, item.sha256, held, "The item is gone.", STILL_GRANTED, diff=diff)
+    return Difference(item.path, item.sha256, held, "The item was changed.", UNSIGNED, opens=True, diff=diff)
+
+
+def _stranger(path: str, text: str) -> Difference:
+    diff = text_diff("", text)[:MOST_DIFF]
+    return Difference(path, "", "present", "Nobody here made this item.", UNSIGNED, opens=True, diff=diff)
+
+
+def _compare_properties(target: Target, found: list[Difference], at: datetime) -> set[str]:
+    """Adds what differs; the paths that were looked at, those noted before among them."""
+    faults = property_watching.read(target)
+    found += [
+        Difference(path, one.expected, one.observed, one.detail, one.why_not, one.opens, one.diff[:MOST_DIFF])
+        for path, one in faults.items()
+    ]
+    with transaction.atomic():
+        held = hold_target(target.pk)
+        held.facts = {**held.facts, property_watching.READ_AT: at.isoformat()}
+        held.save(update_fields=["facts"])
+    noted = Drift.objects.filter(target=target, resolved_at=None, path__startswith=property_watching.PREFIX)
+    return {*faults, *noted.values_list("path", flat=True)}
 
 
 def _chosen(target: Target, *, everything: bool) -> tuple[Artifact, ...]:
@@ -119,7 +165,9 @@ def _compare_exported(target: Target, at: datetime, *, everything: bool) -> tupl
 def _compare_code(target: Target, live: str) -> Iterable[Difference]:
     wanted = code_version(current_code(target))
     if wanted and live != wanted:
-        yield Difference(CODE_GROUP, wanted, live, f"The live version is {live or 'none'}.")
+        ours = live != "" and releases.was_good(target, live)
+        why_not = "" if ours else FOREIGN
+        yield Difference(CODE_GROUP, wanted, live, f"The live version is {live or 'none'}.", why_not, opens=not ours)
 
 
 def _compare_nodes(target: Target, at: datetime) -> tuple[set[str], list[Difference]]:
@@ -130,10 +178,10 @@ def _compare_nodes(target: Target, at: datetime) -> tuple[set[str], list[Differe
     for node in nodes:
         if not is_live(node, at):
             seen = f"{node.last_seen_at:%Y-%m-%d %H:%M:%S} UTC" if node.last_seen_at else "never"
-            found.append(Difference(f"node/{node.name}", "online", "offline", f"Last heard of: {seen}."))
+            found.append(Difference(f"node/{node.name}", "online", "offline", f"Last heard of: {seen}.", BY_ITSELF))
         elif wanted and node.active_digest != wanted:
             detail = f"It has revision {node.active_number}. {node.error}".strip()
-            found.append(Difference(f"node/{node.name}", wanted, node.active_digest, detail))
+            found.append(Difference(f"node/{node.name}", wanted, node.active_digest, detail, BY_ITSELF))
     return {f"node/{node.name}" for node in nodes}, found
 
 
@@ -144,9 +192,13 @@ def _note(target: Target, looked_at: set[str], found: Mapping[str, Difference], 
         if path not in found and (path in looked_at or row.expected == ""):
             row.resolved_at, row.resolution = at, row.resolution or "It is right again."
             row.save(update_fields=["resolved_at", "resolution"])
+    adopted = set(Drift.objects.filter(target=target, adopted=True).values_list("path", "observed"))
     for path, one in found.items():
+        if (path, one.observed) in adopted:
+            continue
         row = opened.get(path) or Drift(target=target, path=path, found_at=at)
         row.expected, row.observed, row.detail, row.seen_at = one.expected, one.observed, one.detail, at
+        row.diff, row.opens, row.why_not = one.diff, one.opens, one.why_not
         row.save()
     hold_target(target.pk)
     TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)
@@ -162,12 +214,34 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
         target = hold_target(drift.target_id)
         if target.driver == DriverName.NGINX:
             raise NotOurs
-        _forget(target, drift.path)
-        drift.resolution = f"Put back by {actor.name}."
+        if drift.path.startswith(property_watching.PREFIX):
+            _attach_again(target, drift, actor, at)
+        else:
+            _forget(target, drift.path)
+            _activate_again(target, at)
+        drift.resolution = f"Put back by {actor.name}."[:100]
         drift.save(update_fields=["resolution"])
-        _activate_again(target, at)
         record_target("drift.put_back", target, actor=actor, at=at, after={"path": drift.path, "found": drift.observed})
     return target
+
+
+def _attach_again(target: Target, drift: Drift, actor: Actor, at: datetime) -> None:
+    """A property is compared again; somebody agrees to the difference before anything is written."""
+    what = drift.path.rpartition("/")[2]
+    if what == FAILOVER:
+        raise NotOurRuleToChange
+    change = property_watching.change_of(target, drift.path)
+    if change is None:
+        raise NotFound
+    attaching.ask(
+        slug=target.slug,
+        hostname=change.hostname,
+        removal=False,
+        email=change.email,
+        to_end=what in (POSITION, "overruled"),
+        actor=actor,
+        at=at,
+    )
 
 
 def _forget(target: Target, path: str) -> None:
@@ -179,6 +253,11 @@ def _forget(target: Target, path: str) -> None:
 
 
 def _activate_again(target: Target, at: datetime) -> None:
+    """Code that was seen to be good goes back to production at once."""
+    version = code_version(current_code(target))
+    if TargetArtifact.objects.filter(target=target, service=COMMON, applied_sha256=UNKNOWN).exists():
+        number, straight = target.latest_number, releases.was_good(target, version)
+        releases.begin(target=target, version=version, number=number, straight=straight, at=at)
     if Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists():
         return
     revision = Revision.objects.filter(target=target).order_by("-number").first()

@@ -22,8 +22,10 @@ from apps.rollout.drivers.edge_calls import EdgeCaller
 from apps.rollout.drivers.exported import WITNESS, ExportedDriver
 from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import DriverName, EdgeMove, Node, Production, Revision, Target, TargetArtifact
-from apps.rollout.services import budgets
+from apps.rollout.models import DriverName, EdgeMove, EdgeToken, Node, Production, Revision, Target, TargetArtifact
+from apps.rollout.services import budgets, releases
+from apps.rollout.services.safety import safety_of
+from apps.rollout.states import ReleaseState
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
 from apps.trust import services as trust
 
@@ -66,10 +68,14 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
         group_id=int(target.config["group_id"]),
         resource_tier_id=int(target.config["resource_tier_id"]),
         edgeworker_id=target.facts.get("edgeworker_id"),
+        chosen_id=target.config.get("edgeworker_id"),
+        makes_namespace=target.config.get("makes_namespace", True),
+        token_name=_token_in_use(target),
     )
     try:
         budget = budgets.AccountBudget(target, at) if at is not None else None
-        yield AkamaiDriver(api, config, caller_of(target), budget, gate_of(target))
+        entry = safety_of(target).staging_entry
+        yield AkamaiDriver(api, config, caller_of(target), budget, gate_of(target), EdgeCaller(entry) if entry else None)
     finally:
         api.close()
         if at is not None:
@@ -87,14 +93,24 @@ def caller_of(target: Target) -> EdgeCaller:
     return EdgeCaller(target.config.get("probe_url", ""))
 
 
+def _token_in_use(target: Target) -> str:
+    row = EdgeToken.objects.filter(target=target, uuid=target.facts.get("kv_token_ref", "")).first()
+    return row.name if row else ""
+
+
 def gate_of(target: Target) -> Gate:
     failed = EdgeMove.objects.filter(target=target, status__in=ENDINGS).order_by("-number")[:NOTED]
     rows = list(failed.values_list("number", "forgiven"))
+    release = releases.current(target)
     return Gate(
         by_person=target.production == Production.APPROVED,
         approved=target.approved,
         forgiven=frozenset(number for number, forgiven in rows if forgiven),
         noted=frozenset(number for number, _ in rows),
+        on_trial=True,
+        tried=release.version if release and release.state == ReleaseState.TRIED else "",
+        held=releases.held_versions(target),
+        straight=release.version if release and release.straight else "",
     )
 
 

@@ -12,9 +12,10 @@ from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.outbox import nudge
 from apps.outbox import services as outbox
-from apps.rollout.models import Activation, Target
+from apps.rollout.models import Activation, Release, Target
 
 ACTIVATION_CHANGED = "rollout.activation.changed"
+RELEASE_CHANGED = "rollout.release.changed"
 CHANNEL = "rollout"
 
 
@@ -46,5 +47,16 @@ def announce_activation(activation: Activation, at: datetime) -> None:
         topic=ACTIVATION_CHANGED,
         key=activation.target.slug,
         payload={"revision": activation.revision.number, "state": activation.state},
+        at=at,
+    )
+
+
+def announce_release(release: Release, at: datetime) -> None:
+    """What became of code: good, refused, taken back, or waiting for a person."""
+    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    outbox.enqueue(
+        topic=RELEASE_CHANGED,
+        key=release.target.slug,
+        payload={"version": release.version, "revision": release.number, "state": release.state},
         at=at,
     )

@@ -10,10 +10,12 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.access.services import record_errors
+from apps.rollout.drivers.akamai import KvToken
+from apps.rollout.drivers.akamai_code import code_version
 from apps.rollout.drivers.akamai_errors import CATALOGUE, UNNAMED, Trouble, explain
 from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
 from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
-from apps.rollout.services import budgets, history, proving
+from apps.rollout.services import budgets, edge_tokens, history, proving, releases
 from apps.rollout.services.driving import akamai_driver, believed, desired, driver_of, node_views
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_activations, hold_target
@@ -41,15 +43,18 @@ def set_up(*, target: Target, at: datetime) -> bool:
     except VendorError as error:
         put_off(target, str(error), explain(error), error.retry_after, at)
         return False
-    _settle(target, found)
+    _settle(target, found, at)
     return True
 
 
-def _settle(target: Target, found: Mapping[str, object]) -> None:
+def _settle(target: Target, found: Mapping[str, object], at: datetime) -> None:
     """Another credential may have come meanwhile: then what was found with the old one is looked for again."""
+    token = found.get("kv_token")
     with transaction.atomic():
         held = Target.objects.select_for_update().get(pk=target.pk)
-        held.facts = {**held.facts, **found}
+        held.facts = {**held.facts, **{name: value for name, value in found.items() if name != "kv_token"}}
+        if isinstance(token, KvToken):
+            held.facts["kv_token_ref"] = edge_tokens.remember(held, token, at).uuid
         if bytes(held.secret_sealed) == bytes(target.secret_sealed):
             held.facts.pop(UNSETTLED, None)
         held.attempts, held.retry_at, held.error, held.error_at, held.trouble = 0, None, "", None, ""
@@ -78,8 +83,11 @@ def advance(*, target: Target, at: datetime) -> bool:
     if activation is None:
         return False
     learn_limits(target, at)
+    wanted = desired(target, activation.revision)
+    if wanted.code:
+        releases.ensure(target=target, version=code_version(wanted.code), number=wanted.number, at=at)
     with driver_of(target, at) as driver:
-        plan = driver.plan(desired(target, activation.revision), believed(target, at))
+        plan = driver.plan(wanted, believed(target, at))
         begin(activation, plan, at)
         step = _apply(driver, plan)
     _note(activation, step, at)
@@ -110,6 +118,7 @@ def _note(activation: Activation, step: Step, at: datetime) -> None:
         hold_target(activation.target_id)
         _note_artifacts(activation.target, step)
         history.note(activation.target, step.moves)
+        releases.note(activation.target, step, at)
         lines = [*step.events, *([step.waiting] if step.waiting else []), *([step.error] if step.error else [])]
         _say(activation, lines, at)
         if step.done:

@@ -15,10 +15,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.outbox import nudge
 from apps.rollout.drivers.base import StalePlan
-from apps.rollout.models import Activation, PendingChange, Probe, Runner, Target
-from apps.rollout.services import compiling, moving, proving
+from apps.rollout.models import Activation, PendingChange, Probe, Release, Runner, Target
+from apps.rollout.services import compiling, moving, proving, watching
 from apps.rollout.services.driving import channel_of
-from apps.rollout.states import DUE_PROBES, OPEN_ACTIVATIONS
+from apps.rollout.states import DUE_PROBES, OPEN_ACTIVATIONS, OPEN_RELEASES
 
 LOCK_SPACE = 0x5A11
 MOST_ROUNDS = 200
@@ -93,7 +93,7 @@ def _step(target_id: int, at: datetime) -> bool:
     if compiling.prepare(target=target, at=at):
         nudge.publish(channel_of(target.slug))
         return True
-    return proving.prove(target=target, at=at)
+    return proving.prove(target=target, at=at) or watching.step(target=target, at=at)
 
 
 def _advance(target: Target, at: datetime) -> bool:
@@ -109,12 +109,14 @@ def due_targets(at: datetime) -> QuerySet[Target]:
     pending = PendingChange.objects.filter(**of_target, retry_at__lte=at)
     activations = Activation.objects.filter(**of_target, state__in=OPEN_ACTIVATIONS)
     probes = Probe.objects.filter(**of_target, runner=Runner.EDGE, state__in=DUE_PROBES, due_at__lte=at)
+    releases = Release.objects.filter(**of_target, state__in=OPEN_RELEASES, due_at__lte=at)
     rested = Q(retry_at=None) | Q(retry_at__lte=at)
-    return Target.objects.filter(Exists(pending) | (rested & Exists(activations)) | Exists(probes)).order_by("slug")
+    due = Exists(pending) | (rested & Exists(activations)) | Exists(probes) | Exists(releases)
+    return Target.objects.filter(due).order_by("slug")
 
 
 def _next_at(target_id: int) -> datetime | None:
     target = Target.objects.get(pk=target_id)
-    moments = [target.retry_at, proving.next_due(target)]
+    moments = [target.retry_at, proving.next_due(target), watching.next_due(target)]
     known = [moment for moment in moments if moment is not None]
     return min(known) if known else None

@@ -11,11 +11,12 @@ from apps.audit.errors import InvalidInput, NotFound, Refusal
 from apps.rollout.drivers.akamai_code import code_version
 from apps.rollout.drivers.akamai_errors import ENDINGS
 from apps.rollout.models import DriverName, EdgeMove, Production, Target
-from apps.rollout.services import history
+from apps.rollout.services import history, releases
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import require_called
+from apps.rollout.states import ReleaseState
 
 
 class NoCode(Refusal):
@@ -87,7 +88,7 @@ def stop(*, slug: str, actor: Actor, at: datetime) -> Target:
 
 
 def try_again(*, slug: str, actor: Actor, at: datetime) -> Target:
-    """Do not wait any longer, and let the failures until now count no more."""
+    """Do not wait any longer, and let the failures until now count no more; also those of the code that is wanted."""
     with transaction.atomic():
         target = Target.objects.select_for_update().filter(slug=slug).first()
         if target is None:
@@ -96,8 +97,16 @@ def try_again(*, slug: str, actor: Actor, at: datetime) -> Target:
         EdgeMove.objects.filter(target=target, status__in=ENDINGS, forgiven=False).update(forgiven=True)
         target.attempts, target.retry_at = 0, None
         target.save(update_fields=["attempts", "retry_at"])
+        _forgive_code(target, actor, at)
         record_target("tried_again", target, actor=actor, at=at, before={"trouble": before})
     return target
+
+
+def _forgive_code(target: Target, actor: Actor, at: datetime) -> None:
+    version = code_version(current_code(target)) if target.driver == DriverName.AKAMAI else ""
+    last = releases.forgive(target, version) if version else None
+    if last is not None and last.state == ReleaseState.STUCK:
+        releases.ask_again(last, asked_by=actor.name, at=at)
 
 
 def _locked(slug: str) -> Target:

@@ -35,6 +35,9 @@ _REASONS = {
     "trust.key.changed": "A signing key turned over.",
     "trust.certificate.issued": "A workload has a new certificate.",
     "catalog.service.changed": "Addresses in the catalogue changed.",
+    "rollout.token.renewed": "The token the code reads EdgeKV with was renewed.",
+    "rollout.code.taken_back": "Code that came after what was taken back.",
+    "rollout.target.placed": "Another EdgeWorker or namespace was chosen.",
     "rollout.code.rolled_back": "The code of an older revision is put back.",
 }
 

@@ -33,8 +33,8 @@ CREDENTIALS: Mapping[str, frozenset[str]] = {
     DriverName.NGINX: frozenset(),
 }
 """All or none: a target can be made known first and connected afterwards."""
-CONNECTION = ("base_url", "account_switch_key", "max_body")
-"""What connecting sets in ``config``; it stays unless a spec says otherwise."""
+KEPT = ("base_url", "account_switch_key", "max_body", "safety", "edgeworker_id", "namespace", "makes_namespace")
+"""What pages set in ``config``; it stays unless a spec says otherwise."""
 _ADDRESS: Mapping[str, frozenset[str]] = {DriverName.AKAMAI: frozenset({"base_url"}), DriverName.NGINX: frozenset()}
 FIRST = "rollout.target.created"
 
@@ -135,7 +135,7 @@ def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Tar
     before = _described(target)
     stored = json.loads(vault.unseal(target.secret_sealed))
     merged = {**stored, **spec.credentials}
-    kept = {name: target.config[name] for name in CONNECTION if name in target.config}
+    kept = {name: target.config[name] for name in KEPT if name in target.config}
     target.name, target.config = spec.name, {**kept, **spec.config}
     if _described(target) == before and merged == stored:
         return target

@@ -6,6 +6,7 @@ the grant.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 
@@ -18,8 +19,17 @@ from apps.compiler.graph import AccessGraph
 from apps.rollout import content
 from apps.rollout.drivers.akamai_code import code_version, named
 from apps.rollout.emitting import COMMON, Emitted
-from apps.rollout.models import DriverName, RetiredVersion, Revision, RevisionArtifact, Target, TargetArtifact
-from apps.rollout.services import compiling, revising
+from apps.rollout.models import (
+    DriverName,
+    EdgeToken,
+    Release,
+    RetiredVersion,
+    Revision,
+    RevisionArtifact,
+    Target,
+    TargetArtifact,
+)
+from apps.rollout.services import compiling, edge_tokens, releases, revising
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import get_target
 
@@ -39,35 +49,89 @@ class NothingToUndo(Refusal):
     default_message = "That is the code the target has."
 
 
+@dataclass(frozen=True, slots=True)
+class OlderCode:
+    """The code of an older revision, which was run against today's policy and agrees with it."""
+
+    number: int
+    code: tuple[Artifact, ...]
+    trials: int
+
+    @property
+    def version(self) -> str:
+        return code_version(self.code)
+
+
 def roll_back_code(*, slug: str, number: int, actor: Actor, at: datetime) -> Revision:
     """A new revision with the code of an older one and today's grants. Refused when the two disagree.
 
-    It stands until an address or a key changes and the code is compiled again. The caller pokes the target.
+    Code that was seen to be good goes back to production at once; other code is tried on staging first. It stands until
+    an address or a key changes and the code is compiled again. The caller pokes the target.
     """
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise OnlyCode
+    older = prepare(target, number, at)
+    with transaction.atomic():
+        straight = releases.was_good(target, older.version)
+        revision = write(target=target, older=older, straight=straight, asked_by=actor.name, at=at)
+        releases.forgive(target, older.version)
+        after = {"revision": revision.number, "code_of": number, "version": older.version}
+        record_target("code.rolled_back", target, actor=actor, at=at, after=after)
+    return revision
+
+
+def prepare(target: Target, number: int, at: datetime) -> OlderCode:
+    """Raises NotFound; UnsafeCode. It runs the code, so call it outside a transaction."""
     code = _under_a_free_name(target, _code_of(target, number))
+    _require_tokens(target, code)
     items, graph = compiling.sample(target)
     rehearsed = compiling.rehearse_on(target, code, items, graph, at)
     if rehearsed.refused:
         raise UnsafeCode(f"{UnsafeCode.default_message} {next(iter(rehearsed.refused.values()))}")
-    with transaction.atomic():
-        revision = revising.revise(
-            target=target,
-            emitted=Emitted({COMMON: code}, {}, {}),
-            refused={},
-            graph=AccessGraph(),
-            causes=[("rollout.code.rolled_back", str(number))],
-            trials=rehearsed.trials,
-            milliseconds=0.0,
-            at=at,
-        )
-        if revision is None:
-            raise NothingToUndo
-        after = {"revision": revision.number, "code_of": number}
-        record_target("code.rolled_back", target, actor=actor, at=at, after=after)
+    return OlderCode(number, code, rehearsed.trials)
+
+
+def write(
+    *,
+    target: Target,
+    older: OlderCode,
+    straight: bool,
+    asked_by: str,
+    at: datetime,
+    instead_of: Release | None = None,
+) -> Revision:
+    """The revision, and its release. Whoever asks for it has approved it. The caller has opened a transaction."""
+    revision = revising.revise(
+        target=target,
+        emitted=Emitted({COMMON: older.code}, {}, {}),
+        refused={},
+        graph=AccessGraph(),
+        causes=[("rollout.code.rolled_back", str(older.number))],
+        trials=older.trials,
+        milliseconds=0.0,
+        at=at,
+    )
+    if revision is None:
+        raise NothingToUndo
+    Target.objects.filter(pk=target.pk).update(approved=older.version, to_approve="", waiting_for="", retry_at=None)
+    releases.begin(
+        target=target,
+        version=older.version,
+        number=revision.number,
+        straight=straight,
+        instead_of=instead_of,
+        asked_by=asked_by,
+        at=at,
+    )
     return revision
+
+
+def _require_tokens(target: Target, code: tuple[Artifact, ...]) -> None:
+    """A token that was deleted opens nothing any more, so code that reads with it would refuse every call."""
+    for token in EdgeToken.objects.filter(target=target).exclude(gone_at=None):
+        if any(edge_tokens.mark_of(token) in artifact.content for artifact in code):
+            raise UnsafeCode(f"The older code reads EdgeKV with the token {token.name}, which was deleted.")
 
 
 def _under_a_free_name(target: Target, code: tuple[Artifact, ...]) -> tuple[Artifact, ...]:

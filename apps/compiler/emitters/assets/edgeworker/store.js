@@ -3,13 +3,15 @@
 import { httpRequest } from "http-request";
 import { policy } from "./policy.js";
 
-const { namespace, group, reference, timeout, format } = policy.store;
+const { namespace, group, reference, value, timeout, format } = policy.store;
+// The store knows a token by its reference; tokens of the older kind are sent themselves.
+const TOKEN = value === undefined ? { "X-Akamai-EdgeDB-Auth-Ref": reference } : { "X-Akamai-EdgeDB-Auth": value };
 const ITEMS = `https://edgekv.akamai-edge-svcs.net/api/v1/namespaces/${namespace}/groups/${group}/items/`;
 
 export async function readItem(service, key) {
   const answer = await httpRequest(ITEMS + key, {
     method: "GET",
-    headers: { "X-Akamai-EdgeDB-Auth-Ref": reference },
+    headers: TOKEN,
     timeout,
   });
   if (answer.status !== 200) throw new Error(`the policy of ${service} answered ${answer.status}`);
