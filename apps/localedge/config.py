@@ -6,7 +6,8 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 {STAGING, PRODUCTION} and ``kv_delay`` in seconds, ``activations_per_minute``, ``activations_per_day``,
 ``versions_per_minute``, ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
-``hostnames`` (of the one property), ``node`` (a binary). Limits come with each id's resource tier.
+``hostnames`` (of the one property), ``stream_pace`` (1 delivers DataStream lines as often as asked for, 0.01 a hundred
+times as often), ``node`` (a binary). Limits come with each id's resource tier.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Config:
     log_bytes: int = DEFAULT_LOG_BYTES
     ship: ShipSettings | None = None
     node: str | None = None
+    stream_pace: float = 1.0
 
 
 Raw = Mapping[str, object]
@@ -177,5 +179,6 @@ _PLAIN = (
     "log_bytes",
     "name",
     "node",
+    "stream_pace",
     "versions_per_minute",
 )

@@ -13,11 +13,13 @@ from apps.localedge.activations import Activations
 from apps.localedge.config import Config
 from apps.localedge.control import Control
 from apps.localedge.database import Database
+from apps.localedge.datastream import DataStream
 from apps.localedge.edgegrid import Verifier
 from apps.localedge.edgekv import EdgeKV
 from apps.localedge.edgekv_account import EdgeKVAccount
 from apps.localedge.edgeworkers import EdgeWorkers
 from apps.localedge.faults import Faults
+from apps.localedge.keystore import BEGAN, Keystore
 from apps.localedge.mover import Mover
 from apps.localedge.papi import Papi
 from apps.localedge.papi_activations import PapiActivations
@@ -25,6 +27,7 @@ from apps.localedge.papi_rules import PapiRules
 from apps.localedge.papi_seed import seed
 from apps.localedge.papi_store import PapiStore
 from apps.localedge.plane import DataPlane, Snapshot
+from apps.localedge.property_live import LiveProperty
 from apps.localedge.tiers import load_tiers
 from apps.localedge.versions import Versions
 
@@ -66,10 +69,13 @@ class Service:
         papi = Papi(config=config, store=store, now=now)
         rules = PapiRules(papi=papi, store=store, database=self._database, now=now)
         property_activations = PapiActivations(papi=papi, store=store, rules=rules, faults=faults, now=now)
-        account = Account(config=config, now=now)
+        live = LiveProperty(store=store, database=self._database)
+        streams = DataStream(config=config, database=self._database, now=now)
+        keystore = Keystore(config=config, database=self._database, in_use=live.certificates, began=BEGAN, now=now)
+        self._plane.follow(live, streams, keystore)
         parts = (
             *(edgeworkers, versions, activations, self._kv, self._account),
-            *(account, papi, rules, property_activations),
+            *(Account(now=now), papi, rules, property_activations, streams, keystore),
         )
         self._control = Control(
             routes=tuple(entry for part in parts for entry in part.routes()),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from apps.telemetry import services
+from apps.telemetry import edge_gaps, services
 
-BEAT = {"telemetry.prune": {"task": "telemetry.prune", "schedule": 600.0}}
+BEAT = {
+    "telemetry.prune": {"task": "telemetry.prune", "schedule": 600.0},
+    "telemetry.gaps": {"task": "telemetry.gaps", "schedule": 60.0, "options": {"expires": 60}},
+}
 ROUNDS = 20
 
 
@@ -16,4 +19,11 @@ def prune(**_: object) -> None:
     """Forgets old calls in bites, so that no transaction is long."""
     for _round in range(ROUNDS):
         if not services.prune(at=timezone.now()):
-            return
+            break
+    edge_gaps.prune(at=timezone.now())
+
+
+@shared_task(name="telemetry.gaps", acks_late=True, time_limit=60)
+def look_for_gaps(**_: object) -> None:
+    """What the edge's log did not bring, once a minute."""
+    edge_gaps.look_for_gaps(at=timezone.now())

@@ -56,6 +56,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "target-connect": ("olga", "/rollout/edge/connect"),
     "target-preflight": ("olga", "/rollout/edge/preflight/"),
     "target-property": ("olga", "/rollout/edge/property/"),
+    "target-stream": ("olga", "/rollout/edge/log/"),
+    "target-certificate": ("olga", "/rollout/edge/certificate/"),
     "revision": ("olga", "/rollout/edge/revisions/{revision}/"),
     "audit": ("cyd", "/audit/"),
     "audit-event": ("cyd", "/audit/1/"),

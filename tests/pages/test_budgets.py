@@ -48,6 +48,8 @@ PAGES = {
     "connect a target": ("olga", "/rollout/edge/connect"),
     "what akamai lets us do": ("olga", "/rollout/edge/preflight/"),
     "a property": ("olga", "/rollout/edge/property/"),
+    "log of an edge": ("olga", "/rollout/edge/log/"),
+    "client certificate of an edge": ("olga", "/rollout/edge/certificate/"),
     "revision": ("olga", "/rollout/mesh/revisions/1/"),
     "audit": ("cyd", "/audit/"),
     "event": ("cyd", "/audit/1/"),
@@ -179,6 +181,8 @@ def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pag
     access_services.ensure_default_rules(at=access.AT)
     identity.directory("other")
     pages.property_change(datetime.now(UTC))
+    pages.edge_stream(datetime.now(UTC), secrets=2)
+    pages.origin_certificate(datetime.now(UTC))
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
     fill(house)

@@ -40,6 +40,7 @@ def standin(tmp_path: Path, test_authority: Authority, test_origin: OriginServer
         "activations_per_day": 10_000,
         "versions_per_minute": 1000,
         "log_file": str(made.log_file),
+        "stream_pace": 0.01,
         "origin": test_origin.url,
         "origin_ca": str(test_authority.ca),
         "origin_cert": str(cert),

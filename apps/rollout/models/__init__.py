@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.rollout.models.akamai import Allowance, EdgeMove, Preflight, PropertyChange, RetiredVersion
+from apps.rollout.models.beside import EdgeStream, OriginCertificate, StreamKey
 from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionArtifact, Shard, TargetArtifact
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
 from apps.rollout.models.targets import DriverName, Node, Point, Production, Target
@@ -14,8 +15,10 @@ __all__ = [
     "Drift",
     "DriverName",
     "EdgeMove",
+    "EdgeStream",
     "Expect",
     "Node",
+    "OriginCertificate",
     "PendingChange",
     "Point",
     "Preflight",
@@ -27,6 +30,7 @@ __all__ = [
     "RevisionArtifact",
     "Runner",
     "Shard",
+    "StreamKey",
     "Target",
     "TargetArtifact",
 ]
