@@ -18,6 +18,9 @@ from apps.rollout import api as rollout
 from apps.rollout import list_api as lists
 from apps.rollout import release_api
 from apps.rollout import export_api, release_api
+from apps.rollout import origin_certificate_api as certs
+from apps.rollout import release_api
+from apps.rollout import stream_api as stream
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
 from console import errors_api as errors
@@ -75,6 +78,7 @@ urlpatterns = [
     path("grants/<slug:public_id>/", access.GrantDetail.as_view(), name="grant"),
     path("grants/<slug:public_id>/end/", access.GrantEnd.as_view(), name="grant-end"),
     path("calls/", telemetry.CallList.as_view(), name="calls"),
+    path("calls/gaps/", telemetry.GapList.as_view(), name="call-gaps"),
     path("targets/", rollout.TargetList.as_view(), name="targets"),
     path("targets/<slug:slug>/revisions/", rollout.RevisionList.as_view(), name="revisions"),
     path(
@@ -84,6 +88,25 @@ urlpatterns = [
     ),
     path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
     path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
+    path("targets/<slug:slug>/stream/", stream.TargetStream.as_view(), name="target-stream"),
+    path("targets/<slug:slug>/stream/stop/", stream.TargetStreamStop.as_view(), name="target-stream-stop"),
+    path("targets/<slug:slug>/stream/renew-secret/", stream.TargetStreamRenew.as_view(), name="target-stream-renew"),
+    path(
+        "targets/<slug:slug>/stream/end-secret/",
+        stream.TargetStreamEndSecret.as_view(),
+        name="target-stream-end-secret",
+    ),
+    path("targets/<slug:slug>/certificate/", certs.TargetOriginCertificate.as_view(), name="target-certificate"),
+    path(
+        "targets/<slug:slug>/certificate/renew/",
+        certs.TargetOriginCertificateRenew.as_view(),
+        name="target-certificate-renew",
+    ),
+    path(
+        "targets/<slug:slug>/certificate/plan/",
+        certs.TargetOriginCertificatePlan.as_view(),
+        name="target-certificate-plan",
+    ),
     path("targets/<slug:slug>/activations/", rollout.ActivationList.as_view(), name="activations"),
     path("targets/<slug:slug>/budget/", release_api.TargetBudget.as_view(), name="target-budget"),
     path("targets/<slug:slug>/approve/", release_api.CodeApprove.as_view(), name="target-approve"),

@@ -12,6 +12,7 @@ from apps.rollout import akamai_views as akamai
 from apps.rollout import list_views as lists
 from apps.rollout import export_views as export
 from apps.rollout import place_views, release_views
+from apps.rollout import origin_certificate_views as certs
 from apps.rollout import property_views as prop
 from apps.rollout import views as rollout
 from apps.telemetry import views as live
@@ -20,6 +21,7 @@ from console.pages import (
     access,
     audit,
     change,
+    edge_log,
     frame,
     home,
     leaving,
@@ -83,6 +85,15 @@ urlpatterns = [
     path("rollout/<slug:slug>/property/<int:change_id>/accept", prop.accept, name="target_property_accept"),
     path("rollout/<slug:slug>/property/<int:change_id>/drop", prop.drop, name="target_property_drop"),
     path("rollout/<slug:slug>/lists/<int:list_id>/put-back", lists.put_back, name="list_put_back"),
+    path("rollout/<slug:slug>/log/", edge_log.stream, name="target_stream"),
+    path("rollout/<slug:slug>/log/events", edge_log.events, name="target_stream_events"),
+    path("rollout/<slug:slug>/log/renew-secret", edge_log.renew_secret, name="target_stream_renew"),
+    path("rollout/<slug:slug>/log/end-secret", edge_log.end_secret, name="target_stream_end_secret"),
+    path("rollout/<slug:slug>/log/stop", edge_log.stop, name="target_stream_stop"),
+    path("rollout/<slug:slug>/certificate/", certs.certificate, name="target_certificate"),
+    path("rollout/<slug:slug>/certificate/events", certs.events, name="target_certificate_events"),
+    path("rollout/<slug:slug>/certificate/renew", certs.renew, name="target_certificate_renew"),
+    path("rollout/<slug:slug>/certificate/plan", certs.plan_again, name="target_certificate_plan"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
     path("rollout/<slug:slug>/drift/<int:drift_id>/adopt", rollout.adopt, name="drift_adopt"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),

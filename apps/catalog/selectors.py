@@ -169,6 +169,12 @@ def list_edge_addresses() -> tuple[EdgeAddress, ...]:
     return tuple(sorted(found, key=lambda one: (-len(one.base_path), one.host, one.base_path)))
 
 
+def list_edge_hosts(environment: str) -> frozenset[str]:
+    """Host names at the edge of an environment."""
+    rows = Exposure.objects.filter(point=Door.EDGE, service__retired_at=None, environment__slug=environment)
+    return frozenset(rows.values_list("host", flat=True))
+
+
 def list_owned_by(team_keys: Iterable[str]) -> tuple[str, ...]:
     """Slugs of the services of these teams, retired ones included: their calls stay theirs to see."""
     slugs = Service.objects.filter(team__key__in=set(team_keys)).order_by("slug")

@@ -1,27 +1,26 @@
-"""What an API client may learn about itself and its account: who it is, and its certificates.
+"""What an API client may learn about itself and its account.
 
-There is one client, which may do everything; the certificate is the one the edge shows to its origin.
+There is one client, which may do everything.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from apps.localedge.config import Config
+from apps.localedge import datastream, keystore
 from apps.localedge.edgeworkers import Clock
 from apps.localedge.engine import Json
 from apps.localedge.http import Answer, Request, Route, route
 
 IAM = "/identity-management/v3"
-KEYSTORE = "/mtls-origin-keystore/v1"
 NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2", "/client-list/v1"
 CREDENTIAL_DAYS = 730
-_BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 _APIS = (
     ("EdgeWorkers", "/edgeworkers/v1"),
     ("EdgeKV", "/edgekv/v1"),
     ("Property Manager (PAPI)", "/papi/v1"),
-    ("mTLS Origin Keystore", KEYSTORE),
+    ("mTLS Origin Keystore", keystore.BASE),
+    ("DataStream 2", datastream.BASE),
     ("Network Lists", NETWORK_LISTS),
     ("Client Lists", CLIENT_LISTS),
 )
@@ -29,14 +28,12 @@ _ACTIONS = ("delete", "activate", "deactivate", "editDescription", "editExpirati
 
 
 class Account:
-    def __init__(self, *, config: Config, now: Clock) -> None:
-        self._config = config
+    def __init__(self, *, now: Clock) -> None:
         self._now = now
 
     def routes(self) -> tuple[Route, ...]:
         return (
             route("GET", f"{IAM}/api-clients/self", self.get_client),
-            route("GET", f"{KEYSTORE}/client-certificates", self.list_certificates),
         )
 
     def get_client(self, request: Request) -> Answer:
@@ -52,7 +49,7 @@ class Account:
             "clientName": "Local edge",
             "clientType": "CLIENT",
             "createdBy": "local",
-            "createdDate": _iso(_BEGAN),
+            "createdDate": _iso(keystore.BEGAN),
             "isLocked": False,
             "notificationEmails": [],
         }
@@ -67,26 +64,12 @@ class Account:
         return {
             "actions": dict.fromkeys(_ACTIONS, False),
             "clientToken": client_token,
-            "createdOn": _iso(_BEGAN),
+            "createdOn": _iso(keystore.BEGAN),
             "credentialId": 1,
             "description": "From the configuration file",
             "expiresOn": _iso(ends),
             "status": "ACTIVE",
         }
-
-    def list_certificates(self, _request: Request) -> Answer:
-        certificate: Json = {
-            "certificateId": 1,
-            "certificateName": self._config.origin.cert.stem or "edge",
-            "createdBy": "local",
-            "createdDate": _iso(_BEGAN),
-            "geography": "CORE",
-            "keyAlgorithm": "ECDSA",
-            "notificationEmails": [],
-            "secureNetwork": "STANDARD_TLS",
-            "signer": "THIRD_PARTY",
-        }
-        return Answer.json({"certificates": [certificate]})
 
 
 def _iso(moment: datetime) -> str:

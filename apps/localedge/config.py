@@ -7,8 +7,9 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 ``versions_per_minute``, ``kv_token_style`` (``reference``, or ``value`` for EdgeKV tokens of the older kind),
 ``kv_token_days`` (until a token ends; none: never, 180 for the older kind), ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
-``hostnames`` (of the one property), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the
-active list of that name is refused at the host, as by a security policy. Limits come with each id's resource tier.
+``hostnames`` (of the one property), ``stream_pace`` (1 delivers DataStream lines as often as asked for, 0.01 a hundred
+times as often), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the active list of that name
+is refused at the host, as by a security policy. Limits come with each id's resource tier.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ class Config:
     ship: ShipSettings | None = None
     node: str | None = None
     guarded_hosts: Mapping[str, str] = field(default_factory=dict)
+    stream_pace: float = 1.0
 
 
 Raw = Mapping[str, object]
@@ -187,5 +189,6 @@ _PLAIN = (
     "log_bytes",
     "name",
     "node",
+    "stream_pace",
     "versions_per_minute",
 )

@@ -50,6 +50,21 @@ CREATE TABLE IF NOT EXISTS papi_activations (
   id INTEGER PRIMARY KEY AUTOINCREMENT, property_id INTEGER NOT NULL, version INTEGER NOT NULL, network TEXT NOT NULL,
   kind TEXT NOT NULL, status TEXT NOT NULL, result TEXT NOT NULL, note TEXT NOT NULL, emails TEXT NOT NULL,
   submitted_at REAL NOT NULL, updated_at REAL NOT NULL);
+-- config: what was asked for, as it was asked, secrets included. since: when the status began.
+CREATE TABLE IF NOT EXISTS streams (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, version INTEGER NOT NULL, config TEXT NOT NULL, status TEXT NOT NULL,
+  since REAL NOT NULL, created_by TEXT NOT NULL, created_at REAL NOT NULL,
+  modified_by TEXT NOT NULL, modified_at REAL NOT NULL);
+-- The first id is that of the certificate in the configuration file, which has no row.
+CREATE TABLE IF NOT EXISTS certificates (
+  id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id > 1), facts TEXT NOT NULL, last_version INTEGER NOT NULL DEFAULT 0,
+  created_by TEXT NOT NULL, created_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS certificate_versions (
+  certificate_id INTEGER NOT NULL, version INTEGER NOT NULL, guid TEXT NOT NULL UNIQUE, private_key TEXT NOT NULL,
+  csr TEXT NOT NULL, certificate TEXT, chain TEXT, submitted_by TEXT, submitted_at REAL,
+  created_by TEXT NOT NULL, created_at REAL NOT NULL, PRIMARY KEY (certificate_id, version));
+INSERT OR IGNORE INTO sqlite_sequence (name, seq)
+  SELECT 'certificates', 1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name='certificates');
 """
 
 

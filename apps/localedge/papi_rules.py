@@ -81,7 +81,7 @@ class PapiRules:
 
     def judge(self, rules: Rules) -> tuple[list[Json], list[Json]]:
         """Errors and warnings, each with where it is."""
-        errors = [*self._edgeworker_errors(rules), *_variable_errors(rules)]
+        errors = [*self._edgeworker_errors(rules), *self._reference_errors(rules), *_variable_errors(rules)]
         return errors, list(_warnings(rules))
 
     def _edgeworker_errors(self, rules: Rules) -> Iterator[Json]:
@@ -91,6 +91,22 @@ class PapiRules:
             if behaviour.get("name") == "edgeWorker" and options.get("edgeWorkerId") not in known:
                 detail = f"There is no EdgeWorker {options.get('edgeWorkerId')!r} in this account."
                 yield _issue("generic_behavior_issue.edgeworker_unknown", detail, place)
+
+    def _reference_errors(self, rules: Rules) -> Iterator[Json]:
+        """Streams and client certificates that are not there."""
+        streams = {str(row["id"]) for row in self._database.all("SELECT id FROM streams")}
+        signed = "SELECT guid FROM certificate_versions WHERE certificate IS NOT NULL"
+        guids = {str(row["guid"]) for row in self._database.all(signed)}
+        for place, behaviour in _behaviours(rules, "#/rules"):
+            options = cast("Rules", behaviour.get("options") or {})
+            if behaviour.get("name") == "datastream":
+                for one in cast("list[Json]", options.get("logStreamName") or []):
+                    if str(one) not in streams:
+                        yield _issue("datastream_unknown", f"There is no stream {one!r} in this account.", place)
+            guid = options.get("clientCertificateVersionGuid")
+            if behaviour.get("name") == "mtlsOriginKeystore" and guid not in guids:
+                detail = f"There is no client certificate version {guid!r} in this account."
+                yield _issue("client_certificate_unknown", detail, place)
 
 
 def _require_format(header: str, status: int) -> None:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import cast
 
 from apps.localedge.bundles import CodeBundle
-from apps.localedge.config import Config
+from apps.localedge.config import NETWORKS, Config
+from apps.localedge.datastream import DataStream
 from apps.localedge.engine import Engine, EngineDied, EngineError, Json, find_node
+from apps.localedge.keystore import Keystore
+from apps.localedge.property_live import LiveProperty
 from apps.localedge.tiers import Tier
 
 logger = logging.getLogger("localedge.plane")
@@ -71,8 +74,15 @@ class DataPlane:
         self._engine: Engine | None = None
         self._fault: Json = {}
         self._seen: dict[Path, bytes] = {}
+        self._told: dict[str, list[Json]] = {}
+        self._identity: tuple[str, str] | None = None
+        self._follows: tuple[LiveProperty, DataStream, Keystore] | None = None
         self._stopping = threading.Event()
         self._ended = threading.Event()
+
+    def follow(self, live: LiveProperty, streams: DataStream, keystore: Keystore) -> None:
+        """Before the start: whose word on streams and on the client certificate counts."""
+        self._follows = (live, streams, keystore)
 
     def start(self) -> None:
         """Returns when traffic is served. What fails here is a configuration fault, and fatal."""
@@ -163,7 +173,10 @@ class DataPlane:
         for activation in snapshot.activations:
             self._restore(engine, activation)
         self._seen.clear()
+        self._told.clear()
+        self._identity = None
         self._send_files(engine)
+        self._send_property(engine)
         engine.call("serve", **self._serving())
 
     def _restore(self, engine: Engine, activation: Activation) -> None:
@@ -210,25 +223,49 @@ class DataPlane:
                 return
 
     def _watch_files(self) -> None:
-        """Certificates are renewed in place; the engine cannot read files, so it is told."""
+        """Certificates are renewed in place; the engine cannot read files, so it is told. So are streams that moved."""
         while not self._stopping.wait(FILE_CHECK_SECONDS):
             with self.bundles, suppress(EngineDied, EngineError):
                 self._send_files(self._running())
+                self._send_property(self._running())
+
+    def _send_property(self, engine: Engine) -> None:
+        """Where lines go, when that is another place than before."""
+        if self._follows is None:
+            return
+        live, streams, _keystore = self._follows
+        for network in NETWORKS:
+            named, template = live.streams(network)
+            deliveries = streams.delivering(named, template)
+            if deliveries != self._told.get(network, []):
+                engine.call("streams", network=network, list=deliveries)
+                self._told[network] = deliveries
 
     def _send_files(self, engine: Engine) -> None:
-        origin = self._config.origin
-        if self._changed(origin.ca, origin.cert, origin.key):
+        origin, identity = self._config.origin, self._named_identity()
+        files_changed = self._changed(origin.ca, origin.cert, origin.key)
+        if origin.ca in self._seen and (files_changed or identity != self._identity):
+            cert, key = identity or (self._seen[origin.cert].decode(), self._seen[origin.key].decode())
             engine.call(
                 "origin",
                 url=origin.url,
                 ca=self._seen[origin.ca].decode(),
-                cert=self._seen[origin.cert].decode(),
-                key=self._seen[origin.key].decode(),
+                cert=cert,
+                key=key,
                 identity=origin.identity,
                 idleSeconds=origin.idle_seconds,
             )
+            self._identity = identity
         if self._config.ship and self._changed(self._config.ship.token_file):
             engine.call("token", token=self._token())
+
+    def _named_identity(self) -> tuple[str, str] | None:
+        """The client certificate the live property names, when it is deployed; else the one in the files is shown."""
+        if self._follows is None:
+            return None
+        live, _streams, keystore = self._follows
+        guid = live.certificate()
+        return keystore.identity(guid) if guid else None
 
     def _changed(self, *paths: Path) -> bool:
         """True when all exist and at least one differs from what was sent."""

@@ -14,11 +14,13 @@ from apps.localedge.client_lists import ClientLists
 from apps.localedge.config import Config
 from apps.localedge.control import Control
 from apps.localedge.database import Database
+from apps.localedge.datastream import DataStream
 from apps.localedge.edgegrid import Verifier
 from apps.localedge.edgekv import EdgeKV
 from apps.localedge.edgekv_account import EdgeKVAccount
 from apps.localedge.edgeworkers import EdgeWorkers
 from apps.localedge.faults import Faults
+from apps.localedge.keystore import BEGAN, Keystore
 from apps.localedge.lists_store import ListsStore
 from apps.localedge.mover import Mover
 from apps.localedge.network_lists import NetworkLists
@@ -28,6 +30,7 @@ from apps.localedge.papi_rules import PapiRules
 from apps.localedge.papi_seed import seed
 from apps.localedge.papi_store import PapiStore
 from apps.localedge.plane import DataPlane, Snapshot
+from apps.localedge.property_live import LiveProperty
 from apps.localedge.tiers import load_tiers
 from apps.localedge.versions import Versions
 
@@ -69,12 +72,15 @@ class Service:
         papi = Papi(config=config, store=store, now=now)
         rules = PapiRules(papi=papi, store=store, database=self._database, now=now)
         property_activations = PapiActivations(papi=papi, store=store, rules=rules, faults=faults, now=now)
-        account = Account(config=config, now=now)
         self._lists = ListsStore(config=config, database=self._database, plane=self._plane, faults=faults, now=now)
         lists = (NetworkLists(store=self._lists), ClientLists(store=self._lists))
+        live = LiveProperty(store=store, database=self._database)
+        streams = DataStream(config=config, database=self._database, now=now)
+        keystore = Keystore(config=config, database=self._database, in_use=live.certificates, began=BEGAN, now=now)
+        self._plane.follow(live, streams, keystore)
         parts = (
             *(edgeworkers, versions, activations, self._kv, self._account),
-            *(account, papi, rules, property_activations),
+            *(Account(now=now), papi, rules, property_activations, streams, keystore),
             *lists,
         )
         self._control = Control(

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.outbox.registry import News, handles, handles_many
 from apps.rollout import tasks
-from apps.rollout.services import attaching, changes, preflights
+from apps.rollout.services import attaching, changes, origin_certificates, preflights, streaming
 
 LEASE = 3
 """Seconds: these only write down what is to be done, so a worker that takes longer is taken for dead."""
@@ -64,6 +64,16 @@ def preflight_asked(*, key: str, payload: dict[str, object], at: datetime) -> No
 @handles(attaching.CHANGED, lease_seconds=LEASE)
 def property_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
     transaction.on_commit(partial(tasks.wake_properties, at), robust=True)
+
+
+@handles(streaming.CHANGED, lease_seconds=LEASE)
+def stream_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    transaction.on_commit(partial(tasks.wake_streams, at), robust=True)
+
+
+@handles(origin_certificates.CHANGED, lease_seconds=LEASE)
+def origin_certificate_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    transaction.on_commit(partial(tasks.wake_certificates, at), robust=True)
 
 
 def _strings(value: object) -> Sequence[str]:

@@ -17,7 +17,7 @@ from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai_views import akamai_target
 from apps.rollout.models import PropertyChange, Target
-from apps.rollout.services import attaching
+from apps.rollout.services import attaching, budgets
 from apps.rollout.states import OPEN_PROPERTIES
 from apps.rollout.views import KEEPERS, WATCHERS
 
@@ -51,6 +51,7 @@ def properties(request: PageRequest, slug: str) -> HttpResponse:
         "under_way": under_way,
         "past": changes[1:],
         "ready": "edgeworker_id" in target.facts,
+        "activations_left": budgets.room(target, budgets.PROPERTY_ACTIVATIONS, timezone.now()),  # noqa: TID251 - a view
         "seen": _mark(changes),
     }
     return TemplateResponse(request, "rollout/property.html", context, status=422 if form.errors else 200)

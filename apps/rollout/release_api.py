@@ -27,7 +27,9 @@ class MeterSchema(serializers.Serializer[Any]):
     left = serializers.IntegerField()
     limit = serializers.IntegerField()
     resets_at = serializers.DateTimeField(allow_null=True)
-    limit_from = serializers.CharField(source="source", help_text="documented, limits, header or refusal")
+    limit_from = serializers.CharField(
+        source="source", help_text="documented, limits, header, refusal, or own: a limit of ours"
+    )
 
 
 class BudgetPage(serializers.Serializer[Any]):

@@ -17,8 +17,10 @@ from apps.rollout.services import (
     edge_tokens,
     evidence,
     listing,
+    origin_certificate_steps,
     preflights,
     reconciling,
+    streaming_steps,
     tidying,
 )
 from apps.rollout.states import PropertyState
@@ -69,6 +71,19 @@ def wake_lists(at: datetime) -> None:
             current_app.send_task("rollout.list", kwargs={"address_list": list_id}, retry=False, expires=60)
 
 
+def wake_streams(at: datetime) -> None:
+    for stream_id in streaming_steps.due(at):
+        if nudge.publish(CHANNEL):
+            current_app.send_task("rollout.stream", kwargs={"stream": stream_id}, retry=False, expires=60)
+
+
+def wake_certificates(at: datetime) -> None:
+    """Beat's sweep comes by here: what nears its end is due by its row, so no renewal waits in the broker."""
+    for row_id in origin_certificate_steps.due(at):
+        if nudge.publish(CHANNEL):
+            current_app.send_task("rollout.origin_certificate", kwargs={"row": row_id}, retry=False, expires=60)
+
+
 def run(slug: str) -> None:
     """Reconcile, and stay for what follows within moments."""
     leave_at = time.monotonic() + STAY
@@ -96,6 +111,8 @@ def sweep(**_: object) -> None:
     wake_preflights(at)
     wake_properties(at)
     wake_lists(at)
+    wake_streams(at)
+    wake_certificates(at)
 
 
 @shared_task(name="rollout.preflight", acks_late=True, time_limit=170)
@@ -118,6 +135,18 @@ def bring_list(*, address_list: int, **_: object) -> None:
     for _step in range(LIST_STEPS):
         if not listing.run(list_id=address_list, clock=timezone.now):
             return
+
+
+@shared_task(name="rollout.stream", acks_late=True, time_limit=170)
+def bring_stream(*, stream: int, **_: object) -> None:
+    """Poked when somebody asked for something of a stream, and swept: its state is looked at every few minutes."""
+    streaming_steps.run(stream_id=stream, clock=timezone.now)
+
+
+@shared_task(name="rollout.origin_certificate", acks_late=True, time_limit=170)
+def bring_certificate(*, row: int, **_: object) -> None:
+    """Poked when somebody asked, and swept: made, signed, named by the property, renewed ten days before its end."""
+    origin_certificate_steps.run(row_id=row, clock=timezone.now)
 
 
 @shared_task(name="rollout.observe", acks_late=True, time_limit=120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.identity.acting import acting, given
-from apps.telemetry import selectors
+from apps.telemetry import edge_gaps, selectors
 
 VERDICTS = [("allow", "Allowed"), ("deny", "Denied")]
 
@@ -73,3 +74,29 @@ class CallList(APIView):
         filters = selectors.CallFilter(**{**query, "text": rid or query["text"]})
         page = selectors.list_calls(viewer=acting(request), filters=filters, after=after, limit=limit)
         return Response(CallPageSchema({"results": page.items, "after": page.after}).data)
+
+
+class GapSchema(serializers.Serializer[Any]):
+    target = serializers.CharField()
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    calls = serializers.IntegerField(
+        help_text="Calls that the mesh saw and the edge's log lacks; 0: nothing came at all, so nobody can tell"
+    )
+
+
+class GapPageSchema(serializers.Serializer[Any]):
+    results = GapSchema(many=True)
+
+
+class GapList(APIView):
+    @extend_schema(
+        operation_id="calls_gaps",
+        summary="Where the edge's log of the last hour has gaps, the newest first",
+        responses=GapPageSchema,
+        tags=["calls"],
+    )
+    def get(self, request: Request) -> Response:
+        acting(request)
+        found = edge_gaps.list_gaps(at=timezone.now())
+        return Response(GapPageSchema({"results": found}).data)

@@ -84,7 +84,7 @@ def read_batch(body: bytes, *, points: Iterable[str], at: datetime) -> Batch:
     """
     events: list[Event] = []
     allowed, rejected = frozenset(points), 0
-    for raw in _records(_unpacked(body)):
+    for raw in records_of(body):
         if len(events) + rejected >= MAX_EVENTS:
             raise TooLarge(f"More than {MAX_EVENTS} events at once.")
         event = parse_event(raw, at=at)
@@ -93,6 +93,11 @@ def read_batch(body: bytes, *, points: Iterable[str], at: datetime) -> Batch:
         else:
             events.append(event)
     return Batch(tuple(events), rejected)
+
+
+def records_of(body: bytes) -> Iterator[object]:
+    """Parsed records of a body as it came; None for a line that is not JSON. Raises TooLarge, Unreadable."""
+    return _records(_unpacked(body))
 
 
 def _unpacked(body: bytes) -> bytes:

@@ -1,6 +1,9 @@
-"""Where the doors' log shippers deliver. They prove themselves with their source's token."""
+"""Where the doors' log shippers deliver, and Akamai's DataStream. Each proves itself with a secret of its own."""
 
 from __future__ import annotations
+
+import base64
+import binascii
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
@@ -9,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.audit.errors import Refusal
-from apps.telemetry import services
+from apps.telemetry import edge_log, services
 from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnreadableBatch
 
 
@@ -28,6 +31,31 @@ def ingest(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"accepted": taken.accepted, "rejected": taken.rejected}, status=202)
 
 
+@csrf_exempt
+@require_POST
+def datastream(request: HttpRequest, slug: str) -> HttpResponse:
+    """202 with counts, at an address of each target's own. An empty body, as a sample request may have, is fine."""
+    try:
+        user, password = _basic(request)
+        at = timezone.now()  # noqa: TID251 - a view
+        taken = edge_log.take_in(slug=slug, user=user, password=password, body=_body(request), at=at)
+    except Refusal as refusal:
+        return _problem(refusal, "Basic")
+    counts = {"accepted": taken.accepted, "repeated": taken.repeated, "rejected": taken.rejected}
+    return JsonResponse(counts, status=202)
+
+
+def _basic(request: HttpRequest) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise UnknownSource
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError) as error:
+        raise UnknownSource from error
+    return user, password
+
+
 def _body(request: HttpRequest) -> bytes:
     try:
         return request.body
@@ -37,7 +65,7 @@ def _body(request: HttpRequest) -> bytes:
         raise UnreadableBatch from error
 
 
-def _problem(refusal: Refusal) -> HttpResponse:
+def _problem(refusal: Refusal, scheme: str = "Bearer") -> HttpResponse:
     body = {
         "type": "about:blank",
         "title": refusal.code.replace("_", " ").capitalize(),
@@ -47,5 +75,5 @@ def _problem(refusal: Refusal) -> HttpResponse:
     }
     response = JsonResponse(body, status=refusal.status, content_type="application/problem+json")
     if refusal.status == 401:
-        response["WWW-Authenticate"] = 'Bearer realm="sallyport telemetry"'
+        response["WWW-Authenticate"] = f'{scheme} realm="sallyport telemetry"'
     return response

@@ -8,5 +8,6 @@ from apps.telemetry import ingest_api, live
 
 urlpatterns = [
     path("telemetry/v1/events", ingest_api.ingest, name="telemetry-ingest"),
+    path("telemetry/v1/datastream/<slug:slug>", ingest_api.datastream, name="telemetry-datastream"),
     path("live/stream", live.stream, name="live-stream"),
 ]

@@ -100,3 +100,25 @@ class Feed(models.Model):
 
     def __str__(self) -> str:
         return f"position {self.position}"
+
+
+class LogMinute(models.Model):
+    """A minute of an edge's log, by when the calls were made: what its stream brought, and what it did not.
+
+    ``missing``: calls that the mesh's ingress saw and no edge line tells of. ``bad``: lines that could not be read, in
+    the minute they came.
+    """
+
+    stream = models.ForeignKey("rollout.EdgeStream", models.CASCADE, related_name="+")
+    minute = models.DateTimeField()
+    lines = models.PositiveIntegerField(default=0)
+    repeated = models.PositiveIntegerField(default=0)
+    bad = models.PositiveIntegerField(default=0)
+    missing = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["stream", "minute"], name="telemetry_logminute_once")]
+        indexes = [models.Index(fields=["minute"], name="telemetry_logminute_age")]
+
+    def __str__(self) -> str:
+        return f"{self.minute:%H:%M}: {self.lines}"

@@ -17,10 +17,11 @@ from django.views.decorators.http import require_GET
 from apps.compiler.reasons import TEXTS, Reason, ReasonText
 from apps.identity import selectors as identity
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
-from apps.telemetry import selectors
+from apps.telemetry import edge_gaps, selectors
 from apps.telemetry.selectors import CallFilter, CallRow
 
 FILTERS = ("subject", "service", "reason", "verdict", "q")
+MOST_GAPS = 5
 ASKING_HELPS = frozenset({Reason.NO_GRANT, Reason.GRANT_EXPIRED})
 
 
@@ -34,7 +35,10 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A call as the page shows it: ``edge`` and ``mesh`` are allow, deny or empty where the call never came."""
+    """A call as the page shows it: ``edge`` and ``mesh`` are allow, deny or empty where the call never came.
+
+    ``is_gap``: it came through the edge, as the mesh knows, and the edge's line is not here.
+    """
 
     call: CallRow
     who: Who | None
@@ -42,6 +46,7 @@ class Line:
     mesh: str
     text: ReasonText
     may_ask: bool
+    is_gap: bool
 
 
 @require_GET
@@ -65,6 +70,7 @@ def live(request: PageRequest) -> HttpResponse:
         "probes": filters.probes,
         "is_first": not request.GET.get("after"),
         "is_filtered": any(asked.values()),
+        "gaps": edge_gaps.list_gaps(at=timezone.now())[:MOST_GAPS],
     }
     return TemplateResponse(request, "telemetry/live.html", context)
 
@@ -95,7 +101,13 @@ def _line(call: CallRow, names: dict[str, str]) -> Line:
         mesh=inside.verdict if inside else "",
         text=text_of(call.reason),
         may_ask=asking_helps(call),
+        is_gap=_is_gap(call),
     )
+
+
+def _is_gap(call: CallRow) -> bool:
+    passed = call.edge is None and call.ingress is not None and bool(call.subject) and not call.probe
+    return passed and call.first_at < timezone.now() - edge_gaps.GRACE
 
 
 def text_of(reason: str) -> ReasonText:

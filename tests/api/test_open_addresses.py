@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
-from apps.identity import services
+from apps.identity import services, vault
+from apps.rollout.services import streaming
 from apps.rollout.services.targets import token_hash
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
@@ -36,6 +37,7 @@ from console.middleware import OWN_DOORS
 from tests.api.world import mesh_target
 from tests.factories.access import AT, shop
 from tests.factories.identity import api_token, scim_token
+from tests.factories.pages import edge_stream
 from tests.identity.providers.provider import Provider, running_provider, set_up
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +91,7 @@ def test_the_list_holds_what_faces_the_internet() -> None:
         "agent/v1/bundle",
         "agent/v1/reports",
         "telemetry/v1/events",
+        "telemetry/v1/datastream/<slug:slug>",
         "sign-in/",
         "sign-out/",
         "docs/reasons",
@@ -117,7 +120,7 @@ NAMES = st.sampled_from(
         code nonce purpose next slug preset grant_type subject_token subject_token_type actor_token actor_token_type
         client_assertion client_assertion_type client_id client_secret requested_token_type audience resource scope
         logout_token username password action context properties type key routes duration requests comment cursor
-        limit q"""
+        limit q version reqId reqTimeSec statusCode reqHost reqMethod reqPath edgeIP customField turnAroundTimeMSec"""
     )
 )
 LIKELY = st.sampled_from(
@@ -236,7 +239,7 @@ HEADERS = st.dictionaries(
     LATIN | st.sampled_from(["gzip", "text/event-stream", "9" * 40, "-1", "a" * 60_000, "bytes=0-", "true", "*/*;q=x"]),
     max_size=4,
 )
-CALLERS = ("nobody", "rubbish", "basic", "scim", "api", "node", "telemetry", "hook")
+CALLERS = ("nobody", "rubbish", "basic", "scim", "api", "node", "telemetry", "datastream", "hook")
 
 
 @dataclass(frozen=True)
@@ -330,11 +333,19 @@ def console(directory: Provider, settings: LazySettings) -> Iterator[Console]:
         "api": f"Bearer {api_token(there.ada)[1]}",
         "node": f"Bearer {NODE_TOKEN}",
         "telemetry": f"Bearer {telemetry.register_source(name='fuzz', actor=SYSTEM, at=AT)}",
+        "datastream": datastream_login(),
         "hook": services.issue_hook_secret(provider_slug="okta", actor=SYSTEM, at=AT).plain,
     }
     logging.disable(logging.CRITICAL)
     yield Console(shown)
     logging.disable(logging.NOTSET)
+
+
+def datastream_login() -> str:
+    """Of the stream at an address the fuzz knows by name."""
+    stream = edge_stream(AT, slug="okta")
+    secret = vault.unseal(streaming.believed(stream)[0].secret_sealed).decode()
+    return "Basic " + base64.b64encode(f"okta:{secret}".encode()).decode()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tests.factories.pages import House, address_list, edge_target, property_change
+from tests.factories.pages import House, edge_stream, edge_target, origin_certificate, property_change
 
 SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
 
@@ -53,6 +54,18 @@ def planned(there: House) -> list[object]:
 
 def warned(there: House) -> list[object]:
     return ["edge", property_change(datetime.now(UTC), "warned").pk]
+
+
+def logged(there: House) -> list[object]:
+    return [edge_stream(datetime.now(UTC), secrets=2).target.slug]
+
+
+def logged_once(there: House) -> list[object]:
+    return [edge_stream(datetime.now(UTC)).target.slug]
+
+
+def certified(there: House) -> list[object]:
+    return [origin_certificate(datetime.now(UTC)).target.slug]
 
 
 def first(there: House) -> list[object]:
@@ -165,6 +178,15 @@ PAGES = {
     "target_place": watched(args=edge),
     "target_releases": watched(args=edge),
     "target_releases_events": watched(args=edge),
+    "target_stream": watched(args=logged),
+    "target_stream_events": watched(args=logged),
+    "target_stream_renew": act(args=logged_once, by="olga"),
+    "target_stream_end_secret": act(args=logged, by="olga"),
+    "target_stream_stop": act(args=logged_once, by="olga"),
+    "target_certificate": watched(args=certified),
+    "target_certificate_events": watched(args=certified),
+    "target_certificate_renew": act(args=certified, by="olga"),
+    "target_certificate_plan": act(args=certified, by="olga"),
     "target_look": act(args=mesh, by="olga", changes=False),
     "target_approve": act(args=mesh, by="olga", changes=False),
     "target_stop": act(args=mesh, by="olga", changes=False),
@@ -326,9 +348,17 @@ API = {
     "api:grant": api(args=granted, wrong=HIDDEN, agent=HIDDEN),
     "api:grant-end": api_act(args=granted, changes=True),
     "api:calls": api(),
+    "api:call-gaps": api(),
     "api:targets": api_watched(),
+    "api:target-stream": api_watched(args=logged),
+    "api:target-stream-stop": api_watched(args=logged_once, method="post", right=202, changes=True),
+    "api:target-stream-renew": api_watched(args=logged_once, method="post", right=202, changes=True),
+    "api:target-stream-end-secret": api_watched(args=logged, method="post", changes=True),
     "api:target-connection": api_watched(args=edge),
     "api:target-preflight": api_watched(args=edge),
+    "api:target-certificate": api_watched(args=certified),
+    "api:target-certificate-renew": api_watched(args=certified, method="post", right=202, changes=True),
+    "api:target-certificate-plan": api_watched(args=certified, method="post", right=202, changes=True),
     "api:revisions": api_watched(args=mesh),
     "api:revision-roll-back": api_watched(args=first, method="post", right=409),
     "api:activations": api_watched(args=mesh),
@@ -380,6 +410,7 @@ MACHINES = {
     "agent-artifacts": page(method="post", **NODE),
     "agent-reports": page(method="post", **NODE),
     "telemetry-ingest": page(method="post", **NODE),
+    "telemetry-datastream": page(method="post", args=edge, **NODE),
     "oidc_authenticate": page(args=acme, anonymous=GONE_ON, wrong=GONE_ON, agent=GONE_ON, right=GONE_ON),
     "oidc_callback": page(args=acme, anonymous=NOT_YOURS, wrong=NOT_YOURS, agent=NOT_YOURS, right=NOT_YOURS),
     "oidc_jwks": page(args=acme, anonymous=OK),

@@ -19,10 +19,25 @@ from openapi_core import Config, OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 from openapi_core.exceptions import OpenAPIError
 
-from apps.rollout.drivers.akamai_calls import CALLS, EDGEKV, EDGEWORKERS, NETWORK_LISTS, Call, call_of
+from apps.rollout.drivers.akamai_calls import (
+    CALLS,
+    DATASTREAM,
+    EDGEKV,
+    EDGEWORKERS,
+    KEYSTORE,
+    NETWORK_LISTS,
+    Call,
+    call_of,
+)
 
 SPECIFICATIONS = Path(__file__).resolve().parents[2].parent / "shared" / "specs" / "akamai"
-DOCUMENTS = {EDGEWORKERS: "edgeworkers", EDGEKV: "edgekv", NETWORK_LISTS: "network-lists"}
+DOCUMENTS = {
+    EDGEWORKERS: "edgeworkers",
+    EDGEKV: "edgekv",
+    NETWORK_LISTS: "network-lists",
+    DATASTREAM: "datastream",
+    KEYSTORE: "mtls-origin-keystore.derived",
+}
 MAY_BE_EMPTY = ("edgeWorkerIds", "versions", "activations", "namespaces")
 """Published answers always list something; an account where nothing was made yet has nothing to list."""
 
@@ -62,7 +77,7 @@ class Witness:
                 self._judge(call, answer)
 
     def _judge(self, call: Call, answer: requests.Response) -> None:
-        heard = self.seen[call.operation]
+        heard = self.seen[call.key]
         heard.scenarios.add(self._scenario)
         heard.statuses.add(answer.status_code)
         if call.outside:
@@ -116,7 +131,7 @@ def table(seen: Mapping[str, Heard]) -> str:
         "|---|---|---|---|---|",
     ]
     for call in CALLS:
-        heard = seen.get(call.operation, Heard())
+        heard = seen.get(call.key, Heard())
         statuses = ", ".join(map(str, sorted(heard.statuses)))
         said = f"not described: {call.outside}" if call.outside else f"{statuses}: as described"
         if heard.empty_lists:
@@ -124,5 +139,5 @@ def table(seen: Mapping[str, Heard]) -> str:
         if heard.objections:
             said = f"{len(heard.objections)} objections"
         covered = ", ".join(f"`{one}`" for one in sorted(heard.scenarios)) or "nothing"
-        lines.append(f"| `{call.operation}` | `{call.method} {call.template}` | {call.purpose} | {covered} | {said} |")
+        lines.append(f"| `{call.key}` | `{call.method} {call.template}` | {call.purpose} | {covered} | {said} |")
     return "\n".join(lines) + "\n"

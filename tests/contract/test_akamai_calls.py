@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from cryptography import x509
 
 from apps.compiler.address_lists import Item, plan
 from apps.compiler.addresses import read_block
@@ -30,11 +31,14 @@ from apps.rollout.drivers.akamai_lists import (
     find_or_make,
     lists_of,
 )
+from apps.rollout.drivers.akamai_keystore import AWAITING, DEPLOYED, CertificateWish, KeystoreDriver
+from apps.rollout.drivers.akamai_stream import ACTIVATED, DEACTIVATED, Stream, StreamDriver, StreamWish
 from apps.rollout.drivers.base import Desired, Observed, Plan
 from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.arch.source import ROOT
 from tests.contract.judging import SPECIFICATIONS, Witness, published, table
 from tests.contract.test_akamai_driver import CONFIG, bring, bundle, item
+from tests.deliveries import receiving
 from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
 from tests.localedge.standin import CREDENTIAL, StandIn, eventually
 
@@ -49,13 +53,15 @@ SENDERS = {name for name in vars(AkamaiApi) if not name.startswith("_")} - {"clo
 class Road:
     """The driver taken along every road it has; ``lines`` are the places in its source that called Akamai."""
 
-    def __init__(self, standin: StandIn) -> None:
-        self.standin, self.witness = standin, Witness(standin.control)
+    def __init__(self, standin: StandIn, authority: Authority) -> None:
+        self.standin, self.witness, self.authority = standin, Witness(standin.control), authority
         self.lines: set[tuple[str, int]] = set()
 
+    def api(self) -> AkamaiApi:
+        return AkamaiApi(self.standin.control, Credentials(**CREDENTIAL), on_answer=self.hear)
+
     def driver(self, config: AkamaiConfig = CONFIG) -> AkamaiDriver:
-        api = AkamaiApi(self.standin.control, Credentials(**CREDENTIAL), on_answer=self.hear)
-        return AkamaiDriver(api, config, EdgeCaller())
+        return AkamaiDriver(self.api(), config, EdgeCaller())
 
     def hear(self, answer: requests.Response) -> None:
         self.witness(answer)
@@ -91,6 +97,53 @@ class Road:
             self.take_lists()
         with self.witness.during("refusals"):
             self.be_refused(driver)
+        with self.witness.during("the log"), receiving() as receiver:
+            self.log(f"{receiver.address}/here")
+        with self.witness.during("the client certificate"):
+            self.certify()
+
+    def log(self, endpoint: str) -> None:
+        """A stream made, found, changed, stopped and started."""
+        streams = StreamDriver(self.api())
+        wish = StreamWish("sallyport-edge", 1, "C-LOCAL", 1, ("ops@shop.test",), endpoint, "edge", "a-secret")
+        assert streams.find(wish.name) is None
+        made = streams.create(wish)
+        active = self.settled(streams, made.id, ACTIVATED)
+        assert active.serves(wish)
+        assert streams.find(wish.name) == active
+        assert not active.serves(replace(wish, endpoint="https://elsewhere.test"))
+        assert streams.replace(made.id, replace(wish, password="another")).version == 2
+        self.settled(streams, made.id, ACTIVATED)
+        streams.deactivate(made.id)
+        self.settled(streams, made.id, DEACTIVATED)
+        streams.activate(made.id)
+        self.settled(streams, made.id, ACTIVATED)
+
+    def settled(self, streams: StreamDriver, stream_id: int, status: str) -> Stream:
+        def there() -> Stream | None:
+            found = streams.get(stream_id)
+            return found if found is not None and found.status == status else None
+
+        found: Stream = eventually(there)
+        return found
+
+    def certify(self) -> None:
+        """A client certificate made, signed, rotated, and its first version deleted."""
+        keystore = KeystoreDriver(self.api())
+        wish = CertificateWish("sallyport-edge", "C-LOCAL", 1, ("ops@shop.test",))
+        assert keystore.find(wish.name) is None
+        number = keystore.create(wish)
+        assert keystore.find(wish.name) == number
+        for _ in range(2):
+            waiting = keystore.versions(number)[0]
+            assert (waiting.status, waiting.expires_at) == (AWAITING, None)
+            request = x509.load_pem_x509_csr(waiting.csr.encode())
+            signed = self.authority.sign_request(request, [uri(EDGE_ID)])
+            keystore.upload(number, waiting.number, certificate=signed, chain=self.authority.ca.read_text())
+            eventually(lambda: keystore.versions(number)[0].status == DEPLOYED)
+            keystore.rotate(number)
+        keystore.delete(number, 1)
+        assert [one.number for one in keystore.versions(number)] == [3, 2]
 
     def take_lists(self) -> None:
         """Both products: made, found again, filled, changed by somebody else meanwhile, activated, read back."""
@@ -158,22 +211,22 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     delays = {"activation_delay": {"STAGING": 0.6, "PRODUCTION": 0.1}}
     standin = StandIn(directory / "standin", {**origin, **delays, "origin_cert": str(cert), "origin_key": str(key)})
     standin.start()
-    taken = Road(standin)
+    taken = Road(standin, authority)
     taken.take()
     (tmp_path_factory.getbasetemp() / "akamai-calls.md").write_text(table(taken.witness.seen))
     yield taken
     standin.stop_if_running()
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.operation)
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.key)
 def test_a_call_is_made_as_published_and_answered_as_published(call: Call, road: Road) -> None:
-    heard = road.witness.seen[call.operation]
+    heard = road.witness.seen[call.key]
     assert heard.objections == []
     assert any(200 <= status < 300 for status in heard.statuses), "it was never made with success"
     assert heard.judged > 0 or call.outside
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.operation)
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.key)
 def test_a_call_is_in_the_published_descriptions_or_says_why_not(call: Call) -> None:
     assert published(call) != bool(call.outside)
 

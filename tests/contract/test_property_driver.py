@@ -142,4 +142,4 @@ def test_a_preflight_asks_only_what_is_described(standin: StandIn) -> None:
     for _, found in examine(api, wanted, checks=CHECKS):
         assert found
     api.close()
-    assert len({path for _, path, _ in witness.heard}) == 14
+    assert len({path for _, path, _ in witness.heard}) == 15

@@ -11,11 +11,13 @@ import requests
 from openapi_core import Config, OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 
+from apps.rollout.drivers.akamai_stream import FIELDS
 from tests.contract.test_localedge_openapi import EW, KV, SPECIFICATIONS
 from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
 from tests.localedge.standin import StandIn
 
 PAPI, IAM, LISTS, KEYSTORE = "/papi/v1", "/identity-management/v3", "/network-list/v2", "/mtls-origin-keystore/v1"
+STREAMS = "/datastream-config-api/v2"
 FILES = {
     EW: "edgeworkers",
     KV: "edgekv",
@@ -23,6 +25,7 @@ FILES = {
     IAM: "iam",
     LISTS: "network-lists",
     KEYSTORE: "mtls-origin-keystore.derived",
+    STREAMS: "datastream",
 }
 RULES_TYPE = "application/vnd.akamai.papirules.v2025-10-16+json"
 UNPUBLISHED = ("errors", "warnings")
@@ -117,6 +120,13 @@ def test_what_a_client_learns_about_itself(standin: StandIn) -> None:
 
 
 @pytest.mark.usefixtures("witness")
+def test_what_a_stream_may_log(standin: StandIn) -> None:
+    assert call(standin, "GET", f"{STREAMS}/log/streams", 200) == []
+    fields = call(standin, "GET", f"{STREAMS}/log/datasets-fields", 200)["datasetFields"]
+    assert set(FIELDS) == {one["datasetFieldId"] for one in fields}
+
+
+@pytest.mark.usefixtures("witness")
 def test_where_properties_are(standin: StandIn) -> None:
     group = call(standin, "GET", f"{PAPI}/groups", 200)["groups"]["items"][0]
     call(standin, "GET", f"{PAPI}/contracts", 200)
@@ -190,5 +200,6 @@ def test_every_call_was_judged(witness: Witness) -> None:
         IAM,
         LISTS,
         KEYSTORE,
+        STREAMS,
     }
     assert len(witness.heard) > 25

@@ -54,7 +54,7 @@ def settings_read() -> set[str]:
 
 def test_every_call_and_every_error_of_akamai_is_described_and_none_that_is_not() -> None:
     """The contract tests check the rest of these pages, where Akamai's descriptions are at hand."""
-    assert first_codes("akamai-calls") == {call.operation for call in CALLS}
+    assert first_codes("akamai-calls") == {call.key for call in CALLS}
     assert first_codes("akamai-errors") == set(CATALOGUE)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from django.test import Client
 
 from apps.access.models import AccessRequest, Grant
 from apps.audit.actors import SYSTEM
+from apps.catalog.models import Environment
 from apps.identity import services as people
 from apps.identity import vault
 from apps.identity.mapping import deciding
@@ -33,7 +34,19 @@ from apps.identity.proofs import bindings, issuers
 from apps.identity.proofs.bindings import Outside
 from apps.identity.proofs.issuers import IssuerInput
 from apps.outbox.models import Message
-from apps.rollout.models import Activation, AddressList, Drift, Preflight, PropertyChange, Revision, Target
+from apps.rollout.models import (
+    Activation,
+    AddressList,
+    Drift,
+    EdgeStream,
+    OriginCertificate,
+    Preflight,
+    PropertyChange,
+    Revision,
+    Target,
+)
+from apps.rollout.services import streaming
+from apps.rollout.services.streaming import StreamInput
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
@@ -219,16 +232,16 @@ def mesh_target(at: datetime) -> Target:
     )
 
 
-def edge_target(at: datetime) -> Target:
+def edge_target(at: datetime, slug: str = "edge") -> Target:
     """At Akamai, connected, and looked at once; made when it is not there."""
     secret = {"client_token": "akab-client", "client_secret": "s=", "access_token": "akab-access", "salt": "00"}
     target, made = Target.objects.get_or_create(
-        slug="edge",
+        slug=slug,
         defaults={
             "name": "Shop edge",
             "driver": "akamai",
             "point": "edge",
-            "environment": access.environment(),
+            "environment": access.environment() if slug == "edge" else another_environment(slug),
             "config": {"base_url": "http://127.0.0.1:1", "group_id": 1, "resource_tier_id": 200},
             "secret_sealed": vault.seal(json.dumps(secret).encode()),
             "created_at": at,
@@ -263,6 +276,11 @@ def address_list(at: datetime) -> AddressList:
     return made
 
 
+def another_environment(slug: str) -> Environment:
+    """Beside the usual one: each has one edge."""
+    return Environment.objects.get_or_create(slug=slug, defaults={"name": slug.title(), "is_default": False})[0]
+
+
 def property_change(at: datetime, state: str = "planned") -> PropertyChange:
     """Of the edge, waiting for a person."""
     target = edge_target(at)
@@ -277,6 +295,50 @@ def property_change(at: datetime, state: str = "planned") -> PropertyChange:
         version=4 if state == "warned" else None,
         warnings=[{"id": "msg_1", "text": "The origin is not verified.", "place": "#/rules"}],
         events=[{"text": "shop version 3 would change."}],
+        asked_by="Olga",
+        asked_at=at,
+        retry_at=at,
+    )
+
+
+def edge_stream(at: datetime, *, secrets: int = 1, slug: str = "edge") -> EdgeStream:
+    """Of the edge, delivering for two hours."""
+    target = edge_target(at, slug)
+    given = StreamInput("api.shop.test", "ops@shop.test", "http://127.0.0.1:8000")
+    stream = EdgeStream.objects.filter(target=target).first() or streaming.ask(
+        slug=target.slug, given=given, actor=SYSTEM, at=at
+    )
+    stream.stream_id, stream.status, stream.active_since = 7, "ACTIVATED", at - timedelta(hours=2)
+    stream.found = {"name": "sallyport-edge", "version": 1, "properties": [1]}
+    stream.save()
+    for key in streaming.believed(stream)[:1]:
+        key.active_at = key.made_at
+        key.save()
+    while len(streaming.believed(stream)) < secrets:
+        key = streaming.make_key(stream, at)
+        key.active_at = at
+        key.save()
+    return stream
+
+
+def origin_certificate(at: datetime) -> OriginCertificate:
+    """Of the edge: one version in use, the next one being spread."""
+    target = edge_target(at)
+    until = (at + timedelta(days=25)).isoformat()
+    return OriginCertificate.objects.filter(target=target).first() or OriginCertificate.objects.create(
+        target=target,
+        hostname="api.shop.test",
+        email="ops@shop.test",
+        certificate_id=2,
+        versions=[
+            {"number": 2, "guid": "g2", "status": "DEPLOYMENT_PENDING", "expires_at": until},
+            {"number": 1, "guid": "g1", "status": "DEPLOYED", "expires_at": until},
+        ],
+        deployed_guid="g1",
+        deployed_until=at + timedelta(days=25),
+        bound_guid="g1",
+        bound_at=at,
+        planned_guid="g1",
         asked_by="Olga",
         asked_at=at,
         retry_at=at,

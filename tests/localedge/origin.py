@@ -85,6 +85,7 @@ class Handler(BaseHTTPRequestHandler):
             "path": self.path,
             "headers": [[name.lower(), value] for name, value in self.headers.items()],
             "body_bytes": len(body),
+            "client_serial": self._client_serial(),
         }
         answer = json.dumps(told).encode()
         self.send_response(200)
@@ -97,6 +98,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer)
         return None
+
+    def _client_serial(self) -> int:
+        """Of the certificate the edge has shown."""
+        return int(str((self.connection.getpeercert() or {}).get("serialNumber", "0")), 16)
 
     def _events(self) -> None:
         self.send_response(200)

@@ -43,6 +43,12 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
+    def sign_request(self, request: x509.CertificateSigningRequest, names: Sequence[x509.GeneralName]) -> str:
+        """The certificate in PEM."""
+        key = request.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        return _pem(self._sign(request.subject, key, names, ca=False)).decode()
+
     def issue(self, label: str, names: Sequence[x509.GeneralName]) -> tuple[Path, Path]:
         """Writes (or replaces) ``<label>.pem`` and ``<label>.key``."""
         key = ec.generate_private_key(ec.SECP256R1())

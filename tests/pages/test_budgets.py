@@ -60,6 +60,8 @@ PAGES = {
     "releases": ("olga", "/rollout/edge/releases/"),
     "a property": ("olga", "/rollout/edge/property/"),
     "an export": ("olga", "/rollout/edge/export/"),
+    "log of an edge": ("olga", "/rollout/edge/log/"),
+    "client certificate of an edge": ("olga", "/rollout/edge/certificate/"),
     "revision": ("olga", "/rollout/mesh/revisions/1/"),
     "audit": ("cyd", "/audit/"),
     "event": ("cyd", "/audit/1/"),
@@ -209,6 +211,8 @@ def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pag
     identity.directory("other")
     pages.property_change(datetime.now(UTC))
     open_outside(house, 1)
+    pages.edge_stream(datetime.now(UTC), secrets=2)
+    pages.origin_certificate(datetime.now(UTC))
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
     fill(house)

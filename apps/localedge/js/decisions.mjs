@@ -191,14 +191,19 @@ function verdictOf(variables, outcome) {
 export class Decisions {
   #node;
   #sinks;
+  #streams;
 
-  constructor(node, sinks) {
+  /** ``streams``: what a live property has logged besides, in a form of its own. */
+  constructor(node, sinks, streams) {
     this.#node = node;
     this.#sinks = sinks;
+    this.#streams = streams;
   }
 
   /** ``outcome``: passed (to the origin), answered (by the bundle), died (in the runtime) or refused (never a request). */
   record({ call, rid, variables, outcome, status, startedAt }) {
+    const ms = Math.round((performance.now() - startedAt) * 100) / 100;
+    this.#streams.add({ call, variables, status, ms, startedAt: (Date.now() - ms) / 1000 });
     const event = {
       ts: Date.now() / 1000,
       rid,
@@ -210,7 +215,7 @@ export class Decisions {
       path: call.path.slice(0, MOST_PATH),
       host: call.host.replace(/:\d+$/, '').toLowerCase(),
       status,
-      ms: Math.round((performance.now() - startedAt) * 100) / 100,
+      ms,
     };
     const line = `${JSON.stringify(event)}\n`;
     for (const sink of this.#sinks) sink.add(line);

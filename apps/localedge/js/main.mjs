@@ -9,6 +9,7 @@ import { readLines, writeLine } from './lines.mjs';
 import { Offline } from './offline.mjs';
 import { Origin } from './origin.mjs';
 import { Runtime } from './runtime.mjs';
+import { Streams } from './streams.mjs';
 
 const OFFLINE = process.argv.includes('--offline');
 const GRACE_MS = 2_000;
@@ -26,6 +27,7 @@ const decoded = (files) => Object.fromEntries(Object.entries(files).map(([name, 
 const origin = new Origin();
 const doors = [];
 const sinks = [];
+const streams = new Map(NETWORKS.map((network) => [network, new Streams()]));
 let shipper = null;
 
 /** ``listeners``: {network, node, host, port}; answers with the ports in the same order. */
@@ -34,7 +36,8 @@ async function serve({ listeners, log, ship }) {
   if (ship) sinks.push((shipper = new Shipper(ship)));
   const ports = [];
   for (const { network, node, host, port } of listeners) {
-    const door = new Door({ runtime: runtimes.get(network), origin, guards: guards.get(network), decisions: new Decisions(node, sinks) });
+    const decisions = new Decisions(node, sinks, streams.get(network));
+    const door = new Door({ runtime: runtimes.get(network), origin, guards: guards.get(network), decisions });
     doors.push(door);
     ports.push(await door.listen({ host, port }));
   }
@@ -43,7 +46,7 @@ async function serve({ listeners, log, ship }) {
 
 async function close() {
   await Promise.all(doors.map((door) => door.close(GRACE_MS)));
-  await Promise.all(sinks.map((sink) => sink.drain(GRACE_MS)));
+  await Promise.all([...sinks, ...streams.values()].map((sink) => sink.drain(GRACE_MS)));
 }
 
 const commands = {
@@ -52,6 +55,7 @@ const commands = {
   close,
   token: ({ token }) => shipper?.setToken(token),
   activate: ({ network, spec }) => runtimes.get(network).activate({ ...spec, files: decoded(spec.files) }),
+  streams: ({ network, list }) => streams.get(network).configure(list),
   deactivate: ({ network }) => runtimes.get(network).deactivate(),
   items: ({ network, clear, writes }) => {
     const store = stores.get(network);

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 
 from apps.rollout.drivers.akamai_api import EDGEKV, EDGEWORKERS
+from apps.rollout.drivers.akamai_keystore import KEYSTORE
+from apps.rollout.drivers.akamai_stream import DATASTREAM
 
 NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2", "/client-list/v1"
 
@@ -17,7 +19,7 @@ NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2", "/client-list/v1"
 class Call:
     """``operation`` is Akamai's operationId; ``path`` is below ``base``, with parameters in braces.
 
-    ``purpose`` completes the sentence "Sallyport was about to ...".
+    ``purpose`` completes the sentence "Sallyport was about to ...". ``name`` is ours: two APIs share an operationId.
     """
 
     operation: str
@@ -26,6 +28,11 @@ class Call:
     path: str
     purpose: str
     outside: str = ""
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.name or self.operation
 
     @property
     def template(self) -> str:
@@ -40,6 +47,8 @@ _WORKER, _VERSION = "/ids/{edgeWorkerId}", "/ids/{edgeWorkerId}/versions/{versio
 _SPACES = "/networks/{network}/namespaces"
 _GROUP = f"{_SPACES}/{{namespaceId}}/groups/{{groupId}}"
 _ITEM = f"{_GROUP}/items/{{itemId}}"
+_STREAM = "/log/streams/{streamId}"
+_SHOWN = "/client-certificates/{certificateId}/versions"
 
 _LIST, _CLIENT_LIST = "/network-lists/{networkListId}", "/lists/{listId}"
 _UNPUBLISHED = "Akamai publishes no description of Client Lists; shapes are those of its own Go client"
@@ -105,6 +114,22 @@ CALLS = (
         f"{_CLIENT_LIST}/environments/{{network}}/status",
         "see how far a client list is",
         _UNPUBLISHED,
+    Call("get-streams", "GET", DATASTREAM, "/log/streams", "find its stream of log lines"),
+    Call("post-stream", "POST", DATASTREAM, "/log/streams", "make its stream of log lines"),
+    Call("get-stream", "GET", DATASTREAM, _STREAM, "see whether the stream delivers"),
+    Call("put-stream", "PUT", DATASTREAM, _STREAM, "give the stream another secret or address"),
+    Call("post-stream-activate", "POST", DATASTREAM, f"{_STREAM}/activate", "start the stream"),
+    Call("post-stream-deactivate", "POST", DATASTREAM, f"{_STREAM}/deactivate", "stop the stream"),
+    Call("list-client-certificates", "GET", KEYSTORE, "/client-certificates", "find its client certificate"),
+    Call("create-client-certificate", "POST", KEYSTORE, "/client-certificates", "make its client certificate"),
+    Call("list-versions", "GET", KEYSTORE, _SHOWN, "see how far the client certificate is"),
+    Call("rotate", "POST", KEYSTORE, _SHOWN, "have a new key made for the client certificate"),
+    Call(
+        "upload-signed", "POST", KEYSTORE, f"{_SHOWN}/{{version}}/certificate-block", "hand in the signed certificate"
+    ),
+    Call(
+        *("delete-version", "DELETE", KEYSTORE, f"{_SHOWN}/{{version}}", "delete an old client certificate"),
+        name="delete-certificate-version",
     ),
 )
 """Complete: the contract tests fail on a call that is not here, and on one here that is not made."""

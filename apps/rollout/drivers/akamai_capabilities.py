@@ -6,6 +6,7 @@ from apps.rollout.drivers.akamai_preflight import (
     CLIENT_LISTS,
     KEYSTORE,
     NETWORK_LISTS,
+    STREAMS,
     Capability,
     Check,
     ask_client,
@@ -113,6 +114,17 @@ CHECKS = (
             ),
         ),
         ask_whether_it_answers(KEYSTORE, "client certificates"),
+    ),
+    Check(
+        "Around it",
+        (
+            Capability(
+                "DataStream",
+                "The edge's own log is not delivered: a call the edge refuses is seen by nobody here.",
+                needed=False,
+            ),
+        ),
+        ask_whether_it_answers(STREAMS, "streams"),
     ),
     Check(
         "Around it",

@@ -26,6 +26,7 @@ GRANTED, MISSING, UNKNOWN = "granted", "missing", "unknown"
 
 PAPI, IAM = "/papi/v1", "/identity-management/v3"
 KEYSTORE = "/mtls-origin-keystore/v1/client-certificates"
+STREAMS = "/datastream-config-api/v2/log/streams"
 NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2/network-lists", "/client-list/v1/lists"
 NO_PREFIXES = {"PAPI-Use-Prefixes": "false"}
 
@@ -234,7 +235,8 @@ def ask_properties(api: AkamaiApi, wanted: Wanted, _of: tuple[Capability, ...]) 
 def ask_whether_it_answers(path: str, what: str) -> Callable[..., list[tuple[str, str]]]:
     def ask(api: AkamaiApi, _wanted: Wanted, _of: tuple[Capability, ...]) -> list[tuple[str, str]]:
         found = api.get_json(path)
-        rows = next((value for value in found.values() if isinstance(value, list)), [])
+        lists = [found] if isinstance(found, list) else [one for one in found.values() if isinstance(one, list)]
+        rows = lists[0] if lists else []
         return [(GRANTED, f"{len(rows)} {what}.")]
 
     return ask

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,17 +29,25 @@ class NotOurRule(Exception):
     """There is a rule of our name that does not carry our mark: somebody else made it, so it is not touched."""
 
 
+LOG_TEMPLATE = "{{user.PMUSER_SP_RID}};{{user.PMUSER_SP_V}}"
+"""The custom field of a log line: the request id and what the code decided. At most 1000 bytes, says Akamai."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attached:
     """What a property should do: run the EdgeWorker for these hosts, and refuse when it fails.
 
-    ``to_end``: our rule moves behind all others, where nothing overrules it.
+    With ``stream_id`` it also logs to that stream; with ``client_certificate``, the GUID of a version in the keystore,
+    it shows that to the origin, and goes nowhere that does not ask for it. ``to_end``: our rule moves behind all others,
+    where nothing overrules it.
     """
 
     target: str
     edgeworker_id: int
     hostnames: tuple[str, ...]
     to_end: bool = False
+    stream_id: int | None = None
+    client_certificate: str = ""
 
     @property
     def mark(self) -> str:
@@ -70,10 +79,47 @@ def our_rule(wish: Attached) -> dict[str, Any]:
         "name": RULE_NAME,
         "criteria": [hosts],
         "criteriaMustSatisfy": "all",
-        "behaviors": [run],
+        "behaviors": [run, *_certificate(wish), *_log(wish)],
         "children": [refuse],
         "comments": f"{wish.mark} Written by Sallyport. Change or remove it there, not here.",
     }
+
+
+def _certificate(wish: Attached) -> list[dict[str, Any]]:
+    """``authClientCert``: an origin that does not ask for it gets no connection, rather than a plain one."""
+    options = {"enable": True, "authClientCert": True, "clientCertificateVersionGuid": wish.client_certificate}
+    return [{"name": "mtlsOriginKeystore", "options": options}] if wish.client_certificate else []
+
+
+def _log(wish: Attached) -> list[dict[str, Any]]:
+    if wish.stream_id is None:
+        return []
+    stream = {
+        "streamType": "LOG",
+        "logEnabled": True,
+        "logStreamName": [str(wish.stream_id)],
+        "samplingPercentage": 100,
+        "collectMidgressTraffic": False,
+    }
+    field = {"logCustomLogField": True, "customLogField": LOG_TEMPLATE}
+    return [{"name": "datastream", "options": stream}, {"name": "report", "options": field}]
+
+
+def certificate_of(rules: Rules, mark: str) -> str:
+    """The client certificate our rule names; empty for none."""
+    place = _place(rules, mark)
+    behaviours = [] if place is None else rules["children"][place].get("behaviors") or []
+    named = [one["options"] for one in behaviours if one.get("name") == "mtlsOriginKeystore"]
+    return str(named[0].get("clientCertificateVersionGuid", "")) if named else ""
+
+
+_GUID_LINE = re.compile(r'[-+]\s*"clientCertificateVersionGuid": "[0-9A-Za-z-]*",?')
+
+
+def is_renewal(text: str) -> bool:
+    """Whether a difference replaces one client certificate by another, and does nothing else."""
+    told = [line for line in text.splitlines() if line[:1] in "-+" and not line.startswith(("--- ", "+++ "))]
+    return len(told) == 2 and all(_GUID_LINE.fullmatch(line) for line in told)
 
 
 def with_our_rule(rules: Rules, wish: Attached) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from apps.rollout.models.akamai import Allowance, EdgeMove, EdgeToken, Preflight, PropertyChange, RetiredVersion
+from apps.rollout.models.akamai import Allowance, EdgeMove, Preflight, PropertyChange, RetiredVersion
+from apps.rollout.models.beside import EdgeStream, OriginCertificate, StreamKey
 from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionArtifact, Shard, TargetArtifact
 from apps.rollout.models.lists import AddressList, ListProduct
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
@@ -20,9 +22,11 @@ __all__ = [
     "DriverName",
     "EdgeMove",
     "EdgeToken",
+    "EdgeStream",
     "Expect",
     "ListProduct",
     "Node",
+    "OriginCertificate",
     "PendingChange",
     "Point",
     "Preflight",
@@ -35,6 +39,7 @@ __all__ = [
     "RevisionArtifact",
     "Runner",
     "Shard",
+    "StreamKey",
     "Target",
     "TargetArtifact",
 ]

@@ -14,7 +14,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q
 
-from apps.audit.actors import Actor
+from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
 from apps.outbox import nudge
 from apps.outbox import services as outbox
@@ -90,6 +90,15 @@ def agree(*, change_id: int, shown: str, actor: Actor, at: datetime) -> Property
             raise NotAgreed
         _step_to(change, PropertyState.WRITING, at)
         _tell(change, "property.agreed", actor, at)
+    return change
+
+
+def agree_to_renewal(*, change_id: int, standing: str, at: datetime) -> PropertyChange:
+    """As ``standing`` agreed in advance: the caller has seen that only the client certificate's version changes."""
+    with transaction.atomic():
+        change = _locked(change_id)
+        _step_to(change, PropertyState.WRITING, at)
+        _tell(change, "property.agreed", SYSTEM, at, agreed_in_advance_by=standing)
     return change
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,7 +24,6 @@ from apps.rollout.drivers.akamai_property import (
     Unacknowledged,
 )
 from apps.rollout.drivers.akamai_rules import (
-    Attached,
     NotOurRule,
     difference,
     hosts_of,
@@ -35,6 +34,8 @@ from apps.rollout.drivers.akamai_rules import (
 from apps.rollout.drivers.akamai_words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import PropertyChange
+from apps.rollout.services import budgets
+from apps.rollout.services.attached import attached
 from apps.rollout.services.attaching import claim
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import CHANNEL
@@ -86,11 +87,10 @@ def _show(change: PropertyChange, found: Property, active: RuleTree, at: datetim
 
 def _wanted(change: PropertyChange, rules: Mapping[str, Any]) -> dict[str, Any]:
     """Other hosts of the same property that our rule is for stay with it; without any host it goes."""
-    worker, slug = int(change.target.facts["edgeworker_id"]), change.target.slug
-    mark = Attached(slug, worker, ()).mark
+    mark = attached(change.target, ()).mark
     hosts = set(hosts_of(rules, mark))
     hosts = hosts - {change.hostname} if change.removal else hosts | {change.hostname}
-    wish = Attached(slug, worker, tuple(hosts), change.to_end)
+    wish = replace(attached(change.target, tuple(hosts)), to_end=change.to_end)
     return with_our_rule(rules, wish) if hosts else without_our_rule(rules, mark)
 
 
@@ -100,6 +100,9 @@ def _write(change: PropertyChange, driver: PropertyDriver, clock: Clock) -> None
     active = driver.rules(found, found.base)
     if active.etag != change.base_etag:
         _show_again(change, found, active, clock())
+        return
+    if difference(active.rules, _wanted(change, active.rules)) != change.diff:
+        _show_again(change, found, active, clock(), "What our rule should say has changed meanwhile.")
         return
     if change.version is None:
         change.version = driver.new_version(found, active)
@@ -119,11 +122,11 @@ def _write(change: PropertyChange, driver: PropertyDriver, clock: Clock) -> None
     _judged(change, judged, clock())
 
 
-def _show_again(change: PropertyChange, found: Property, active: RuleTree, at: datetime) -> None:
+def _show_again(change: PropertyChange, found: Property, active: RuleTree, at: datetime, why: str = "") -> None:
     """What was agreed to is not what is there: a person looks again."""
     change.found, change.base_etag, change.version = asdict(found), active.etag, None
     change.diff = difference(active.rules, _wanted(change, active.rules))
-    _move(change, PropertyState.PLANNED, f"Somebody else changed {found.name} meanwhile. Look again.", at)
+    _move(change, PropertyState.PLANNED, f"{why or f'Somebody else changed {found.name} meanwhile.'} Look again.", at)
 
 
 def _judged(change: PropertyChange, judged: RuleTree, at: datetime) -> None:
@@ -169,6 +172,10 @@ def _bring_to(network: str, change: PropertyChange, driver: PropertyDriver, cloc
 
 def _activate(network: str, change: PropertyChange, driver: PropertyDriver, found: Property, clock: Clock) -> None:
     note = f"Sallyport, asked for by {change.asked_by}"
+    leave = budgets.AccountBudget(change.target, clock()).property_activation()
+    if not leave.granted:
+        _wait(change, leave.why, clock() + timedelta(seconds=leave.wait))
+        return
     try:
         made = driver.activate(
             found,

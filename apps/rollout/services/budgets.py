@@ -16,7 +16,8 @@ from apps.rollout.drivers.akamai_heard import Heard
 from apps.rollout.drivers.base import Leave
 from apps.rollout.models import Allowance, Target
 
-DOCUMENTED, LIMITS, HEADER, REFUSAL = "documented", "limits", "header", "refusal"
+DOCUMENTED, LIMITS, HEADER, REFUSAL, OWN = "documented", "limits", "header", "refusal", "own"
+PROPERTY_ACTIVATIONS = "properties.day"
 LIMITS_ARE_FRESH = timedelta(hours=24)
 
 
@@ -24,7 +25,8 @@ LIMITS_ARE_FRESH = timedelta(hours=24)
 class Kind:
     """``default`` is the documented limit for ``seconds``; ``limit_id`` is its name at Akamai.
 
-    ``share``: how much of it is used. Writes are counted when a batch begins, so two batches may fall into one second.
+    ``source``: where the default is from; "own" is a limit of ours, where Akamai tells none. ``share``: how much of it
+    is used. Writes are counted when a batch begins, so two batches may fall into one second.
     """
 
     code: str
@@ -33,6 +35,7 @@ class Kind:
     default: int
     limit_id: str = ""
     share: float = 1.0
+    source: str = DOCUMENTED
 
 
 _PER_NETWORK = "activation-per-network-per-minute-limit"
@@ -52,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("versions", "Code versions, a minute", 60, 20, "version-per-minute-limit"),
         Kind("edgekv", "EdgeKV writes, a second", 1, 73, "", 0.5),
         Kind("lists", "Address list activations, an hour (our own limit)", 3600, 30),
+        Kind(PROPERTY_ACTIVATIONS, "Property activations, a day", 86_400, 20, source=OWN),
     )
 }
 
@@ -95,6 +99,10 @@ class AccountBudget:
     def list_activation(self) -> Leave:
         return self._take(["lists"], 1)
 
+    def property_activation(self) -> Leave:
+        """Each is a change of what the whole property does, so they are few."""
+        return self._take([PROPERTY_ACTIVATIONS], 1)
+
     def _take(self, codes: Sequence[str], wanted: int) -> Leave:
         return take(account=self._account, codes=codes, wanted=wanted, at=self._at, defaults=self._defaults)
 
@@ -131,7 +139,7 @@ def take(
 
 def _locked(account: str, codes: Sequence[str], defaults: Mapping[str, int]) -> list[Allowance]:
     missing = [
-        Allowance(account=account, kind=code, limit=defaults.get(code, KINDS[code].default), source=DOCUMENTED)
+        Allowance(account=account, kind=code, limit=defaults.get(code, KINDS[code].default), source=KINDS[code].source)
         for code in codes
     ]
     Allowance.objects.bulk_create(missing, ignore_conflicts=True)
@@ -224,10 +232,17 @@ def meters(target: Target, at: datetime) -> list[Meter]:
     """One query. What was never asked for is shown with its documented limit."""
     defaults = _defaults(target)
     rows = {row.kind: row for row in Allowance.objects.filter(account=account_of(target))}
-    return [
-        _meter(rows.get(code) or Allowance(kind=code, limit=defaults.get(code, kind.default), source=DOCUMENTED), at)
-        for code, kind in KINDS.items()
-    ]
+    return [_meter(rows.get(code) or _unasked(kind, defaults), at) for code, kind in KINDS.items()]
+
+
+def _unasked(kind: Kind, defaults: Mapping[str, int]) -> Allowance:
+    return Allowance(kind=kind.code, limit=defaults.get(kind.code, kind.default), source=kind.source)
+
+
+def room(target: Target, code: str, at: datetime) -> int:
+    """How much is left of one allowance now. One query."""
+    row = Allowance.objects.filter(account=account_of(target), kind=code).first()
+    return _room(row or _unasked(KINDS[code], _defaults(target)), at)
 
 
 def _meter(row: Allowance, at: datetime) -> Meter:

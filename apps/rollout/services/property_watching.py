@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from apps.rollout.drivers.akamai_property import Property, PropertyDriver
-from apps.rollout.drivers.akamai_rules import Attached
 from apps.rollout.drivers.akamai_watch import UNCHECKED, Fault, faults
 from apps.rollout.models import PropertyChange, Target
 from apps.rollout.services import attaching
+from apps.rollout.services.attached import attached
 from apps.rollout.services.driving import akamai_api
 
 EVERY = timedelta(minutes=10)
@@ -50,8 +50,7 @@ def _of_property(target: Target, driver: PropertyDriver, changes: list[PropertyC
     if found.production is None:
         yield Fault("rule", f"{found.name} is not live on production.", "live", "not live", UNCHECKED, opens=True)
         return
-    wish = Attached(target.slug, int(target.facts["edgeworker_id"]), hosts)
-    yield from faults(driver.rules(found, found.production).rules, wish)
+    yield from faults(driver.rules(found, found.production).rules, attached(target, hosts))
 
 
 def change_of(target: Target, path: str) -> PropertyChange | None:

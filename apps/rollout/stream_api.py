@@ -1,0 +1,119 @@
+"""The log of an edge target over the REST API. Its secret is made here, goes to Akamai, and is never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.identity.acting import acting_as, given
+from apps.rollout.api import KEEPERS, WATCHERS
+from apps.rollout.models import EdgeStream, StreamKey
+from apps.rollout.services import streaming
+from apps.rollout.services.streaming import NoStream, StreamInput
+from apps.rollout.services.targets import get_target
+
+
+class StreamSecretSchema(serializers.Serializer[Any]):
+    made_at = serializers.DateTimeField()
+    active_at = serializers.DateTimeField(allow_null=True, help_text="When Akamai's stream was first active with it")
+    used_at = serializers.DateTimeField(allow_null=True)
+
+
+class StreamSchema(serializers.Serializer[Any]):
+    stream_id = serializers.IntegerField(allow_null=True, help_text="Akamai's; null until it is made")
+    status = serializers.CharField(help_text="In Akamai's words; empty until it is made")
+    wanted = serializers.BooleanField(help_text="Whether it should deliver")
+    hostname = serializers.CharField()
+    email = serializers.CharField()
+    endpoint = serializers.CharField()
+    error = serializers.CharField()
+    checked_at = serializers.DateTimeField(allow_null=True)
+    active_since = serializers.DateTimeField(allow_null=True)
+    secrets = StreamSecretSchema(many=True, help_text="The newest first; without the secrets themselves")
+
+
+class StreamInputSchema(serializers.Serializer[Any]):
+    hostname = serializers.CharField(max_length=253)
+    email = serializers.CharField(max_length=254)
+    address = serializers.CharField(max_length=300, help_text="Where Akamai reaches this console: https:// and a name")
+
+
+class TargetStream(APIView):
+    @extend_schema(
+        operation_id="target_stream_read",
+        summary="The stream that delivers a target's log lines here",
+        responses=StreamSchema,
+        tags=["rollout"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        acting_as(request, *WATCHERS)
+        stream = streaming.get_stream(get_target(slug))
+        if stream is None:
+            raise NoStream
+        return _answer(stream)
+
+    @extend_schema(
+        operation_id="target_stream_ask",
+        summary="Have the stream made, adopted, changed or started; a worker does it",
+        request=StreamInputSchema,
+        responses={202: StreamSchema},
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor, wish = acting_as(request, *KEEPERS).actor, StreamInput(**given(StreamInputSchema, request.data))
+        return _answer(streaming.ask(slug=slug, given=wish, actor=actor, at=timezone.now()), 202)  # noqa: TID251 - a view
+
+
+class TargetStreamStop(APIView):
+    @extend_schema(
+        operation_id="target_stream_stop",
+        summary="Have the stream deliver no more",
+        request=None,
+        responses={202: StreamSchema},
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor = acting_as(request, *KEEPERS).actor
+        return _answer(streaming.stop(slug=slug, actor=actor, at=timezone.now()), 202)  # noqa: TID251 - a view
+
+
+class TargetStreamRenew(APIView):
+    @extend_schema(
+        operation_id="target_stream_renew_secret",
+        summary="Make another secret for deliveries; the one before is believed until Akamai uses it, and an hour more",
+        request=None,
+        responses={202: StreamSchema},
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor = acting_as(request, *KEEPERS).actor
+        return _answer(streaming.renew_secret(slug=slug, actor=actor, at=timezone.now()), 202)  # noqa: TID251 - a view
+
+
+class TargetStreamEndSecret(APIView):
+    @extend_schema(
+        operation_id="target_stream_end_secret",
+        summary="End the older of two secrets at once",
+        request=None,
+        responses=StreamSchema,
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor = acting_as(request, *KEEPERS).actor
+        return _answer(streaming.end_older_secret(slug=slug, actor=actor, at=timezone.now()))  # noqa: TID251 - a view
+
+
+def _answer(stream: EdgeStream, status: int = 200) -> Response:
+    keys: list[StreamKey] = streaming.believed(stream)
+    facts = {
+        name: getattr(stream, name)
+        for name in ("stream_id", "status", "wanted", "hostname", "email", "error", "checked_at", "active_since")
+    }
+    body = {**facts, "endpoint": streaming.endpoint_of(stream), "secrets": keys}
+    return Response(StreamSchema(body).data, status=status)

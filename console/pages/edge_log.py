@@ -1,0 +1,131 @@
+"""The log of an edge: its stream at Akamai, what the stream brought, and what it did not."""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.audit.errors import Refusal
+from apps.identity.pages import PageRequest, require_role
+from apps.outbox import pokes
+from apps.rollout import tasks
+from apps.rollout.akamai_views import akamai_target
+from apps.rollout.models import EdgeStream
+from apps.rollout.services import streaming
+from apps.rollout.services.streaming import StreamInput
+from apps.rollout.views import KEEPERS, WATCHERS
+from apps.telemetry import edge_gaps
+
+
+class StreamForm(forms.Form):
+    hostname = forms.CharField(
+        label="Host name", max_length=253, help_text="The property that serves it is found by this name."
+    )
+    email = forms.CharField(
+        label="Whom Akamai tells", max_length=254, help_text="Of activations, and when it cannot deliver."
+    )
+    address = forms.CharField(
+        label="Where Akamai reaches this console",
+        max_length=300,
+        help_text="https:// and a host name. Lines are delivered below it, and proven by a secret made here.",
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def stream(request: PageRequest, slug: str) -> HttpResponse:
+    """How the stream is; posting has it made, adopted or changed."""
+    require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
+    target, at = akamai_target(slug), timezone.now()
+    found = streaming.get_stream(target)
+    form = StreamForm(request.POST or None, initial=_initial(found))
+    if request.method == "POST" and form.is_valid() and _ask(request, form, slug):
+        return redirect("target_stream", slug)
+    context = {
+        "target": target,
+        "form": form,
+        "stream": found,
+        "door": _door(found),
+        "endpoint": streaming.endpoint_of(found) if found else "",
+        "keys": streaming.believed(found) if found else [],
+        "brought": edge_gaps.brought(found.pk, at=at) if found else None,
+        "gaps": [gap for gap in edge_gaps.list_gaps(at=at) if found and gap.stream == found.pk],
+        "seen": _mark(found),
+    }
+    return TemplateResponse(request, "rollout/stream.html", context, status=422 if form.errors else 200)
+
+
+def _initial(found: EdgeStream | None) -> dict[str, str]:
+    if found is None:
+        return {"address": settings.SALLYPORT_URL}
+    return {"hostname": found.hostname, "email": found.email, "address": found.address}
+
+
+def _door(found: EdgeStream | None) -> str:
+    """The state in the words of the page's components."""
+    if found is None or not found.wanted:
+        return "retired"
+    if found.error:
+        return "failed"
+    return "active" if found.status == "ACTIVATED" else "applying"
+
+
+def _ask(request: PageRequest, form: StreamForm, slug: str) -> bool:
+    try:
+        streaming.ask(
+            slug=slug,
+            given=StreamInput(**form.cleaned_data),
+            actor=request.subject.actor,
+            at=timezone.now(),
+        )
+    except Refusal as refusal:
+        if not refusal.fields:
+            form.add_error(None, refusal.message)
+        for name, complaints in refusal.fields.items():
+            form.add_error(name, complaints)
+        return False
+    return True
+
+
+def _mark(found: EdgeStream | None) -> str:
+    return pokes.mark_of(*((found.status, found.wanted, found.error, found.sent_key) if found else ()))
+
+
+@require_POST
+def renew_secret(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    akamai_target(slug)
+    streaming.renew_secret(slug=slug, actor=request.subject.actor, at=timezone.now())
+    messages.success(request, "Akamai is being given another secret. The one before is believed until then.")
+    return redirect("target_stream", slug)
+
+
+@require_POST
+def end_secret(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    akamai_target(slug)
+    streaming.end_older_secret(slug=slug, actor=request.subject.actor, at=timezone.now())
+    messages.success(request, "The older secret opens nothing any more.")
+    return redirect("target_stream", slug)
+
+
+@require_POST
+def stop(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    akamai_target(slug)
+    streaming.stop(slug=slug, actor=request.subject.actor, at=timezone.now())
+    messages.success(request, "Akamai is told to deliver no more.")
+    return redirect("target_stream", slug)
+
+
+@require_GET
+async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
+    await sync_to_async(require_role)(request, *WATCHERS)
+    target = await sync_to_async(akamai_target)(slug)
+    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(streaming.get_stream(target))))
