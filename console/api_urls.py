@@ -15,11 +15,9 @@ from apps.identity.proofs import api as proofs
 from apps.identity.proofs import aws_api as aws
 from apps.rollout import akamai_rest as akamai
 from apps.rollout import api as rollout
-from apps.rollout import list_api as lists
-from apps.rollout import release_api
 from apps.rollout import export_api, release_api
+from apps.rollout import list_api as lists
 from apps.rollout import origin_certificate_api as certs
-from apps.rollout import release_api
 from apps.rollout import stream_api as stream
 from apps.telemetry import api as telemetry
 from console import audit_api as audit

@@ -5,14 +5,13 @@ from __future__ import annotations
 from django.urls import include, path
 
 from apps.access.views import addresses, asking, events, governance, grants, inbox
-from apps.access.views import asking, events, governance, grants, inbox
 from apps.access.views import traffic as asking_traffic
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
-from apps.rollout import list_views as lists
 from apps.rollout import export_views as export
-from apps.rollout import place_views, release_views
+from apps.rollout import list_views as lists
 from apps.rollout import origin_certificate_views as certs
+from apps.rollout import place_views, release_views
 from apps.rollout import property_views as prop
 from apps.rollout import views as rollout
 from apps.telemetry import views as live

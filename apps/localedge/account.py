@@ -32,9 +32,7 @@ class Account:
         self._now = now
 
     def routes(self) -> tuple[Route, ...]:
-        return (
-            route("GET", f"{IAM}/api-clients/self", self.get_client),
-        )
+        return (route("GET", f"{IAM}/api-clients/self", self.get_client),)
 
     def get_client(self, request: Request) -> Answer:
         body: dict[str, Json] = {

@@ -8,8 +8,8 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 ``kv_token_days`` (until a token ends; none: never, 180 for the older kind), ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
 ``hostnames`` (of the one property), ``stream_pace`` (1 delivers DataStream lines as often as asked for, 0.01 a hundred
-times as often), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the active list of that name
-is refused at the host, as by a security policy. Limits come with each id's resource tier.
+times as often), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the active list of that
+name is refused at the host, as by a security policy. Limits come with each id's resource tier.
 """
 
 from __future__ import annotations

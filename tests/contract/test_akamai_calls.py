@@ -18,6 +18,7 @@ from apps.compiler.addresses import read_block
 from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver
 from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
 from apps.rollout.drivers.akamai_calls import CALLS, Call
+from apps.rollout.drivers.akamai_keystore import AWAITING, DEPLOYED, CertificateWish, KeystoreDriver
 from apps.rollout.drivers.akamai_lists import (
     CLIENT,
     NETWORK,
@@ -31,7 +32,6 @@ from apps.rollout.drivers.akamai_lists import (
     find_or_make,
     lists_of,
 )
-from apps.rollout.drivers.akamai_keystore import AWAITING, DEPLOYED, CertificateWish, KeystoreDriver
 from apps.rollout.drivers.akamai_stream import ACTIVATED, DEACTIVATED, Stream, StreamDriver, StreamWish
 from apps.rollout.drivers.base import Desired, Observed, Plan
 from apps.rollout.drivers.edge_calls import EdgeCaller

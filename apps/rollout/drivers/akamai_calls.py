@@ -114,6 +114,7 @@ CALLS = (
         f"{_CLIENT_LIST}/environments/{{network}}/status",
         "see how far a client list is",
         _UNPUBLISHED,
+    ),
     Call("get-streams", "GET", DATASTREAM, "/log/streams", "find its stream of log lines"),
     Call("post-stream", "POST", DATASTREAM, "/log/streams", "make its stream of log lines"),
     Call("get-stream", "GET", DATASTREAM, _STREAM, "see whether the stream delivers"),

@@ -38,8 +38,8 @@ class Attached:
     """What a property should do: run the EdgeWorker for these hosts, and refuse when it fails.
 
     With ``stream_id`` it also logs to that stream; with ``client_certificate``, the GUID of a version in the keystore,
-    it shows that to the origin, and goes nowhere that does not ask for it. ``to_end``: our rule moves behind all others,
-    where nothing overrules it.
+    it shows that to the origin, and goes nowhere that does not ask for it. ``to_end``: our rule moves behind all
+    others, where nothing overrules it.
     """
 
     target: str
@@ -107,7 +107,7 @@ def _log(wish: Attached) -> list[dict[str, Any]]:
 
 def certificate_of(rules: Rules, mark: str) -> str:
     """The client certificate our rule names; empty for none."""
-    place = _place(rules, mark)
+    place = place_of(rules, mark)
     behaviours = [] if place is None else rules["children"][place].get("behaviors") or []
     named = [one["options"] for one in behaviours if one.get("name") == "mtlsOriginKeystore"]
     return str(named[0].get("clientCertificateVersionGuid", "")) if named else ""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from apps.rollout.models.akamai import Allowance, EdgeMove, EdgeToken, Preflight, PropertyChange, RetiredVersion
-from apps.rollout.models.akamai import Allowance, EdgeMove, Preflight, PropertyChange, RetiredVersion
 from apps.rollout.models.beside import EdgeStream, OriginCertificate, StreamKey
 from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionArtifact, Shard, TargetArtifact
 from apps.rollout.models.lists import AddressList, ListProduct
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
-from apps.rollout.models.targets import Delivery, DriverName, Node, Point, Production, Target
 from apps.rollout.models.releases import Release
-from apps.rollout.models.targets import DriverName, Node, Point, Production, Target
+from apps.rollout.models.targets import Delivery, DriverName, Node, Point, Production, Target
 
 __all__ = [
     "Activation",
@@ -21,8 +19,8 @@ __all__ = [
     "Drift",
     "DriverName",
     "EdgeMove",
-    "EdgeToken",
     "EdgeStream",
+    "EdgeToken",
     "Expect",
     "ListProduct",
     "Node",

@@ -75,7 +75,9 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
     try:
         budget = budgets.AccountBudget(target, at) if at is not None else None
         entry = safety_of(target).staging_entry
-        yield AkamaiDriver(api, config, caller_of(target), budget, gate_of(target), EdgeCaller(entry) if entry else None)
+        yield AkamaiDriver(
+            api, config, caller_of(target), budget, gate_of(target), EdgeCaller(entry) if entry else None
+        )
     finally:
         api.close()
         if at is not None:
