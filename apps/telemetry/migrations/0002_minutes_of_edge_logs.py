@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('rollout', '0005_streams_and_origin_certificates'),
+        ('rollout', '0008_streams_and_origin_certificates'),
         ('telemetry', '0001_initial'),
     ]
 
