@@ -21,7 +21,7 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler import address_lists as policy
 from apps.outbox import nudge
 from apps.rollout.drivers import akamai_lists as vendor
-from apps.rollout.drivers.akamai_api import AkamaiApi
+from apps.rollout.drivers.akamai_api import STAGING, AkamaiApi
 from apps.rollout.drivers.akamai_preflight import MISSING
 from apps.rollout.drivers.akamai_words import explain
 from apps.rollout.drivers.base import VendorError
@@ -192,7 +192,7 @@ def _poll(target: Target) -> timedelta:
 
 
 def _note_standing(row: AddressList, network: str, standing: vendor.Standing) -> None:
-    if network == vendor.STAGING:
+    if network == STAGING:
         row.staging, row.staging_version = standing.status, standing.version
     else:
         row.production, row.production_version = standing.status, standing.version
