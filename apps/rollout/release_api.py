@@ -25,7 +25,7 @@ class MeterSchema(serializers.Serializer[Any]):
     left = serializers.IntegerField()
     limit = serializers.IntegerField()
     resets_at = serializers.DateTimeField(allow_null=True)
-    limit_from = serializers.CharField(source="source", help_text="documented, limits, header or refusal")
+    limit_from = serializers.CharField(source="source", help_text="documented, limits, header, refusal or ours")
 
 
 class BudgetPage(serializers.Serializer[Any]):

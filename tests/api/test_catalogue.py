@@ -116,5 +116,5 @@ def test_everybody_may_read_the_rules_they_are_judged_by(there: Shop) -> None:
         "owner-approves",
         "security-agrees",
     ]
-    assert (rules[3]["approver_kind"], rules[2]["count"], rules[2]["max_duration"]) == ("owner_team", 1, None)
+    assert (rules[3]["approver_kind"], rules[3]["count"], rules[3]["max_duration"]) == ("owner_team", 1, None)
     assert Caller(there.bot).get("guardrails/").json() == {"results": []}

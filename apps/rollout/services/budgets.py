@@ -17,6 +17,8 @@ from apps.rollout.drivers.base import Leave
 from apps.rollout.models import Allowance, Target
 
 DOCUMENTED, LIMITS, HEADER, REFUSAL = "documented", "limits", "header", "refusal"
+OURS = "ours"
+"""Nothing is published, so it is our own."""
 LIMITS_ARE_FRESH = timedelta(hours=24)
 
 
@@ -33,6 +35,7 @@ class Kind:
     default: int
     limit_id: str = ""
     share: float = 1.0
+    source: str = DOCUMENTED
 
 
 _PER_NETWORK = "activation-per-network-per-minute-limit"
@@ -51,7 +54,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("activations.day", "Activations, a day", 86_400, 500, "activation-per-day-limit"),
         Kind("versions", "Code versions, a minute", 60, 20, "version-per-minute-limit"),
         Kind("edgekv", "EdgeKV writes, a second", 1, 73, "", 0.5),
-        Kind("lists", "Address list activations, an hour (our own limit)", 3600, 30),
+        Kind("lists", "Address list activations, an hour (our own limit)", 3600, 30, source=OURS),
     )
 }
 
@@ -131,13 +134,13 @@ def take(
 
 def _locked(account: str, codes: Sequence[str], defaults: Mapping[str, int]) -> list[Allowance]:
     missing = [
-        Allowance(account=account, kind=code, limit=defaults.get(code, KINDS[code].default), source=DOCUMENTED)
+        Allowance(account=account, kind=code, limit=defaults.get(code, KINDS[code].default), source=KINDS[code].source)
         for code in codes
     ]
     Allowance.objects.bulk_create(missing, ignore_conflicts=True)
     rows = list(Allowance.objects.select_for_update().filter(account=account, kind__in=codes).order_by("kind"))
     for row in rows:
-        if row.source == DOCUMENTED and defaults.get(row.kind, row.limit) != row.limit:
+        if row.source == KINDS[row.kind].source and defaults.get(row.kind, row.limit) != row.limit:
             row.limit = defaults[row.kind]
             row.save(update_fields=["limit"])
     return rows
@@ -225,7 +228,7 @@ def meters(target: Target, at: datetime) -> list[Meter]:
     defaults = _defaults(target)
     rows = {row.kind: row for row in Allowance.objects.filter(account=account_of(target))}
     return [
-        _meter(rows.get(code) or Allowance(kind=code, limit=defaults.get(code, kind.default), source=DOCUMENTED), at)
+        _meter(rows.get(code) or Allowance(kind=code, limit=defaults.get(code, kind.default), source=kind.source), at)
         for code, kind in KINDS.items()
     ]
 
