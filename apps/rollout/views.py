@@ -114,19 +114,21 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
     waiting = PendingChange.objects.filter(target=OuterRef("pk")).order_by("at")
     shown = ArraySubquery(waiting.values(json=JSONObject(topic="topic", service="service", error="error"))[:FEW])
-    target, at = get_target(slug, Target.objects.annotate(uncompiled=shown)), timezone.now()
+    rows_of = Target.objects.annotate(uncompiled=shown, j_drifts=open_drifts(), j_lists=listing.of_target())
+    target, at = get_target(slug, rows_of), timezone.now()
     before = request.GET.get("before", "")
     revisions = Revision.objects.filter(target=target).order_by("-number")
     if before.isascii() and before.isdigit() and len(before) < 10:
         revisions = revisions.filter(number__lt=int(before))
     rows = list(revisions[: PAGE + 1])
     activations = list(Activation.objects.filter(target=target).select_related("revision").order_by("-id")[:FEW])
-    drifts = list(Drift.objects.filter(target=target, resolved_at=None).order_by("path")[:PAGE])
+    drifts = [Drift(**{**one, "found_at": datetime.fromisoformat(one["found_at"])}) for one in target.j_drifts]  # type: ignore[attr-defined]  # annotated above
+    nodes = Node.objects.filter(target=target).order_by("name")[:100] if target.driver == "nginx" else ()
     context = {
         "target": target,
         "door": door_of(target, activations[0] if activations else None, len(drifts)),
         "activations": activations,
-        "nodes": [(node, is_live(node, at)) for node in Node.objects.filter(target=target).order_by("name")[:100]],
+        "nodes": [(node, is_live(node, at)) for node in nodes],
         "drifts": drifts,
         "revisions": rows[:PAGE],
         "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
@@ -136,6 +138,13 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "edge": edge_facts(target, at) if target.driver == "akamai" else None,
     }
     return TemplateResponse(request, "rollout/target.html", context)
+
+
+def open_drifts() -> ArraySubquery:
+    """With the target itself, since its page is at its budget."""
+    found = Drift.objects.filter(target=OuterRef("pk"), resolved_at=None).order_by("path")
+    names = ("id", "path", "detail", "resolution", "found_at")
+    return ArraySubquery(found.values(json=JSONObject(**{name: name for name in names}))[:PAGE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ def edge_facts(target: Target, at: datetime) -> EdgeFacts:
         meters=budgets.meters(target, at),
         estimates=[(name.capitalize(), history.estimate(moves, name)) for name in ("STAGING", "PRODUCTION")],
         stoppable=next((move for move in moves if move.status in CANCELLABLE), None),
-        lists=listing.list_of_target(target),
+        lists=[AddressList(target=target, **one) for one in target.j_lists],  # type: ignore[attr-defined]  # annotated
     )
 
 
