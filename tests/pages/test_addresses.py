@@ -67,6 +67,7 @@ def test_whoever_decides_reads_what_would_be_let_where(house: pages.House, brows
     assert button in text(client.get(f"/requests/{request.public_id}/"))
     assert "203.0.113.0/28" in text(client.get("/requests/"))
     assert "from its addresses" in text(client.get("/"))
+    assert "no configuration of a door" in text(client.get(f"/requests/{request.public_id}/change/"))
 
 
 def test_wrong_input_keeps_what_was_typed_and_says_each_thing_at_its_field(house: pages.House, browse: Browse) -> None:
