@@ -14,6 +14,7 @@ from apps.audit.errors import Refusal
 from apps.identity.pages import PageRequest, require_role
 from apps.rollout import tasks
 from apps.rollout.akamai_views import akamai_target
+from apps.rollout.services import edge_tokens
 from apps.rollout.services.placing import Place, place, place_of
 from apps.rollout.views import KEEPERS
 
@@ -45,7 +46,9 @@ def choose(request: PageRequest, slug: str) -> HttpResponse:
         tasks.poke([slug])
         messages.success(request, "From now on that is used. What was used before stays at Akamai as it is.")
         return redirect("target", slug)
-    context = {"target": target, "form": form, "worker": target.facts.get("edgeworker_id")}
+    at = timezone.now()
+    tokens = [(one, edge_tokens.is_ending(one.expires_on, at)) for one in edge_tokens.list_tokens(target)]
+    context = {"target": target, "form": form, "worker": target.facts.get("edgeworker_id"), "tokens": tokens}
     return TemplateResponse(request, "rollout/place.html", context, status=422 if form.errors else 200)
 
 

@@ -31,7 +31,6 @@ from apps.rollout.models import (
     AddressList,
     Drift,
     EdgeMove,
-    EdgeToken,
     Node,
     PendingChange,
     Probe,
@@ -39,7 +38,7 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import adopting, attaching, budgets, drifting, edge_tokens, history, listing, undoing
+from apps.rollout.services import adopting, attaching, budgets, drifting, history, listing, undoing
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -115,19 +114,21 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
     waiting = PendingChange.objects.filter(target=OuterRef("pk")).order_by("at")
     shown = ArraySubquery(waiting.values(json=JSONObject(topic="topic", service="service", error="error"))[:FEW])
-    target, at = get_target(slug, Target.objects.annotate(uncompiled=shown)), timezone.now()
+    rows_of = Target.objects.annotate(uncompiled=shown, j_drifts=open_drifts(), j_lists=listing.of_target())
+    target, at = get_target(slug, rows_of), timezone.now()
     before = request.GET.get("before", "")
     revisions = Revision.objects.filter(target=target).order_by("-number")
     if before.isascii() and before.isdigit() and len(before) < 10:
         revisions = revisions.filter(number__lt=int(before))
     rows = list(revisions[: PAGE + 1])
     activations = list(Activation.objects.filter(target=target).select_related("revision").order_by("-id")[:FEW])
-    drifts = list(Drift.objects.filter(target=target, resolved_at=None).order_by("-opens", "path")[:PAGE])
+    drifts = [Drift(**{**one, "found_at": datetime.fromisoformat(one["found_at"])}) for one in target.j_drifts]  # type: ignore[attr-defined]  # annotated above
+    nodes = Node.objects.filter(target=target).order_by("name")[:100] if target.driver == "nginx" else ()
     context = {
         "target": target,
         "door": door_of(target, activations[0] if activations else None, len(drifts)),
         "activations": activations,
-        "nodes": [(node, is_live(node, at)) for node in Node.objects.filter(target=target).order_by("name")[:100]],
+        "nodes": [(node, is_live(node, at)) for node in nodes],
         "drifts": drifts,
         "alarms": [one for one in drifts if one.opens],
         "revisions": rows[:PAGE],
@@ -140,17 +141,22 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     return TemplateResponse(request, "rollout/target.html", context)
 
 
+def open_drifts() -> ArraySubquery:
+    """With the target itself, since its page is at its budget."""
+    found = Drift.objects.filter(target=OuterRef("pk"), resolved_at=None).order_by("-opens", "path")
+    names = ("id", "path", "expected", "observed", "detail", "diff", "opens", "why_not", "resolution", "found_at")
+    return ArraySubquery(found.values(json=JSONObject(**{name: name for name in names}))[:PAGE])
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeFacts:
     """What there is to know of an Akamai target beside its revisions. ``stoppable`` is an activation not begun yet,
-    ``lists`` those of guarded hosts; each token of the code comes with whether it ends soon.
-    """
+    ``lists`` those of guarded hosts."""
 
     meters: Sequence[budgets.Meter]
     estimates: Sequence[tuple[str, history.Estimate]]
     stoppable: EdgeMove | None
     lists: Sequence[AddressList]
-    tokens: Sequence[tuple[EdgeToken, bool]]
 
 
 def edge_facts(target: Target, at: datetime) -> EdgeFacts:
@@ -159,8 +165,7 @@ def edge_facts(target: Target, at: datetime) -> EdgeFacts:
         meters=budgets.meters(target, at),
         estimates=[(name.capitalize(), history.estimate(moves, name)) for name in ("STAGING", "PRODUCTION")],
         stoppable=next((move for move in moves if move.status in CANCELLABLE), None),
-        lists=listing.list_of_target(target),
-        tokens=[(one, edge_tokens.is_ending(one.expires_on, at)) for one in edge_tokens.list_tokens(target)],
+        lists=[AddressList(target=target, **one) for one in target.j_lists],  # type: ignore[attr-defined]  # annotated
     )
 
 

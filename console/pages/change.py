@@ -18,6 +18,7 @@ from apps.rollout import selectors as rollout
 from apps.telemetry import selectors as telemetry
 
 LOOK_BACK = timedelta(hours=1)
+LISTS_ONLY = "Addresses change the list in front of a host, and no configuration of a door."
 
 
 @require_GET
@@ -25,6 +26,8 @@ def show(request: PageRequest, public_id: str) -> HttpResponse:
     """Compiled for this page alone; on the request's page it unfolds on demand."""
     asked, at = selectors.get_visible_request(viewer=request.subject, public_id=public_id), timezone.now()
     context: dict[str, object] = {"asked": asked}
+    if asked.subject.kind == "party":
+        return TemplateResponse(request, "access/change.html", context | {"refusal": LISTS_ONLY})
     try:
         planned = selectors.planned_change(request=asked, at=at)
     except Refusal as refusal:

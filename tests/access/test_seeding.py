@@ -32,7 +32,7 @@ def test_standing_access_follows_the_declared_calls(at: datetime) -> None:
         "agents-never-delete",
         "mail-leaves-from-inside",
     ]
-    assert ApprovalRule.objects.count() == 4
+    assert ApprovalRule.objects.count() == 5
 
 
 def test_running_it_again_changes_nothing_and_revives_nothing(at: datetime) -> None:

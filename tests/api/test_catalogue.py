@@ -112,8 +112,9 @@ def test_everybody_may_read_the_rules_they_are_judged_by(there: Shop) -> None:
     assert [rule["slug"] for rule in rules] == [
         "agents-are-short",
         "critical-writes-are-short",
+        "outside-addresses",
         "owner-approves",
         "security-agrees",
     ]
-    assert (rules[2]["approver_kind"], rules[2]["count"], rules[2]["max_duration"]) == ("owner_team", 1, None)
+    assert (rules[3]["approver_kind"], rules[3]["count"], rules[3]["max_duration"]) == ("owner_team", 1, None)
     assert Caller(there.bot).get("guardrails/").json() == {"results": []}

@@ -58,6 +58,18 @@ def test_the_form_sends_a_request_and_its_page_says_what_an_address_is(house: pa
     assert "Try it" not in shown
 
 
+def test_whoever_decides_reads_what_would_be_let_where(house: pages.House, browse: Browse) -> None:
+    outside.guard(at=datetime.now(UTC))
+    at = datetime.now(UTC)
+    request = outside.ask(house.shop.ada, outside.party(house.shop.ada, house.shop.storefront), at=at)
+    client = browse(house.shop.ben)
+    button = "Let 203.0.113.0/28 (Acme Logistics) as far as the token check of api.shop.localhost for 1 hour"
+    assert button in text(client.get(f"/requests/{request.public_id}/"))
+    assert "203.0.113.0/28" in text(client.get("/requests/"))
+    assert "from its addresses" in text(client.get("/"))
+    assert "no configuration of a door" in text(client.get(f"/requests/{request.public_id}/change/"))
+
+
 def test_wrong_input_keeps_what_was_typed_and_says_each_thing_at_its_field(house: pages.House, browse: Browse) -> None:
     outside.guard()
     given = asked(addresses="10.0.0.1 203.0.113.5/28", reason="Because of parcels.")

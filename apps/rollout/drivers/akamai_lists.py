@@ -157,7 +157,7 @@ class ClientLists:
         self._api.post_json(f"{CLIENT_LISTS}/lists/{held.id}/items", body)
 
     def activate(self, list_id: str, network: str, note: str) -> None:
-        body = {"action": "ACTIVATE", "network": network, "comments": note, "notificationRecipients": []}
+        body = {"action": "ACTIVATE", "network": network, "comments": note}
         self._api.post_json(f"{CLIENT_LISTS}/lists/{list_id}/activations", body)
 
     def standing(self, list_id: str, network: str) -> Standing:
@@ -221,7 +221,7 @@ class NetworkLists:
 
     def activate(self, list_id: str, network: str, note: str) -> None:
         path = f"{NETWORK_LISTS}/network-lists/{list_id}/environments/{network}/activate"
-        self._api.post_json(path, {"comments": note, "notificationRecipients": []})
+        self._api.post_json(path, {"comments": note})
 
     def standing(self, list_id: str, network: str) -> Standing:
         found = self._api.get_json(f"{NETWORK_LISTS}/network-lists/{list_id}/environments/{network}/status")

@@ -16,7 +16,9 @@ from apps.rollout.drivers.akamai_heard import Heard
 from apps.rollout.drivers.base import Leave
 from apps.rollout.models import Allowance, Target
 
-DOCUMENTED, LIMITS, HEADER, REFUSAL, OWN = "documented", "limits", "header", "refusal", "own"
+DOCUMENTED, LIMITS, HEADER, REFUSAL = "documented", "limits", "header", "refusal"
+OWN = "own"
+"""Nothing is published, so it is our own."""
 PROPERTY_ACTIVATIONS = "properties.day"
 LIMITS_ARE_FRESH = timedelta(hours=24)
 
@@ -54,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("activations.day", "Activations, a day", 86_400, 500, "activation-per-day-limit"),
         Kind("versions", "Code versions, a minute", 60, 20, "version-per-minute-limit"),
         Kind("edgekv", "EdgeKV writes, a second", 1, 73, "", 0.5),
-        Kind("lists", "Address list activations, an hour (our own limit)", 3600, 30),
+        Kind("lists", "Address list activations, an hour (our own limit)", 3600, 30, source=OWN),
         Kind(PROPERTY_ACTIVATIONS, "Property activations, a day", 86_400, 20, source=OWN),
     )
 }
@@ -145,7 +147,7 @@ def _locked(account: str, codes: Sequence[str], defaults: Mapping[str, int]) -> 
     Allowance.objects.bulk_create(missing, ignore_conflicts=True)
     rows = list(Allowance.objects.select_for_update().filter(account=account, kind__in=codes).order_by("kind"))
     for row in rows:
-        if row.source == DOCUMENTED and defaults.get(row.kind, row.limit) != row.limit:
+        if row.source == KINDS[row.kind].source and defaults.get(row.kind, row.limit) != row.limit:
             row.limit = defaults[row.kind]
             row.save(update_fields=["limit"])
     return rows

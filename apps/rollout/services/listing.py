@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
+from django.db.models import OuterRef
+from django.db.models.functions import JSONObject
 
 from apps.access import selectors as access
 from apps.audit.actors import SYSTEM, Actor
@@ -21,7 +24,7 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler import address_lists as policy
 from apps.outbox import nudge
 from apps.rollout.drivers import akamai_lists as vendor
-from apps.rollout.drivers.akamai_api import AkamaiApi
+from apps.rollout.drivers.akamai_api import STAGING, AkamaiApi
 from apps.rollout.drivers.akamai_preflight import MISSING
 from apps.rollout.drivers.akamai_words import explain
 from apps.rollout.drivers.base import VendorError
@@ -35,7 +38,7 @@ LEASE = timedelta(minutes=3)
 POLL = timedelta(seconds=5)
 SOON = timedelta(seconds=0.2)
 RETRY_LONGEST = timedelta(minutes=5)
-MOST_EVENTS = 30
+MOST_EVENTS, MOST_SHOWN = 30, 100
 
 Clock = Callable[[], datetime]
 
@@ -192,7 +195,7 @@ def _poll(target: Target) -> timedelta:
 
 
 def _note_standing(row: AddressList, network: str, standing: vendor.Standing) -> None:
-    if network == vendor.STAGING:
+    if network == STAGING:
         row.staging, row.staging_version = standing.status, standing.version
     else:
         row.production, row.production_version = standing.status, standing.version
@@ -323,6 +326,16 @@ def put_back(*, slug: str, list_id: int, actor: Actor, at: datetime) -> AddressL
         record_target("list.put_back_asked", row.target, actor=actor, at=at, after=after)
         transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
     return row
+
+
+SHOWN = ("id", "host", "product", "list_id", "staging", "staging_version", "production", "production_version",
+         "entries", "strange", "put_back", "enforced", "waiting_for", "error", "settled_at")  # fmt: skip
+
+
+def of_target() -> ArraySubquery:
+    """What a page shows of a target's lists, read with the target."""
+    rows = AddressList.objects.filter(target=OuterRef("pk")).order_by("host")
+    return ArraySubquery(rows.values(json=JSONObject(**{name: name for name in SHOWN}))[:MOST_SHOWN])
 
 
 def list_of_target(target: Target) -> list[AddressList]:
