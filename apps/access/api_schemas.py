@@ -246,6 +246,7 @@ class Codes(serializers.ListField):
 
 class RuleSchema(serializers.Serializer[ApprovalRule]):
     slug = serializers.CharField()
+    version = serializers.IntegerField()
     sentence = serializers.CharField()
     enabled = serializers.BooleanField()
     sensitivities = Codes()
@@ -265,6 +266,7 @@ class RuleList(serializers.Serializer[Any]):
 
 class GuardrailSchema(serializers.Serializer[Guardrail]):
     slug = serializers.CharField()
+    version = serializers.IntegerField()
     sentence = serializers.CharField()
     enabled = serializers.BooleanField()
     kinds = Codes()
