@@ -38,7 +38,12 @@ def test_a_rule_is_written_and_changed(house: pages.House, browse: Browse) -> No
     assert client.post("/settings/rules/short-writes/", changed).status_code == 302
     rule.refresh_from_db()
     assert (rule.slug, rule.max_duration, rule.version) == ("short-writes", 1800, 2)
-    assert "version 2" in client.get("/settings/rules/short-writes/").content.decode()
+    shown = client.get("/settings/rules/short-writes/").content.decode()
+    assert "Version 2." in shown
+    assert "/audit/?target=access.rule:short-writes" in shown
+    told = client.get("/audit/", {"target": "access.rule:short-writes"}).content.decode()
+    assert "access.rule.created" in told
+    assert "access.rule.changed" in told
 
 
 def test_what_was_typed_stays_when_it_is_refused(house: pages.House, browse: Browse) -> None:

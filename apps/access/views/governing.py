@@ -1,9 +1,9 @@
-"""Writing rules and guardrails: a form, what it would concern, what it said before."""
+"""Writing rules and guardrails: a form, and what it would concern."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from apps.access.selectors import consequences, policy
 from apps.access.services import governing
 from apps.access.services.governance import GuardrailValues, RuleValues
 from apps.access.weighing import span
-from apps.audit import selectors as audit
 from apps.audit.errors import Refusal
 from apps.compiler.graph import SubjectKind
 from apps.compiler.paths import METHODS
@@ -34,7 +33,6 @@ _SPAN = re.compile(r"(\d{1,6})\s*(second|minute|hour|day)s?", re.IGNORECASE)
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 LONGEST = 2**31 - 1
 MOST_NAMES = 200
-OLDER = 20
 
 
 def some(label: str, choices: list[tuple[str, str]], help_text: str = "") -> forms.MultipleChoiceField:
@@ -190,7 +188,6 @@ def write(request: PageRequest, what: Governed, slug: str = "") -> HttpResponse:
         "groups": [form[name] for name in form.fields if isinstance(form.fields[name], forms.MultipleChoiceField)],
         "lines": [form[name] for name in form.fields if _is_line(name, form)],
         "weighed": _weighed(what, row, form),
-        "older": _older(what, row),
     }
     status = 422 if request.method == "POST" else 200
     return TemplateResponse(request, "access/policy_form.html", context, status=status)
@@ -242,24 +239,6 @@ def _weighed(
             return None
         return what.weigh(slug=form.cleaned_data["slug"], values=form.values())
     return what.weigh(slug=row.slug, values=what.values_of(row)) if row is not None else None
-
-
-def _older(what: Governed, row: ApprovalRule | Guardrail | None) -> list[Mapping[str, object]]:
-    """What was done to it, newest first, from the record."""
-    if row is None:
-        return []
-    found = audit.list_about(target_type=f"access.{what.name}", target_id=row.slug, limit=OLDER)
-    return [
-        {
-            "version": (one.after or one.before or {}).get("version", ""),
-            "verb": one.action.rpartition(".")[2],
-            "who": one.actor_name,
-            "at": one.at,
-            "seq": one.seq,
-            "sentence": (one.after or one.before or {}).get("sentence", ""),
-        }
-        for one in reversed(found)
-    ]
 
 
 @require_POST
