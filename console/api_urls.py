@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from apps.access import address_api as addresses
 from apps.access import api as access
+from apps.access import governing_api as governing
 from apps.catalog import api as catalog
 from apps.identity import api as identity
 from apps.identity.proofs import api as proofs
@@ -60,8 +61,14 @@ urlpatterns = [
     path("services/<slug:slug>/", catalog.ServiceDetail.as_view(), name="service"),
     path("services/<slug:slug>/reach/", access.Reach.as_view(), name="service-reach"),
     path("imports/", catalog.Imports.as_view(), name="imports"),
-    path("rules/", access.RuleList.as_view(), name="rules"),
-    path("guardrails/", access.GuardrailList.as_view(), name="guardrails"),
+    path("rules/", governing.Rules.as_view(), name="rules"),
+    path("rules/<slug:slug>/", governing.RuleDetail.as_view(), name="rule"),
+    path("rules/<slug:slug>/enable/", governing.RuleEnable.as_view(), name="rule-enable"),
+    path("rules/<slug:slug>/preview/", governing.RulePreview.as_view(), name="rule-preview"),
+    path("guardrails/", governing.Guardrails.as_view(), name="guardrails"),
+    path("guardrails/<slug:slug>/", governing.GuardrailDetail.as_view(), name="guardrail"),
+    path("guardrails/<slug:slug>/enable/", governing.GuardrailEnable.as_view(), name="guardrail-enable"),
+    path("guardrails/<slug:slug>/preview/", governing.GuardrailPreview.as_view(), name="guardrail-preview"),
     path("preview/", access.Preview.as_view(), name="preview"),
     path("decide/", access.Decide.as_view(), name="decide"),
     path("inbox/", access.Inbox.as_view(), name="inbox"),
@@ -117,6 +124,13 @@ urlpatterns = [
     ),
     path("targets/<slug:slug>/export/", export_api.TargetExport.as_view(), name="target-export"),
     path("targets/<slug:slug>/delivery/", export_api.TargetDelivery.as_view(), name="target-delivery"),
+    path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
+    path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
+    path("targets/<slug:slug>/activations/", rollout.ActivationList.as_view(), name="activations"),
+    path("targets/<slug:slug>/budget/", release_api.TargetBudget.as_view(), name="target-budget"),
+    path("targets/<slug:slug>/approve/", release_api.CodeApprove.as_view(), name="target-approve"),
+    path("targets/<slug:slug>/stop/", release_api.CodeStop.as_view(), name="target-stop"),
+    path("targets/<slug:slug>/try-again/", release_api.TargetTryAgain.as_view(), name="target-try-again"),
     path("targets/<slug:slug>/production/", release_api.TargetProduction.as_view(), name="target-production"),
     path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
     path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),

@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from apps.access.views import addresses, asking, events, governance, grants, inbox
 from apps.access.views import traffic as asking_traffic
+from apps.access.views import asking, events, governance, governing, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
 from apps.rollout import export_views as export
@@ -107,7 +108,18 @@ urlpatterns = [
     path("settings/gallery/", frame.show_gallery, name="gallery"),
     path("settings/rules/", governance.rules, name="rules"),
     path("settings/hosts/", addresses.hosts, name="hosts"),
+    path("settings/rules/new/", governing.write, {"what": governing.RULE}, name="rule_new"),
+    path("settings/rules/<slug:slug>/", governing.write, {"what": governing.RULE}, name="rule"),
+    path("settings/rules/<slug:slug>/retire", governing.enable, {"what": governing.RULE}, name="rule_retire"),
     path("settings/guardrails/", governance.guardrails, name="guardrails"),
+    path("settings/guardrails/new/", governing.write, {"what": governing.GUARDRAIL}, name="guardrail_new"),
+    path("settings/guardrails/<slug:slug>/", governing.write, {"what": governing.GUARDRAIL}, name="guardrail"),
+    path(
+        "settings/guardrails/<slug:slug>/retire",
+        governing.enable,
+        {"what": governing.GUARDRAIL},
+        name="guardrail_retire",
+    ),
     path("settings/signals/", signals.signals, name="signals"),
     path("settings/outbox/", outbox.outbox, name="outbox"),
     path("settings/outbox/<int:message_id>/retry", outbox.retry, name="outbox_retry"),

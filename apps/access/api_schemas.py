@@ -280,6 +280,7 @@ class Codes(serializers.ListField):
 
 class RuleSchema(serializers.Serializer[ApprovalRule]):
     slug = serializers.CharField()
+    version = serializers.IntegerField()
     sentence = serializers.CharField()
     enabled = serializers.BooleanField()
     sensitivities = Codes()
@@ -299,6 +300,7 @@ class RuleList(serializers.Serializer[Any]):
 
 class GuardrailSchema(serializers.Serializer[Guardrail]):
     slug = serializers.CharField()
+    version = serializers.IntegerField()
     sentence = serializers.CharField()
     enabled = serializers.BooleanField()
     kinds = Codes()

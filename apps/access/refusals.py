@@ -155,6 +155,11 @@ class BadGuardrail(InvalidInput):
     code = "bad_guardrail"
 
 
+class RuleMoved(Refusal):
+    code = "rule_moved"
+    default_message = "Somebody else changed it meanwhile. Look at what it says now, and change that."
+
+
 class UnknownRule(NotFound):
     code = "unknown_rule"
 

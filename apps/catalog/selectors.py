@@ -87,6 +87,11 @@ def list_services(
     return Page(rows[:limit], rows[limit - 1].slug if len(rows) > limit else None)
 
 
+def list_living_services() -> QuerySet[Service]:
+    """All that are not retired, with their teams."""
+    return Service.objects.filter(retired_at=None).select_related("team").order_by("slug")
+
+
 def _mentions(word: str) -> Q:
     routes = Route.objects.filter(service=OuterRef("pk"), retired_at=None, search_text__contains=word)
     return Q(search_text__contains=word) | Q(team__key__contains=word) | Q(Exists(routes))

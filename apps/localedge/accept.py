@@ -2,21 +2,25 @@
 
 In: {"tier", "files": {name: base64} or null for the bundle of the line before, "items": [[namespace, group, key,
 value]], "runs": [{"now": seconds, "requests": [...]}]}. Out: {"answers": [[[allowed, reason], ...], ...], "measure":
-{...}}, or {"error": text} when the bundle cannot run or does not fit its tier.
+{...}, "heavy": {"group/key": text}}, or {"error": text} when the bundle cannot run or does not fit its tier. ``heavy``
+are the items the code could not hold in the memory of the tier.
 """
 
 from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from apps.localedge.bundles import MAX_COMPRESSED, MAX_UNCOMPRESSED
 from apps.localedge.engine import EngineDied, EngineError
-from apps.localedge.runner import EdgeRunner, Result
-from apps.localedge.tiers import load_tiers, tier_named
+from apps.localedge.runner import EdgeRunner, Measurement, Result
+from apps.localedge.tiers import Tier, load_tiers, tier_named
+
+WORTH_WEIGHING = 16 * 1024
 
 
 class Rehearser:
@@ -43,12 +47,13 @@ class Rehearser:
     def _answer(self, question: Mapping[str, Any]) -> dict[str, object]:
         runner = self._ready(question["tier"], question["files"])
         runner.set_items({(namespace, group, key): value for namespace, group, key, value in question["items"]})
+        heavy = _heavy(runner, self._tier, question["items"])
         answers = [
             [_outcome(result) for result in runner.run_many(run["requests"], run["now"])] for run in question["runs"]
         ]
         measure = runner.measure()
-        too_much = _over_limit(self._tier, measure["heap_bytes"])
-        return {"error": too_much} if too_much else {"answers": answers, "measure": measure}
+        too_much = over_limits(tier_named(load_tiers(), self._tier), measure)
+        return {"error": too_much[0]} if too_much else {"answers": answers, "measure": measure, "heavy": heavy}
 
     def _ready(self, tier: str, encoded: Mapping[str, str] | None) -> EdgeRunner:
         files = {name: base64.b64decode(content) for name, content in (encoded or {}).items()}
@@ -69,9 +74,33 @@ def _outcome(result: Result) -> list[object]:
     return [result["action"] == "forward", told.get("r", "")]
 
 
-def _over_limit(tier: str, heap: int) -> str:
-    most = tier_named(load_tiers(), tier).engine_limits()["handler"]["memoryBytes"]
-    return f"EW_MEMORY_LIMIT: the bundle needs {heap} bytes of memory; its tier has {most}." if heap > most else ""
+def over_limits(tier: Tier, measure: Measurement) -> list[str]:
+    """What of the bundle the tier has no room for, in words. Processor time is the engine's own to refuse."""
+    limits = tier.engine_limits()
+    rows = [
+        ("MAX_COMPRESSED_SIZE_EXCEEDED", "packed", measure["compressed_bytes"], MAX_COMPRESSED),
+        ("MAX_UNCOMPRESSED_SIZE_EXCEEDED", "unpacked", measure["uncompressed_bytes"], MAX_UNCOMPRESSED),
+        ("EW_MEMORY_LIMIT", "of memory", measure["heap_bytes"], limits["handler"]["memoryBytes"]),
+    ]
+    return [
+        f"{code}: the bundle has {found} bytes {what}; {tier.name} takes {most}."
+        for code, what, found, most in rows
+        if found > most
+    ]
+
+
+def _heavy(runner: EdgeRunner, tier_name: str, items: Sequence[Sequence[str]]) -> dict[str, str]:
+    """From the largest down to the first that fits; what is small is not worth weighing."""
+    tier = tier_named(load_tiers(), tier_name)
+    most = tier.engine_limits()["handler"]["memoryBytes"]
+    found: dict[str, str] = {}
+    for _, group, key, value in sorted(items, key=lambda item: (-len(item[3]), item[2])):
+        if len(value) < WORTH_WEIGHING or (weight := runner.weigh(value)) <= most:
+            break
+        found[f"{group}/{key}"] = (
+            f"EW_MEMORY_LIMIT: with the item of {key}, the code would hold {weight} bytes; {tier.name} takes {most}."
+        )
+    return found
 
 
 def main() -> None:

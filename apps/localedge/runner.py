@@ -6,15 +6,18 @@ For tests and for the acceptance run before an activation. Time is an argument: 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Literal, NotRequired, TypedDict, cast
 
 from apps.localedge.bundles import pack
 from apps.localedge.engine import Engine, Json, find_node
-from apps.localedge.tiers import load_tiers, tier_named
+from apps.localedge.tiers import EngineLimits, load_tiers, tier_named
 
 BATCH = 500
+WEIGHED_UP_TO = 30 * 1024 * 1024
+HELD = "held_while_weighed.js"
 ItemAddress = tuple[str, str, str]
 
 
@@ -120,16 +123,32 @@ class EdgeRunner:
 
     def activate(self, files: Mapping[str, bytes]) -> None:
         """Swaps the bundle; the old one stays when the new one is refused."""
+        self._activated = self._activate(files, self._limits)
+        self._files = dict(files)
+
+    def _activate(self, files: Mapping[str, bytes], limits: EngineLimits) -> dict[str, Json]:
         encoded: dict[str, Json] = {name: base64.b64encode(data).decode() for name, data in files.items()}
         spec: dict[str, Json] = {
             "files": encoded,
-            "limits": cast("dict[str, Json]", self._limits),
+            "limits": cast("dict[str, Json]", limits),
             "version": "offline",
             "edgeWorkerId": 0,
         }
-        answer = self._running().call("activate", network="PRODUCTION", spec=spec)
-        self._activated = cast("dict[str, Json]", answer)
-        self._files = dict(files)
+        return cast("dict[str, Json]", self._running().call("activate", network="PRODUCTION", spec=spec))
+
+    def weigh(self, value: str) -> int:
+        """Bytes of memory the bundle holds while it holds an item as well: bytes, text, and what JSON makes of it.
+
+        Afterwards the bundle is active as it was.
+        """
+        held = f"export const text = {json.dumps(value)};\nexport const parsed = JSON.parse(text);\n"
+        main = f'import "./{HELD}";\n'.encode() + self._files["main.js"]
+        roomy: EngineLimits = {**self._limits, "handler": {**self._limits["handler"], "memoryBytes": WEIGHED_UP_TO}}
+        try:
+            found = self._activate({**self._files, "main.js": main, HELD: held.encode()}, roomy)
+            return cast("int", found["heapBytes"])
+        finally:
+            self.activate(self._files)
 
     def set_items(self, items: Mapping[ItemAddress, str | None]) -> None:
         """Writes items at once; None deletes. Items not named stay as they are."""

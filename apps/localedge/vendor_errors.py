@@ -26,6 +26,7 @@ _EDGEWORKERS: Mapping[str, tuple[int, str]] = {
     "EW3002": (422, "Version limit reached for EdgeWorker ID"),
     "EW3101": (429, "Activation API rate limit exceeded"),
     "EW4303": (500, "Error processing request"),
+    "EW4807": (400, "The host name is not valid"),
 }
 _EDGEKV: Mapping[str, tuple[int, str]] = {
     "EKV_0000": (500, "An unexpected error has occurred"),
@@ -37,6 +38,32 @@ _EDGEKV: Mapping[str, tuple[int, str]] = {
     "EKV_3000": (409, "Something with that name exists with a different configuration"),
     "EKV_9000": (400, "The requested namespace does not exist."),
     "EKV_9100": (429, "Your request has been denied: 90 hits per second too high. limit set at 73. Please try again."),
+}
+_PAPI: Mapping[str, tuple[int, str, str, str]] = {
+    "property_activation_still_pending": (
+        422,
+        "papi/v1/property_activation_still_pending",
+        "Property Manager Exception",
+        "property_activation_still_pending",
+    ),
+    "resource-busy": (
+        409,
+        "papi/v1/resource-busy",
+        "Operation failed",
+        "Another edit or activation request on same network in progress for this property version.",
+    ),
+    "tower_precondition": (
+        412,
+        "papi/v0/toolkit/validation_failed.error.activation.tower_precondition.failed",
+        "Precondition Failed",
+        "Cannot activate the property at this time, please try again.",
+    ),
+    "limit-exceeded": (
+        429,
+        "papi/v1/limit-exceeded",
+        "Too many versions",
+        "Too many versions exist of this property. You must delete one before continuing.",
+    ),
 }
 _GATEWAY: Mapping[str, tuple[int, str]] = {
     "clock_skew": (401, "Invalid timestamp"),
@@ -62,6 +89,10 @@ def answer_named(name: str, headers: Mapping[str, str]) -> Answer:
         return _problem(edgekv_problem(status, detail, name), headers)
     if name in _GATEWAY:
         return _problem(_gateway(*_GATEWAY[name]), headers)
+    if name in _PAPI:
+        return _problem(_papi(*_PAPI[name]), headers)
+    if name == "not_ready":
+        return Answer.json({f"{who}Status": "PENDING" for who in ("account", "staging", "production")})
     if name == "not_json":
         return Answer(200, _HTML, "text/html", headers)
     if name == "cut":
@@ -70,11 +101,22 @@ def answer_named(name: str, headers: Mapping[str, str]) -> Answer:
 
 
 def is_known(name: str) -> bool:
-    return name in {*_EDGEWORKERS, *_EDGEKV, *_GATEWAY, "not_json", "cut"}
+    return name in {*_EDGEWORKERS, *_EDGEKV, *_PAPI, *_GATEWAY, "not_json", "not_ready", "cut"}
 
 
 def _problem(problem: Problem, headers: Mapping[str, str]) -> Answer:
     return Answer.problem(Problem(problem.status, problem.body, headers))
+
+
+def _papi(status: int, kind: str, title: str, detail: str) -> Problem:
+    body: dict[str, Json] = {
+        "type": f"https://problems.luna.akamaiapis.net/{kind}",
+        "title": title,
+        "detail": detail,
+        "instance": "papi/v1/properties/prp_1",
+        "status": status,
+    }
+    return Problem(status, {**body, "limitKey": "VERSIONS", "limit": 500, "remaining": 0} if status == 429 else body)
 
 
 def _gateway(status: int, detail: str) -> Problem:

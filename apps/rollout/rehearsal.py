@@ -20,6 +20,7 @@ from django.conf import settings
 
 from apps.compiler.acceptance import Outcome, Trial, decision_table, rehearse
 from apps.compiler.artifacts import Artifact, Bundle
+from apps.compiler.emitters.edgekv import GROUP, item_key
 from apps.compiler.graph import AccessGraph
 
 COMMAND = (sys.executable, "-m", "apps.localedge.accept")
@@ -111,6 +112,7 @@ class _Engine:
     ) -> None:
         self._code, self._tier, self._tokens_for = code, tier, tokens_for
         self._items = [[namespace, *item.path.split("/", 1), item.content.decode()] for item in items]
+        self.heavy: Mapping[str, str] = {}
 
     def run(self, trials: Sequence[Trial]) -> list[Outcome]:
         places: dict[int, list[int]] = defaultdict(list)
@@ -122,6 +124,7 @@ class _Engine:
             for at, at_once in places.items()
         ]
         answer = _CHILD.ask(self._code, self._tier, {"items": self._items, "runs": runs})
+        self.heavy = answer.get("heavy", {})
         outcomes = [Outcome(False, "")] * len(trials)
         for at_once, answers in zip(places.values(), answer["answers"], strict=True):
             for place, (allowed, reason) in zip(at_once, answers, strict=True):
@@ -161,7 +164,8 @@ def rehearse_edge(
         disagreements = rehearse(engine, table)
     except EngineFailed as error:
         return Rehearsal(len(table), {"": str(error)})
-    refused: dict[str, str] = {}
+    paths = {f"{GROUP}/{item_key(service)}": service for service in graph.services}
+    refused = {paths[path]: words for path, words in engine.heavy.items() if path in paths}
     for one in disagreements:
         refused.setdefault(_service_of(graph, one.trial), one.sentence)
     return Rehearsal(len(table), refused)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tests.factories.pages import House, address_list, edge_stream, edge_target, origin_certificate, property_change
+from tests.factories.pages import House, edge_target, guardrail, property_change
 
 SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
 
@@ -77,6 +78,10 @@ def payments(there: House) -> list[object]:
 
 def ada(there: House) -> list[object]:
     return ["person:ada"]
+
+
+def wall(there: House) -> list[object]:
+    return [guardrail().slug]
 
 
 def acme(there: House) -> list[object]:
@@ -166,13 +171,13 @@ PAGES = {
     "target_connect": watched(args=edge),
     "target_preflight": watched(args=edge),
     "target_preflight_events": watched(args=edge),
+    "target_export": watched(args=edge),
+    "target_export_file": watched(args=edge, right=HIDDEN),
+    "revision_export": watched(args=lambda there: [*edge(there), 1], right=HIDDEN),
     "target_property": watched(args=edge),
     "target_property_events": watched(args=edge),
     "target_property_agree": act(args=planned, by="olga", data=lambda there: {"shown": "e1"}),
     "target_property_accept": act(args=warned, by="olga", data=lambda there: {"warning": "msg_1"}),
-    "target_export": watched(args=edge),
-    "target_export_file": watched(args=edge, right=HIDDEN),
-    "revision_export": watched(args=lambda there: [*edge(there), 1], right=HIDDEN),
     "target_property_drop": act(args=planned, by="olga"),
     "target_place": watched(args=edge),
     "target_releases": watched(args=edge),
@@ -204,8 +209,14 @@ PAGES = {
     "settings": page(right=GONE_ON, wrong=GONE_ON, agent=GONE_ON),
     "gallery": page(),
     "rules": page(),
+    "rule_new": page(by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
+    "rule": page(by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS, args=lambda there: ["owner-approves"]),
+    "rule_retire": act(by="cyd", args=lambda there: ["critical-writes-are-short"], data=lambda there: {"version": "1"}),
     "guardrails": page(),
     "hosts": page(),
+    "guardrail_new": page(by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
+    "guardrail": page(by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS, args=wall),
+    "guardrail_retire": act(by="cyd", args=wall, data=lambda there: {"version": "1"}),
     "outbox": watched(),
     "outbox_retry": act(args=lambda there: [there.dead.pk], by="olga"),
     "sign_in": page(right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=OK),
@@ -326,7 +337,31 @@ API = {
     "api:service-reach": api(args=payments),
     "api:imports": api_watched(),
     "api:rules": api(),
+    "api:rule": api(args=lambda there: ["owner-approves"]),
+    "api:rule-enable": api_act(
+        args=lambda there: ["critical-writes-are-short"],
+        by="cyd",
+        wrong=NOT_YOURS,
+        agent=NOT_YOURS,
+        data=lambda there: {"enabled": False, "version": 1},
+        changes=True,
+    ),
+    "api:rule-preview": api_watched(
+        args=lambda there: ["x"], by="cyd", method="post", data=lambda there: {"sentence": "x", "max_duration": 60}
+    ),
     "api:guardrails": api(),
+    "api:guardrail": api(args=wall),
+    "api:guardrail-enable": api_act(
+        args=wall,
+        by="cyd",
+        wrong=NOT_YOURS,
+        agent=NOT_YOURS,
+        data=lambda there: {"enabled": False, "version": 1},
+        changes=True,
+    ),
+    "api:guardrail-preview": api_watched(
+        args=lambda there: ["x"], by="cyd", method="post", data=lambda there: {"sentence": "x"}
+    ),
     "api:preview": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
     "api:decide": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
     "api:inbox": api(),
@@ -358,6 +393,14 @@ API = {
     "api:target-certificate": api_watched(args=certified),
     "api:target-certificate-renew": api_watched(args=certified, method="post", right=202, changes=True),
     "api:target-certificate-plan": api_watched(args=certified, method="post", right=202, changes=True),
+    "api:target-export": api_watched(args=edge, right=HIDDEN),
+    "api:revision-export": api_watched(args=lambda there: [*edge(there), 1], right=HIDDEN),
+    "api:target-delivery": api_watched(
+        args=edge,
+        method="post",
+        data=lambda there: {"delivery": "exported", "kv_token_ref": "u-1"},
+        changes=True,
+    ),
     "api:revisions": api_watched(args=mesh),
     "api:revision-roll-back": api_watched(args=first, method="post", right=409),
     "api:activations": api_watched(args=mesh),
@@ -397,14 +440,6 @@ MACHINES = {
     "jwks": page(anonymous=OK),
     "oauth-metadata": page(anonymous=OK),
     "agent-certificates": page(method="post", **NODE),
-    "api:target-export": api_watched(args=edge, right=HIDDEN),
-    "api:revision-export": api_watched(args=lambda there: [*edge(there), 1], right=HIDDEN),
-    "api:target-delivery": api_watched(
-        args=edge,
-        method="post",
-        data=lambda there: {"delivery": "exported", "kv_token_ref": "u-1"},
-        changes=True,
-    ),
     "agent-bundle": page(**NODE),
     "agent-artifacts": page(method="post", **NODE),
     "agent-reports": page(method="post", **NODE),

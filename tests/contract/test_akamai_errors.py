@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ from apps.rollout.drivers.akamai import AkamaiDriver
 from apps.rollout.drivers.akamai_api import AkamaiApi, Connection, Credentials
 from apps.rollout.drivers.akamai_code import Gate
 from apps.rollout.drivers.akamai_errors import CATALOGUE, explain
+from apps.rollout.drivers.akamai_property import PropertyDriver
 from apps.rollout.drivers.base import Desired, Observed, Step, VendorError
 from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.arch.source import ROOT
+from tests.contract.judging import SPECIFICATIONS
 from tests.contract.test_akamai_driver import CONFIG, bundle, item
 from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
 from tests.localedge.standin import CREDENTIAL, StandIn, eventually
@@ -28,6 +31,7 @@ ANSWERED = [
     ("EW3002", "upload", "asks a person", 300, 300),
     ("EW3101", "activate", "waits", 60, 60),
     ("EW4303", "upload", "retries", 5, 40),
+    ("EW4807", "upload", "asks a person", 300, 300),
     ("EW0011", "upload", "asks a person", 300, 300),
     ("EW0012", "upload", "asks a person", 300, 300),
     ("EW0013", "upload", "asks a person", 300, 300),
@@ -67,6 +71,12 @@ ENDINGS = [
     ("CANCELLED", "activation_cancelled", "stops until told"),
     ("DELETED_BY_AKAMAI", "activation_deleted", "stops until told"),
 ]
+PROPERTY = {
+    "property_activation_still_pending": 422,
+    "resource-busy": 409,
+    "tower_precondition": 412,
+    "limit-exceeded": 429,
+}
 VALIDATIONS = [code for code in CATALOGUE if code.isupper() and not code.startswith(("EW", "EKV"))]
 
 
@@ -215,8 +225,38 @@ def test_every_entry_says_what_happened_what_is_done_and_what_you_can_do(trouble
 def test_every_entry_is_met_somewhere_in_these_tests() -> None:
     met = {row[0] for row in ANSWERED} | {row[2] for row in BARE} | {row[1] for row in ENDINGS} | set(VALIDATIONS)
     met |= {"EW1021", "EW1032", "invalid_bundle", "activation_failed", "timeout", "version_taken"}
-    elsewhere = {"not_ready", "staging_refused", "code_taken_back", "code_not_good"}
-    assert CATALOGUE.keys() - elsewhere == met
+    met |= {"not_ready", *PROPERTY}
+    ours = {"staging_refused", "code_taken_back", "code_not_good"}
+    assert CATALOGUE.keys() - ours == met
+
+
+@pytest.mark.parametrize(("error", "status"), PROPERTY.items())
+def test_what_property_manager_answers_is_recognised(error: str, status: int, standin: StandIn) -> None:
+    """What a change of a property does then is in tests/rollout/akamai/test_attaching.py."""
+    standin.faults(rules=[{"method": "POST", "path": ".*/search/find-by-value", "error": error}])
+    with pytest.raises(VendorError) as refused:
+        PropertyDriver(AkamaiApi(standin.control, Credentials(**CREDENTIAL))).find("api.shop.localhost")
+    assert (refused.value.status, explain(refused.value).code) == (status, error)
+
+
+def test_a_store_that_is_being_made_ready_is_waited_for(standin: StandIn) -> None:
+    standin.faults(rules=[{"method": "GET", "path": ".*/initialize", "error": "not_ready"}])
+    driver = AkamaiDriver(AkamaiApi(standin.control, Credentials(**CREDENTIAL)), CONFIG, EdgeCaller())
+    with pytest.raises(VendorError) as refused:
+        driver.setup()
+    trouble = explain(refused.value)
+    assert (trouble.code, trouble.does, trouble.pause(1, refused.value.retry_after)) == ("not_ready", "retries", 5)
+    assert driver.setup()["edgeworker_id"], "the next time it is ready"
+
+
+@pytest.mark.parametrize("name", ["edgeworkers", "edgekv"])
+def test_every_code_that_is_published_is_in_the_catalogue(name: str) -> None:
+    published = SPECIFICATIONS / f"{name}.openapi.json"
+    if not published.exists():
+        pytest.skip("Akamai's descriptions are not here")
+    codes = set(re.findall(r"\b(?:EW|EKV_)\d{4}\b", published.read_text()))
+    assert len(codes) > 4
+    assert codes - CATALOGUE.keys() == set()
 
 
 def test_the_reference_shows_the_catalogue() -> None:

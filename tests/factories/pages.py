@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from django.test import Client
 
-from apps.access.models import AccessRequest, Grant
+from apps.access.models import AccessRequest, Grant, Guardrail
 from apps.audit.actors import SYSTEM
 from apps.catalog.models import Environment
 from apps.identity import services as people
@@ -210,6 +210,12 @@ def proof(bot: Subject, at: datetime) -> WorkloadIdentity:
     issuers.add_issuer(given=issuers.completed(given), actor=SYSTEM, at=at)
     outside = Outside(kind="jwt", issuer="github", sub="repo:shop/web:environment:prod")
     return bindings.bind(subject_key=bot.key, outside=outside, actor=SYSTEM, at=at)
+
+
+def guardrail() -> Guardrail:
+    """Made when it is not there, without a trace in the record."""
+    said = {"sentence": "Agents never delete.", "kinds": ["agent"], "methods": ["DELETE"]}
+    return Guardrail.objects.get_or_create(slug="agents-never-delete", defaults=said)[0]
 
 
 def mesh_target(at: datetime) -> Target:

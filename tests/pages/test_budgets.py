@@ -99,6 +99,10 @@ PAGES = {
     "mapping": ("olga", "/settings/directory/other/rules/"),
     "rules": ("ada", "/settings/rules/"),
     "guardrails": ("ada", "/settings/guardrails/"),
+    "a new rule": ("cyd", "/settings/rules/new/?sentence=x&slug=x&version=0&count=0&max_duration=8+hours"),
+    "a rule": ("cyd", "/settings/rules/owner-approves/"),
+    "a guardrail": ("cyd", "/settings/guardrails/agents-never-delete/"),
+    "a new guardrail": ("cyd", "/settings/guardrails/new/?sentence=x&slug=x&version=0"),
     "signals": ("eve", "/settings/signals/"),
     "a sender of signals": ("olga", "/settings/signals/okta/"),
     "outbox": ("olga", "/settings/outbox/"),
@@ -213,6 +217,7 @@ def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pag
     open_outside(house, 1)
     pages.edge_stream(datetime.now(UTC), secrets=2)
     pages.origin_certificate(datetime.now(UTC))
+    pages.guardrail()
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
     fill(house)

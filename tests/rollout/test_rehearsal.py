@@ -58,13 +58,13 @@ def items() -> list[Artifact]:
     return [emit_item(GRAPH, slug, SURROUNDINGS) for slug in GRAPH.services]
 
 
-def rehearsed(items: Sequence[Artifact], code: Sequence[Artifact] = ()) -> Rehearsal:
+def rehearsed(items: Sequence[Artifact], code: Sequence[Artifact] = (), tier: str = "dynamic") -> Rehearsal:
     return rehearse_edge(
         graph=GRAPH,
         code=code or emit_code(GRAPH, SURROUNDINGS),
         items=items,
         namespace="sallyport",
-        tier="dynamic",
+        tier=tier,
         tokens_for=tokens,
         at=AT,
     )
@@ -90,6 +90,16 @@ def test_an_item_that_allows_too_little_is_refused() -> None:
     narrow = {**json.loads(payments.content), "subjects": {}}
     found = rehearsed([cart, Artifact.of(payments.path, payments.media_type, json.dumps(narrow).encode())])
     assert list(found.refused) == ["payments"]
+
+
+def test_an_item_the_tier_cannot_hold_is_refused_with_words_and_only_that_one() -> None:
+    cart, payments = items()
+    dear = {**json.loads(cart.content), "x": [[]] * 40_000}
+    heavy = Artifact.of(cart.path, cart.media_type, json.dumps(dear, separators=(",", ":")).encode())
+    found = rehearsed([heavy, payments], tier="basic")
+    assert list(found.refused) == ["cart"]
+    assert found.refused["cart"].startswith("EW_MEMORY_LIMIT: with the item of cart, the code would hold ")
+    assert rehearsed([heavy, payments], tier="enterprise").refused == {}
 
 
 @pytest.mark.parametrize("script", ["export function", "throw new Error('no')", "import 'nowhere';"])

@@ -152,6 +152,7 @@ def _joined(before: list[str] | None, now: Guardrail) -> list[str]:
 
 def _write(row: RowT, values: Mapping[str, object], refusal: type[InvalidInput], actor: Actor, at: datetime) -> RowT:
     before = None if row.pk is None else _described(row)
+    row.version += before is not None
     for name, value in values.items():
         setattr(row, name, list(value) if isinstance(value, tuple) else value)
     try:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_GET
 
+from apps.access import policies
 from apps.access.models import ApprovalRule, Guardrail
+from apps.identity.pages import PageRequest
+from apps.identity.selectors import has_role
 
 
 @require_GET
-def rules(request: HttpRequest) -> HttpResponse:
+def rules(request: PageRequest) -> HttpResponse:
     found = ApprovalRule.objects.order_by("-enabled", "slug")
-    return TemplateResponse(request, "access/rules.html", {"rows": [(rule, when_words(rule)) for rule in found[:200]]})
+    context = {
+        "rows": [(rule, when_words(rule)) for rule in found[:200]],
+        "governs": has_role(request.subject, *policies.GOVERNORS),
+    }
+    return TemplateResponse(request, "access/rules.html", context)
 
 
 @require_GET
-def guardrails(request: HttpRequest) -> HttpResponse:
+def guardrails(request: PageRequest) -> HttpResponse:
     found = Guardrail.objects.order_by("-enabled", "slug")
-    return TemplateResponse(
-        request, "access/guardrails.html", {"rows": [(wall, reach_words(wall)) for wall in found[:200]]}
-    )
+    context = {
+        "rows": [(wall, reach_words(wall)) for wall in found[:200]],
+        "governs": has_role(request.subject, *policies.GOVERNORS),
+    }
+    return TemplateResponse(request, "access/guardrails.html", context)
 
 
 def when_words(rule: ApprovalRule) -> str:

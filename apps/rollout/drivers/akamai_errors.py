@@ -130,6 +130,7 @@ CATALOGUE: dict[str, Trouble] = {
         _ask("EW3002", "The account has no room for another EdgeWorker or version.", _ROOM),
         _wait("EW3101", "Too many activations or uploads were asked for within a minute.", 60, 60),
         _retry("EW4303", "Akamai had an internal error.", first=5),
+        _ask("EW4807", "Akamai does not know a host name that was named.", "Is it in a property of the account?"),
         *(
             _ask(f"EW00{number}", "The API client may not do this with EdgeWorkers.", _PERMISSION)
             for number in (11, 12, 13, 14, 15)
@@ -144,7 +145,12 @@ CATALOGUE: dict[str, Trouble] = {
         _retry("EKV_3000", "EdgeKV has something else under this name already.", first=5),
         _ask("EKV_9000", "EdgeKV refuses this item: its name, size or namespace.", "Look at the item named below."),
         _wait("EKV_9100", "EdgeKV had more calls within a second than the account may make.", 1, 60),
-        # What the gateway before both answers
+        # What Property Manager answers
+        _retry("property_activation_still_pending", "Another activation of the property is under way.", first=10),
+        _retry("resource-busy", "Somebody edits or activates this version of the property at this moment.", first=10),
+        _retry("tower_precondition", "Akamai cannot activate the property at this moment.", first=10),
+        _ask("limit-exceeded", "The contract has no room for another of these.", _ROOM),
+        # What the gateway before all of them answers
         _ask("clock_skew", "The clock of this server is more than 30 seconds off, so Akamai refuses its calls.",
              "Set this server's clock by NTP; Sallyport goes on by itself."),
         _ask("credential_expired", "The API client's credential has expired.", _CREDENTIALS),
@@ -203,7 +209,11 @@ def explain(error: VendorError) -> Trouble:
         return CATALOGUE[error.kind]
     body = _body(error.text)
     code = str(body.get("errorCode", ""))
-    return CATALOGUE.get(code) or CATALOGUE[_by_status(error, str(body.get("detail", "")).lower())]
+    return (
+        CATALOGUE.get(code)
+        or property_trouble(error)
+        or CATALOGUE[_by_status(error, str(body.get("detail", "")).lower())]
+    )
 
 
 def invalid_bundle(errors: list[dict[str, object]]) -> VendorError:
@@ -220,6 +230,15 @@ def _body(text: str) -> dict[str, object]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+_PROPERTY = ("property_activation_still_pending", "resource-busy", "tower_precondition", "limit-exceeded")
+
+
+def property_trouble(error: VendorError) -> Trouble | None:
+    """What Property Manager's own type of a problem means; None for one that only its status tells of."""
+    kind = str(_body(error.text).get("type", "")).rpartition("/")[2]
+    return next((CATALOGUE[name] for name in _PROPERTY if name in kind), None)
 
 
 def _by_status(error: VendorError, detail: str) -> str:

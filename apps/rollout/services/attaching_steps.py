@@ -12,6 +12,7 @@ from django.db import transaction
 
 from apps.outbox import nudge
 from apps.rollout.drivers.akamai_api import PRODUCTION, STAGING
+from apps.rollout.drivers.akamai_errors import Trouble, property_trouble
 from apps.rollout.drivers.akamai_property import (
     ACTIVE,
     UNDER_WAY,
@@ -31,7 +32,7 @@ from apps.rollout.drivers.akamai_rules import (
     with_our_rule,
     without_our_rule,
 )
-from apps.rollout.drivers.akamai_words import explain
+from apps.rollout.drivers.akamai_words import explain, own_words
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import PropertyChange
 from apps.rollout.services import budgets
@@ -217,13 +218,22 @@ def _wait(change: PropertyChange, event: str, until: datetime) -> None:
 def _put_off(change: PropertyChange, error: VendorError, at: datetime) -> None:
     """Tried again later and later; what Akamai refuses for good is failed at once."""
     change.attempts += 1
+    trouble = property_trouble(error)
     words = f"{change.hostname}: {error.text}." if isinstance(error, NoProperty) else explain(error)
-    final = 400 <= error.status < 500 and error.status not in (408, 409, 422, 429)
+    if trouble is not None:
+        words = f"{trouble.what} Akamai: {own_words(error)}"
+    final = trouble is None and 400 <= error.status < 500 and error.status not in (408, 409, 422, 429)
     if (final or change.attempts >= MOST_ATTEMPTS) and change.state in WORKING_PROPERTIES:
         _move(change, PropertyState.FAILED, words, at, error=words)
         return
     change.error = words
-    delay = timedelta(seconds=min(2.0**change.attempts, RETRY_LONGEST.total_seconds()))
-    if error.retry_after is not None:
-        delay = max(delay, timedelta(seconds=error.retry_after))
-    _wait(change, words, at + delay)
+    _wait(change, words, at + _pause(change.attempts, error, trouble))
+
+
+def _pause(attempts: int, error: VendorError, trouble: Trouble | None) -> timedelta:
+    if trouble is not None:
+        return timedelta(seconds=trouble.pause(attempts, error.retry_after))
+    return max(
+        timedelta(seconds=min(2.0**attempts, RETRY_LONGEST.total_seconds())),
+        timedelta(seconds=error.retry_after or 0.0),
+    )

@@ -17,6 +17,7 @@ from apps.access import selectors as access
 from apps.access.services import record_errors
 from apps.catalog import selectors as catalog
 from apps.compiler.artifacts import Artifact
+from apps.compiler.emitters.edgeworker import BundleTooLargeError
 from apps.compiler.emitters.nginx import TRIALS
 from apps.compiler.graph import AccessGraph
 from apps.rollout import content, rehearsal
@@ -32,6 +33,10 @@ from apps.trust import services as trust
 SERVICES_AT_ONCE = 50
 SAMPLE = 5
 """How many services new code is tried on when none of them changes."""
+
+SMALLEST_TIER = "basic"
+TIERS = {100: SMALLEST_TIER, 200: "dynamic", 300: "enterprise"}
+"""Akamai's resource tiers by id."""
 
 RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 
@@ -96,9 +101,13 @@ def _compile(target: Target, dirty: set[str], changed: Collection[str], at: date
     graph = _slice(target, slugs, at)
     emitted = emit_services(emit.service, graph, slugs)
     artifacts = dict(emitted.artifacts)
+    refused = dict(emitted.refused)
     if COMMON in dirty:
-        artifacts[COMMON] = emit.common(AccessGraph(services=catalog.graph_services(None, environment)))
-    whole = Emitted(artifacts, emitted.slices, emitted.refused)
+        try:
+            artifacts[COMMON] = emit.common(AccessGraph(services=catalog.graph_services(None, environment)))
+        except BundleTooLargeError as error:
+            refused[COMMON] = str(error)
+    whole = Emitted(artifacts, emitted.slices, refused)
     rehearsed = _rehearse(target, whole, graph, changed, at)
     return Compiled(
         graph=graph,
@@ -165,11 +174,16 @@ def rehearse_on(
         code=code,
         items=items,
         namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
-        tier=target.config.get("tier", "dynamic"),
+        tier=tier_of(target),
         tokens_for=tokens,
         at=int(at.timestamp()),
         first=first,
     )
+
+
+def tier_of(target: Target) -> str:
+    """By name. A tier nobody here knows is taken for the smallest: what passes there passes anywhere."""
+    return str(target.config.get("tier") or TIERS.get(int(target.config["resource_tier_id"]), SMALLEST_TIER))
 
 
 def current_code(target: Target) -> tuple[Artifact, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -277,3 +277,27 @@ def test_two_hosts_of_a_property_share_the_rule(target: Target, standin: StandIn
     bring(hands, removal=True)
     (ours,) = [child for child in live(standin)["children"] if child["name"] == RULE_NAME]
     assert ours["criteria"][0]["options"]["values"] == ["www.shop.localhost"]
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "words"),
+    [
+        ("property_activation_still_pending", 10, "Another activation of the property is under way."),
+        ("resource-busy", 10, "Somebody edits or activates this version of the property at this moment."),
+        ("tower_precondition", 10, "Akamai cannot activate the property at this moment."),
+        ("limit-exceeded", 300, "The contract has no room for another of these."),
+    ],
+)
+def test_what_property_manager_refuses_for_now_is_tried_again(
+    error: str, seconds: int, words: str, target: Target, standin: StandIn
+) -> None:
+    hands = Hands(datetime.now(UTC))
+    change = ask(hands)
+    standin.faults(rules=[{"method": "POST", "path": ".*/search/find-by-value", "error": error}])
+    attaching_steps.run(change_id=change.pk, clock=hands.clock)
+    change.refresh_from_db()
+    assert (change.state, change.attempts) == ("asked", 1)
+    assert change.error.startswith(f"{words} Akamai: ")
+    assert change.retry_at == hands.clock() + timedelta(seconds=seconds)
+    hands.push(seconds=seconds)
+    assert work(change, hands).state == "planned"
