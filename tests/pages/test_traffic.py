@@ -73,6 +73,29 @@ def test_a_rule_is_asked_for_and_its_request_says_what_it_does(shop: access.Shop
     assert "Put the rule in force for 1 hour" in text
 
 
+def test_a_rule_is_not_mistaken_for_access_where_one_decides(shop: access.Shop, browse: Browse) -> None:
+    ask(browse(shop.ben))
+    request = AccessRequest.objects.order_by("-pk")[0]
+    client = browse(shop.bea)
+    assert '<span class="tag">Traffic rule</span>' in client.get("/requests/").content.decode()
+    chosen = {"request": request.public_id, "verdict": "approve"}
+    assert (
+        "Puts in force a traffic rule for <b>Payments</b>" in client.post("/requests/decide", chosen).content.decode()
+    )
+
+
+def test_whoever_asked_for_a_rule_ends_it_on_its_page(shop: access.Shop, browse: Browse) -> None:
+    rule = in_force(shop)
+    assert rule.request is not None
+    client, page = browse(shop.ben), f"/requests/{rule.request.public_id}/"
+    text = client.get(page).content.decode()
+    assert "A traffic rule for Payments is in force" in text
+    assert "End this rule" in text
+    assert client.post(f"/access/{rule.public_id}/end", {"next": page}).headers["Location"] == page
+    assert "A traffic rule for Payments is over" in client.get(page).content.decode()
+    assert "every call is treated alike" in client.get("/catalogue/payments/traffic/").content.decode()
+
+
 def test_a_contradiction_shows_both_and_keeps_what_was_typed(shop: access.Shop, browse: Browse) -> None:
     first = in_force(shop)
     assert first.request is not None
