@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from apps.access import services
 from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import Exposure
 from apps.identity.models import Subject
-from tests.factories import access, pages
+from tests.factories import access, identity, pages
 
 Browse = Callable[[Subject], Client]
 FORM = {
@@ -154,6 +155,31 @@ def test_a_services_rules_are_shown_to_everybody_and_their_requests_to_whom_they
         assert "go to v2" in text
         assert (link in text) == linked
     assert "/catalogue/payments/traffic/" in browse(shop.dan).get("/catalogue/payments/").content.decode()
+
+
+def test_the_page_of_rules_costs_the_same_with_many(
+    shop: access.Shop, browse: Browse, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client, costs = browse(shop.ada), []
+    for more in (1, 4):
+        for number in range(more):
+            at = datetime.now(UTC)
+            team = identity.team(f"t{more}{number}")
+            request = services.open_request(
+                actor=shop.ben,
+                subject_key=team.key,
+                service_slug="payments",
+                route_keys=("list",),
+                duration=3600,
+                reason="One of many.",
+                treatment={"variant": "v2"},
+                at=at,
+            )
+            access.approve(request, shop.bea, at=at)
+        with django_assert_max_num_queries(8) as asked:
+            assert client.get("/catalogue/payments/traffic/").status_code == 200
+        costs.append(len(asked))
+    assert costs[0] == costs[1]
 
 
 def test_a_service_without_rules_teaches(shop: access.Shop, browse: Browse) -> None:
