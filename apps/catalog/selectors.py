@@ -128,6 +128,12 @@ def list_exposures(service: Service) -> QuerySet[Exposure]:
     )
 
 
+def list_variants(service: Service) -> tuple[Variant, ...]:
+    """The other versions of a service where it usually runs."""
+    row = Exposure.objects.filter(service=service, environment__is_default=True, point=Door.MESH).first()
+    return _variants(row)
+
+
 def list_callers(service: Service) -> QuerySet[Dependency]:
     """Who says it calls ``service``."""
     live = Dependency.objects.filter(callee=service, caller__retired_at=None)

@@ -19,11 +19,11 @@ FEW = 20
 def show(request: PageRequest, slug: str) -> HttpResponse:
     service = catalog.get_service(slug)
     usual = [one for one in catalog.list_exposures(service) if one.environment.is_default]
-    asked = access.list_rules_asked(service, viewer=request.subject)[:FEW]
+    rules = access.list_rules_of(service, viewer=request.subject, at=timezone.now())
     context = {
         "service": service,
         "shape": catalog.shape_of(service, (), usual),
-        "rules": access.list_rules_of(service, viewer=request.subject, at=timezone.now()),
-        "asked": [(one, Wish.from_json(one.treatment or {})) for one in asked],
+        "rules": rules.standing,
+        "asked": [(one, Wish.from_json(one.treatment or {})) for one in rules.asked[:FEW]],
     }
     return TemplateResponse(request, "catalog/traffic.html", context)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from apps.access import services
 from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import Exposure
 from apps.identity.models import Subject
-from tests.factories import access, pages
+from tests.factories import access, identity, pages
 
 Browse = Callable[[Subject], Client]
 FORM = {
@@ -73,6 +74,29 @@ def test_a_rule_is_asked_for_and_its_request_says_what_it_does(shop: access.Shop
     assert "Put the rule in force for 1 hour" in text
 
 
+def test_a_rule_is_not_mistaken_for_access_where_one_decides(shop: access.Shop, browse: Browse) -> None:
+    ask(browse(shop.ben))
+    request = AccessRequest.objects.order_by("-pk")[0]
+    client = browse(shop.bea)
+    assert '<span class="tag">Traffic rule</span>' in client.get("/requests/").content.decode()
+    chosen = {"request": request.public_id, "verdict": "approve"}
+    assert (
+        "Puts in force a traffic rule for <b>Payments</b>" in client.post("/requests/decide", chosen).content.decode()
+    )
+
+
+def test_whoever_asked_for_a_rule_ends_it_on_its_page(shop: access.Shop, browse: Browse) -> None:
+    rule = in_force(shop)
+    assert rule.request is not None
+    client, page = browse(shop.ben), f"/requests/{rule.request.public_id}/"
+    text = client.get(page).content.decode()
+    assert "A traffic rule for Payments is in force" in text
+    assert "End this rule" in text
+    assert client.post(f"/access/{rule.public_id}/end", {"next": page}).headers["Location"] == page
+    assert "A traffic rule for Payments is over" in client.get(page).content.decode()
+    assert "every call is treated alike" in client.get("/catalogue/payments/traffic/").content.decode()
+
+
 def test_a_contradiction_shows_both_and_keeps_what_was_typed(shop: access.Shop, browse: Browse) -> None:
     first = in_force(shop)
     assert first.request is not None
@@ -131,6 +155,31 @@ def test_a_services_rules_are_shown_to_everybody_and_their_requests_to_whom_they
         assert "go to v2" in text
         assert (link in text) == linked
     assert "/catalogue/payments/traffic/" in browse(shop.dan).get("/catalogue/payments/").content.decode()
+
+
+def test_the_page_of_rules_costs_the_same_with_many(
+    shop: access.Shop, browse: Browse, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client, costs = browse(shop.ada), []
+    for more in (1, 4):
+        for number in range(more):
+            at = datetime.now(UTC)
+            team = identity.team(f"t{more}{number}")
+            request = services.open_request(
+                actor=shop.ben,
+                subject_key=team.key,
+                service_slug="payments",
+                route_keys=("list",),
+                duration=3600,
+                reason="One of many.",
+                treatment={"variant": "v2"},
+                at=at,
+            )
+            access.approve(request, shop.bea, at=at)
+        with django_assert_max_num_queries(8) as asked:
+            assert client.get("/catalogue/payments/traffic/").status_code == 200
+        costs.append(len(asked))
+    assert costs[0] == costs[1]
 
 
 def test_a_service_without_rules_teaches(shop: access.Shop, browse: Browse) -> None:

@@ -40,7 +40,7 @@ from apps.access.selectors.requests import (
     waiting_for,
 )
 from apps.access.selectors.timeline import Moment, timeline
-from apps.access.selectors.traffic import Rule, list_rules_asked, list_rules_of
+from apps.access.selectors.traffic import Rule, Rules, list_rules_of
 from apps.access.selectors.visibility import visible_grants, visible_requests
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Preview",
     "Reach",
     "Rule",
+    "Rules",
     "Standing",
     "Waiting",
     "address_graph",
@@ -76,7 +77,6 @@ __all__ = [
     "list_open_to",
     "list_requests",
     "list_rules",
-    "list_rules_asked",
     "list_rules_of",
     "list_running_of",
     "meaning_of",

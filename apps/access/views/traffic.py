@@ -16,7 +16,6 @@ from apps.access import refusals, selectors, services
 from apps.access.views.asking import Ask, Choices, Errors, choices_for, read_ask
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
-from apps.compiler.graph import Service as Shape
 from apps.compiler.traffic import HEADERS
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest
@@ -79,7 +78,7 @@ def traffic_new(request: PageRequest) -> HttpResponse:
             messages.success(request, "Sent. This page moves by itself as people answer.")
             return redirect("request", opened.public_id)
     context = {"choices": choices, "ask": ask, "typed": typed, "for_all": may_speak_for_all, "headers": HEADERS}
-    context |= {"variants": variants_of(choices), **told(refusal)}
+    context |= {"variants": [one.name for one in catalog.list_variants(choices.service)], **told(refusal)}
     if request.GET.get("look") or refusal:
         context |= foresee(request, choices, ask, typed)
     return TemplateResponse(request, "access/traffic_new.html", context, status=422 if refusal else 200)
@@ -94,11 +93,6 @@ def whom_for(request: PageRequest, slug: str) -> tuple[Choices, bool]:
     known = {one.pk for one in choices.subjects}
     others = [one for one in identity.list_subjects(kind="team")[:MOST_TEAMS] if one.pk not in known]
     return replace(choices, subjects=[*choices.subjects, *others]), True
-
-
-def variants_of(choices: Choices) -> list[str]:
-    shape: Shape | None = catalog.graph_services([choices.service.slug]).get(choices.service.slug)
-    return [variant.name for variant in shape.variants] if shape else []
 
 
 def asked_of(request: PageRequest, choices: Choices, ask: Ask, typed: Typed) -> dict[str, Any]:
