@@ -10,6 +10,7 @@ from tests.running import Running, wait_until
 
 pytestmark = pytest.mark.e2e
 
+WIDE = Look("wide", 1440, "light")
 PLAIN = Look("plain", 390, "dark", javascript=False)
 REASON = "To look at what was converted."
 
@@ -58,4 +59,17 @@ def test_sign_in_be_refused_ask_be_let_in_and_sign_out(demo: Running, browser: B
 
     page.get_by_role("link", name="Sign in again").click()  # the console still knows Finn, so nobody is asked
     expect(page.get_by_role("heading", name="Signed in as person:finn")).to_be_visible()
+    context.close()
+
+
+def test_the_page_that_leads_back_is_a_page(demo: Running, browser: Browser) -> None:
+    """It is seen for a moment only, after the form that signs in; so the way on is closed to look at it."""
+    context = context_for(browser, demo, "ada", WIDE)
+    page = context.new_page()
+    page.route("**/.sallyport/callback?*", lambda route: route.fulfill(status=204))
+    page.goto("/")
+    asked = f"/edge/sign-in?host=api.shop.localhost&challenge={'A' * 43}&state="
+    page.evaluate("address => { window.location = address }", asked)
+    expect(page.get_by_role("heading", name="To api.shop.localhost")).to_be_visible()
+    assert_no_grave_fault(page)
     context.close()
