@@ -209,6 +209,14 @@ def test_a_denial_ends_a_session_and_is_not_hidden_behind_a_sign_in() -> None:
     assert (new["action"], reason(new)) == ("forward", "granted")
 
 
+def test_a_form_sent_too_late_is_told_to_sign_in_and_try_again(edge: EdgeRunner) -> None:
+    late = {**PAGE, **cookie(token("person:ada")), **FROM_HERE}
+    result = edge.run(call("POST", REFUNDS, late), now=NIGHT + 305)
+    assert (result["status"], reason(result)) == (401, "expired_token")
+    assert "Sign in, then go back and try again." in result["body"]
+    assert 'href="/.sallyport/sign-in"' in result["body"]
+
+
 # -- our own pages ------------------------------------------------------------------------------------------------
 def test_signing_in_without_having_come_from_anywhere(edge: EdgeRunner) -> None:
     result = edge.run(call(path="/.sallyport/sign-in", headers=PAGE), now=NIGHT)
