@@ -51,12 +51,19 @@ function waysOf(found, session) {
   return ways;
 }
 
+/** Who reads a page has no token at hand, but can sign in. */
+function wordsFor(found) {
+  if (found.status !== 401) return found.next_step;
+  const first = found.reason === "duplicate_token" ? "Delete the cookies of this site, sign in" : "Sign in";
+  return `${first}, then go back and try again.`;
+}
+
 function rendered(found, asPage, session) {
   if (!asPage) return JSON.stringify(found);
   return page({
     title: `${found.status} ${found.title}`,
     heading: found.detail,
-    words: found.next_step,
+    words: wordsFor(found),
     ways: waysOf(found, session),
     small: `${found.status} ${found.reason} &middot; request <code>${escaped(found.request_id)}</code>`,
   });

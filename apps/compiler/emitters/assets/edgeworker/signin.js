@@ -70,7 +70,7 @@ async function complete(request, at) {
   const secret = pendingSecret(request);
   if (secret !== "" && (await challengeOf(secret)) === found.holder) {
     const cookies = [setCookie(session, sessionOf(secret, token)), dropCookie(signIn)];
-    return { reason: "sign_in", subject: found.subject, answer: moved(back, cookies) };
+    return { reason: "sign_in", answer: moved(back, cookies) };
   }
   // Another window of this browser was quicker, or began with another secret: then it is there already, or tries again.
   const known = (await checkSession(request, at)).reason === null;
@@ -96,7 +96,7 @@ async function show(request, at) {
       link(policy.console, "Open Sallyport"),
     ],
   });
-  return { reason: "sign_in", subject: signedIn ? found.subject : "", answer: shown(body, []) };
+  return { reason: "sign_in", answer: shown(body, []) };
 }
 
 /** Ends here: nobody is sent anywhere, and whoever wants to be signed out of the console too does that there. */
@@ -121,7 +121,8 @@ const ADDRESSES = new Map([
   ["POST sign-out", leave],
 ]);
 
-/** What happens at one of our own addresses: a reason, and what to answer where it is not a plain refusal. */
+/** What happens at one of our own addresses: a reason, and what to answer where it is not a plain refusal. Whose session it
+ * is goes unsaid, because on the record it would look as if that person had been refused something. */
 export async function answerOwn(request, address, at) {
   const answer = ADDRESSES.get(`${request.method} ${address}`);
   return answer === undefined ? { reason: "no_service" } : answer(request, at);
