@@ -24,8 +24,11 @@ from apps.rollout.services.trying import Answer
 from apps.rollout.services.watched import Counts, counts_of
 from apps.rollout.states import OPEN_RELEASES, ReleaseState, move
 
-PAUSES = (0.5, 2.0, 8.0, 30.0)
-"""Seconds between tries. A network needs a moment, and a failing answer is only believed when it stays."""
+PAUSES, LONG_PAUSE = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0), 30.0
+"""Seconds between tries. A network needs a moment, and a wrong answer is only believed when it stays."""
+
+MOST_SILENT = 20
+"""After so many tries silence counts as wrong: what is behind the door may have been down meanwhile, not the door."""
 
 MOST_TOLD = 3
 
@@ -74,7 +77,7 @@ def _try_on_staging(release: Release, at: datetime) -> None:
     asked = trying.questions(release.target, at)
     answers = trying.ask(release.target, STAGING, asked, at)
     bad = [answer for answer in answers or () if not answer["good"]]
-    if bad and release.tries < len(PAUSES):
+    if bad and release.tries < _most_tries(bad):
         _change(release, lambda held: _ask_again(held, "staging", answers or [], at))
         return
     if bad:
@@ -84,9 +87,13 @@ def _try_on_staging(release: Release, at: datetime) -> None:
     _change(release, lambda held: _pass(held, answers, before, at))
 
 
+def _most_tries(bad: list[Answer]) -> int:
+    return len(PAUSES) if any(answer["said"] for answer in bad) else MOST_SILENT
+
+
 def _ask_again(held: Release, where: str, answers: list[Answer], at: datetime) -> None:
     setattr(held, where, answers)
-    held.due_at = at + timedelta(seconds=PAUSES[min(held.tries, len(PAUSES) - 1)])
+    held.due_at = at + timedelta(seconds=PAUSES[held.tries] if held.tries < len(PAUSES) else LONG_PAUSE)
     held.tries += 1
     held.save(update_fields=[where, "due_at", "tries"])
 
@@ -132,7 +139,7 @@ def _prove(release: Release, at: datetime) -> None:
     bad = [answer for answer in answers if not answer["good"]]
     if not bad:
         _change(release, lambda held: _proven(held, answers, at))
-    elif release.tries < len(PAUSES):
+    elif release.tries < _most_tries(bad):
         _change(release, lambda held: _ask_again(held, "production", answers, at))
     else:
         release.production = answers

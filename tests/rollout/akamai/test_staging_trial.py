@@ -59,7 +59,7 @@ def refuse(standin: StandIn, hands: Hands) -> Release:
     standin.item("PUT", "payments", BROKEN, network="staging")
     new_code()
     assert eventually(lambda: worked(hands) and newest().tries)
-    for _ in range(5):
+    for _ in range(8):
         hands.push(seconds=31)
         worked(hands)
     return newest()
@@ -129,3 +129,21 @@ def test_how_careful_it_is_is_on_the_record(edge: Target) -> None:
     set_safety(slug="edge", wish=wish, actor=SYSTEM, at=now())
     event = Event.objects.get(action="rollout.safety.changed")
     assert (event.before["watch_minutes"], event.after["watch_minutes"]) == (10, 30)
+
+
+def test_silence_is_no_wrong_answer_yet(edge: Target, standin: StandIn, hands: Hands) -> None:
+    """What is behind the edge, or the way to staging, may be down for a moment."""
+    entry = Safety(staging_entry="http://127.0.0.1:1")
+    set_safety(slug="edge", wish=entry, actor=SYSTEM, at=now())
+    before = live(standin)
+    new_code()
+    assert eventually(lambda: worked(hands) and newest().tries)
+    for _ in range(10):
+        hands.push(seconds=31)
+        worked(hands)
+    assert (newest().state, live(standin)) == ("staging", before)
+    assert {one["said"] for one in newest().staging} == {False}
+    for _ in range(10):
+        hands.push(seconds=31)
+        worked(hands)
+    assert (newest().state, live(standin)) == ("refused", before)
