@@ -77,14 +77,28 @@ def _try_on_staging(release: Release, at: datetime) -> None:
     asked = trying.questions(release.target, at)
     answers = trying.ask(release.target, STAGING, asked, at)
     bad = [answer for answer in answers or () if not answer["good"]]
-    if bad and release.tries < _most_tries(bad):
-        _change(release, lambda held: _ask_again(held, "staging", answers or [], at))
+    if bad and (release.tries < len(PAUSES) or any(one["said"] for one in bad)):
+        _change(release, lambda held: _fail(held, answers or [], bad, at))
         return
-    if bad:
-        _change(release, lambda held: _refuse(held, answers or [], bad, at))
+    now = trying.ask(release.target, PRODUCTION, asked, at) or []
+    if bad and not _are_excused(answers or [], bad, now):
+        _change(release, lambda held: _fail(held, answers or [], bad, at))
         return
-    before = [str(one["call"]) for one in trying.ask(release.target, PRODUCTION, asked, at) or () if not one["good"]]
+    before = [str(one["call"]) for one in now if not one["good"]]
     _change(release, lambda held: _pass(held, answers, before, at))
+
+
+def _are_excused(answers: list[Answer], bad: list[Answer], now: list[Answer]) -> bool:
+    """What is silent here and on production alike says nothing of the code: what is behind the edge is down."""
+    silent = {one["call"] for one in now if not one["said"]}
+    return len(bad) < len(answers) and all(one["call"] in silent for one in bad)
+
+
+def _fail(held: Release, answers: list[Answer], bad: list[Answer], at: datetime) -> None:
+    if held.tries < _most_tries(bad):
+        _ask_again(held, "staging", answers, at)
+    else:
+        _refuse(held, answers, bad, at)
 
 
 def _most_tries(bad: list[Answer]) -> int:
