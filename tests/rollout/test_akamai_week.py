@@ -19,11 +19,12 @@ def test_a_small_week_loses_nothing_exceeds_nothing_and_explains_everything(stan
         json.dumps({**json.loads(config.read_text()), "activations_per_minute": 20, "versions_per_minute": 20})
     )
     standin.start()
-    tally = Week(standin, changes=12, versions=2).run()
+    tally = Week(standin, changes=12, versions=2, whole=False).run()
     assert tally.lost == []
     assert tally.refused == 0, "the account's own limits were never met"
     assert tally.unexplained == []
     assert (tally.changes >= 12, tally.drifts, tally.failed_activations >= 1) == (True, 2, True)
+    assert (tally.taken_back, tally.tokens_renewed) == (1, 1)
     assert {"EKV_9100", "EW3101", "credential_expired", "credential_refused", "ACCESS_TOKEN_EXPIRED", "cut"} <= set(
         tally.words
     )

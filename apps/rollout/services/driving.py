@@ -29,6 +29,7 @@ from apps.rollout.states import ReleaseState
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
 from apps.trust import services as trust
 
+TRIED = (ReleaseState.TRIED, ReleaseState.WATCHED)
 NOTED = 100
 """So many failed activations are remembered when the next is decided on."""
 
@@ -110,7 +111,7 @@ def gate_of(target: Target) -> Gate:
         forgiven=frozenset(number for number, forgiven in rows if forgiven),
         noted=frozenset(number for number, _ in rows),
         on_trial=True,
-        tried=release.version if release and release.state == ReleaseState.TRIED else "",
+        tried=release.version if release and release.state in TRIED else "",
         held=releases.held_versions(target),
         straight=release.version if release and release.straight else "",
     )

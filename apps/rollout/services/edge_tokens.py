@@ -89,7 +89,7 @@ def _renew(target: Target, current: EdgeToken | None, at: datetime) -> bool:
             name = next_token_name(base_name(target), used)
             used.add(name)
             token = driver.ensure_token(name, int(target.facts["edgeworker_id"]))
-    if current is None and token.uuid == target.facts[REFERENCE] and not is_ending(token.expires_on, at):
+    if current is None and token.uuid == target.facts[REFERENCE]:
         remember(target, token, at)
         return False
     with transaction.atomic():

@@ -32,7 +32,7 @@ MARGIN = 60
 """Seconds from now in which the policy must not change its mind, while the calls are made."""
 
 Answer = dict[str, object]
-"""``call``, ``expected``, ``answered`` in words, and ``good``."""
+"""``call``, ``expected``, ``answered`` in words; ``good``; ``said``: the door said something at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +133,5 @@ def _answer(question: Question, proof: Proof | None) -> Answer:
         "expected": f"{question.verdict} ({question.reason})",
         "answered": f"{said.verdict} ({said.reason})" if said else silent,
         "good": good,
+        "said": said is not None,
     }

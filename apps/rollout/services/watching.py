@@ -24,8 +24,11 @@ from apps.rollout.services.trying import Answer
 from apps.rollout.services.watched import Counts, counts_of
 from apps.rollout.states import OPEN_RELEASES, ReleaseState, move
 
-PAUSES = (0.5, 2.0, 8.0, 30.0)
-"""Seconds between tries. A network needs a moment, and a failing answer is only believed when it stays."""
+PAUSES, LONG_PAUSE = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0), 30.0
+"""Seconds between tries. A network needs a moment, and a wrong answer is only believed when it stays."""
+
+MOST_SILENT = 20
+"""After so many tries silence counts as wrong: what is behind the door may have been down meanwhile, not the door."""
 
 MOST_TOLD = 3
 
@@ -74,19 +77,37 @@ def _try_on_staging(release: Release, at: datetime) -> None:
     asked = trying.questions(release.target, at)
     answers = trying.ask(release.target, STAGING, asked, at)
     bad = [answer for answer in answers or () if not answer["good"]]
-    if bad and release.tries < len(PAUSES):
-        _change(release, lambda held: _ask_again(held, "staging", answers or [], at))
+    if bad and (release.tries < len(PAUSES) or any(one["said"] for one in bad)):
+        _change(release, lambda held: _fail(held, answers or [], bad, at))
         return
-    if bad:
-        _change(release, lambda held: _refuse(held, answers or [], bad, at))
+    now = trying.ask(release.target, PRODUCTION, asked, at) or []
+    if bad and not _are_excused(answers or [], bad, now):
+        _change(release, lambda held: _fail(held, answers or [], bad, at))
         return
-    before = [str(one["call"]) for one in trying.ask(release.target, PRODUCTION, asked, at) or () if not one["good"]]
+    before = [str(one["call"]) for one in now if not one["good"]]
     _change(release, lambda held: _pass(held, answers, before, at))
+
+
+def _are_excused(answers: list[Answer], bad: list[Answer], now: list[Answer]) -> bool:
+    """What is silent here and on production alike says nothing of the code: what is behind the edge is down."""
+    silent = {one["call"] for one in now if not one["said"]}
+    return len(bad) < len(answers) and all(one["call"] in silent for one in bad)
+
+
+def _fail(held: Release, answers: list[Answer], bad: list[Answer], at: datetime) -> None:
+    if held.tries < _most_tries(bad):
+        _ask_again(held, "staging", answers, at)
+    else:
+        _refuse(held, answers, bad, at)
+
+
+def _most_tries(bad: list[Answer]) -> int:
+    return len(PAUSES) if any(answer["said"] for answer in bad) else MOST_SILENT
 
 
 def _ask_again(held: Release, where: str, answers: list[Answer], at: datetime) -> None:
     setattr(held, where, answers)
-    held.due_at = at + timedelta(seconds=PAUSES[min(held.tries, len(PAUSES) - 1)])
+    held.due_at = at + timedelta(seconds=PAUSES[held.tries] if held.tries < len(PAUSES) else LONG_PAUSE)
     held.tries += 1
     held.save(update_fields=[where, "due_at", "tries"])
 
@@ -132,7 +153,7 @@ def _prove(release: Release, at: datetime) -> None:
     bad = [answer for answer in answers if not answer["good"]]
     if not bad:
         _change(release, lambda held: _proven(held, answers, at))
-    elif release.tries < len(PAUSES):
+    elif release.tries < _most_tries(bad):
         _change(release, lambda held: _ask_again(held, "production", answers, at))
     else:
         release.production = answers

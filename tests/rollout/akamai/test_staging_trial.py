@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -59,7 +60,7 @@ def refuse(standin: StandIn, hands: Hands) -> Release:
     standin.item("PUT", "payments", BROKEN, network="staging")
     new_code()
     assert eventually(lambda: worked(hands) and newest().tries)
-    for _ in range(5):
+    for _ in range(8):
         hands.push(seconds=31)
         worked(hands)
     return newest()
@@ -129,3 +130,41 @@ def test_how_careful_it_is_is_on_the_record(edge: Target) -> None:
     set_safety(slug="edge", wish=wish, actor=SYSTEM, at=now())
     event = Event.objects.get(action="rollout.safety.changed")
     assert (event.before["watch_minutes"], event.after["watch_minutes"]) == (10, 30)
+
+
+def test_what_is_behind_the_edge_may_be_down_without_holding_up_code(
+    edge: Target, standin: StandIn, shop: factory.Shop, hands: Hands
+) -> None:
+    """The call that is granted gets no answer, here as on production; the calls to be refused are refused."""
+    grant = grant_to(shop.ada, shop.ben)
+    assert eventually(lambda: worked(hands) and doors(grant) == {"edge": "proven"})
+    standin.stop()
+    config = standin.directory / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "origin": "https://127.0.0.1:9"}))
+    standin.start()
+    new_code()
+    assert eventually(lambda: worked(hands) and newest().tries)
+    for _ in range(8):
+        hands.push(seconds=31)
+        worked(hands)
+    assert eventually(lambda: worked(hands) and newest().production_at)
+    silent = [one["call"] for one in newest().staging if not one["said"]]
+    assert silent == newest().before == ["POST api.shop.localhost/payments/refunds as person:ada"]
+
+
+def test_silence_is_no_wrong_answer_yet(edge: Target, standin: StandIn, hands: Hands) -> None:
+    """What is behind the edge, or the way to staging, may be down for a moment."""
+    entry = Safety(staging_entry="http://127.0.0.1:1")
+    set_safety(slug="edge", wish=entry, actor=SYSTEM, at=now())
+    before = live(standin)
+    new_code()
+    assert eventually(lambda: worked(hands) and newest().tries)
+    for _ in range(10):
+        hands.push(seconds=31)
+        worked(hands)
+    assert (newest().state, live(standin)) == ("staging", before)
+    assert {one["said"] for one in newest().staging} == {False}
+    for _ in range(10):
+        hands.push(seconds=31)
+        worked(hands)
+    assert (newest().state, live(standin)) == ("refused", before)

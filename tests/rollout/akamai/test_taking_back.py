@@ -50,7 +50,7 @@ def release_and_break(standin: StandIn, hands: Hands) -> Release:
 
 
 def lose_patience(hands: Hands) -> None:
-    for _ in range(5):
+    for _ in range(8):
         hands.push(seconds=31)
         worked(hands)
 
