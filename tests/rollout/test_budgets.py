@@ -113,6 +113,7 @@ def test_limits_are_learnt_by_akamais_names(edge: Target) -> None:
         "activations.day": (50, "limits"),
         "versions": (20, "documented"),
         "edgekv": (73, "documented"),
+        "properties.day": (20, "own"),
     }
     assert budgets.limits_are_fresh(edge, later(hours=23))
     assert not budgets.limits_are_fresh(edge, later(hours=25))
