@@ -87,16 +87,16 @@ def test_it_is_stopped_and_a_mesh_has_none(olga: Client) -> None:
 def test_gaps_are_shown_as_gaps_on_the_live_page(house: pages.House, browse: Browse) -> None:
     at = datetime.now(UTC)
     cyd = browse(house.shop.cyd)
-    assert "brought nothing" not in text(cyd, "/live/")
+    assert "no lines from" not in text(cyd, "/live/")
     pages.edge_stream(at)
-    assert "The log of Shop edge brought nothing: nobody called, or lines were lost." in text(cyd, "/live/")
+    assert "no lines from Shop edge: no calls, or lines lost." in text(cyd, "/live/")
     token = telemetry.register_source(name="mesh", actor=SYSTEM, at=at)
     when = (at - timedelta(minutes=6)).timestamp()
     seen = [line("ingress", rid=uuid4().hex, ts=when) for _ in range(2)]
     telemetry.ingest(token=token, body=ndjson(*seen), at=at)
     edge_gaps.look_for_gaps(at=at)
     shown = text(cyd, "/live/")
-    assert "The log of Shop edge lacks 2 calls that the mesh saw" in shown
+    assert "the log of Shop edge lacks 2 calls that the mesh saw" in shown
     assert shown.count("edge line missing") == 2
     gap = next(one for one in cyd.get("/api/v1/calls/gaps/").json()["results"] if one["calls"])
     assert (gap["target"], gap["calls"]) == ("Shop edge", 2)
