@@ -36,7 +36,7 @@ FIELDS: Mapping[int, tuple[str, str, str]] = {
     1102: ("turnAroundTimeMSec", "Turn around time", "Network performance data"),
 }
 """Those this edge can fill, by id: the key in a line, the name and the group."""
-_SECRET = ("password", "clientKey", "clientCert", "caCert")
+_UNSEEN = ("userName", "password", "clientKey", "clientCert", "caCert")
 _MOVING = {"ACTIVATING": "ACTIVATED", "DEACTIVATING": "DEACTIVATED"}
 
 Facts = Mapping[str, Json]
@@ -178,7 +178,7 @@ class DataStream:
     def _detail(self, row: Row) -> dict[str, Json]:
         config = self._config_of(row)
         destination = cast("Facts", config["destination"])
-        shown = {name: value for name, value in destination.items() if name not in _SECRET}
+        shown = {name: value for name, value in destination.items() if name not in _UNSEEN}
         fields = [cast("Facts", one)["datasetFieldId"] for one in cast("list[Json]", config["datasetFields"])]
         return {
             "streamId": row.integer("id"),

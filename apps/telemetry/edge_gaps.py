@@ -95,9 +95,16 @@ def list_gaps(*, at: datetime, within: timedelta = timedelta(hours=1)) -> tuple[
     rows = LogMinute.objects.filter(stream_id__in=[one.stream for one in streams], minute__gte=start).order_by("minute")
     found: list[Gap] = []
     for one in streams:
-        own = [row for row in rows if row.stream_id == one.stream]
-        found += [*_spans(one, own), *_silence(one, own, max(start, one.since), at)]
-    return tuple(sorted(found, key=lambda gap: (gap.until, gap.since), reverse=True))
+        found += _gaps_of(one, [row for row in rows if row.stream_id == one.stream], start, at)
+    return _newest_first(found)
+
+
+def _gaps_of(one: Delivering, rows: Sequence[LogMinute], start: datetime, at: datetime) -> list[Gap]:
+    return [*_spans(one, rows), *_silence(one, rows, max(start, one.since), at)]
+
+
+def _newest_first(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+    return tuple(sorted(gaps, key=lambda gap: (gap.until, gap.since), reverse=True))
 
 
 def _spans(one: Delivering, rows: Sequence[LogMinute]) -> list[Gap]:
@@ -135,14 +142,20 @@ class Brought:
     bad: int
     missing: int
     last: datetime | None
+    gaps: tuple[Gap, ...]
 
 
-def brought(stream: int, *, at: datetime, within: timedelta = timedelta(hours=1)) -> Brought:
-    rows = list(LogMinute.objects.filter(stream_id=stream, minute__gte=at - within))
+def brought(
+    stream: int, *, at: datetime, delivering: Delivering | None = None, within: timedelta = timedelta(hours=1)
+) -> Brought:
+    """One query. Without ``delivering`` the stream should bring nothing, so there are no gaps."""
+    start = (at - within).replace(second=0, microsecond=0)
+    rows = list(LogMinute.objects.filter(stream_id=stream, minute__gte=start).order_by("minute"))
     return Brought(
         lines=sum(row.lines for row in rows),
         repeated=sum(row.repeated for row in rows),
         bad=sum(row.bad for row in rows),
         missing=sum(row.missing for row in rows),
         last=max((row.minute for row in rows if row.lines), default=None),
+        gaps=_newest_first(_gaps_of(delivering, rows, start, at)) if delivering else (),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 from asgiref.sync import sync_to_async
 from django import forms
 from django.conf import settings
@@ -17,11 +20,14 @@ from apps.identity.pages import PageRequest, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai_views import akamai_target
-from apps.rollout.models import EdgeStream
 from apps.rollout.services import streaming
 from apps.rollout.services.streaming import StreamInput
 from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import edge_gaps
+from apps.telemetry.edge_gaps import Brought
+
+if TYPE_CHECKING:
+    from apps.rollout.models import EdgeStream
 
 
 class StreamForm(forms.Form):
@@ -54,11 +60,14 @@ def stream(request: PageRequest, slug: str) -> HttpResponse:
         "door": _door(found),
         "endpoint": streaming.endpoint_of(found) if found else "",
         "keys": streaming.believed(found) if found else [],
-        "brought": edge_gaps.brought(found.pk, at=at) if found else None,
-        "gaps": [gap for gap in edge_gaps.list_gaps(at=at) if found and gap.stream == found.pk],
+        "brought": _brought(found, at) if found else None,
         "seen": _mark(found),
     }
     return TemplateResponse(request, "rollout/stream.html", context, status=422 if form.errors else 200)
+
+
+def _brought(found: EdgeStream, at: datetime) -> Brought:
+    return edge_gaps.brought(found.pk, at=at, delivering=streaming.delivering_of(found))
 
 
 def _initial(found: EdgeStream | None) -> dict[str, str]:

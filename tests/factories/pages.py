@@ -46,7 +46,6 @@ from apps.rollout.models import (
     Target,
 )
 from apps.rollout.services import streaming
-from apps.rollout.services.streaming import StreamInput
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
@@ -309,17 +308,21 @@ def property_change(at: datetime, state: str = "planned") -> PropertyChange:
 
 def edge_stream(at: datetime, *, secrets: int = 1, slug: str = "edge") -> EdgeStream:
     """Of the edge, delivering for two hours."""
-    target = edge_target(at, slug)
-    given = StreamInput("api.shop.test", "ops@shop.test", "http://127.0.0.1:8000")
-    stream = EdgeStream.objects.filter(target=target).first() or streaming.ask(
-        slug=target.slug, given=given, actor=SYSTEM, at=at
+    stream, _ = EdgeStream.objects.get_or_create(
+        target=edge_target(at, slug),
+        defaults={
+            "hostname": "api.shop.test",
+            "email": "ops@shop.test",
+            "address": "http://127.0.0.1:8000",
+            "stream_id": 7,
+            "status": "ACTIVATED",
+            "found": {"name": f"sallyport-{slug}", "version": 1, "properties": [1]},
+            "active_since": at - timedelta(hours=2),
+            "asked_by": "Olga",
+            "asked_at": at,
+            "retry_at": at,
+        },
     )
-    stream.stream_id, stream.status, stream.active_since = 7, "ACTIVATED", at - timedelta(hours=2)
-    stream.found = {"name": "sallyport-edge", "version": 1, "properties": [1]}
-    stream.save()
-    for key in streaming.believed(stream)[:1]:
-        key.active_at = key.made_at
-        key.save()
     while len(streaming.believed(stream)) < secrets:
         key = streaming.make_key(stream, at)
         key.active_at = at

@@ -113,7 +113,8 @@ def test_limits_are_learnt_by_akamais_names(edge: Target) -> None:
         "activations.day": (50, "limits"),
         "versions": (20, "documented"),
         "edgekv": (73, "documented"),
-        "lists": (30, "ours"),
+        "lists": (30, "own"),
+        "properties.day": (20, "own"),
     }
     assert budgets.limits_are_fresh(edge, later(hours=23))
     assert not budgets.limits_are_fresh(edge, later(hours=25))

@@ -94,9 +94,14 @@ def agree(*, change_id: int, shown: str, actor: Actor, at: datetime) -> Property
 
 
 def agree_to_renewal(*, change_id: int, standing: str, at: datetime) -> PropertyChange:
-    """As ``standing`` agreed in advance: the caller has seen that only the client certificate's version changes."""
+    """As ``standing`` agreed in advance: the caller has seen that only the client certificate's version changes.
+
+    Warnings that a person accepted when this went live last count as accepted; a new one waits for a person.
+    """
     with transaction.atomic():
         change = _locked(change_id)
+        done = PropertyChange.objects.filter(target=change.target, hostname=change.hostname, state=PropertyState.DONE)
+        change.accepted = next(iter(done.order_by("-pk").values_list("accepted", flat=True)[:1]), [])
         _step_to(change, PropertyState.WRITING, at)
         _tell(change, "property.agreed", SYSTEM, at, agreed_in_advance_by=standing)
     return change

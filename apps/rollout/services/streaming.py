@@ -224,7 +224,7 @@ def authenticate(*, slug: str, user: str, password: str, at: datetime) -> Stream
 
 # -- reading ------------------------------------------------------------------------------------------------------
 def get_stream(target: Target) -> EdgeStream | None:
-    return EdgeStream.objects.filter(target=target).first()
+    return EdgeStream.objects.filter(target=target).select_related("target__environment").first()
 
 
 def endpoint_of(stream: EdgeStream) -> str:
@@ -242,6 +242,13 @@ class Delivering:
 
 
 def delivering() -> tuple[Delivering, ...]:
-    rows = EdgeStream.objects.filter(wanted=True, status=ACTIVATED, active_since__isnull=False)
-    found = rows.order_by("pk").values_list("pk", "target__name", "target__environment__slug", "active_since")
-    return tuple(Delivering(*row) for row in found)
+    rows = EdgeStream.objects.filter(wanted=True, status=ACTIVATED).select_related("target__environment").order_by("pk")
+    return tuple(one for row in rows if (one := delivering_of(row)) is not None)
+
+
+def delivering_of(stream: EdgeStream) -> Delivering | None:
+    """None while it should bring nothing."""
+    if not stream.wanted or stream.status != ACTIVATED or stream.active_since is None:
+        return None
+    target = stream.target
+    return Delivering(stream.pk, target.name, target.environment.slug, stream.active_since)

@@ -66,13 +66,13 @@ def ask(hands: Hands, *, standing: bool = False, actor: Actor = OLGA) -> OriginC
 
 
 def go(hands: Hands, steps: int = 60) -> OriginCertificate:
-    """What the worker does until it only waits for others."""
+    """What the worker does until it only waits for others: for a person, or for the next look in an hour."""
+    looks = 0
     for _ in range(steps):
         row = OriginCertificate.objects.get()
         if not origin_certificate_steps.run(row_id=row.pk, clock=hands.clock):
-            if row.retry_at - hands.clock() > timedelta(minutes=10):
-                break
-            if PropertyChange.objects.filter(state__in=["planned", "warned"]).exists():
+            looks += PropertyChange.objects.filter(state__in=["planned", "warned"]).exists()
+            if looks > 2 or row.retry_at - hands.clock() > timedelta(minutes=10):
                 break
             hands.push(seconds=11)
         for change in PropertyChange.objects.filter(state__in=["asked", "writing", "staging", "production"]):
@@ -164,6 +164,18 @@ def test_a_renewal_goes_by_itself_only_when_a_person_agreed_in_advance_and_that_
     assert agreed is not None
     assert (agreed.actor_id, agreed.after["agreed_in_advance_by"]) == ("system", "Olga")
     assert is_renewal(PropertyChange.objects.order_by("-pk")[0].diff)
+
+
+@pytest.mark.usefixtures("target")
+def test_a_warning_nobody_has_accepted_waits_for_a_person(standin: StandIn, hands: Hands) -> None:
+    first = in_use(hands, standing=True).bound_guid
+    PropertyChange.objects.update(accepted=[])
+    hands.push(days=21)
+    row = go(hands)
+    change = PropertyChange.objects.order_by("-pk")[0]
+    assert (change.state, row.bound_guid) == ("warned", first)
+    accept(change, hands)
+    assert go(hands).bound_guid == shown(standin) != first
 
 
 @pytest.mark.usefixtures("target")
