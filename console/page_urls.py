@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from apps.access.views import addresses, asking, events, governance, grants, inbox
+from apps.access.views import addresses, asking, events, governance, governing, grants, inbox
 from apps.access.views import traffic as asking_traffic
-from apps.access.views import asking, events, governance, governing, grants, inbox
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
 from apps.rollout import export_views as export

@@ -85,7 +85,7 @@ class AddressRequests(APIView):
             service_slug=asked.pop("service"),
             addresses=addresses,
             origin=Origin.API,
-            at=timezone.now(),  # noqa: TID251 - a view
+            at=timezone.now(),
             **asked,
         )
         found = selectors.get_visible_request(viewer=actor, public_id=opened.public_id)
@@ -117,6 +117,6 @@ class GuardHost(APIView):
         actor = acting_as(request, *GOVERNORS).actor
         asked = given(GuardedHostInput, request.data)
         always = "\n".join(asked.pop("always"))
-        at = timezone.now()  # noqa: TID251 - a view
+        at = timezone.now()
         row = services.guard_host(always=always, actor=actor, at=at, **asked)
         return Response(GuardedHostSchema(row).data)

@@ -105,7 +105,7 @@ class ConcernedSchema(serializers.Serializer[Any]):
 
 
 def _now() -> datetime:
-    return timezone.now()  # noqa: TID251 - only the views below
+    return timezone.now()
 
 
 def _split(sent: dict[str, Any]) -> tuple[str, int, dict[str, Any]]:

@@ -56,7 +56,7 @@ def _connect(request: PageRequest, form: ConnectForm, slug: str) -> bool:
             credential=form.credential(os.environ),
             account_switch_key=form.cleaned_data["account_switch_key"],
             actor=request.subject.actor,
-            at=timezone.now(),  # noqa: TID251 - a view
+            at=timezone.now(),
         )
     except Refusal as refusal:
         if not refusal.fields:
@@ -73,7 +73,7 @@ def preflight(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
     target = akamai_target(slug)
     if request.method == "POST":
-        preflights.ask(slug=slug, actor=request.subject.actor, at=timezone.now())  # noqa: TID251 - a view
+        preflights.ask(slug=slug, actor=request.subject.actor, at=timezone.now())
         return redirect("target_preflight", slug)
     last = preflights.latest(target)
     findings = last.findings if last else []

@@ -85,6 +85,6 @@ class TargetDelivery(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, given(DeliveryInput, request.data)
-        delivering.set_delivery(slug=slug, actor=actor, at=timezone.now(), **wish)  # noqa: TID251 - a view
+        delivering.set_delivery(slug=slug, actor=actor, at=timezone.now(), **wish)
         tasks.poke([slug])
         return Response(TargetSchema(get_target(slug)).data)

@@ -78,7 +78,7 @@ def _made(slug: str) -> tuple[Export | None, str]:
 
 def _set(request: PageRequest, form: DeliveryForm, slug: str) -> bool:
     try:
-        delivering.set_delivery(slug=slug, actor=request.subject.actor, at=timezone.now(), **form.cleaned_data)  # noqa: TID251 - a view
+        delivering.set_delivery(slug=slug, actor=request.subject.actor, at=timezone.now(), **form.cleaned_data)
     except Refusal as refusal:
         for name, complaints in (refusal.fields or {"": [refusal.message]}).items():
             form.add_error(name if name in form.fields else None, complaints)

@@ -76,7 +76,7 @@ class AddressListPutBack(APIView):
     )
     def post(self, request: Request, slug: str, list_id: int) -> Response:
         actor = acting_as(request, *KEEPERS).actor
-        at = timezone.now()  # noqa: TID251 - a view
+        at = timezone.now()
         row = listing.put_back(slug=slug, list_id=list_id, actor=actor, at=at)
         tasks.wake_lists(at)
         return Response(AddressListSchema(row).data)

@@ -17,7 +17,7 @@ from apps.rollout.views import KEEPERS
 @require_POST
 def put_back(request: PageRequest, slug: str, list_id: int) -> HttpResponse:
     require_role(request, *KEEPERS)
-    at = timezone.now()  # noqa: TID251 - a view
+    at = timezone.now()
     listing.put_back(slug=slug, list_id=list_id, actor=request.subject.actor, at=at)
     tasks.wake_lists(at)
     messages.success(request, "The list is being put back to what was approved.")

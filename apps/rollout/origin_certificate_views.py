@@ -52,7 +52,7 @@ def certificate(request: PageRequest, slug: str) -> HttpResponse:
         "row": row,
         "ready": "edgeworker_id" in target.facts,
         "versions": origin_certificates.version_rows(row) if row else [],
-        "outlook": origin_certificates.outlook(row, at=timezone.now()) if row else None,  # noqa: TID251 - a view
+        "outlook": origin_certificates.outlook(row, at=timezone.now()) if row else None,
         "activations": origin_certificates.ACTIVATIONS,
         "change": change,
         "change_open": change is not None and change.state in OPEN_PROPERTIES,
@@ -74,7 +74,7 @@ def _ask(request: PageRequest, form: CertificateForm, slug: str) -> bool:
             slug=slug,
             given=CertificateInput(**form.cleaned_data),
             actor=request.subject.actor,
-            at=timezone.now(),  # noqa: TID251 - a view
+            at=timezone.now(),
         )
     except Refusal as refusal:
         if not refusal.fields:
@@ -94,7 +94,7 @@ def _mark(row: OriginCertificate | None) -> str:
 def renew(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *KEEPERS)
     akamai_target(slug)
-    origin_certificates.renew(slug=slug, actor=request.subject.actor, at=timezone.now())  # noqa: TID251 - a view
+    origin_certificates.renew(slug=slug, actor=request.subject.actor, at=timezone.now())
     messages.success(
         request, "A new version is being made. The present one stays until the property names the new one."
     )
@@ -105,7 +105,7 @@ def renew(request: PageRequest, slug: str) -> HttpResponse:
 def plan_again(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *KEEPERS)
     akamai_target(slug)
-    origin_certificates.plan_again(slug=slug, actor=request.subject.actor, at=timezone.now())  # noqa: TID251 - a view
+    origin_certificates.plan_again(slug=slug, actor=request.subject.actor, at=timezone.now())
     messages.success(request, "The property is being compared again.")
     return redirect("target_certificate", slug)
 

@@ -54,7 +54,7 @@ def choose(request: PageRequest, slug: str) -> HttpResponse:
 
 def _placed(request: PageRequest, form: PlaceForm, slug: str) -> bool:
     try:
-        wish, at = Place(**form.cleaned_data), timezone.now()  # noqa: TID251 - a view
+        wish, at = Place(**form.cleaned_data), timezone.now()
         place(slug=slug, wish=wish, actor=request.subject.actor, at=at)
     except Refusal as refusal:
         if not refusal.fields:

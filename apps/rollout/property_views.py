@@ -51,7 +51,7 @@ def properties(request: PageRequest, slug: str) -> HttpResponse:
         "under_way": under_way,
         "past": changes[1:],
         "ready": "edgeworker_id" in target.facts,
-        "activations_left": budgets.room(target, budgets.PROPERTY_ACTIVATIONS, timezone.now()),  # noqa: TID251 - a view
+        "activations_left": budgets.room(target, budgets.PROPERTY_ACTIVATIONS, timezone.now()),
         "seen": _mark(changes),
     }
     return TemplateResponse(request, "rollout/property.html", context, status=422 if form.errors else 200)
@@ -66,7 +66,7 @@ def _ask(request: PageRequest, form: PropertyForm, slug: str) -> bool:
             removal=given["removal"],
             email=given["email"],
             actor=request.subject.actor,
-            at=timezone.now(),  # noqa: TID251 - a view
+            at=timezone.now(),
         )
     except Refusal as refusal:
         if not refusal.fields:
@@ -94,7 +94,7 @@ def agree(request: PageRequest, slug: str, change_id: int) -> HttpResponse:
     require_role(request, *KEEPERS)
     _own(slug, change_id)
     shown = request.POST.get("shown", "")
-    attaching.agree(change_id=change_id, shown=shown, actor=request.subject.actor, at=timezone.now())  # noqa: TID251 - a view
+    attaching.agree(change_id=change_id, shown=shown, actor=request.subject.actor, at=timezone.now())
     messages.success(request, "A new version is being made. Warnings of Akamai will be shown here first.")
     return redirect("target_property", slug)
 
@@ -104,7 +104,7 @@ def accept(request: PageRequest, slug: str, change_id: int) -> HttpResponse:
     require_role(request, *KEEPERS)
     _own(slug, change_id)
     named = request.POST.getlist("warning")
-    attaching.accept_warnings(change_id=change_id, named=named, actor=request.subject.actor, at=timezone.now())  # noqa: TID251 - a view
+    attaching.accept_warnings(change_id=change_id, named=named, actor=request.subject.actor, at=timezone.now())
     messages.success(request, "It goes live on staging, then on production.")
     return redirect("target_property", slug)
 
@@ -113,7 +113,7 @@ def accept(request: PageRequest, slug: str, change_id: int) -> HttpResponse:
 def drop(request: PageRequest, slug: str, change_id: int) -> HttpResponse:
     require_role(request, *KEEPERS)
     _own(slug, change_id)
-    attaching.drop(change_id=change_id, actor=request.subject.actor, at=timezone.now())  # noqa: TID251 - a view
+    attaching.drop(change_id=change_id, actor=request.subject.actor, at=timezone.now())
     messages.success(request, "Dropped. What is live stays as it is.")
     return redirect("target_property", slug)
 

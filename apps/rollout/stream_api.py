@@ -67,7 +67,7 @@ class TargetStream(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, StreamInput(**given(StreamInputSchema, request.data))
-        return _answer(streaming.ask(slug=slug, given=wish, actor=actor, at=timezone.now()), 202)  # noqa: TID251 - a view
+        return _answer(streaming.ask(slug=slug, given=wish, actor=actor, at=timezone.now()), 202)
 
 
 class TargetStreamStop(APIView):
@@ -80,7 +80,7 @@ class TargetStreamStop(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
-        return _answer(streaming.stop(slug=slug, actor=actor, at=timezone.now()), 202)  # noqa: TID251 - a view
+        return _answer(streaming.stop(slug=slug, actor=actor, at=timezone.now()), 202)
 
 
 class TargetStreamRenew(APIView):
@@ -93,7 +93,7 @@ class TargetStreamRenew(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
-        return _answer(streaming.renew_secret(slug=slug, actor=actor, at=timezone.now()), 202)  # noqa: TID251 - a view
+        return _answer(streaming.renew_secret(slug=slug, actor=actor, at=timezone.now()), 202)
 
 
 class TargetStreamEndSecret(APIView):
@@ -106,7 +106,7 @@ class TargetStreamEndSecret(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
-        return _answer(streaming.end_older_secret(slug=slug, actor=actor, at=timezone.now()))  # noqa: TID251 - a view
+        return _answer(streaming.end_older_secret(slug=slug, actor=actor, at=timezone.now()))
 
 
 def _answer(stream: EdgeStream, status: int = 200) -> Response:

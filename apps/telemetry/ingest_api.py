@@ -24,7 +24,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise UnknownSource
-        at = timezone.now()  # noqa: TID251 - a view
+        at = timezone.now()
         taken = services.ingest(token=token.strip(), body=_body(request), at=at)
     except Refusal as refusal:
         return _problem(refusal)
@@ -37,7 +37,7 @@ def datastream(request: HttpRequest, slug: str) -> HttpResponse:
     """202 with counts, at an address of each target's own. An empty body, as a sample request may have, is fine."""
     try:
         user, password = _basic(request)
-        at = timezone.now()  # noqa: TID251 - a view
+        at = timezone.now()
         taken = edge_log.take_in(slug=slug, user=user, password=password, body=_body(request), at=at)
     except Refusal as refusal:
         return _problem(refusal, "Basic")

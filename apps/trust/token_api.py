@@ -28,7 +28,7 @@ __all__ = ["ACCESS_TOKEN", "GRANT_TYPE", "SESSION", "jwks", "metadata", "token"]
 @require_POST
 @sensitive_post_parameters()
 def token(request: HttpRequest) -> HttpResponse:
-    at = timezone.now()  # noqa: TID251 - a view
+    at = timezone.now()
     try:
         asked = form.read(request)
         issued = _issue(askers.asker(request, asked, at), at)

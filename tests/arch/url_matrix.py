@@ -6,8 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.factories.pages import House, address_list, edge_stream, edge_target, origin_certificate, property_change
-from tests.factories.pages import House, edge_target, guardrail, property_change
+from tests.factories.pages import (
+    House,
+    address_list,
+    edge_stream,
+    edge_target,
+    guardrail,
+    origin_certificate,
+    property_change,
+)
 
 SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
 

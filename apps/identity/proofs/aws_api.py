@@ -118,7 +118,7 @@ class PrincipalBind(APIView):
     def post(self, request: Request, stable_id: str) -> Response:
         sent = given(PrincipalBinding, request.data)
         outside, actor = outside_of(_seen(request, stable_id)), acting(request).actor
-        made = bindings.bind(subject_key=sent["subject"], outside=outside, actor=actor, at=timezone.now())  # noqa: TID251 - an interface
+        made = bindings.bind(subject_key=sent["subject"], outside=outside, actor=actor, at=timezone.now())
         return Response(ProofSerializer(made).data, status=status.HTTP_201_CREATED)
 
 
@@ -143,7 +143,7 @@ class Syncs(APIView):
     )
     def post(self, request: Request) -> Response:
         actor = acting_as(request, Role.ADMINISTRATOR).actor
-        row = aws_syncing.ask_sync(**given(SyncInput, request.data), actor=actor, at=timezone.now())  # noqa: TID251 - an interface
+        row = aws_syncing.ask_sync(**given(SyncInput, request.data), actor=actor, at=timezone.now())
         return Response(SyncSerializer(aws_reading.described(row)).data, status=status.HTTP_202_ACCEPTED)
 
 

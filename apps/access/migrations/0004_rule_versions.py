@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0001_initial")]
+    dependencies = [("access", "0003_traffic_rules")]
 
     operations = [
         migrations.AddField("approvalrule", "version", models.PositiveIntegerField(default=1)),
