@@ -18,12 +18,10 @@ from apps.access.models import SENSITIVITIES, Point, SelectorKind
 from apps.access.selectors import consequences, policy
 from apps.access.services import governing
 from apps.access.services.governance import GuardrailValues, RuleValues
-from apps.compiler.graph import SubjectKind
 from apps.compiler.paths import METHODS
 from apps.identity.acting import acting_as, given
-from apps.identity.models import Scope
+from apps.identity.models import Kind, Scope
 
-KINDS = [kind.value for kind in SubjectKind]
 VERSION = "The one you saw; it has moved on when that is no longer the newest"
 
 
@@ -42,7 +40,7 @@ class RuleInput(serializers.Serializer[Any]):
     enabled = serializers.BooleanField(required=False, default=True)
     sensitivities = codes(SENSITIVITIES)
     services = names()
-    subject_kinds = codes(KINDS)
+    subject_kinds = codes(Kind.choices)
     methods = codes(METHODS)
     points = codes(Point.choices)
     approver_kind = serializers.ChoiceField(choices=SelectorKind.choices, required=False, default="", allow_blank=True)
@@ -64,7 +62,7 @@ class RuleChangeInput(RuleInput):
 class GuardrailInput(serializers.Serializer[Any]):
     sentence = serializers.CharField(max_length=300)
     enabled = serializers.BooleanField(required=False, default=True)
-    kinds = codes(KINDS)
+    kinds = codes(Kind.choices)
     subjects = names()
     services = names()
     routes = names()

@@ -54,6 +54,7 @@ def test_a_target_and_how_it_got_there(olga: Caller) -> None:
             "said": "",
             "waiting_for": "",
             "retry_at": None,
+            "delivery": "direct",
             "production": "automatic",
             "to_approve": "",
         }

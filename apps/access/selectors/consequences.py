@@ -66,7 +66,7 @@ def consequences_of_guardrail(*, slug: str, values: GuardrailValues) -> Conseque
         return Consequences(services=tuple(services), requests=())
     slugs = {one.slug: one for one in services}
     waiting, live = _waiting(slugs), _first(Grant.objects.filter(state__in=LIVE_GRANTS, service__slug__in=slugs))
-    who = identity.graph_subjects({*(one.subject.key for one in waiting), *(one.subject.key for one in live)})
+    who = identity.graph_subjects({one.subject.key for one in waiting} | {one.subject.key for one in live})
     return Consequences(
         services=tuple(services),
         requests=tuple(_barred(wall, waiting, who)),
