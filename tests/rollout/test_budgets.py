@@ -83,7 +83,8 @@ def test_two_at_once_do_not_overspend_together(transactional_db: None) -> None:
 def test_a_refusal_sets_it_back_as_long_as_akamai_says(edge: Target) -> None:
     budgets.hear(target=edge, heard=[Heard(kind="activations.STAGING", seconds=90.0, refused=True)], at=AT)
     budget = budgets.AccountBudget(edge, later(seconds=30))
-    assert (budget.activation("STAGING").granted, budget.activation("STAGING").wait) == (0, 60.0)
+    assert budget.activation("STAGING").granted == 0
+    assert budget.activation("STAGING").wait == pytest.approx(60, abs=2)
     assert budget.activation("PRODUCTION").granted == 1
     assert budgets.AccountBudget(edge, later(seconds=90)).activation("STAGING").granted == 1
 
@@ -123,7 +124,9 @@ def test_limits_are_learnt_by_akamais_names(edge: Target) -> None:
 def test_the_meter_says_used_left_and_when_it_is_whole_again(edge: Target) -> None:
     budgets.AccountBudget(edge, AT).version()
     meter = next(one for one in budgets.meters(edge, later(seconds=10)) if one.label == "Code versions, a minute")
-    assert (meter.used, meter.left, meter.limit, meter.resets_at) == (1, 19, 20, later(seconds=60))
+    assert (meter.used, meter.left, meter.limit) == (1, 19, 20)
+    assert meter.resets_at is not None
+    assert later(seconds=65) <= meter.resets_at < later(seconds=70)
 
 
 def test_two_targets_of_one_account_share_it(edge: Target) -> None:
@@ -138,3 +141,10 @@ def test_what_the_operator_says_of_edgekv_holds_at_once(edge: Target) -> None:
     budgets.AccountBudget(edge, AT).writes(2)
     edge.config = {**edge.config, "edgekv_hits_per_second": 100}
     assert budgets.AccountBudget(edge, later(seconds=2)).writes(80).granted == 50
+
+
+def test_what_was_allowed_and_came_late_to_akamai_leaves_room_for_no_other(edge: Target) -> None:
+    for _ in range(20):
+        assert budgets.AccountBudget(edge, AT).version().granted == 1
+    assert budgets.AccountBudget(edge, later(seconds=62)).version().granted == 0
+    assert budgets.AccountBudget(edge, later(seconds=67)).version().granted == 1

@@ -145,7 +145,7 @@ def test_what_is_behind_the_edge_may_be_down_without_holding_up_code(
     new_code()
     assert eventually(lambda: worked(hands) and newest().tries)
     for _ in range(8):
-        hands.push(seconds=31)
+        Release.objects.exclude(due_at=None).update(due_at=now())  # a pushed clock would make tokens of the future
         worked(hands)
     assert eventually(lambda: worked(hands) and newest().production_at)
     silent = [one["call"] for one in newest().staging if not one["said"]]
