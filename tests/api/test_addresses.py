@@ -11,7 +11,7 @@ from apps.identity.models import Subject
 from apps.rollout.models import AddressList
 from tests.api.calling import Caller, refused
 from tests.factories import addresses as outside
-from tests.factories import identity, pages
+from tests.factories import edges, identity
 from tests.factories.access import Shop
 
 BODY = {
@@ -82,7 +82,7 @@ def test_hosts_are_read_by_all_and_guarded_by_security(there: Shop, at: datetime
 
 def test_a_list_is_shown_and_put_back(there: Shop, at: datetime) -> None:
     olga = Caller(identity.person("olga", roles=("operator",)))
-    row = pages.address_list(at)
+    row = edges.address_list(at)
     (shown,) = olga.get("targets/edge/lists/").json()["results"]
     assert (shown["list_id"], shown["production"], shown["production_version"]) == ("1001_SHOP", "ACTIVE", 3)
     assert shown["strange"] == [{"value": "198.51.100.7", "what": "Nobody here put this on the list."}]

@@ -9,7 +9,7 @@ import pytest
 from apps.rollout.models import Preflight, Target
 from apps.rollout.surroundings import secret_of
 from tests.api.calling import Caller, refused
-from tests.factories import identity, pages
+from tests.factories import edges, identity
 from tests.factories.access import Shop
 from tests.rollout.akamai.answers import answering
 
@@ -19,7 +19,7 @@ SECRET = "fresh-secret="
 
 @pytest.fixture
 def olga(there: Shop) -> Caller:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     return Caller(identity.person("olga", roles=("operator",)))
 
 

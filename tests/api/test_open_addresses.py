@@ -36,8 +36,8 @@ from apps.trust import services as trust
 from console.middleware import OWN_DOORS
 from tests.api.world import mesh_target
 from tests.factories.access import AT, shop
+from tests.factories.edges import edge_stream
 from tests.factories.identity import api_token, scim_token
-from tests.factories.pages import edge_stream
 from tests.identity.providers.provider import Provider, running_provider, set_up
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from apps.access.models import AccessRequest, GuardedHost
 from apps.identity.models import Subject
 from apps.rollout.models import AddressList
 from tests.factories import addresses as outside
-from tests.factories import pages
+from tests.factories import edges, pages
 
 pytestmark = pytest.mark.django_db
 FORM = "/requests/new/addresses"
@@ -122,7 +122,7 @@ def test_a_guard_that_makes_no_sense_is_told_at_its_field(house: pages.House, br
 
 
 def test_the_page_of_the_edge_shows_the_list_and_puts_it_back(house: pages.House, browse: Browse) -> None:
-    row = pages.address_list(datetime.now(UTC))
+    row = edges.address_list(datetime.now(UTC))
     client = browse(house.olga)
     shown = text(client.get("/rollout/edge/"))
     for words in ("1001_SHOP", "203.0.113.0/28", "198.51.100.7", "Nobody here put this on the list.", "Put back"):

@@ -12,7 +12,7 @@ from django.test import Client
 from apps.identity.models import Subject
 from apps.rollout.models import Preflight, Target
 from apps.rollout.surroundings import secret_of
-from tests.factories import pages
+from tests.factories import edges, pages
 from tests.rollout.akamai.answers import Answers, answering
 
 Browse = Callable[[Subject], Client]
@@ -27,7 +27,7 @@ def edgerc(host: str) -> str:
 @pytest.fixture
 def akamai(house: pages.House) -> Iterator[Answers]:
     with answering({"/edgeworkers/v1/groups": (200, {"groups": []})}) as answers:
-        target = pages.edge_target(datetime.now(UTC))
+        target = edges.edge_target(datetime.now(UTC))
         target.config["base_url"] = answers.address
         target.save()
         yield answers
@@ -117,7 +117,7 @@ def test_a_mesh_has_no_such_page(house: pages.House, browse: Browse) -> None:
 
 
 def test_the_page_says_what_is_missing_and_what_breaks(house: pages.House, browse: Browse) -> None:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     shown = browse(house.olga).get("/rollout/edge/preflight/").content.decode()
     assert "1 thing we need is not granted" in shown
     assert "Without it: New code never reaches the edge." in shown
@@ -125,7 +125,7 @@ def test_the_page_says_what_is_missing_and_what_breaks(house: pages.House, brows
 
 
 def test_looking_again_asks_a_worker_and_says_how_far_it_is(house: pages.House, browse: Browse) -> None:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     client = browse(house.olga)
     assert client.post("/rollout/edge/preflight/").status_code == 302
     assert "Akamai is being asked: 0 of 12 answered" in client.get("/rollout/edge/preflight/").content.decode()

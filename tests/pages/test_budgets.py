@@ -21,7 +21,7 @@ from apps.identity.proofs import bindings
 from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
 from apps.rollout.models import AddressList
-from tests.factories import access, addresses, identity, pages
+from tests.factories import access, addresses, edges, identity, pages
 
 MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
 
@@ -177,7 +177,7 @@ def open_outside(there: pages.House, number: int) -> None:
     """Guarded hosts, their lists, and outside parties that ask for them."""
     shop, at = there.shop, datetime.now(UTC)
     addresses.guard("198.51.100.0/24", at=at)
-    target = pages.address_list(at).target
+    target = edges.address_list(at).target
     for count in range(number):
         party = addresses.party(shop.ada, shop.storefront, f"Partner {count:02}", at=at)
         if not AddressAsk.objects.filter(request__subject=party).exists():
@@ -213,10 +213,10 @@ def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
 def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pages.House) -> None:
     access_services.ensure_default_rules(at=access.AT)
     identity.directory("other")
-    pages.property_change(datetime.now(UTC))
+    edges.property_change(datetime.now(UTC))
     open_outside(house, 1)
-    pages.edge_stream(datetime.now(UTC), secrets=2)
-    pages.origin_certificate(datetime.now(UTC))
+    edges.edge_stream(datetime.now(UTC), secrets=2)
+    edges.origin_certificate(datetime.now(UTC))
     pages.guardrail()
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}

@@ -16,7 +16,7 @@ from apps.rollout.models import EdgeStream, OriginCertificate, StreamKey, Target
 from apps.telemetry import edge_gaps
 from apps.telemetry import services as telemetry
 from apps.telemetry.models import LogMinute
-from tests.factories import pages
+from tests.factories import edges, pages
 from tests.telemetry.test_ingest import line, ndjson
 
 Browse = Callable[[Subject], Client]
@@ -25,7 +25,7 @@ LOG, CERTIFICATE = "/rollout/edge/log/", "/rollout/edge/certificate/"
 
 @pytest.fixture
 def olga(house: pages.House, browse: Browse) -> Client:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     return browse(house.olga)
 
 
@@ -49,7 +49,7 @@ def test_asking_for_the_log_keeps_what_was_typed_when_it_is_wrong(olga: Client) 
 
 
 def test_the_page_tells_what_was_brought_and_never_the_secret(olga: Client) -> None:
-    stream = pages.edge_stream(datetime.now(UTC), secrets=2)
+    stream = edges.edge_stream(datetime.now(UTC), secrets=2)
     minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=5)
     LogMinute.objects.create(stream=stream, minute=minute, lines=12, repeated=3, bad=2, missing=1)
     shown = text(olga, LOG)
@@ -61,7 +61,7 @@ def test_the_page_tells_what_was_brought_and_never_the_secret(olga: Client) -> N
 
 
 def test_its_secret_is_turned_over_with_two_buttons(olga: Client) -> None:
-    pages.edge_stream(datetime.now(UTC))
+    edges.edge_stream(datetime.now(UTC))
     olga.post(f"{LOG}renew-secret")
     assert StreamKey.objects.filter(ended_at=None).count() == 2
     refused = olga.post(f"{LOG}renew-secret", follow=True).content.decode()
@@ -74,7 +74,7 @@ def test_its_secret_is_turned_over_with_two_buttons(olga: Client) -> None:
 
 
 def test_it_is_stopped_and_a_mesh_has_none(olga: Client) -> None:
-    pages.edge_stream(datetime.now(UTC))
+    edges.edge_stream(datetime.now(UTC))
     olga.post(f"{LOG}stop")
     assert not EdgeStream.objects.get().wanted
     assert "is being stopped" in text(olga, LOG)
@@ -88,7 +88,7 @@ def test_gaps_are_shown_as_gaps_on_the_live_page(house: pages.House, browse: Bro
     at = datetime.now(UTC)
     cyd = browse(house.shop.cyd)
     assert "no lines from" not in text(cyd, "/live/")
-    pages.edge_stream(at)
+    edges.edge_stream(at)
     assert "no lines from Shop edge: no calls, or lines lost." in text(cyd, "/live/")
     token = telemetry.register_source(name="mesh", actor=SYSTEM, at=at)
     when = (at - timedelta(minutes=6)).timestamp()
@@ -119,7 +119,7 @@ def test_asking_for_a_certificate_keeps_what_was_typed_when_it_is_wrong(olga: Cl
 
 
 def test_the_page_says_what_a_renewal_takes_and_when(olga: Client) -> None:
-    row = pages.origin_certificate(datetime.now(UTC))
+    row = edges.origin_certificate(datetime.now(UTC))
     shown = text(olga, CERTIFICATE)
     assert "Shop edge shows a certificate of ours" in shown
     assert "one version, and 2 activations of the property; 20 are left today" in shown
@@ -130,5 +130,5 @@ def test_the_page_says_what_a_renewal_takes_and_when(olga: Client) -> None:
 
 
 def test_a_change_of_the_property_says_how_many_activations_are_left(olga: Client) -> None:
-    pages.property_change(datetime.now(UTC))
+    edges.property_change(datetime.now(UTC))
     assert "20 are left today" in text(olga, "/rollout/edge/property/")

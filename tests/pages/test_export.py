@@ -13,7 +13,7 @@ from django.test import Client
 from apps.identity.models import Subject
 from apps.rollout.models import Target
 from apps.rollout.services import compiling, delivering
-from tests.factories import pages
+from tests.factories import edges, pages
 
 Browse = Callable[[Subject], Client]
 WISH = {"delivery": "exported", "kv_token_ref": "u-1", "edgeworker_id": "42"}
@@ -23,7 +23,7 @@ WISH = {"delivery": "exported", "kv_token_ref": "u-1", "edgeworker_id": "42"}
 def edge(house: pages.House) -> Target:
     """With a first revision."""
     at = datetime.now(UTC)
-    target = pages.edge_target(at)
+    target = edges.edge_target(at)
     delivering.set_delivery(slug="edge", delivery="exported", kv_token_ref="u-0", actor=house.olga.actor, at=at)
     compiling.prepare(target=Target.objects.select_related("environment").get(slug="edge"), at=at)
     return target
@@ -47,14 +47,14 @@ def test_what_can_be_had_is_listed_and_downloaded(house: pages.House, browse: Br
 
 
 def test_before_the_first_revision_the_page_says_so(house: pages.House, browse: Browse) -> None:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     shown = browse(house.olga).get("/rollout/edge/export/").content.decode()
     assert "Nothing to export yet" in shown
     assert "Download" not in shown
 
 
 def test_who_brings_it_there_is_set_by_a_keeper(house: pages.House, browse: Browse) -> None:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     answer = browse(house.olga).post("/rollout/edge/export/", WISH)
     assert (answer.status_code, answer["Location"]) == (302, "/rollout/edge/export/")
     target = Target.objects.get(slug="edge")
@@ -65,7 +65,7 @@ def test_who_brings_it_there_is_set_by_a_keeper(house: pages.House, browse: Brow
 
 
 def test_a_mistake_is_named_and_what_was_typed_stays(house: pages.House, browse: Browse) -> None:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     answer = browse(house.olga).post("/rollout/edge/export/", {**WISH, "kv_token_ref": "not a reference"})
     shown = answer.content.decode()
     assert answer.status_code == 422

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.identity.models import Subject
 from apps.rollout.models import PropertyChange, Target
-from tests.factories import pages
+from tests.factories import edges, pages
 
 Browse = Callable[[Subject], Client]
 PAGE = "/rollout/edge/property/"
@@ -18,7 +18,7 @@ PAGE = "/rollout/edge/property/"
 
 @pytest.fixture
 def olga(house: pages.House, browse: Browse) -> Client:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     return browse(house.olga)
 
 
@@ -46,7 +46,7 @@ def test_asking_has_it_compared_and_keeps_what_was_typed_when_it_is_wrong(olga: 
 
 
 def test_the_difference_is_shown_with_one_button_that_says_what_it_does(olga: Client) -> None:
-    change = pages.property_change(datetime.now(UTC))
+    change = edges.property_change(datetime.now(UTC))
     shown = olga.get(PAGE).content.decode()
     assert "Sallyport access" in shown
     assert "Make a new version of shop with this change" in shown
@@ -59,7 +59,7 @@ def test_the_difference_is_shown_with_one_button_that_says_what_it_does(olga: Cl
 
 
 def test_each_warning_is_ticked(olga: Client) -> None:
-    change = pages.property_change(datetime.now(UTC), "warned")
+    change = edges.property_change(datetime.now(UTC), "warned")
     assert "The origin is not verified." in olga.get(PAGE).content.decode()
     olga.post(f"{PAGE}{change.pk}/accept", {})
     change.refresh_from_db()
@@ -70,7 +70,7 @@ def test_each_warning_is_ticked(olga: Client) -> None:
 
 
 def test_a_change_is_reached_by_its_own_target_only(olga: Client) -> None:
-    change = pages.property_change(datetime.now(UTC))
+    change = edges.property_change(datetime.now(UTC))
     olga.post(f"/rollout/mesh/property/{change.pk}/drop")
     change.refresh_from_db()
     assert change.state == "planned"
@@ -78,7 +78,7 @@ def test_a_change_is_reached_by_its_own_target_only(olga: Client) -> None:
 
 
 def test_the_moving_part_is_asked_for_alone(olga: Client) -> None:
-    pages.property_change(datetime.now(UTC), "production")
+    edges.property_change(datetime.now(UTC), "production")
     part = olga.get(PAGE, headers={"HX-Request": "true", "HX-Target": "moving"}).content.decode()
     assert "api.shop.test is going live on production" in part
     assert "<html" not in part

@@ -11,7 +11,7 @@ from django.test import Client
 from apps.identity.models import Subject
 from apps.rollout.models import Release, Target
 from apps.rollout.services.safety import Safety, safety_of
-from tests.factories import pages
+from tests.factories import edges, pages
 
 Browse = Callable[[Subject], Client]
 PAGE = "/rollout/edge/releases/"
@@ -20,7 +20,7 @@ AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 def olga(house: pages.House, browse: Browse) -> Client:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     return browse(house.olga)
 
 
@@ -67,7 +67,7 @@ def test_how_careful_it_is_is_kept_and_what_is_wrong_is_said(olga: Client) -> No
 
 
 def test_who_only_watches_sees_no_buttons(house: pages.House, browse: Browse) -> None:
-    pages.edge_target(datetime.now(UTC))
+    edges.edge_target(datetime.now(UTC))
     release("sp-one", "good")
     release("sp-two", "good")
     shown = browse(house.shop.cyd).get(PAGE).content.decode()

@@ -23,7 +23,7 @@ from apps.telemetry.edge_lines import event_of
 from apps.telemetry.events import MAX_BYTES
 from apps.telemetry.models import Call, LogMinute
 from tests.factories import access, identity
-from tests.factories.pages import edge_stream
+from tests.factories.edges import edge_stream
 from tests.telemetry.test_ingest import line as decision
 from tests.telemetry.test_ingest import ndjson
 
