@@ -119,6 +119,20 @@ def strings(value: Any) -> Iterator[str]:
         yield value
 
 
+def test_the_rule_names_the_stream_and_the_certificate_the_target_has() -> None:
+    with_them = made(stream_id=77, client_certificate="0f1e-guid")
+    rule = json.loads(with_them.files["property/rule.json"])["rule"]
+    built = terraform_of(with_them)["data"]["akamai_property_rules_builder"]["sallyport"]
+    (block,) = built.values()
+    assert {one["name"] for one in rule["behaviors"]} == {"edgeWorker", "mtlsOriginKeystore", "datastream", "report"}
+    assert {name for one in block["behavior"] for name in one} >= {"mtls_origin_keystore", "datastream", "report"}
+    assert "0f1e-guid" in json.dumps(rule)
+    assert "0f1e-guid" in json.dumps(block)
+    assert {one["name"] for one in json.loads(made().files["property/rule.json"])["rule"]["behaviors"]} == {
+        "edgeWorker"
+    }
+
+
 def test_every_resource_has_what_the_provider_requires_and_nothing_it_does_not_know() -> None:
     found = list(resources(terraform_of(made())))
     assert {kind for kind, _, _ in found} == set(DOCUMENTED)

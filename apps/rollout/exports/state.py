@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import GROUP, ITEM_LIMIT
 from apps.compiler.emitters.edgeworker import policy_in
+from apps.rollout.drivers.akamai_rules import Attached
 from apps.rollout.exports.laid_out import compact
 
+UNKNOWN_ID = 0
 LISTED_AT_ONCE = 100
 """So many keys of a group EdgeKV lists unless asked for more; Akamai's Terraform provider does not ask for more."""
 
@@ -27,7 +29,8 @@ class EdgeState:
     """``items`` by key. ``code`` is the whole bundle, secrets and all; ``code_sha256`` that of the packed one.
 
     ``edgeworker_id`` is None as long as nobody said which it is. ``taken_over``: some revision was in force before, so
-    the items and the activations are at Akamai already.
+    the items and the activations are at Akamai already. ``stream_id`` and ``client_certificate`` are what the rule in a
+    property names beside the code, if anything.
     """
 
     target: str
@@ -44,6 +47,19 @@ class EdgeState:
     code_version: str
     code_sha256: str
     taken_over: bool
+    stream_id: int | None = None
+    client_certificate: str = ""
+
+    @property
+    def wish(self) -> Attached:
+        """What a property should do. The EdgeWorker's id is 0 as long as nobody knows it."""
+        return Attached(
+            target=self.target,
+            edgeworker_id=self.edgeworker_id or UNKNOWN_ID,
+            hostnames=self.hosts,
+            stream_id=self.stream_id,
+            client_certificate=self.client_certificate,
+        )
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -12,14 +12,13 @@ from typing import Any
 
 from apps.compiler.emitters.edgekv import GROUP
 from apps.rollout.drivers.akamai_property import RULE_FORMAT
-from apps.rollout.drivers.akamai_rules import Attached, our_rule
+from apps.rollout.drivers.akamai_rules import our_rule
 from apps.rollout.exports.laid_out import pretty
 from apps.rollout.exports.state import EdgeState
 
 STAGING, PRODUCTION = "staging", "production"
 NETWORKS = (STAGING, PRODUCTION)
 OLDEST_TERRAFORM, PROVIDER = ">= 1.7.0", ">= 9.2.0"
-UNKNOWN_ID = 0
 
 Block = dict[str, Any]
 
@@ -134,7 +133,7 @@ def _activation(state: EdgeState, network: str) -> Block:
 # -- the property ------------------------------------------------------------------------------------------------------
 def rule_of(state: EdgeState) -> Block:
     """Our child rule as Property Manager writes it. The id is 0 as long as nobody knows it."""
-    return our_rule(Attached(state.target, state.edgeworker_id or UNKNOWN_ID, state.hosts))
+    return our_rule(state.wish)
 
 
 def _property(state: EdgeState) -> Block:

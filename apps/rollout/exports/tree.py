@@ -15,11 +15,11 @@ from typing import Any
 from apps.compiler.emitters.edgekv import GROUP
 from apps.compiler.emitters.edgeworker import POLICY, policy_in
 from apps.rollout.drivers.akamai_property import RULE_FORMAT
-from apps.rollout.drivers.akamai_rules import Attached, with_our_rule
+from apps.rollout.drivers.akamai_rules import with_our_rule
 from apps.rollout.exports.laid_out import laid_out, pretty
 from apps.rollout.exports.readme import README
 from apps.rollout.exports.state import EdgeState, require_exportable
-from apps.rollout.exports.terraform import UNKNOWN_ID, rule_of, terraform
+from apps.rollout.exports.terraform import rule_of, terraform
 
 FORMAT = 1
 MANIFEST, SIGNED = "manifest.json", "manifest.jws"
@@ -75,8 +75,7 @@ def _shown(policy: Mapping[str, Any]) -> dict[str, Any]:
 def _property(state: EdgeState) -> dict[str, bytes]:
     if not state.code or not state.hosts:
         return {}
-    wish = Attached(state.target, state.edgeworker_id or UNKNOWN_ID, state.hosts)
-    variables = with_our_rule({}, wish)["variables"]
+    variables = with_our_rule({}, state.wish)["variables"]
     rule = {"ruleFormat": RULE_FORMAT, "rule": rule_of(state)}
     return {"property/rule.json": pretty(rule), "property/variables.json": pretty(variables)}
 

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from apps.rollout.drivers.akamai_rules import Attached
 from apps.rollout.models import EdgeStream, OriginCertificate, Target
 
 
-def attached(target: Target, hostnames: Sequence[str]) -> Attached:
-    """With the stream and the client certificate the target has; what was never made is not named."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the rule names beside the code: a stream of log lines, the certificate shown to the origin."""
+
+    stream_id: int | None
+    client_certificate: str
+
+
+def beside(target: Target) -> Beside:
+    """What was never made is not named."""
     stream = EdgeStream.objects.filter(target=target, stream_id__isnull=False).first()
     certificate = OriginCertificate.objects.filter(target=target).exclude(deployed_guid="").first()
+    return Beside(stream.stream_id if stream else None, certificate.deployed_guid if certificate else "")
+
+
+def attached(target: Target, hostnames: Sequence[str]) -> Attached:
+    """With the stream and the client certificate the target has."""
+    more = beside(target)
     return Attached(
         target=target.slug,
         edgeworker_id=int(target.facts["edgeworker_id"]),
         hostnames=tuple(hostnames),
-        stream_id=stream.stream_id if stream else None,
-        client_certificate=certificate.deployed_guid if certificate else "",
+        stream_id=more.stream_id,
+        client_certificate=more.client_certificate,
     )

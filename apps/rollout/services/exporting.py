@@ -16,6 +16,7 @@ from apps.rollout.drivers.akamai_code import code_version
 from apps.rollout.exports.state import EdgeState, NotExportable
 from apps.rollout.exports.tree import Export, export
 from apps.rollout.models import DriverName, Revision, RevisionArtifact, Target
+from apps.rollout.services.attached import beside
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import get_target
 from apps.rollout.surroundings import DEFAULT_NAMESPACE
@@ -67,6 +68,7 @@ def state_of(*, slug: str, number: int | None = None) -> EdgeState:
         raise NothingToExport
     artifacts = artifacts_at(target, revision.number)
     code = tuple(one for one in artifacts if is_code(one.path))
+    more = beside(target)
     return EdgeState(
         target=target.slug,
         name=target.name,
@@ -82,6 +84,8 @@ def state_of(*, slug: str, number: int | None = None) -> EdgeState:
         code_version=code_version(code),
         code_sha256=Artifact.of("", "", pack(code)).sha256 if code else "",
         taken_over=target.active_number > 0,
+        stream_id=more.stream_id,
+        client_certificate=more.client_certificate,
     )
 
 
