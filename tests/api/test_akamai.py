@@ -57,7 +57,7 @@ def test_refusals_say_why(olga: Caller) -> None:
 def test_a_look_is_asked_for_once_and_read_later(olga: Caller) -> None:
     answer = olga.post("targets/edge/preflight/")
     assert answer.status_code == 202
-    assert (answer.json()["answered"], answer.json()["asked"]) == (0, 12)
+    assert (answer.json()["answered"], answer.json()["asked"]) == (0, 13)
     assert refused(olga.post("targets/edge/preflight/")) == (409, "preflight_under_way")
     Preflight.objects.all().delete()
     assert refused(olga.get("targets/edge/preflight/")) == (404, "no_preflight")
