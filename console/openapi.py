@@ -15,6 +15,7 @@ REFUSALS = {
     401: "Nobody is signed in, or the API token is unknown, expired or revoked",
     403: "You may not do this",
     404: "There is no such thing, or you may not see it",
+    405: "What stands at this address is not asked for so",
     406: "Only JSON is answered here",
     409: "The state of things does not allow it",
     413: "Too much was sent",
@@ -45,6 +46,6 @@ def refusals(operation: dict[str, Any], method: str) -> Iterator[int]:
     if writes or any(one["in"] == "query" for one in parameters):
         yield 400
     if writes or any(one["in"] == "path" for one in parameters):
-        yield 404
+        yield from (404, 405)  # an identifier that is none may make it another address
     if writes:
         yield from (409, 413, 415, 422)

@@ -157,14 +157,15 @@ STEPS: Mapping[str, Callable[[Page], None]] = {
 }
 
 
-def visit(page: Page, name: str, names: Mapping[str, str]) -> Response:
-    """Open the page and take its steps."""
+def visit(page: Page, name: str, names: Mapping[str, str], *, still: bool = False) -> Response:
+    """Open the page and take its steps. ``still``: nothing moves there, so nothing is waited for."""
     address = PAGES[name][1].format(**names)
     answer = page.goto(address)
     assert answer is not None and answer.status == 200, f"{address}: {answer and answer.status}"
     if name in STEPS:
         STEPS[name](page)
-    settle(page)
+    if not still:
+        settle(page)
     return answer
 
 

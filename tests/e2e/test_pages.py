@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle, visit
 from tests.e2e.furnishing import furnished
@@ -38,19 +38,37 @@ def ask(api: Api, service: str, route: str) -> str:
     return str(answer.json()["id"])
 
 
+Profile = Callable[[str | None, Look], BrowserContext]
+
+
+@pytest.fixture(scope="module")
+def profile(demo: Running, browser: Browser) -> Iterator[Profile]:
+    """A browser profile for each person and look, signed in once."""
+    made: dict[tuple[str | None, Look], BrowserContext] = {}
+
+    def find(who: str | None, look: Look) -> BrowserContext:
+        if (who, look) not in made:
+            made[who, look] = context_for(browser, demo, who, look)
+        return made[who, look]
+
+    yield find
+    for context in made.values():
+        context.close()
+
+
 @pytest.mark.parametrize("page_name", PAGES)
-def test_axe_finds_nothing_grave(demo: Running, browser: Browser, names: dict[str, str], page_name: str) -> None:
+def test_axe_finds_nothing_grave(profile: Profile, names: dict[str, str], page_name: str) -> None:
     """Wide and light, or narrow and dark, in turn; ``SALLYPORT_LOOKS=both`` is thorough."""
     who, _ = PAGES[page_name]
     for look in looks_of(page_name):
-        context = context_for(browser, demo, who, look)
-        page = context.new_page()
+        page = profile(who, look).new_page()
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)  # noqa: B023
         visit(page, page_name, names)
+        assert who is None or "/sign-in" not in page.url, f"{page_name}: the session is over"
         assert_no_grave_fault(page)
         assert errors == [], errors
-        context.close()
+        page.close()
 
 
 def looks_of(page_name: str) -> list[Look]:
@@ -76,7 +94,7 @@ def test_every_page_works_without_javascript(demo: Running, browser: Browser, na
     contexts = {who: context_for(browser, demo, who, plain) for who in {who for who, _ in PAGES.values()}}
     for name, (who, _) in PAGES.items():
         page = contexts[who].new_page()
-        visit(page, name, names)
+        visit(page, name, names, still=True)
         assert page.locator("h1").count() == 1, name
         page.close()
     for context in contexts.values():

@@ -1,6 +1,6 @@
 """Kill anything, at any moment: nothing approved is lost, nothing ended survives, and the record still holds.
 
-``SALLYPORT_KILL_ROLLOUTS`` says how many rollouts are put through it (10 by default, 50 by `make thorough`).
+``SALLYPORT_KILL_ROLLOUTS`` says how many rollouts are put through it (6 by default, 50 by `make thorough`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.running import Api, Running, running_demo, wait_until
 
 pytestmark = [pytest.mark.kill, pytest.mark.slow]
 
-ROLLOUTS = int(os.environ.get("SALLYPORT_KILL_ROLLOUTS", "10"))
+ROLLOUTS = int(os.environ.get("SALLYPORT_KILL_ROLLOUTS", "6"))
 VICTIMS = ("uvicorn", "worker", "beat", "apps.localedge", "apps.meshagent", "valkey-server", "data-plane")
 REST = 8.0
 PACE = 0.7

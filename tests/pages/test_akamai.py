@@ -128,8 +128,8 @@ def test_looking_again_asks_a_worker_and_says_how_far_it_is(house: pages.House, 
     edges.edge_target(datetime.now(UTC))
     client = browse(house.olga)
     assert client.post("/rollout/edge/preflight/").status_code == 302
-    assert "Akamai is being asked: 0 of 12 answered" in client.get("/rollout/edge/preflight/").content.decode()
+    assert "Akamai is being asked: 0 of 13 answered" in client.get("/rollout/edge/preflight/").content.decode()
     Preflight.objects.filter(finished_at=None).update(answered=5)
     part = client.get("/rollout/edge/preflight/", headers={"HX-Request": "true", "HX-Target": "moving"})
-    assert "5 of 12" in part.content.decode()
+    assert "5 of 13" in part.content.decode()
     assert "<html" not in part.content.decode()

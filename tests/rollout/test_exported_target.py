@@ -88,7 +88,7 @@ def edge(standin: StandIn, shop: factory.Shop, team: Team) -> Target:
     """Without address and credential: whoever called the vendor would fail."""
     config = {"probe_url": f"http://127.0.0.1:{standin.ports['data']}", "group_id": 1, "resource_tier_id": 200}
     make_target(TargetSpec(slug="edge", name="Edge", driver="akamai", config=config))
-    return deliver(kv_token_ref=str(team.facts["kv_token_ref"]), edgeworker_id=team.worker)
+    return deliver(kv_token_ref=team.facts["kv_token"].uuid, edgeworker_id=team.worker)
 
 
 def deliver(**more: object) -> Target:

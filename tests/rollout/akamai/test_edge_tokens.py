@@ -120,7 +120,7 @@ def test_a_token_that_ended_is_replaced_under_another_name(older: Target, standi
 
 def test_the_page_says_which_token_ends_when(older: Target) -> None:
     client = signed_in(people.person("olga", roles=("operator",)))
-    shown = client.get("/rollout/edge/").content.decode()
+    shown = client.get("/rollout/edge/place").content.decode()
     token = EdgeToken.objects.get()
     assert token.name in shown
     assert f"Ends on {token.expires_on:%-d %B %Y}." in shown

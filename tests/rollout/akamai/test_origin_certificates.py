@@ -303,14 +303,14 @@ TREE: dict[str, Any] = {"name": "default", "behaviors": [], "children": [], "cri
 
 
 def test_only_a_change_of_the_version_is_a_renewal() -> None:
-    old = with_our_rule(TREE, Attached("edge", 1, (HOST,), 7, "g-1"))
-    new = with_our_rule(old, Attached("edge", 1, (HOST,), 7, "g-2"))
+    old = with_our_rule(TREE, Attached("edge", 1, (HOST,), stream_id=7, client_certificate="g-1"))
+    new = with_our_rule(old, Attached("edge", 1, (HOST,), stream_id=7, client_certificate="g-2"))
     assert is_renewal(difference(old, new))
     others = [
-        with_our_rule(old, Attached("edge", 2, (HOST,), 7, "g-2")),
-        with_our_rule(old, Attached("edge", 1, (HOST,), 8, "g-2")),
-        with_our_rule(old, Attached("edge", 1, (HOST, "b.test"), 7, "g-2")),
-        with_our_rule(old, Attached("edge", 1, (HOST,), 7)),
+        with_our_rule(old, Attached("edge", 2, (HOST,), stream_id=7, client_certificate="g-2")),
+        with_our_rule(old, Attached("edge", 1, (HOST,), stream_id=8, client_certificate="g-2")),
+        with_our_rule(old, Attached("edge", 1, (HOST, "b.test"), stream_id=7, client_certificate="g-2")),
+        with_our_rule(old, Attached("edge", 1, (HOST,), stream_id=7)),
         {**new, "behaviors": [{"name": "origin", "options": {}}]},
     ]
     assert [is_renewal(difference(old, one)) for one in [*others, old]] == [False] * 6
