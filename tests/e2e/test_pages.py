@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle, visit
 from tests.e2e.furnishing import furnished
@@ -38,37 +38,42 @@ def ask(api: Api, service: str, route: str) -> str:
     return str(answer.json()["id"])
 
 
-Profile = Callable[[str | None, Look], BrowserContext]
+Tab = Callable[[str | None, Look], Page]
 
 
 @pytest.fixture(scope="module")
-def profile(demo: Running, browser: Browser) -> Iterator[Profile]:
-    """A browser profile for each person and look, signed in once."""
-    made: dict[tuple[str | None, Look], BrowserContext] = {}
+def tab(demo: Running, browser: Browser) -> Iterator[Tab]:
+    """A tab for each person and look, signed in once: a fresh one for each page costs the browser a process."""
+    made: dict[tuple[str | None, Look], Page] = {}
 
-    def find(who: str | None, look: Look) -> BrowserContext:
+    def find(who: str | None, look: Look) -> Page:
         if (who, look) not in made:
-            made[who, look] = context_for(browser, demo, who, look)
+            made[who, look] = context_for(browser, demo, who, look).new_page()
         return made[who, look]
 
     yield find
-    for context in made.values():
-        context.close()
+    for page in made.values():
+        page.context.close()
 
 
 @pytest.mark.parametrize("page_name", PAGES)
-def test_axe_finds_nothing_grave(profile: Profile, names: dict[str, str], page_name: str) -> None:
+def test_axe_finds_nothing_grave(tab: Tab, names: dict[str, str], page_name: str) -> None:
     """Wide and light, or narrow and dark, in turn; ``SALLYPORT_LOOKS=both`` is thorough."""
     who, _ = PAGES[page_name]
     for look in looks_of(page_name):
-        page = profile(who, look).new_page()
+        page = tab(who, look)
         errors: list[str] = []
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)  # noqa: B023
+
+        def hear(message: ConsoleMessage, errors: list[str] = errors) -> None:
+            if message.type == "error":
+                errors.append(message.text)
+
+        page.on("console", hear)
         visit(page, page_name, names)
         assert who is None or "/sign-in" not in page.url, f"{page_name}: the session is over"
         assert_no_grave_fault(page)
         assert errors == [], errors
-        page.close()
+        page.remove_listener("console", hear)
 
 
 def looks_of(page_name: str) -> list[Look]:
@@ -89,16 +94,12 @@ def test_a_refusal_is_a_page_too(demo: Running, browser: Browser, where: str) ->
         context.close()
 
 
-def test_every_page_works_without_javascript(demo: Running, browser: Browser, names: dict[str, str]) -> None:
+def test_every_page_works_without_javascript(tab: Tab, names: dict[str, str]) -> None:
     plain = Look("plain", 1440, "light", javascript=False)
-    contexts = {who: context_for(browser, demo, who, plain) for who in {who for who, _ in PAGES.values()}}
     for name, (who, _) in PAGES.items():
-        page = contexts[who].new_page()
+        page = tab(who, plain)
         visit(page, name, names, still=True)
         assert page.locator("h1").count() == 1, name
-        page.close()
-    for context in contexts.values():
-        context.close()
 
 
 def test_a_request_can_be_made_and_withdrawn_without_javascript(demo: Running, browser: Browser) -> None:
