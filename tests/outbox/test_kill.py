@@ -18,7 +18,7 @@ from apps.audit.models import Event
 from apps.outbox.models import Message, State
 from tests.outbox.topics import Ears, handled, put
 
-KILLS, ROUND, KEYS = 6, 40, 12
+KILLS, ROUND, KEYS = 3, 40, 12
 MESSAGES = KILLS * ROUND
 
 
