@@ -60,13 +60,15 @@ arch:
 
 # What starts a whole Sallyport or a browser comes after the rest and has the machine to itself.
 unit:
-	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill"
+	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill and not slow"
 	$(VENV)/bin/pytest -q -m "e2e or kill"
 
-# What `make test` does in part, whole: 20,000 generated cases, 50 rollouts under fire, 200 bad calls to each address.
+# What `make test` does in part, whole: 20,000 generated cases, 50 rollouts under fire, 200 bad calls to each address; and
+# what is too slow for it.
 thorough: setup-dev
 	SALLYPORT_AGREEMENT_CASES=20000 $(VENV)/bin/pytest -q tests/agreement/test_one_policy.py
 	SALLYPORT_FUZZ_EXAMPLES=200 $(VENV)/bin/pytest -q -n 2 tests/api/test_open_addresses.py
+	$(VENV)/bin/pytest -q -n 2 --dist loadfile -m "slow and not kill"
 	SALLYPORT_KILL_ROLLOUTS=50 $(VENV)/bin/pytest -q tests/kill
 	SALLYPORT_LOOKS=both $(VENV)/bin/pytest -q tests/e2e/test_pages.py
 

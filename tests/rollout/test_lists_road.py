@@ -22,7 +22,7 @@ from tests.localedge.standin import StandIn, eventually
 from tests.rollout.conftest import make_local_edge
 from tests.rollout.world import Hands, edge_spec, make_target, now
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 PARTNER, STRANGER, HERE = "127.0.0.5", "127.0.0.9", "127.0.0.1"
 NAME = f"sallyport-edge-{outside.HOST}"
 

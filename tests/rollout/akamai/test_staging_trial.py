@@ -18,7 +18,7 @@ from tests.localedge.standin import StandIn, eventually
 from tests.rollout.akamai.code import BROKEN, asked_for, live, make_edge, new_code, newest, worked
 from tests.rollout.world import Hands, doors, grant_to, now
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture
