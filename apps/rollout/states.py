@@ -9,6 +9,9 @@ from django.db import models
 
 from apps.audit.errors import Refusal
 
+UNKNOWN = "drifted"
+"""Stands where the hash of what the target holds would stand, when that is not ours or nobody can say."""
+
 
 class ActivationState(models.TextChoices):
     PENDING = "pending", "Waiting"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
+from apps.access import services as access
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.models import Event
 from apps.rollout.drivers.base import StalePlan
@@ -221,6 +222,25 @@ def test_dying_after_the_vendor_took_it_loses_nothing(
     grant.refresh_from_db()
     assert grant.state == "active"
     assert Event.objects.filter(action="access.grant.activated").count() == 1
+
+
+def test_what_may_have_been_written_is_taken_back_though_it_was_overtaken(
+    edge: Target, shop: factory.Shop, hands: Hands, standin: StandIn
+) -> None:
+    """Akamai takes the item and its answer says otherwise; the grant ends before that is tried again."""
+    before = standin.item("GET", "payments").text
+    standin.faults(
+        rules=[{"method": "PUT", "path": ".*/networks/production/.*", "status": 503, "times": 1000, "after": True}]
+    )
+    grant = grant_to(shop.ada, shop.ben)
+    hands.work("edge")
+    assert standin.item("GET", "payments").text != before
+    access.end_grant(public_id=grant.public_id, actor=shop.ada, at=now())
+    hands.work("edge")
+    standin.faults()
+    Target.objects.update(retry_at=None)
+    settle(hands)
+    assert standin.item("GET", "payments").text == before
 
 
 def test_a_vendor_that_throttles_is_shown_and_tried_again(

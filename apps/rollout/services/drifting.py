@@ -25,14 +25,10 @@ from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.holding import hold_target
-from apps.rollout.states import OPEN_ACTIVATIONS
+from apps.rollout.states import OPEN_ACTIVATIONS, UNKNOWN
 
 ITEMS_AT_ONCE = 50
 """Reading is limited by the vendor: so many items a minute, in turn."""
-
-UNKNOWN = "drifted"
-"""Stands where the hash of what the target holds would stand, when that is not ours."""
-
 
 MOST_DIFF = 20_000
 UNSIGNED = "Only an approved grant opens a door: what somebody wrote by hand is never taken over."

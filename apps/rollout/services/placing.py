@@ -14,10 +14,10 @@ from apps.rollout.drivers.akamai_words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, EdgeMove, Target, TargetArtifact
-from apps.rollout.services.drifting import UNKNOWN
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target
+from apps.rollout.states import UNKNOWN
 from apps.rollout.surroundings import DEFAULT_NAMESPACE
 
 PLACED = "rollout.target.placed"

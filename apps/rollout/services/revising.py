@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
+
 from apps.compiler.artifacts import Artifact, manifest_digest
 from apps.compiler.diff import Change, diff
 from apps.compiler.graph import AccessGraph
@@ -24,7 +26,7 @@ from apps.rollout.models import (
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_target
 from apps.rollout.snapshots import from_json, knowing_the_same_subjects, merged, to_json
-from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, move
+from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, UNKNOWN, ActivationState, move
 
 MOST_CHANGES, MOST_CAUSES, SENTENCES = 200, 200, 3
 NOTHING = ""
@@ -157,10 +159,21 @@ def _summary(changes: Sequence[Change], causes: Iterable[tuple[str, str]]) -> st
     return " ".join(reasons) or "Compiled again."
 
 
+def _doubt_what_was_sent(activation: Activation) -> None:
+    """What a vendor was asked for and did not confirm may be there all the same. Were it believed not to be, a newer
+    revision that wants what was there before would leave it, and with it access that has ended."""
+    if activation.state != ActivationState.APPLYING or activation.target.driver != DriverName.AKAMAI:
+        return
+    sent = RevisionArtifact.objects.filter(revision=activation.revision_id, path=OuterRef("path"))
+    rows = TargetArtifact.objects.filter(target=activation.target_id)
+    rows.filter(Exists(sent.exclude(sha256=OuterRef("applied_sha256")))).update(applied_sha256=UNKNOWN)
+
+
 def activate(*, target: Target, revision: Revision, at: datetime) -> Activation:
     """Supersede what is under way, and start anew. Probes that still wait are taken along: they are still true."""
     fresh_of: Activation | None = Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).first()
     if fresh_of is not None:
+        _doubt_what_was_sent(fresh_of)
         move(fresh_of, ActivationState.SUPERSEDED)
         fresh_of.save(update_fields=["state"])
     activation = Activation.objects.create(target=target, revision=revision, created_at=at)
