@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from django.forms import BaseForm
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
-from apps.audit.errors import NotAllowed
+from apps.audit.errors import NotAllowed, Refusal
 from apps.identity import selectors
 from apps.identity.models import Subject
 
@@ -33,3 +34,11 @@ PAGE_SIZE = 50
 def asked_text(request: HttpRequest, name: str) -> str:
     """A filter from the address: trimmed, bounded, without the one character PostgreSQL refuses."""
     return request.GET.get(name, "").replace("\x00", "").strip()[:200]
+
+
+def complain(form: BaseForm, refusal: Refusal) -> None:
+    """What a service refused, beside the fields it is about; what belongs to none of the form's stands above them."""
+    if not refusal.fields:
+        form.add_error(None, refusal.message)
+    for name, complaints in refusal.fields.items():
+        form.add_error(name if name in form.fields else None, complaints)

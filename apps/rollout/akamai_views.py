@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.audit.errors import NotFound, Refusal
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai_forms import ConnectForm
@@ -59,10 +59,7 @@ def _connect(request: PageRequest, form: ConnectForm, slug: str) -> bool:
             at=timezone.now(),
         )
     except Refusal as refusal:
-        if not refusal.fields:
-            form.add_error(None, refusal.message)
-        for name, complaints in refusal.fields.items():
-            form.add_error(name if name in form.fields else None, complaints)
+        complain(form, refusal)
         return False
     return True
 

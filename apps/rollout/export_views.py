@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
 from apps.rollout.akamai_views import akamai_target
@@ -80,8 +80,7 @@ def _set(request: PageRequest, form: DeliveryForm, slug: str) -> bool:
     try:
         delivering.set_delivery(slug=slug, actor=request.subject.actor, at=timezone.now(), **form.cleaned_data)
     except Refusal as refusal:
-        for name, complaints in (refusal.fields or {"": [refusal.message]}).items():
-            form.add_error(name if name in form.fields else None, complaints)
+        complain(form, refusal)
         return False
     return True
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.rollout import tasks
 from apps.rollout.akamai_views import akamai_target
 from apps.rollout.services import edge_tokens
@@ -57,9 +57,6 @@ def _placed(request: PageRequest, form: PlaceForm, slug: str) -> bool:
         wish, at = Place(**form.cleaned_data), timezone.now()
         place(slug=slug, wish=wish, actor=request.subject.actor, at=at)
     except Refusal as refusal:
-        if not refusal.fields:
-            form.add_error(None, refusal.message)
-        for name, complaints in refusal.fields.items():
-            form.add_error(name, complaints)
+        complain(form, refusal)
         return False
     return True

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.identity.selectors import has_role
 from apps.outbox import pokes
 from apps.rollout import tasks
@@ -78,10 +78,7 @@ def _kept(request: PageRequest, form: SafetyForm, slug: str) -> bool:
     try:
         set_safety(slug=slug, wish=form.wish, actor=request.subject.actor, at=timezone.now())
     except Refusal as refusal:
-        if not refusal.fields:
-            form.add_error(None, refusal.message)
-        for name, complaints in refusal.fields.items():
-            form.add_error(name, complaints)
+        complain(form, refusal)
         return False
     return True
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai_views import akamai_target
@@ -94,10 +94,7 @@ def _ask(request: PageRequest, form: StreamForm, slug: str) -> bool:
             at=timezone.now(),
         )
     except Refusal as refusal:
-        if not refusal.fields:
-            form.add_error(None, refusal.message)
-        for name, complaints in refusal.fields.items():
-            form.add_error(name, complaints)
+        complain(form, refusal)
         return False
     return True
 

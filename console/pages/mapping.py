@@ -22,7 +22,7 @@ from apps.identity.mapping import deciding, reading
 from apps.identity.mapping.applying import Weighed, names_of
 from apps.identity.mapping.rules import Change, Rule
 from apps.identity.models import Kind, Match, MembershipRole, Role
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.identity.scim.reading import get_provider
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def mapping(request: PageRequest, slug: str) -> HttpResponse:
                 return _add(request, slug, form.rule(), at)
             dry = show(deciding.try_rule(provider, form.rule(), at=at), at)
         except Refusal as refusal:
-            _complain(form, refusal)
+            complain(form, refusal)
     context = {
         "provider": provider,
         "rules": rules,
@@ -137,13 +137,6 @@ def _proposed(pending: PendingMapping, rules: list[GroupRule]) -> str:
         return f"{Match(asked['add']['match']).label} {asked['add']['pattern']}"
     found = next((one for one in rules if one.pk == asked.get("remove")), None)
     return f"{found.get_match_display()} {found.pattern}" if found else ""
-
-
-def _complain(form: RuleForm, refusal: Refusal) -> None:
-    if not refusal.fields:
-        form.add_error(None, refusal.message)
-    for name, complaints in refusal.fields.items():
-        form.add_error(name if name in form.fields else None, complaints)
 
 
 def _add(request: PageRequest, slug: str, rule: Rule, at: datetime) -> HttpResponse:

@@ -21,7 +21,7 @@ from apps.access.views.asking import DURATIONS
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
 from apps.identity import selectors as identity
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 
 if TYPE_CHECKING:
     from apps.catalog.models import Service
@@ -197,10 +197,7 @@ def _guard(request: PageRequest, form: HostForm) -> bool:
             at=timezone.now(),
         )
     except Refusal as refusal:
-        if not refusal.fields:
-            form.add_error(None, refusal.message)
-        for name, complaints in refusal.fields.items():
-            form.add_error(name if name in form.fields else None, complaints)
+        complain(form, refusal)
         return False
     messages.success(request, "Noted. The list is made and filled at the edge; see it at the target.")
     return True

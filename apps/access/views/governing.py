@@ -24,7 +24,7 @@ from apps.access.weighing import span
 from apps.audit.errors import Refusal
 from apps.compiler.graph import SubjectKind
 from apps.compiler.paths import METHODS
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 
 if TYPE_CHECKING:
     from apps.access.models import ApprovalRule, Guardrail
@@ -216,8 +216,7 @@ def _saved(request: PageRequest, what: Governed, form: PolicyForm) -> bool:
         values, at = _kept(what, form), timezone.now()
         what.save(slug=given["slug"], values=values, version=given["version"], actor=request.subject.actor, at=at)
     except Refusal as refusal:
-        for name, complaints in (refusal.fields or {"": [refusal.message]}).items():
-            form.add_error(name if name in form.fields else None, complaints)
+        complain(form, refusal)
         return False
     return True
 

@@ -14,7 +14,7 @@ from apps.audit.errors import Refusal
 from apps.identity import services
 from apps.identity.identity_center.reading import ACTIONS
 from apps.identity.models import Role
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.identity.proofs.aws_directory import policy
 
 
@@ -48,10 +48,7 @@ def _add(request: PageRequest, form: CenterForm) -> bool:
         services.add_identity_center(slug=slug, facts=services.CenterFacts(**given), actor=actor, at=at)
         services.ask_to_read(slug=slug, confirmed=False, actor=actor, at=at)
     except Refusal as refusal:
-        for name, complaints in refusal.fields.items():
-            form.add_error(name if name in form.fields else None, complaints)
-        if not refusal.fields:
-            form.add_error(None, refusal.message)
+        complain(form, refusal)
         return False
     return True
 

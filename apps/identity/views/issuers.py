@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.audit.errors import Refusal
 from apps.identity import policies, selectors
 from apps.identity.models import Role
-from apps.identity.pages import PageRequest
+from apps.identity.pages import PageRequest, complain
 from apps.identity.proofs import issuers as services
 from apps.identity.proofs.forms import IssuerForm
 
@@ -37,10 +37,7 @@ def _add(request: PageRequest, form: IssuerForm) -> bool:
         given = services.completed(form.given())
         made = services.add_issuer(given=given, actor=request.subject.actor, at=timezone.now())
     except Refusal as refusal:
-        if not refusal.fields:
-            form.add_error(None, refusal.message)
-        for name, complaints in refusal.fields.items():
-            form.add_error(name if name in form.fields else None, complaints)
+        complain(form, refusal)
         return False
     messages.success(request, f"Tokens of {made.slug} are checked from now on. Bind its subjects on their pages.")
     return True

@@ -13,7 +13,7 @@ from apps.audit.errors import Refusal
 from apps.identity import policies, selectors
 from apps.identity.errors import MayNotBind
 from apps.identity.models import Kind, ProofKind, Subject
-from apps.identity.pages import PageRequest
+from apps.identity.pages import PageRequest, complain
 from apps.identity.proofs import bindings, conditions, limits
 from apps.identity.proofs.forms import FORMS, LimitsForm, ProofForm
 
@@ -58,18 +58,10 @@ def _bind(request: PageRequest, subject: Subject, form: ProofForm) -> bool:
             subject_key=subject.key, outside=form.outside(), actor=request.subject.actor, at=timezone.now()
         )
     except Refusal as refusal:
-        _tell(form, refusal)
+        complain(form, refusal)
         return False
     messages.success(request, f"{made.outside} is {subject.name} from now on.")
     return True
-
-
-def _tell(form: ProofForm, refusal: Refusal) -> None:
-    """The form's own fields get their complaints; what belongs to none stands above them."""
-    if not refusal.fields:
-        form.add_error(None, refusal.message)
-    for name, complaints in refusal.fields.items():
-        form.add_error(name if name in form.fields else None, complaints)
 
 
 @require_POST

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.audit.errors import Refusal
 from apps.identity import selectors, services
 from apps.identity.models import Preset, Provider, Role
-from apps.identity.pages import PageRequest, asked_text, require_role
+from apps.identity.pages import PageRequest, asked_text, complain, require_role
 from apps.identity.providers.addresses import addresses_of
 from apps.identity.providers.client_auth import find_signing_key, live_keys
 from apps.identity.providers.discovery import Report, examine
@@ -55,15 +55,8 @@ def _add(request: PageRequest, form: ProviderForm, preset: Preset) -> Provider |
             at=timezone.now(),
         )
     except Refusal as refusal:
-        _complain(form, refusal)
+        complain(form, refusal)
         return None
-
-
-def _complain(form: ProviderForm, refusal: Refusal) -> None:
-    if not refusal.fields:
-        form.add_error(None, refusal.message)
-    for name, complaints in refusal.fields.items():
-        form.add_error(name if name in form.fields else None, complaints)
 
 
 @require_http_methods(["GET", "POST"])
@@ -90,7 +83,7 @@ def _change(request: PageRequest, form: ProviderForm, provider: Provider) -> boo
             at=timezone.now(),
         )
     except Refusal as refusal:
-        _complain(form, refusal)
+        complain(form, refusal)
         return False
     return True
 

@@ -17,7 +17,7 @@ from apps.audit.errors import Refusal
 from apps.identity import senders, services
 from apps.identity.forms import SignalSourceForm
 from apps.identity.models import Provider
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, complain, require_role
 from apps.identity.services import IssuedSecret
 
 
@@ -90,15 +90,8 @@ def source(request: PageRequest, slug: str) -> HttpResponse:
         try:
             services.set_signal_source(provider_slug=slug, actor=actor, at=at, **form.cleaned_data)
         except Refusal as refusal:
-            _complain(form, refusal)
+            complain(form, refusal)
     if form.errors:
         return _page(request, senders.get_sender(slug), form=form)
     messages.success(request, "Shared Signals of this transmitter are taken.")
     return redirect("signal_sender", slug=slug)
-
-
-def _complain(form: SignalSourceForm, refusal: Refusal) -> None:
-    for name, complaints in refusal.fields.items():
-        form.add_error(name if name in form.fields else None, complaints)
-    if not refusal.fields:
-        form.add_error(None, refusal.message)
