@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from apps.access import policies, refusals
+from apps.access import policies
 from apps.access.addresses import (
     MOST_ALWAYS,
     Addressed,
@@ -24,12 +24,10 @@ from apps.access.addresses import (
 )
 from apps.access.asks import REASON_LENGTH, TICKET_LENGTH, read_duration, read_text
 from apps.access.ids import new_request_id
-from apps.access.judging import judge_risk
-from apps.access.models import AccessRequest, AddressAsk, GuardedHost, Origin, Requirement
+from apps.access.models import AccessRequest, AddressAsk, GuardedHost, Origin
 from apps.access.services.records import announce_request, record_request
-from apps.access.services.requests import LIFETIME
-from apps.access.states import RequestState
-from apps.access.weighing import Weighed, weigh
+from apps.access.services.requests import LIFETIME, store_request
+from apps.access.weighing import weigh
 from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.catalog import selectors as catalog
@@ -91,7 +89,8 @@ def open_address_request(
         weighed = weigh(requester=actor, subject=subject, target=asked.target, duration=duration)
         if weighed.blockers:
             raise weighed.blockers[0]
-        _store(request, asked, weighed)
+        store_request(request, asked.target, weighed)
+        AddressAsk.objects.create(request=request, host=asked.host, blocks=asked.values)
         record_request("opened", request, actor=actor.actor, at=at, after=_described(request, asked))
         announce_request("opened", request, at)
     return request
@@ -104,31 +103,6 @@ def _party(party: str | NewParty, actor: Subject, at: datetime) -> Subject:
         actor=actor, name=party.name, contact=party.contact, purpose=party.purpose, team_key=party.team, at=at
     )
     return sponsored(actor, made.key)
-
-
-def _store(request: AccessRequest, asked: Addressed, weighed: Weighed) -> None:
-    request.resolved = weighed.resolution.as_json()
-    request.risk = judge_risk(request.subject, asked.target, request.duration).as_json()
-    if AccessRequest.objects.filter(fingerprint=request.fingerprint, state=RequestState.PENDING).exists():
-        raise refusals.AlreadyAsked
-    try:
-        with transaction.atomic():
-            request.save(force_insert=True)
-    except IntegrityError as error:
-        raise refusals.AlreadyAsked from error
-    AddressAsk.objects.create(request=request, host=asked.host, blocks=asked.values)
-    request.routes.set(asked.target.routes)
-    Requirement.objects.bulk_create(
-        Requirement(
-            request=request,
-            name=need.name,
-            kind=need.kind,
-            value=need.value,
-            count=need.count,
-            sentence=need.sentence,
-        )
-        for need in weighed.resolution.needs
-    )
 
 
 def _described(request: AccessRequest, asked: Addressed) -> dict[str, object]:

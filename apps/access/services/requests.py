@@ -90,13 +90,14 @@ def open_request(
         weighed = weigh(requester=actor, subject=subject, target=target, duration=duration)
         if weighed.blockers:
             raise weighed.blockers[0]
-        _store(request, target, weighed)
+        store_request(request, target, weighed)
         record_request("opened", request, actor=actor.actor, at=at, after=_described(request, target))
         announce_request("opened", request, at)
     return request
 
 
-def _store(request: AccessRequest, target: Target, weighed: Weighed) -> None:
+def store_request(request: AccessRequest, target: Target, weighed: Weighed) -> None:
+    """With its routes and what has to be agreed to. Raises AlreadyAsked when the same is open."""
     request.resolved = weighed.resolution.as_json()
     request.risk = judge_risk(request.subject, target, request.duration).as_json()
     try:
