@@ -61,3 +61,35 @@ class MeshSurroundings:
     context_issuer: str
     context_audience: str
     identities: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSurroundings:
+    """A Kubernetes cluster as an operator described it. ``emitters`` are those of ``CLUSTER_EMITTERS`` it takes.
+
+    ``access_control`` (``allow`` or ``deny``) and ``mtls`` (``off``, ``permissive`` or ``strict``) are the modes of an
+    NGINX Service Mesh. ``plus`` tells whether the ingress controller runs NGINX Plus. ``verifier`` is our verifier's
+    ``namespace/service:port``, ``gateway`` the ``namespace/name`` of a Gateway, ``ingress_class`` the class of the
+    ingress controller, ``tls_secret`` and ``client_ca_secret`` names of Secrets beside each VirtualServer.
+    ``isolated`` are namespaces whose pods may send nothing out unless a policy says so.
+    """
+
+    cluster: str
+    console_url: str
+    trust_domain: str
+    emitters: frozenset[str] = frozenset()
+    access_control: str = "allow"
+    mtls: str = "permissive"
+    plus: bool = False
+    verifier: str = ""
+    gateway: str = ""
+    ingress_class: str = "nginx"
+    tls_secret: str = ""
+    client_ca_secret: str = ""
+    isolated: frozenset[str] = frozenset()
+    context_keys: tuple[VerifyKey, ...] = ()
+    context_issuer: str = ""
+    context_audience: str = ""
+
+
+CLUSTER_EMITTERS = ("smi", "nic", "networkpolicy", "gateway")

@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "apps.trust",
     "apps.rollout",
     "apps.telemetry",
+    "apps.firewall",
     "console",
 ]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("apps", "console", "deploy", "tests")
-STANDALONE = {"localedge", "meshagent"}
+STANDALONE = {"localedge", "localcluster", "meshagent"}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from apps.outbox import registry
 from console.celery import app as celery_app
 from tests.arch.source import OURS, ROOT, STANDALONE, modules, runtime_imports
 
-LAYERS = ["audit", "outbox", "identity", "catalog", "access", "rollout", "telemetry"]
+LAYERS = ["audit", "outbox", "identity", "catalog", "access", "rollout", "telemetry", "firewall"]
 LAYER = {label: number for number, label in enumerate(LAYERS)} | {"trust": LAYERS.index("access")}
 JUNK = {"core", "common", "utils", "util", "helpers", "helper", "misc", "extras", "shared", "lib"}
 

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 class DriverName(models.TextChoices):
     AKAMAI = "akamai", "Akamai EdgeWorkers and EdgeKV"
     NGINX = "nginx", "NGINX nodes with the Sallyport agent"
+    KUBERNETES = "kubernetes", "A Kubernetes cluster"
 
 
 class Point(models.TextChoices):
@@ -39,7 +40,7 @@ class Target(models.Model):
 
     slug = models.SlugField(max_length=63, unique=True)
     name = models.CharField(max_length=100)
-    driver = models.CharField(max_length=8, choices=DriverName)
+    driver = models.CharField(max_length=10, choices=DriverName)
     point = models.CharField(max_length=4, choices=Point)
     environment = models.ForeignKey("catalog.Environment", models.PROTECT, related_name="+")
     config = models.JSONField(default=dict)
@@ -68,7 +69,11 @@ class Target(models.Model):
             models.CheckConstraint(
                 condition=Q(active_number__lte=F("latest_number")), name="rollout_target_active_was_made"
             ),
-            models.UniqueConstraint(fields=["environment", "point"], name="rollout_target_one_per_door"),
+            models.UniqueConstraint(
+                fields=["environment", "point"],
+                condition=~Q(driver=DriverName.KUBERNETES),
+                name="rollout_target_one_per_door",
+            ),
         ]
 
     def __str__(self) -> str:
