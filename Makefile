@@ -3,6 +3,9 @@ VENV   ?= .venv
 PY      = $(VENV)/bin/python
 PYTHON ?= python3
 
+# A Sallyport is many Python processes: each would compile Django anew if it might not keep the result.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo demo-reset test thorough lint type arch unit e2e bench screenshots format setup setup-dev browser lock
 
 help:
