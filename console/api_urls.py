@@ -75,6 +75,7 @@ urlpatterns = [
     path("address-requests/", addresses.AddressRequests.as_view(), name="address-requests"),
     path("hosts/", addresses.GuardedHosts.as_view(), name="hosts"),
     path("hosts/guard/", addresses.GuardHost.as_view(), name="host-guard"),
+    path("hosts/stop/", addresses.StopGuarding.as_view(), name="host-stop"),
     path("requests/", access.RequestList.as_view(), name="requests"),
     path("requests/<slug:public_id>/", access.RequestDetail.as_view(), name="request"),
     path("requests/<slug:public_id>/review/", access.RequestReview.as_view(), name="request-review"),

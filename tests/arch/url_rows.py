@@ -80,6 +80,15 @@ def ada(there: House) -> list[object]:
     return ["person:ada"]
 
 
+def guarded(there: House) -> list[object]:
+    return [guard(host="c.shop.localhost").pk]
+
+
+def unguarding(there: House) -> dict[str, object]:
+    guarded(there)
+    return {"host": "c.shop.localhost", "detached": True}
+
+
 def wall(there: House) -> list[object]:
     return [guardrail().slug]
 

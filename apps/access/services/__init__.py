@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.access.services.addresses import NewParty, guard_host, open_address_request
+from apps.access.services.addresses import NewParty, guard_host, open_address_request, stop_guarding
 from apps.access.services.doors import DoorReport, activate, mark_door, mark_doors, record_error, record_errors
 from apps.access.services.governance import (
     GuardrailValues,
@@ -37,6 +37,7 @@ __all__ = [
     "expire_due_requests",
     "follow_subjects",
     "guard_host",
+    "stop_guarding",
     "mark_door",
     "mark_doors",
     "open_address_request",
