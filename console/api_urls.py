@@ -95,6 +95,7 @@ urlpatterns = [
     path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
     path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
     path("targets/<slug:slug>/stream/", stream.TargetStream.as_view(), name="target-stream"),
+    path("targets/<slug:slug>/stream/adopt/", stream.TargetStreamAdopt.as_view(), name="target-stream-adopt"),
     path("targets/<slug:slug>/stream/stop/", stream.TargetStreamStop.as_view(), name="target-stream-stop"),
     path("targets/<slug:slug>/stream/renew-secret/", stream.TargetStreamRenew.as_view(), name="target-stream-renew"),
     path(

@@ -89,6 +89,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/lists/<int:list_id>/put-back", lists.put_back, name="list_put_back"),
     path("rollout/<slug:slug>/log/", edge_log.stream, name="target_stream"),
     path("rollout/<slug:slug>/log/events", edge_log.events, name="target_stream_events"),
+    path("rollout/<slug:slug>/log/adopt", edge_log.adopt, name="target_stream_adopt"),
     path("rollout/<slug:slug>/log/renew-secret", edge_log.renew_secret, name="target_stream_renew"),
     path("rollout/<slug:slug>/log/end-secret", edge_log.end_secret, name="target_stream_end_secret"),
     path("rollout/<slug:slug>/log/stop", edge_log.stop, name="target_stream_stop"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tests.factories.addresses import guard
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
 
@@ -46,6 +47,20 @@ def edge(there: House) -> list[object]:
 
 def strange(there: House) -> list[object]:
     return ["edge", address_list(datetime.now(UTC)).pk]
+
+
+def to_adopt(there: House) -> list[object]:
+    """A stream of somebody else's that was looked at."""
+    stream = edge_stream(datetime.now(UTC))
+    stream.stream_id, stream.adopting, stream.candidate = None, 9, {
+        "name": "theirs",
+        "version": 3,
+        "status": "ACTIVATED",
+        "endpoint": "https://logs.shop.test",
+        "field_count": 4,
+    }
+    stream.save()
+    return ["edge"]
 
 
 def planned(there: House) -> list[object]:

@@ -89,6 +89,24 @@ def test_one_call_tells_its_road(house: pages.House, browse: Browse) -> None:
         assert said in text
 
 
+def test_a_call_says_which_version_answered_it_and_by_which_rule(house: pages.House, browse: Browse) -> None:
+    said = {"verdict": "allow", "reason": "granted", "variant": "v2", "rules": [house.grant.public_id]}
+    rid = pages.call(house.shop.ada, at=datetime.now(UTC), actor="agent:release-bot", **said)
+    client = browse(house.shop.ada)
+    assert '<span class="tag">v2</span>' in text_of(client, "/live/", rid=rid)
+    text = " ".join(text_of(client, f"/live/{rid}/").split())
+    rule = f'<a class="mono" href="/access/{house.grant.public_id}/">{house.grant.public_id}</a>'
+    assert f"By traffic rule {rule} for v2." in text
+    assert "acted for by" in text
+    found = client.get("/api/v1/calls/", {"rid": rid}).json()["results"][0]["edge"]
+    assert (found["variant"], found["rules"], found["actor"]) == ("v2", [house.grant.public_id], "agent:release-bot")
+
+
+def test_a_rule_of_a_name_that_is_none_is_shown_without_a_link(house: pages.House, browse: Browse) -> None:
+    rid = pages.call(house.shop.ada, at=datetime.now(UTC), verdict="allow", reason="granted", rules=["a/b c"])
+    assert '<span class="mono">a/b c</span>' in text_of(browse(house.shop.ada), f"/live/{rid}/")
+
+
 def test_the_page_listens_on_its_first_page_only(house: pages.House, browse: Browse) -> None:
     client = browse(house.shop.ada)
     assert 'data-live="/live/stream"' in text_of(client, "/live/")
