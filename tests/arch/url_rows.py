@@ -52,13 +52,17 @@ def strange(there: House) -> list[object]:
 def to_adopt(there: House) -> list[object]:
     """A stream of somebody else's that was looked at."""
     stream = edge_stream(datetime.now(UTC))
-    stream.stream_id, stream.adopting, stream.candidate = None, 9, {
-        "name": "theirs",
-        "version": 3,
-        "status": "ACTIVATED",
-        "endpoint": "https://logs.shop.test",
-        "field_count": 4,
-    }
+    stream.stream_id, stream.adopting, stream.candidate = (
+        None,
+        9,
+        {
+            "name": "theirs",
+            "version": 3,
+            "status": "ACTIVATED",
+            "endpoint": "https://logs.shop.test",
+            "field_count": 4,
+        },
+    )
     stream.save()
     return ["edge"]
 

@@ -43,7 +43,12 @@ def drift(target: Target, at: datetime) -> None:
     rows: list[dict[str, Any]] = [
         {"path": ITEM, "detail": "The item was changed.", "diff": DIFF, "opens": True, "why_not": "By hand: never."},
         {"path": CODE, "detail": "The live version is sp-1a2b3c4d5e6f.", "expected": "sp-9", "observed": "sp-1"},
-        {"path": PLACE, "detail": "A rule stands behind ours.", "diff": DIFF, "why_not": "Another rule overrules ours."},
+        {
+            "path": PLACE,
+            "detail": "A rule stands behind ours.",
+            "diff": DIFF,
+            "why_not": "Another rule overrules ours.",
+        },
     ]
     for row in rows:
         known = {"expected": "a" * 64, "observed": "b" * 64, "found_at": at - SINCE, "seen_at": at}

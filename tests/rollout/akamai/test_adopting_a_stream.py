@@ -139,7 +139,10 @@ def test_beside_a_stream_that_delivers_no_other_is_adopted(receiver: Receiver, h
 
 @pytest.mark.parametrize(
     ("properties", "said"),
-    [((2,), "is not of the property of this host"), ((1, 2, 3), "delivers for 2 more properties, whose lines would stop")],
+    [
+        ((2,), "is not of the property of this host"),
+        ((1, 2, 3), "delivers for 2 more properties, whose lines would stop"),
+    ],
 )
 def test_one_that_others_need_is_left_alone(
     receiver: Receiver, theirs: int, target: Target, properties: tuple[int, ...], said: str
