@@ -99,7 +99,7 @@ def test_agreed_to_it_is_ours_under_the_same_number(
     assert made["streamName"] == "sallyport-edge"
     assert made["destination"]["endpoint"] == f"{receiver.address}/telemetry/v1/datastream/edge"
     agreed = Event.objects.get(action="rollout.stream.adoption_agreed").after
-    assert (agreed["stream"], agreed["was"]["name"]) == (theirs, "theirs")
+    assert (agreed["number"], agreed["was"]["name"]) == (theirs, "theirs")
 
 
 def test_one_that_changed_after_it_was_shown_is_shown_again(
