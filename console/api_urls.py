@@ -75,6 +75,7 @@ urlpatterns = [
     path("address-requests/", addresses.AddressRequests.as_view(), name="address-requests"),
     path("hosts/", addresses.GuardedHosts.as_view(), name="hosts"),
     path("hosts/guard/", addresses.GuardHost.as_view(), name="host-guard"),
+    path("hosts/stop/", addresses.StopGuarding.as_view(), name="host-stop"),
     path("requests/", access.RequestList.as_view(), name="requests"),
     path("requests/<slug:public_id>/", access.RequestDetail.as_view(), name="request"),
     path("requests/<slug:public_id>/review/", access.RequestReview.as_view(), name="request-review"),
@@ -94,6 +95,7 @@ urlpatterns = [
     path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
     path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
     path("targets/<slug:slug>/stream/", stream.TargetStream.as_view(), name="target-stream"),
+    path("targets/<slug:slug>/stream/adopt/", stream.TargetStreamAdopt.as_view(), name="target-stream-adopt"),
     path("targets/<slug:slug>/stream/stop/", stream.TargetStreamStop.as_view(), name="target-stream-stop"),
     path("targets/<slug:slug>/stream/renew-secret/", stream.TargetStreamRenew.as_view(), name="target-stream-renew"),
     path(

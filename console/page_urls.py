@@ -8,6 +8,7 @@ from apps.access.views import addresses, asking, events, governance, governing, 
 from apps.access.views import traffic as asking_traffic
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
+from apps.rollout import drift_views as drift
 from apps.rollout import export_views as export
 from apps.rollout import list_views as lists
 from apps.rollout import origin_certificate_views as certs
@@ -72,7 +73,9 @@ urlpatterns = [
     path("rollout/<slug:slug>/place", place_views.choose, name="target_place"),
     path("rollout/<slug:slug>/releases/", release_views.releases, name="target_releases"),
     path("rollout/<slug:slug>/releases/events", release_views.events, name="target_releases_events"),
-    path("rollout/<slug:slug>/look", rollout.look, name="target_look"),
+    path("rollout/<slug:slug>/look", drift.look, name="target_look"),
+    path("rollout/<slug:slug>/drift/", drift.drift, name="target_drift"),
+    path("rollout/<slug:slug>/lists/", lists.lists, name="target_lists"),
     path("rollout/<slug:slug>/connect", akamai.connect, name="target_connect"),
     path("rollout/<slug:slug>/export/", export.export, name="target_export"),
     path("rollout/<slug:slug>/export.zip", export.download, name="target_export_file"),
@@ -86,6 +89,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/lists/<int:list_id>/put-back", lists.put_back, name="list_put_back"),
     path("rollout/<slug:slug>/log/", edge_log.stream, name="target_stream"),
     path("rollout/<slug:slug>/log/events", edge_log.events, name="target_stream_events"),
+    path("rollout/<slug:slug>/log/adopt", edge_log.adopt, name="target_stream_adopt"),
     path("rollout/<slug:slug>/log/renew-secret", edge_log.renew_secret, name="target_stream_renew"),
     path("rollout/<slug:slug>/log/end-secret", edge_log.end_secret, name="target_stream_end_secret"),
     path("rollout/<slug:slug>/log/stop", edge_log.stop, name="target_stream_stop"),
@@ -93,8 +97,8 @@ urlpatterns = [
     path("rollout/<slug:slug>/certificate/events", certs.events, name="target_certificate_events"),
     path("rollout/<slug:slug>/certificate/renew", certs.renew, name="target_certificate_renew"),
     path("rollout/<slug:slug>/certificate/plan", certs.plan_again, name="target_certificate_plan"),
-    path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", rollout.put_back, name="drift_put_back"),
-    path("rollout/<slug:slug>/drift/<int:drift_id>/adopt", rollout.adopt, name="drift_adopt"),
+    path("rollout/<slug:slug>/drift/<int:drift_id>/put-back", drift.put_back, name="drift_put_back"),
+    path("rollout/<slug:slug>/drift/<int:drift_id>/adopt", drift.adopt, name="drift_adopt"),
     path("rollout/<slug:slug>/revisions/<int:number>/", rollout.revision, name="revision"),
     path("rollout/<slug:slug>/revisions/<int:number>/export.zip", export.download_revision, name="revision_export"),
     path("rollout/<slug:slug>/revisions/<int:number>/roll-back", rollout.roll_back, name="revision_roll_back"),
@@ -107,6 +111,7 @@ urlpatterns = [
     path("settings/gallery/", frame.show_gallery, name="gallery"),
     path("settings/rules/", governance.rules, name="rules"),
     path("settings/hosts/", addresses.hosts, name="hosts"),
+    path("settings/hosts/<int:host_id>/stop", addresses.stop, name="host_stop"),
     path("settings/rules/new/", governing.write, {"what": governing.RULE}, name="rule_new"),
     path("settings/rules/<slug:slug>/", governing.write, {"what": governing.RULE}, name="rule"),
     path("settings/rules/<slug:slug>/retire", governing.enable, {"what": governing.RULE}, name="rule_retire"),

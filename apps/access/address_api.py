@@ -66,6 +66,12 @@ class GuardedHostInput(serializers.Serializer[Any]):
     environment = serializers.CharField(required=False, default=None, allow_null=True, max_length=63)
 
 
+class StopGuardingInput(serializers.Serializer[Any]):
+    host = serializers.CharField(max_length=253)
+    detached = serializers.BooleanField(help_text="The edge's own security policy asks the list no longer")
+    environment = serializers.CharField(required=False, default=None, allow_null=True, max_length=63)
+
+
 class AddressRequests(APIView):
     @extend_schema(
         operation_id="address_requests_create",
@@ -119,4 +125,18 @@ class GuardHost(APIView):
         always = "\n".join(asked.pop("always"))
         at = timezone.now()
         row = services.guard_host(always=always, actor=actor, at=at, **asked)
+        return Response(GuardedHostSchema(row).data)
+
+
+class StopGuarding(APIView):
+    @extend_schema(
+        operation_id="hosts_stop",
+        summary="Let every address reach a host again; its list is emptied",
+        request=StopGuardingInput,
+        responses=GuardedHostSchema,
+        tags=["rules"],
+    )
+    def post(self, request: Request) -> Response:
+        actor = acting_as(request, *GOVERNORS).actor
+        row = services.stop_guarding(actor=actor, at=timezone.now(), **given(StopGuardingInput, request.data))
         return Response(GuardedHostSchema(row).data)

@@ -181,6 +181,18 @@ class HostUnguarded(Refusal):
     default_message = "This host is not guarded by a list: any address reaches its token check already."
 
 
+class HostInUse(Refusal):
+    code = "host_in_use"
+    default_message = "Somebody's addresses reach this host by a grant, or are asked for. End them first."
+
+
+class StillAttached(InvalidInput):
+    """Emptying a list that is still asked would close the host to everybody."""
+
+    code = "list_still_attached"
+    default_message = "First have the edge's security policy stop asking the list, then say so here."
+
+
 class NoEdgeHost(Refusal):
     code = "no_edge_host"
     status = 422

@@ -18,6 +18,8 @@ HOST = r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0
 BASE_PATH = r"^((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)$"
 ROUTE_KEY = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$"
 VARIANT = r"^[a-z0-9]([a-z0-9-]{0,29}[a-z0-9])?$"
+MOST_VARIANT = 40
+"""Characters of a version with its port, and with its origin at the edge."""
 SPIFFE_ID = r"^spiffe://[a-z0-9._-]{1,100}(/[A-Za-z0-9._-]+)+$"
 
 DEFAULT_MAX_DURATION = 8 * 3600
@@ -162,7 +164,8 @@ _MESH_WHOLE = Q(
 class Exposure(models.Model):
     """Where a service answers: an address at the edge, or a workload and its ports in the mesh.
 
-    ``variants`` are other versions behind the same sidecar, each as ``name:port``.
+    ``variants`` are other versions behind the same sidecar, each as ``name:port``, or as
+    ``name:port@origin`` where the edge finds it at an origin of its own.
     """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="exposures")
@@ -174,7 +177,7 @@ class Exposure(models.Model):
     workload = models.ForeignKey("identity.Subject", models.PROTECT, null=True, blank=True, related_name="exposures")
     port = models.PositiveIntegerField(null=True, blank=True)
     upstream_port = models.PositiveIntegerField(null=True, blank=True)
-    variants = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    variants = ArrayField(models.CharField(max_length=MOST_VARIANT), default=list, blank=True)
 
     class Meta:
         constraints = [

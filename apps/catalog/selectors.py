@@ -263,5 +263,11 @@ def _mesh(row: Exposure | None) -> graph.MeshExposure | None:
 
 
 def _variants(row: Exposure | None) -> tuple[Variant, ...]:
-    told = (one.rpartition(":") for one in (row.variants if row else ()))
-    return tuple(sorted((Variant(name, int(port)) for name, _, port in told), key=lambda variant: variant.name))
+    return tuple(sorted(map(_variant, row.variants if row else ()), key=lambda variant: variant.name))
+
+
+def _variant(told: str) -> Variant:
+    """From ``name:port`` or ``name:port@origin``."""
+    name, _, where = told.partition(":")
+    port, _, origin = where.partition("@")
+    return Variant(name, int(port), origin)

@@ -1,7 +1,8 @@
 """The decision table that freshly compiled edge policy must reproduce, in its own engine, before it may be activated.
 
 The table is made of what the policy is about: every grant at the seconds where it changes its mind, on each of its
-routes, by one who holds it; and for every service a stranger, a missing token, and paths that must not be understood.
+routes, by one who holds it; every traffic rule at its own turns, by somebody it is about and by somebody it is not; and
+for every service a stranger, a missing token, and paths that must not be understood.
 """
 
 from __future__ import annotations
@@ -9,24 +10,53 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from apps.compiler.decide import kind_of
 from apps.compiler.denials import by_subject
 from apps.compiler.doors import EdgeCall, EdgeDoor
 from apps.compiler.graph import NO_CALLERS, AccessGraph, EdgeExposure, Grant, Point, Service
+from apps.compiler.paths import example_path
 from apps.compiler.reasons import Reason
 from apps.compiler.slices import holders, members
+from apps.compiler.traffic import MOST_TOLD, Traffic, Treatment
+from apps.compiler.traffic_trials import turns_of
 
 STRANGER = "person:nobody-we-know"
 MOST_DENIED = 3
+SENT = "as it was sent"
 BELOW_NOTHING = ("/..", "/%2e%2e/x", "//", "/x%2Fy", "/x;y")
+
+
+class Treated(NamedTuple):
+    """What becomes of a call that is let in, as the edge can show it. ``headers`` are those it does not leave as
+    ``SENT``: with what they say, or None when they are gone. A door tells of no more than ``MOST_TOLD`` rules.
+    """
+
+    variant: str = ""
+    origin: str = ""
+    headers: tuple[tuple[str, str | None], ...] = ()
+    rules: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, treatment: Treatment) -> Treated:
+        told = treatment.rules[:MOST_TOLD]
+        return cls(treatment.variant, treatment.origin, tuple(sorted(treatment.headers.items())), told)
+
+    @property
+    def words(self) -> str:
+        headers = ", ".join(f"{name} {'gone' if value is None else f'= {value}'}" for name, value in self.headers)
+        where = " at ".join(filter(None, (self.variant, self.origin))) or "the usual version"
+        return f"{where} with {headers or 'its own headers'} by {', '.join(self.rules) or 'no rule'}"
+
+
+UNTOUCHED = Treated()
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A call at ``at`` and the answer it must get. ``subject`` None: without a token; else with one made out at
-    ``issued``.
+    ``issued``. It is sent with every header that a traffic rule may speak of, each with the value ``SENT``.
     """
 
     call: EdgeCall
@@ -35,6 +65,7 @@ class Trial:
     allowed: bool
     reason: Reason
     issued: int
+    treated: Treated = UNTOUCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +74,7 @@ class Outcome:
 
     allowed: bool
     reason: str
+    treated: Treated = UNTOUCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +84,11 @@ class Disagreement:
 
     @property
     def sentence(self) -> str:
-        trial = self.trial
-        return (
-            f"{trial.call.method} {trial.call.host}{trial.call.path} by {trial.subject or 'nobody'} at {trial.at}: "
-            f"the engine says {self.outcome.reason}, the policy says {trial.reason.value}."
-        )
+        trial, outcome = self.trial, self.outcome
+        call = f"{trial.call.method} {trial.call.host}{trial.call.path} by {trial.subject or 'nobody'} at {trial.at}"
+        if (outcome.allowed, outcome.reason) != (trial.allowed, trial.reason.value):
+            return f"{call}: the engine says {outcome.reason}, the policy says {trial.reason.value}."
+        return f"{call}: the engine makes of it {outcome.treated.words}; the policy wants {trial.treated.words}."
 
 
 class Engine(Protocol):
@@ -72,7 +104,7 @@ def rehearse(engine: Engine, trials: Sequence[Trial]) -> tuple[Disagreement, ...
     return tuple(
         Disagreement(trial, outcome)
         for trial, outcome in pairs
-        if (outcome.allowed, outcome.reason) != (trial.allowed, trial.reason.value)
+        if (outcome.allowed, outcome.reason, outcome.treated) != (trial.allowed, trial.reason.value, trial.treated)
     )
 
 
@@ -83,7 +115,7 @@ def decision_table(
 
     ``first`` names the grants that must not be left out where there are more than can be tried: those that changed.
     """
-    door = EdgeDoor(graph)
+    door, traffic = EdgeDoor(graph), Traffic(graph)
     rows: list[_Row] = []
     for service_id in sorted(graph.services):
         service = graph.services[service_id]
@@ -91,17 +123,20 @@ def decision_table(
             found = [*_denied_rows(graph, service, service.edge), *_rows(graph, service, service.edge, at, first)]
             rows += list(dict.fromkeys(found))[:most_per_service]
     earliest = min((row[2] for row in rows), default=at)
-    return tuple(_expected(door, *row[:3], earliest if row[3] is None else row[3]) for row in rows)
+    return tuple(_expected(door, traffic, *row[:3], earliest if row[3] is None else row[3]) for row in rows)
 
 
 _Row = tuple[EdgeCall, str | None, int, int | None]
 """Call, subject, when, and when the token was made out; None: before anything else in the table."""
 
 
-def _expected(door: EdgeDoor, call: EdgeCall, subject: str | None, at: int, issued: int) -> Trial:
-    fault = Reason.NO_TOKEN if subject is None else None
+def _expected(door: EdgeDoor, traffic: Traffic, call: EdgeCall, subject: str | None, at: int, issued: int) -> Trial:
+    fault, place = Reason.NO_TOKEN if subject is None else None, door.locate(call.host, call.path)
     decision = door.judge(call, fault, subject or "", at, issued=issued)
-    return Trial(call, subject, at, decision.allowed, decision.reason, issued)
+    treated = UNTOUCHED
+    if place is not None and decision.allowed:
+        treated = Treated.of(traffic.treat(decision, subject or "", place.service, Point.EDGE, at))
+    return Trial(call, subject, at, decision.allowed, decision.reason, issued, treated)
 
 
 def _denied_rows(graph: AccessGraph, service: Service, edge: EdgeExposure) -> Iterator[_Row]:
@@ -123,6 +158,9 @@ def _rows(graph: AccessGraph, service: Service, edge: EdgeExposure, at: int, fir
     held.sort(key=lambda grant: grant.id)
     calls = _calls(service, edge)
     yield from _held_rows(graph, [grant for grant in held if grant.id in first], calls, at)
+    for subject, route, moment in turns_of(graph, service, Point.EDGE, first):
+        if route in calls:
+            yield calls[route], subject, moment, None
     yield from _odd_rows(service, edge, at)
     yield from _held_rows(graph, held, calls, at)
 
@@ -162,8 +200,3 @@ def _calls(service: Service, edge: EdgeExposure) -> dict[str, EdgeCall]:
         for route in service.routes
         if route.methods
     }
-
-
-def example_path(template: str) -> str:
-    """A path that the template matches."""
-    return "/".join("x1" if part.startswith("{") else part for part in template.split("/"))

@@ -87,6 +87,11 @@ def matches(template: Template, path: tuple[str, ...]) -> bool:
     return True
 
 
+def example_path(template: str) -> str:
+    """A path that the template matches."""
+    return "/".join("x1" if part.startswith("{") else part for part in template.split("/"))
+
+
 def specificity(template: Template) -> tuple[bool, ...]:
     """Sort key: literal before parameter, left to right. The first match in this order is the most specific."""
     return tuple(segment is None for segment in template)

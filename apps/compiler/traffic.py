@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from apps.compiler.decide import Decision
-from apps.compiler.graph import AccessGraph, Point, Subject, SubjectKind
+from apps.compiler.graph import AccessGraph, Point, Service, Subject, SubjectKind
 from apps.compiler.slices import holders, members
 
 EVERYBODY = ""
@@ -33,13 +33,21 @@ HEADERS = (
 
 WHOLE = 100
 
+MOST_TOLD = 12
+"""So many of the rules that apply does a door name, the most personal first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Another version of a service, beside the usual one: the port where it answers behind the same sidecar."""
+    """Another version of a service, beside the usual one: the port where it answers behind the same sidecar.
+
+    ``origin``, where there is one, is the id of a conditional origin of the edge's property: the edge sends calls for
+    this version there, rather than to the property's usual origin.
+    """
 
     name: str
     upstream_port: int
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class Treatment(NamedTuple):
     """``variant`` is empty for the usual version. ``rules`` are those that apply, the most personal first.
 
     ``limits`` are what the call is counted for, each with the calls a minute; a door that cannot count leaves it.
+    ``origin`` is where the edge sends it; empty for the usual one, and in the mesh.
     """
 
     variant: str = ""
@@ -80,6 +89,12 @@ class Treatment(NamedTuple):
     remove_headers: tuple[str, ...] = ()
     limits: tuple[tuple[str, int], ...] = ()
     rules: tuple[str, ...] = ()
+    origin: str = ""
+
+    @property
+    def headers(self) -> dict[str, str | None]:
+        """By name the value it gets; None for one that is taken away."""
+        return {**dict.fromkeys(self.remove_headers), **dict(self.set_headers)}
 
 
 UNTREATED = Treatment()
@@ -117,6 +132,12 @@ def known_variant(graph: AccessGraph, rule: TrafficRule) -> str:
     return rule.variant if rule.variant in names else ""
 
 
+def origin_of(service: Service | None, variant: str) -> str:
+    """The origin where the edge finds a version of a service; empty for the usual one."""
+    variants = service.variants if service is not None else ()
+    return next((one.origin for one in variants if one.name == variant), "")
+
+
 class Traffic:
     """The rules of a graph, ready to treat many calls."""
 
@@ -144,12 +165,14 @@ class Traffic:
         headers: dict[str, str | None] = {}
         for rule in reversed(found):
             headers |= rule.headers
+        variant = next(filter(None, (known_variant(self._graph, rule) for rule in found)), "")
         return Treatment(
-            variant=next(filter(None, (known_variant(self._graph, rule) for rule in found)), ""),
+            variant=variant,
             set_headers=tuple(sorted((name, value) for name, value in headers.items() if value is not None)),
             remove_headers=tuple(sorted(name for name, value in headers.items() if value is None)),
             limits=tuple((counter(r.id, subject), r.calls_per_minute) for r in found if r.calls_per_minute is not None),
             rules=tuple(rule.id for rule in found),
+            origin=origin_of(self._graph.services.get(service), variant) if point is Point.EDGE else "",
         )
 
     def _applies(self, rule: TrafficRule, subject: str, route: str, point: Point, at: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from apps.compiler.decide import Action, Pdp, Resource
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.impact import Call
-from apps.compiler.traffic import EVERYBODY, WHOLE, Traffic, TrafficRule, Treatment
+from apps.compiler.traffic import EVERYBODY, WHOLE, Traffic, TrafficRule, Treatment, Variant
 from apps.compiler.words import listed, moment, points_words, routes_words, service_name, subject_name
 
 
@@ -41,7 +41,13 @@ def outcome_words(rule: TrafficRule) -> str:
 
 
 def variants_words(service: Service) -> str:
-    return listed(f"{one.name} (port {one.upstream_port})" for one in service.variants) or "none"
+    return listed(map(variant_words, service.variants)) or "none"
+
+
+def variant_words(variant: Variant) -> str:
+    """``v2 (port 9212)``, or ``v2 (port 9212, at the edge origin blue)``."""
+    origin = f", at the edge origin {variant.origin}" if variant.origin else ""
+    return f"{variant.name} (port {variant.upstream_port}{origin})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """``python -m apps.localedge.accept``: rehearsals for the console, one JSON line in, one out, until stdin closes.
 
 In: {"tier", "files": {name: base64} or null for the bundle of the line before, "items": [[namespace, group, key,
-value]], "runs": [{"now": seconds, "requests": [...]}]}. Out: {"answers": [[[allowed, reason], ...], ...], "measure":
-{...}, "heavy": {"group/key": text}}, or {"error": text} when the bundle cannot run or does not fit its tier. ``heavy``
-are the items the code could not hold in the memory of the tier.
+value]], "runs": [{"now": seconds, "requests": [...]}]}. Out: {"answers": [[[allowed, reason, treated], ...], ...],
+"measure": {...}, "heavy": {"group/key": text}}, or {"error": text} when the bundle cannot run or does not fit its tier.
+``treated`` of what was let in is {"variant", "rules", "origin", "headers": those it goes on with}. ``heavy`` are the
+items the code could not hold in the memory of the tier.
 """
 
 from __future__ import annotations
@@ -69,9 +70,12 @@ class Rehearser:
 
 def _outcome(result: Result) -> list[object]:
     if result["action"] == "error":
-        return [False, result["error"]["code"]]
+        return [False, result["error"]["code"], {}]
     told = orjson.loads(result["variables"].get("PMUSER_SP_V", "{}"))
-    return [result["action"] == "forward", told.get("r", "")]
+    if result["action"] != "forward":
+        return [False, told.get("r", ""), {}]
+    treated = {"variant": told.get("vr", ""), "rules": told.get("t", []), "origin": result.get("origin", "")}
+    return [True, told.get("r", ""), {**treated, "headers": result["headers"]}]
 
 
 def over_limits(tier: Tier, measure: Measurement) -> list[str]:

@@ -8,7 +8,8 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 ``kv_token_days`` (until a token ends; none: never, 180 for the older kind), ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
 ``hostnames`` (of the one property), ``stream_pace`` (1 delivers DataStream lines as often as asked for, 0.01 a hundred
-times as often), ``node`` (a binary), ``guarded_hosts`` {host: name of a list}: who is not on the active list of that
+times as often), ``node`` (a binary), ``origins`` {id: URL} (conditional origins of the property, shown the same
+certificate as the usual one), ``guarded_hosts`` {host: name of a list}: who is not on the active list of that
 name is refused at the host, as by a security policy. Limits come with each id's resource tier.
 """
 
@@ -56,7 +57,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class OriginSettings:
-    """``identity``: the DNS name or URI in the origin's certificate; None: its host name or the forwarded one."""
+    """``identity``: the DNS name or URI in the origin's certificate; None: its host name or the forwarded one.
+
+    ``others``: URLs of conditional origins, by the id that the code may route to.
+    """
 
     url: str
     ca: Path
@@ -64,6 +68,7 @@ class OriginSettings:
     key: Path
     identity: str | None
     idle_seconds: float
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ def _origin(raw: Raw) -> OriginSettings:
         key=Path(_text(raw, "origin_key")),
         identity=str(identity) if identity else None,
         idle_seconds=float(cast("float", raw.get("origin_idle_seconds", 300))),
+        others=dict(cast("Mapping[str, str]", raw.get("origins") or {})),
     )
 
 

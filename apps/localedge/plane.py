@@ -249,6 +249,7 @@ class DataPlane:
             engine.call(
                 "origin",
                 url=origin.url,
+                others=dict(origin.others),
                 ca=self._seen[origin.ca].decode(),
                 cert=cert,
                 key=key,

@@ -53,7 +53,10 @@ class Relayed(TypedDict):
 
 
 class Result(TypedDict):
-    """``headers`` are the response's for "respond" and the forwarded request's for "forward"; names are lower case."""
+    """``headers`` are the response's for "respond" and the forwarded request's for "forward"; names are lower case.
+
+    ``origin`` of a "forward" is the conditional origin it was routed to; empty for the usual one.
+    """
 
     action: Literal["respond", "forward", "error"]
     status: NotRequired[int]
@@ -61,6 +64,7 @@ class Result(TypedDict):
     body: NotRequired[str]
     path: NotRequired[str]
     query: NotRequired[str]
+    origin: NotRequired[str]
     variables: dict[str, str]
     error: NotRequired[Failure]
     relayed: NotRequired[Relayed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 LONGEST_PATH = 512
@@ -19,9 +20,16 @@ def event_of(line: bytes, node: str) -> dict[str, Any] | None:
         event["ms"] = round(float(found["seconds"]) * 1000, 3)
         event["path"] = str(found["path"])[:LONGEST_PATH]
         event["grants"] = [grant for grant in str(found["grants"]).split(",") if grant]
-        if found.get("actor"):
-            event["actor"] = str(found["actor"])
+        event |= _rarely_said(found)
         event["probe"] = found["probe"] == "1"
     except (ValueError, KeyError, TypeError):
         return None
     return event | {"node": node}
+
+
+def _rarely_said(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Who acts for the caller, and what traffic rules made of the call, where there is any such thing."""
+    rules = [rule for rule in str(found.get("rules", "")).split(",") if rule]
+    # NGINX puts a dot before the version, as in the name of its upstream.
+    said = {"actor": str(found.get("actor", "")), "variant": str(found.get("variant", ""))[1:], "rules": rules}
+    return {name: value for name, value in said.items() if value}

@@ -26,7 +26,9 @@ ANSWER_SECONDS = 30
 AT_ONCE = 2000
 
 Trial = Sequence[Any]
-"""Service, subject, method, path, at; then the reason and the grants that must come back."""
+"""Service, subject, method, path, at; then what must come back: reason, grants, and what traffic rules make of it."""
+ASKED = 5
+"""So many of them are the question."""
 
 
 def services_to_try(manifest: Manifest, before: Manifest | None) -> set[str]:
@@ -55,15 +57,22 @@ def rehearse(layout: Layout, binary: Binary, revision: Path, services: Iterable[
 def _require_agreement(trials: Sequence[Trial], answers: Sequence[Any]) -> None:
     if len(answers) != len(trials):
         raise NginxError("The rehearsal was not answered in full.")
-    for (service, subject, method, path, at, reason, grants), answer in zip(trials, answers, strict=True):
-        if answer != [reason, grants]:
+    for trial, answer in zip(trials, answers, strict=True):
+        wanted = list(trial[ASKED:])
+        if answer != wanted:
+            service, subject, method, path, at = trial[:ASKED]
             call = f"{method} {path} on {service} by {subject} at {at}"
-            raise NginxError(f"Rehearsal: {call} is {answer[0]} here; it must be {reason}.")
+            raise NginxError(f"Rehearsal: {call} is {_words(answer)} here; it must be {_words(wanted)}.")
+
+
+def _words(said: Sequence[Any]) -> str:
+    """The reason, and what traffic rules make of it where any does."""
+    return f"{said[0]} {json.dumps(said[2])}" if len(said) > 2 else str(said[0])
 
 
 def _ask(path: Path, trials: Sequence[Trial]) -> list[Any]:
     """What the policy says of each call."""
-    body = json.dumps([list(trial[:5]) for trial in trials]).encode()
+    body = json.dumps([list(trial[:ASKED]) for trial in trials]).encode()
     try:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.settimeout(ANSWER_SECONDS)

@@ -63,7 +63,7 @@ class AddressLists(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
-        return Response(AddressListPage({"results": listing.list_of_target(get_target(slug))}).data)
+        return Response(AddressListPage({"results": listing.of_target(get_target(slug))}).data)
 
 
 class AddressListPutBack(APIView):

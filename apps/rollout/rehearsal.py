@@ -18,10 +18,11 @@ from typing import IO, Any
 
 from django.conf import settings
 
-from apps.compiler.acceptance import Outcome, Trial, decision_table, rehearse
+from apps.compiler.acceptance import SENT, UNTOUCHED, Outcome, Treated, Trial, decision_table, rehearse
 from apps.compiler.artifacts import Artifact, Bundle
 from apps.compiler.emitters.edgekv import GROUP, item_key
 from apps.compiler.graph import AccessGraph
+from apps.compiler.traffic import HEADERS
 
 COMMAND = (sys.executable, "-m", "apps.localedge.accept")
 MOST_TRIALS, MOST_PER_SERVICE, FEWEST_PER_SERVICE = 2000, 40, 20
@@ -127,8 +128,8 @@ class _Engine:
         self.heavy = answer.get("heavy", {})
         outcomes = [Outcome(False, "")] * len(trials)
         for at_once, answers in zip(places.values(), answer["answers"], strict=True):
-            for place, (allowed, reason) in zip(at_once, answers, strict=True):
-                outcomes[place] = Outcome(allowed, reason)
+            for place, (allowed, reason, treated) in zip(at_once, answers, strict=True):
+                outcomes[place] = Outcome(allowed, reason, _treated(treated) if allowed else UNTOUCHED)
         return outcomes
 
     def _tokens(self, trials: Sequence[Trial]) -> Tokens:
@@ -180,8 +181,17 @@ def _service_of(graph: AccessGraph, trial: Trial) -> str:
     return ""
 
 
+def _treated(told: Mapping[str, Any]) -> Treated:
+    """Of the headers those that are not as they were sent."""
+    found = {name: ", ".join(told["headers"].get(name.lower(), ())) or None for name in sorted(HEADERS)}
+    changed = tuple((name, value) for name, value in found.items() if value != SENT)
+    return Treated(told["variant"], told["origin"], changed, tuple(told["rules"]))
+
+
 def _request(trial: Trial, tokens: Tokens) -> dict[str, object]:
-    headers = {} if trial.subject is None else {"authorization": [f"Bearer {tokens[trial.subject, trial.issued]}"]}
+    headers = {name: [SENT] for name in HEADERS}
+    if trial.subject is not None:
+        headers["authorization"] = [f"Bearer {tokens[trial.subject, trial.issued]}"]
     return {"method": trial.call.method, "host": trial.call.host, "path": trial.call.path, "headers": headers}
 
 

@@ -51,7 +51,11 @@ def _service_row(service: Service) -> list[object]:
     edge = [service.edge.host, service.edge.base_path] if service.edge else None
     mesh = service.mesh
     inside = [mesh.namespace, mesh.workload, mesh.port, mesh.upstream_port] if mesh else None
-    return [service.id, service.name, routes, edge, inside, [[v.name, v.upstream_port] for v in service.variants]]
+    return [service.id, service.name, routes, edge, inside, [_variant(v) for v in service.variants]]
+
+
+def _variant(variant: Variant) -> list[object]:
+    return [variant.name, variant.upstream_port, *filter(None, [variant.origin])]
 
 
 def _rule_row(rule: TrafficRule) -> list[object]:

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps.identity.acting import acting_as, given
 from apps.rollout.api import KEEPERS, WATCHERS
 from apps.rollout.models import EdgeStream, StreamKey
-from apps.rollout.services import streaming
+from apps.rollout.services import adopting_streams, streaming
 from apps.rollout.services.streaming import NoStream, StreamInput
 from apps.rollout.services.targets import get_target
 
@@ -23,6 +23,14 @@ class StreamSecretSchema(serializers.Serializer[Any]):
     made_at = serializers.DateTimeField()
     active_at = serializers.DateTimeField(allow_null=True, help_text="When Akamai's stream was first active with it")
     used_at = serializers.DateTimeField(allow_null=True)
+
+
+class CandidateSchema(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    status = serializers.CharField()
+    endpoint = serializers.CharField(help_text="Where it delivers until it is ours")
+    field_count = serializers.IntegerField(help_text="How many data fields it has")
 
 
 class StreamSchema(serializers.Serializer[Any]):
@@ -35,6 +43,8 @@ class StreamSchema(serializers.Serializer[Any]):
     error = serializers.CharField()
     checked_at = serializers.DateTimeField(allow_null=True)
     active_since = serializers.DateTimeField(allow_null=True)
+    adopting = serializers.IntegerField(allow_null=True, help_text="The number of a stream that is to become ours")
+    candidate = CandidateSchema(allow_null=True, help_text="What was found under that number; agree to it by version")
     secrets = StreamSecretSchema(many=True, help_text="The newest first; without the secrets themselves")
 
 
@@ -42,6 +52,13 @@ class StreamInputSchema(serializers.Serializer[Any]):
     hostname = serializers.CharField(max_length=253)
     email = serializers.CharField(max_length=254)
     address = serializers.CharField(max_length=300, help_text="Where Akamai reaches this console: https:// and a name")
+    stream_id = serializers.IntegerField(
+        required=False, default=None, allow_null=True, min_value=1, help_text="A stream that is there, to be adopted"
+    )
+
+
+class AdoptInputSchema(serializers.Serializer[Any]):
+    version = serializers.IntegerField(min_value=1, help_text="Of the candidate that was shown")
 
 
 class TargetStream(APIView):
@@ -68,6 +85,19 @@ class TargetStream(APIView):
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, StreamInput(**given(StreamInputSchema, request.data))
         return _answer(streaming.ask(slug=slug, given=wish, actor=actor, at=timezone.now()), 202)
+
+
+class TargetStreamAdopt(APIView):
+    @extend_schema(
+        operation_id="target_stream_adopt",
+        summary="Agree that the stream found under a number becomes ours",
+        request=AdoptInputSchema,
+        responses={202: StreamSchema},
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor, version = acting_as(request, *KEEPERS).actor, given(AdoptInputSchema, request.data)["version"]
+        return _answer(adopting_streams.agree(slug=slug, version=version, actor=actor, at=timezone.now()), 202)
 
 
 class TargetStreamStop(APIView):
@@ -113,7 +143,17 @@ def _answer(stream: EdgeStream, status: int = 200) -> Response:
     keys: list[StreamKey] = streaming.believed(stream)
     facts = {
         name: getattr(stream, name)
-        for name in ("stream_id", "status", "wanted", "hostname", "email", "error", "checked_at", "active_since")
+        for name in (
+            "stream_id",
+            "status",
+            "wanted",
+            "hostname",
+            "email",
+            "error",
+            "checked_at",
+            "active_since",
+            "adopting",
+        )
     }
-    body = {**facts, "endpoint": streaming.endpoint_of(stream), "secrets": keys}
+    body = {**facts, "candidate": stream.candidate or None, "endpoint": streaming.endpoint_of(stream), "secrets": keys}
     return Response(StreamSchema(body).data, status=status)

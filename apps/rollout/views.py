@@ -28,8 +28,6 @@ from apps.rollout.drivers.akamai_code import CANCELLABLE
 from apps.rollout.drivers.akamai_errors import CATALOGUE
 from apps.rollout.models import (
     Activation,
-    AddressList,
-    Drift,
     EdgeMove,
     Node,
     PendingChange,
@@ -38,7 +36,7 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import adopting, attaching, budgets, drifting, history, listing, undoing
+from apps.rollout.services import budgets, history, undoing
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -114,23 +112,20 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
     waiting = PendingChange.objects.filter(target=OuterRef("pk")).order_by("at")
     shown = ArraySubquery(waiting.values(json=JSONObject(topic="topic", service="service", error="error"))[:FEW])
-    rows_of = Target.objects.annotate(uncompiled=shown, j_drifts=open_drifts(), j_lists=listing.of_target())
-    target, at = get_target(slug, rows_of), timezone.now()
+    target, at = get_target(slug, Target.objects.annotate(uncompiled=shown, **COUNTS)), timezone.now()
     before = request.GET.get("before", "")
     revisions = Revision.objects.filter(target=target).order_by("-number")
     if before.isascii() and before.isdigit() and len(before) < 10:
         revisions = revisions.filter(number__lt=int(before))
     rows = list(revisions[: PAGE + 1])
     activations = list(Activation.objects.filter(target=target).select_related("revision").order_by("-id")[:FEW])
-    drifts = [Drift(**{**one, "found_at": datetime.fromisoformat(one["found_at"])}) for one in target.j_drifts]  # type: ignore[attr-defined]  # annotated above
+    off: int = target.off  # type: ignore[attr-defined]  # annotated above
     nodes = Node.objects.filter(target=target).order_by("name")[:100] if target.driver == "nginx" else ()
     context = {
         "target": target,
-        "door": door_of(target, activations[0] if activations else None, len(drifts)),
+        "door": door_of(target, activations[0] if activations else None, off),
         "activations": activations,
         "nodes": [(node, is_live(node, at)) for node in nodes],
-        "drifts": drifts,
-        "alarms": [one for one in drifts if one.opens],
         "revisions": rows[:PAGE],
         "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
         "seen": mark_of(target, activations[0] if activations else None),
@@ -141,22 +136,22 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     return TemplateResponse(request, "rollout/target.html", context)
 
 
-def open_drifts() -> ArraySubquery:
-    """With the target itself, since its page is at its budget."""
-    found = Drift.objects.filter(target=OuterRef("pk"), resolved_at=None).order_by("-opens", "path")
-    names = ("id", "path", "expected", "observed", "detail", "diff", "opens", "why_not", "resolution", "found_at")
-    return ArraySubquery(found.values(json=JSONObject(**{name: name for name in names}))[:PAGE])
+COUNTS = {
+    "off": Count("drifts", distinct=True, filter=Q(drifts__resolved_at=None)),
+    "open_doors": Count("drifts", distinct=True, filter=Q(drifts__resolved_at=None, drifts__opens=True)),
+    "lists": Count("address_lists", distinct=True),
+    "strange_lists": Count("address_lists", distinct=True, filter=~Q(address_lists__strange=[])),
+}
+"""What the page of a target says of what has a page of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeFacts:
-    """What there is to know of an Akamai target beside its revisions. ``stoppable`` is an activation not begun yet,
-    ``lists`` those of guarded hosts."""
+    """What there is to know of an Akamai target beside its revisions. ``stoppable``: an activation not begun yet."""
 
     meters: Sequence[budgets.Meter]
     estimates: Sequence[tuple[str, history.Estimate]]
     stoppable: EdgeMove | None
-    lists: Sequence[AddressList]
 
 
 def edge_facts(target: Target, at: datetime) -> EdgeFacts:
@@ -165,7 +160,6 @@ def edge_facts(target: Target, at: datetime) -> EdgeFacts:
         meters=budgets.meters(target, at),
         estimates=[(name.capitalize(), history.estimate(moves, name)) for name in ("STAGING", "PRODUCTION")],
         stoppable=next((move for move in moves if move.status in CANCELLABLE), None),
-        lists=[AddressList(target=target, **one) for one in target.j_lists],  # type: ignore[attr-defined]  # annotated
     )
 
 
@@ -232,41 +226,6 @@ def _artifact(path: str, sha256: str, contents: dict[str, bytes | None]) -> Arti
     held = contents.get(sha256)
     kind = "application/json" if held is not None and held[:1] in (b"{", b"[") else "text/plain"
     return None if held is None else Artifact(path=path, media_type=kind, content=held, sha256=sha256)
-
-
-@require_POST
-def look(request: PageRequest, slug: str) -> HttpResponse:
-    """Compare the target with what it should hold, now."""
-    require_role(request, *WATCHERS)
-    found = drifting.observe(slug=get_target(slug).slug, at=timezone.now(), everything=True)
-    if found is None:
-        messages.warning(request, "It cannot be told just now: an activation is under way, or nobody answers.")
-    elif found:
-        messages.error(request, f"{found} thing{' is' if found == 1 else 's are'} not as it should be.")
-    else:
-        messages.success(request, "It holds exactly what it should.")
-    return redirect("target", slug)
-
-
-@require_POST
-def put_back(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
-    require_role(request, *KEEPERS)
-    target = drifting.put_back(drift_id=drift_id, actor=request.subject.actor, at=timezone.now())
-    tasks.poke([target.slug])
-    if attaching.is_under_way(target):
-        messages.success(request, "The property is compared. Look at the difference and say yes here.")
-        return redirect("target_property", target.slug)
-    messages.success(request, "It is put back now.")
-    return redirect("target", target.slug)
-
-
-@require_POST
-def adopt(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
-    require_role(request, *KEEPERS)
-    target = adopting.adopt(drift_id=drift_id, actor=request.subject.actor, at=timezone.now())
-    tasks.poke([target.slug])
-    messages.success(request, "It is taken over and counts as right from now on.")
-    return redirect("target", target.slug)
 
 
 @require_POST

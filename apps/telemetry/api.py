@@ -24,6 +24,9 @@ class CallDoorSchema(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     ms = serializers.FloatField()
     node = serializers.CharField()
+    actor = serializers.CharField(help_text="Who acts for the caller; empty when nobody does")
+    variant = serializers.CharField(help_text="The version that traffic rules chose; empty for the usual one")
+    rules = serializers.ListField(child=serializers.CharField(), help_text="Traffic rules that applied, by id")
 
 
 class CallSchema(serializers.Serializer[Any]):

@@ -90,6 +90,8 @@ def _verdict(said: Mapping[str, object], status: int) -> dict[str, object]:
         "service": said.get("svc"),
         "route": said.get("rt"),
         "grants": said.get("g"),
+        "variant": said.get("vr"),
+        "rules": said.get("t"),
         "probe": said.get("pr") == 1,
     }
 

@@ -27,6 +27,7 @@ _LIMITS = {
     "node": 100,
     "subject": 300,
     "actor": 300,
+    "variant": 60,
     "peer": 255,
     "service": 128,
     "route": 128,
@@ -69,6 +70,10 @@ class Event:
     probe: bool
     actor: str = ""
     """Who acts for the subject, when somebody does."""
+    variant: str = ""
+    """The version that traffic rules chose; empty for the usual one."""
+    rules: tuple[str, ...] = ()
+    """The traffic rules that applied, the most personal first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,8 @@ def parse_event(raw: object, *, at: datetime) -> Event | None:
         point=point,
         verdict=verdict,
         reason=reason,
-        grants=_grants(raw.get("grants")),
+        grants=_names(raw.get("grants")),
+        rules=_names(raw.get("rules")),
         status=int(_number(raw.get("status"), 999)),
         ms=round(_number(raw.get("ms"), 1e9), 3),
         probe=raw.get("probe") is True,
@@ -181,7 +187,7 @@ def _number(value: object, most: float) -> float:
     return min(max(value, 0), most)
 
 
-def _grants(value: object) -> tuple[str, ...]:
+def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
     return tuple(_CONTROL.sub("\ufffd", one[:100]) for one in value[:50] if isinstance(one, str))

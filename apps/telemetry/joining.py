@@ -33,6 +33,8 @@ def door_of(event: Event) -> dict[str, Any]:
         "path": event.path,
         "host": event.host,
         "grants": list(event.grants),
+        "variant": event.variant,
+        "rules": list(event.rules),
         "probe": event.probe,
     }
     return {name: value for name, value in said.items() if value not in ("", [], False)}

@@ -61,6 +61,11 @@ class Door:
     ms: float
     node: str
     peer: str
+    actor: str = ""
+    variant: str = ""
+    """The version that traffic rules chose here; empty for the usual one."""
+    rules: tuple[str, ...] = ()
+    """The traffic rules that applied here, the most personal first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,11 @@ class CallRow:
     @property
     def is_denied(self) -> bool:
         return self.verdict == "deny"
+
+    @property
+    def variant(self) -> str:
+        """The version that answered, as the innermost door knows that says one; empty for the usual one."""
+        return next((door.variant for door in (self.mesh, self.edge) if door is not None and door.variant), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +267,9 @@ def _door(said: Mapping[str, Any] | None) -> Door | None:
         ms=said.get("ms", 0.0),
         node=said.get("node", ""),
         peer=said.get("peer", ""),
+        actor=said.get("actor", ""),
+        variant=said.get("variant", ""),
+        rules=tuple(said.get("rules", ())),
     )
 
 

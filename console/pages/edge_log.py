@@ -20,7 +20,7 @@ from apps.identity.pages import PageRequest, complain, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai_views import akamai_target
-from apps.rollout.services import streaming
+from apps.rollout.services import adopting_streams, streaming
 from apps.rollout.services.streaming import StreamInput
 from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import edge_gaps
@@ -41,6 +41,13 @@ class StreamForm(forms.Form):
         label="Where Akamai reaches this console",
         max_length=300,
         help_text="https:// and a host name. Lines are delivered below it, and proven by a secret made here.",
+    )
+    stream_id = forms.IntegerField(
+        label="Number of a stream to adopt",
+        required=False,
+        min_value=1,
+        max_value=2**31,
+        help_text="Leave it empty, and the stream of our name is found or made. You see it before it is changed.",
     )
 
 
@@ -100,7 +107,26 @@ def _ask(request: PageRequest, form: StreamForm, slug: str) -> bool:
 
 
 def _mark(found: EdgeStream | None) -> str:
-    return pokes.mark_of(*((found.status, found.wanted, found.error, found.sent_key) if found else ()))
+    if found is None:
+        return pokes.mark_of()
+    waiting = (found.adopting, found.candidate.get("version"), found.agreed_version)
+    return pokes.mark_of(found.status, found.wanted, found.error, found.sent_key, *waiting)
+
+
+@require_POST
+def adopt(request: PageRequest, slug: str) -> HttpResponse:
+    """Agree to what was found under the number."""
+    require_role(request, *KEEPERS)
+    akamai_target(slug)
+    version = asked_number(request.POST.get("version", ""))
+    adopting_streams.agree(slug=slug, version=version, actor=request.subject.actor, at=timezone.now())
+    messages.success(request, "The stream is being taken over.")
+    return redirect("target_stream", slug)
+
+
+def asked_number(text: str) -> int:
+    """Zero for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 @require_POST

@@ -103,7 +103,7 @@ def graph_of(chance: Random, ports: Ports) -> AccessGraph:
         (Route("r0", frozenset({"GET"}), "/a"), Route("r1", frozenset({"POST"}), "/b/{id}")),
         EdgeExposure(HOST, ""),
         MeshExposure("shop", SERVER, ports.door, ports.usual),
-        (Variant("v2", ports.v2), Variant("v3", ports.v3)),
+        (Variant("v2", ports.v2), Variant("v3", ports.v3, "blue")),
     )
     opened = (("r0", "r1"), ("r0", "r1"), ("r0",), ())
     grants = tuple(
@@ -153,8 +153,9 @@ def disagreement_at_edge(runner: EdgeRunner, reference: Reference, cases: Sequen
                 return f"{case}: refused by the reference, {result['action']} by the edge"
             continue
         told = json.loads(result["variables"]["PMUSER_SP_V"])
-        found = (told.get("vr", ""), tuple(told.get("t", ())), seen({k: v[0] for k, v in result["headers"].items()}))
-        if found != (wanted.variant, wanted.rules, carried(wanted)):
+        headers = seen({name: values[0] for name, values in result["headers"].items()})
+        found = (told.get("vr", ""), result["origin"], tuple(told.get("t", ())), headers)
+        if found != (wanted.variant, wanted.origin, wanted.rules, carried(wanted)):
             return f"{case}: reference {wanted}, edge {found}"
         claims = claims_of(result["headers"]["txn-token"][0])
         if claims["tctx"].get("vr", "") != wanted.variant:

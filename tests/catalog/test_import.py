@@ -330,6 +330,7 @@ def test_a_damaged_estate_is_read_or_reported(data: st.DataObject) -> None:
         assert problem.message and problem.file == "damaged.yaml"
 
 
+UNLIKE = "should be like v2:9212, a version and its port; or v2:9212@blue, with an origin of the edge's property."
 DOORS = {"workload": "spiffe://shop.test/ns/shop/sa/payments", "mesh-port": "9105", "upstream-port": "9205"}
 
 
@@ -339,16 +340,20 @@ def test_other_versions_come_with_the_mesh_door_and_change_with_it() -> None:
     shape = selectors.graph_services(["payments"])["payments"]
     assert shape.variants == (Variant("v2", 9212), Variant("v3", 9222))
     assert catalog.load(catalog.TEAM + catalog.component(annotations=given)).changes == ()
-    [change] = catalog.load(catalog.TEAM + catalog.component(annotations={**DOORS, "variants": "v2:9213"})).changes
-    assert change.sentence.endswith("variants v2:9212 v3:9222 → v2:9213.")
+    [change] = catalog.load(catalog.TEAM + catalog.component(annotations={**DOORS, "variants": "v2:9213@blue"})).changes
+    assert change.sentence.endswith("variants v2:9212 v3:9222 → v2:9213@blue.")
+    assert selectors.graph_services(["payments"])["payments"].variants == (Variant("v2", 9213, "blue"),)
 
 
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("v2", "'v2' should be like v2:9212, a version and its port."),
-        ("v2:99999", "'v2:99999' should be like v2:9212, a version and its port."),
-        ("V2.1:9212", "'V2.1:9212' should be like v2:9212, a version and its port."),
+        ("v2", f"'v2' {UNLIKE}"),
+        ("v2:99999", f"'v2:99999' {UNLIKE}"),
+        ("V2.1:9212", f"'V2.1:9212' {UNLIKE}"),
+        ("v2:9212@", f"'v2:9212@' {UNLIKE}"),
+        ("v2:9212@a.b", f"'v2:9212@a.b' {UNLIKE}"),
+        (f"v2:9212@{'x' * 33}", f"'v2:9212@{'x' * 33}' {UNLIKE}"),
         ("v2:9212 v2:9213", "v2 is there twice."),
     ],
 )

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 
-from apps.compiler.acceptance import STRANGER, Outcome, Trial, decision_table, example_path, rehearse
+from apps.compiler.acceptance import STRANGER, Outcome, Trial, decision_table, rehearse
 from apps.compiler.doors import EdgeDoor
 from apps.compiler.emitters.edgekv import GROUP, emit_item, item_key
 from apps.compiler.emitters.edgeworker import emit_code
 from apps.compiler.graph import AccessGraph
-from apps.compiler.paths import matches, parse_template, segments
+from apps.compiler.paths import example_path, matches, parse_template, segments
 from apps.compiler.reasons import Reason
 from apps.compiler.slices import split
 from apps.localedge.runner import EdgeRunner

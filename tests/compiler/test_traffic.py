@@ -10,6 +10,7 @@ from apps.compiler.graph import AccessGraph, Grant, Point, Subject, SubjectKind
 from apps.compiler.impact import Call
 from apps.compiler.slices import service_slice
 from apps.compiler.traffic import UNTREATED, Traffic, TrafficRule, Treatment, Variant, clashes, is_inside, share
+from apps.compiler.traffic_trials import MOST_TURNS, turns_of
 from apps.compiler.traffic_words import Rerouting, rerouting, rule_words
 from tests.compiler.estate import BOTH, HOUR, MESH, NIGHT, PAYMENTS
 
@@ -42,6 +43,32 @@ def test_a_team_goes_to_another_version_and_nobody_else() -> None:
     graph = estate(rule(subject="team:beta", variant="v2"))
     assert treated(graph) == Treatment(variant="v2", rules=("t1",))
     assert treated(graph, "person:ben") == UNTREATED
+
+
+def test_the_edge_sends_a_version_to_its_own_origin_and_the_mesh_has_none() -> None:
+    elsewhere = replace(SERVICE, variants=(Variant("v2", 9302, "blue"),))
+    graph = replace(estate(rule(subject="team:beta", variant="v2")), services={"payments": elsewhere})
+    assert treated(graph, point=Point.EDGE) == Treatment(variant="v2", rules=("t1",), origin="blue")
+    assert treated(graph, point=Point.MESH).origin == treated(graph, "person:ben", point=Point.EDGE).origin == ""
+
+
+def test_a_rule_is_tried_from_each_side_of_its_share_and_at_its_turns() -> None:
+    half = rule("half", variant="v2", percent=50, starts_at=NIGHT, ends_at=NIGHT + 60)
+    inside, outside = sorted((ADA.id, BEN.id), key=lambda who: not is_inside(half, who))
+    assert (is_inside(half, inside), is_inside(half, outside)) == (True, False)
+    turns = [*turns_of(estate(half), SERVICE, Point.EDGE)]
+    assert turns[:2] == [(inside, "order", NIGHT), (outside, "order", NIGHT)]
+    assert [at - NIGHT for who, _, at in turns[2:] if who == inside] == [-1, 59, 60]
+    betas = rule("betas", subject="team:beta", variant="v2", starts_at=NIGHT)
+    assert {who for who, _, _ in turns_of(estate(betas), SERVICE, Point.EDGE)} == {ADA.id, BEN.id}
+    assert [*turns_of(replace(estate(betas), grants=()), SERVICE, Point.EDGE)] == []
+
+
+def test_the_rule_that_changed_is_tried_however_many_there_are() -> None:
+    rules = [rule(f"t{number:02}", starts_at=NIGHT + number) for number in range(40)]
+    turns = [*turns_of(estate(*rules), SERVICE, Point.EDGE, first={"t03"})]
+    assert len(turns) == MOST_TURNS
+    assert [at - NIGHT for _, _, at in turns[:2]] == [3, 2]
 
 
 def test_a_rule_allows_nothing() -> None:

@@ -64,6 +64,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "target-releases": ("olga", "/rollout/edge/releases/"),
     "target-property": ("olga", "/rollout/edge/property/"),
     "target-export": ("olga", "/rollout/edge/export/"),
+    "target-drift": ("olga", "/rollout/edge/drift/"),
+    "target-lists": ("olga", "/rollout/edge/lists/"),
     "target-stream": ("olga", "/rollout/edge/log/"),
     "target-certificate": ("olga", "/rollout/edge/certificate/"),
     "revision": ("olga", "/rollout/edge/revisions/{revision}/"),

@@ -249,6 +249,8 @@ def call(
     grants: Sequence[str] = (),
     rids: Iterable[str] = (),
     actor: str = "",
+    variant: str = "",
+    rules: Sequence[str] = (),
 ) -> str:
     """At the edge, refused unless told otherwise; returns the request id of the last."""
     token = telemetry.register_source(name="edge", actor=SYSTEM, at=at)
@@ -270,6 +272,8 @@ def call(
                 "host": "api.shop.localhost",
                 "status": 200 if verdict == "allow" else 403,
                 "grants": list(grants),
+                "variant": variant,
+                "rules": list(rules),
                 "ms": 2.5,
                 "probe": False,
             }

@@ -29,6 +29,7 @@ class OriginServer(ThreadingHTTPServer):
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.names: list[str | None] = []
         self.connections = 0
+        self.paths: list[str] = []
         self.left_early = threading.Event()
 
     def _note_name(self, _socket: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
@@ -76,6 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         body = self._body()
+        self.server.paths.append(self.path)
         if self.path.startswith("/events"):
             return self._events()
         if self.path.startswith("/slow"):

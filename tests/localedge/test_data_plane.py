@@ -253,6 +253,23 @@ def test_every_request_leaves_one_line(make_standin: MakeStandIn) -> None:
     assert (lines[2]["probe"], len(lines[5]["path"]), lines[0]["host"]) == (True, 512, "api.shop.localhost")
 
 
+def test_a_call_goes_to_the_origin_it_was_routed_to_and_nowhere_when_there_is_none_of_that_name(
+    make_standin: MakeStandIn, authority: Authority
+) -> None:
+    cert, key = authority.issue("blue", [uri(ORIGIN_ID), dns("api.shop.localhost")])
+    with serving(authority.ca, cert, key) as blue:
+        standin = make_standin(origins={"blue": blue.url})
+        standin.deploy("""
+        export function onClientRequest(request) {
+          if (request.path !== '/usual') request.route({ origin: request.path.slice(1) });
+        }
+        """)
+        answers = [standin.get(path) for path in ("/blue", "/usual", "/blue", "/constructor")]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 500]
+        assert answers[3].json()["code"] == "EW_ORIGIN"
+        assert blue.paths == ["/blue", "/blue"]
+
+
 def test_an_unreachable_origin_is_told_and_recorded(make_standin: MakeStandIn) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -27,6 +27,7 @@ from apps.compiler.graph import (
     SubjectKind,
 )
 from apps.compiler.surroundings import MeshSurroundings
+from apps.compiler.traffic import TrafficRule, Variant
 from tests.agreement.forge import KeyPair
 from tests.meshagent.console import INGEST_TOKEN, NODE_TOKEN, FakeConsole
 from tests.meshclient import Client
@@ -52,7 +53,7 @@ class Mesh:
     def grant(self, ends_at: int | None = None, name: str = "g1") -> Grant:
         return Grant(name, f"workload:{CART}", "payments", frozenset({"read"}), frozenset({Point.MESH}), 0, ends_at)
 
-    def artifacts(self, *grants: Grant) -> tuple[Artifact, ...]:
+    def artifacts(self, *grants: Grant, traffic: tuple[TrafficRule, ...] = ()) -> tuple[Artifact, ...]:
         exposure = MeshExposure("shop", PAYMENTS, self.port, self.upstream_port)
         service = Service(
             "payments",
@@ -60,9 +61,10 @@ class Mesh:
             (Route("read", frozenset({"GET"}), "/charges/{id}"),),
             EdgeExposure("api.shop.test", "/payments"),
             exposure,
+            (Variant("v2", self.upstream_port),),
         )
         callers = [Subject(f"workload:{name}", SubjectKind.WORKLOAD) for name in (CART, ADS)]
-        graph = AccessGraph({one.id: one for one in callers}, {"payments": service}, grants)
+        graph = AccessGraph({one.id: one for one in callers}, {"payments": service}, grants, traffic=traffic)
         surroundings = MeshSurroundings(
             mesh_id="test",
             console_url="http://console.test",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 from apps.compiler.artifacts import Artifact
+from apps.compiler.graph import Point
+from apps.compiler.traffic import TrafficRule
 from apps.meshagent.bundle import Manifest
 from apps.meshagent.rehearsal import services_to_try
 from tests.meshagent.console import FakeConsole
@@ -34,6 +36,27 @@ def test_policy_that_contradicts_its_table_is_refused_and_the_old_one_stays(
     assert refused["error"].endswith("is granted here; it must be no_grant.")
     with agent.client(authority, CART) as cart:
         assert cart.send("GET", "/charges/7", port=mesh.port).json()["reason"] == "no_grant"
+
+
+def test_policy_that_treats_a_call_otherwise_is_refused(agent: Agent, console: FakeConsole, mesh: Mesh) -> None:
+    rule = TrafficRule(
+        id="t1",
+        subject="",
+        service="payments",
+        routes=frozenset({"read"}),
+        points=frozenset({Point.MESH}),
+        starts_at=5,
+        variant="v2",
+        set_headers=(("X-Canary", "on"),),
+        calls_per_minute=9,
+    )
+    artifacts = mesh.artifacts(mesh.grant(), traffic=(rule,))
+    console.publish(artifacts, 1)
+    console.wait_report(revision=1, state="active")
+    console.publish(spoiled(artifacts, TABLE, '"v2"', '""'), 2)
+    refused = console.wait_report(revision=2, state="failed")["error"]
+    rest = f'{{"X-Canary": "on"}}, [["t1 workload:{CART}", 9]]]'
+    assert f'is granted [["t1"], "v2", {rest} here; it must be granted [["t1"], "", {rest}.' in refused
 
 
 def test_scripts_that_decide_otherwise_are_refused(agent: Agent, console: FakeConsole, mesh: Mesh) -> None:

@@ -182,6 +182,10 @@ def test_a_line_that_is_no_decision_is_no_event() -> None:
     event = event_of(line, "n")
     assert event is not None
     assert (len(event["path"]), event["grants"], event["ms"], event["probe"]) == (512, ["a", "b"], 1.5, True)
+    assert "variant" not in event
+    treated = event_of(json.dumps({**json.loads(line), "variant": ".v2", "rules": "t1,t2"}).encode(), "n")
+    assert treated is not None
+    assert (treated["variant"], treated["rules"]) == ("v2", ["t1", "t2"])
     assert event_of(line[:-5], "n") is None
     assert event_of(b"[]", "n") is None
     assert event_of(b"\xff", "n") is None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import Client
 
+from apps.access import services as access_services
 from apps.access.models import AccessRequest, GuardedHost
 from apps.identity.models import Subject
 from apps.rollout.models import AddressList
@@ -124,12 +125,32 @@ def test_a_guard_that_makes_no_sense_is_told_at_its_field(house: pages.House, br
 def test_the_page_of_the_edge_shows_the_list_and_puts_it_back(house: pages.House, browse: Browse) -> None:
     row = edges.address_list(datetime.now(UTC))
     client = browse(house.olga)
-    shown = text(client.get("/rollout/edge/"))
+    assert "1 list of addresses is not as approved." in text(client.get("/rollout/edge/"))
+    shown = text(client.get("/rollout/edge/lists/"))
     for words in ("1001_SHOP", "203.0.113.0/28", "198.51.100.7", "Nobody here put this on the list.", "Put back"):
         assert words in shown, words
     client.post(f"/rollout/edge/lists/{row.pk}/put-back")
     assert AddressList.objects.get().put_back
-    assert "Being put back" in text(client.get("/rollout/edge/"))
+    assert "Being put back" in text(client.get("/rollout/edge/lists/"))
+
+
+def test_guarding_ends_when_nothing_hangs_on_it_and_the_policy_asks_no_longer(
+    house: pages.House, browse: Browse
+) -> None:
+    row, cyd = outside.guard("198.51.100.0/24"), browse(house.shop.cyd)
+    edges.address_list(datetime.now(UTC))
+    address = f"/settings/hosts/{row.pk}/stop"
+    partner = outside.party(house.shop.ada, house.shop.storefront)
+    request = outside.ask(house.shop.ada, partner, at=datetime.now(UTC))
+    assert "1 opening or request is there still." in text(cyd.get(address))
+    refused = cyd.post(address, {"detached": "on"})
+    assert (refused.status_code, "End them first." in text(refused)) == (422, True)
+    access_services.cancel_request(public_id=request.public_id, actor=house.shop.ada, at=datetime.now(UTC))
+    attached = cyd.post(address)
+    assert (attached.status_code, "First have the edge" in text(attached)) == (422, True)
+    assert cyd.post(address, {"detached": "on"}).status_code == 302
+    assert not GuardedHost.objects.exists()
+    assert "guarded no longer" in text(browse(house.olga).get("/rollout/edge/lists/"))
 
 
 def test_a_party_has_a_page_and_a_place_in_the_settings(house: pages.House, browse: Browse) -> None:

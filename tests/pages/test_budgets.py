@@ -42,6 +42,8 @@ PAGES = {
     "guarded hosts": ("cyd", "/settings/hosts/"),
     "outside parties": ("ada", "/settings/parties/"),
     "edge target with lists": ("olga", "/rollout/edge/"),
+    "lists of an edge": ("olga", "/rollout/edge/lists/"),
+    "what differs": ("olga", "/rollout/mesh/drift/"),
     "inbox": ("ben", "/requests/"),
     "waiting": ("ben", "/requests/waiting"),
     "mine": ("ada", "/requests/?show=mine"),

@@ -89,6 +89,24 @@ def test_one_call_tells_its_road(house: pages.House, browse: Browse) -> None:
         assert said in text
 
 
+def test_a_call_says_which_version_answered_it_and_by_which_rule(house: pages.House, browse: Browse) -> None:
+    said = {"verdict": "allow", "reason": "granted", "variant": "v2", "rules": [house.grant.public_id]}
+    rid = pages.call(house.shop.ada, at=datetime.now(UTC), actor="agent:release-bot", **said)
+    client = browse(house.shop.ada)
+    assert '<span class="tag">v2</span>' in text_of(client, "/live/", rid=rid)
+    text = " ".join(text_of(client, f"/live/{rid}/").split())
+    rule = f'<a class="mono" href="/access/{house.grant.public_id}/">{house.grant.public_id}</a>'
+    assert f"By traffic rule {rule} for v2." in text
+    assert "acted for by" in text
+    found = client.get("/api/v1/calls/", {"rid": rid}).json()["results"][0]["edge"]
+    assert (found["variant"], found["rules"], found["actor"]) == ("v2", [house.grant.public_id], "agent:release-bot")
+
+
+def test_a_rule_of_a_name_that_is_none_is_shown_without_a_link(house: pages.House, browse: Browse) -> None:
+    rid = pages.call(house.shop.ada, at=datetime.now(UTC), verdict="allow", reason="granted", rules=["a/b c"])
+    assert '<span class="mono">a/b c</span>' in text_of(browse(house.shop.ada), f"/live/{rid}/")
+
+
 def test_the_page_listens_on_its_first_page_only(house: pages.House, browse: Browse) -> None:
     client = browse(house.shop.ada)
     assert 'data-live="/live/stream"' in text_of(client, "/live/")
@@ -107,8 +125,16 @@ def test_the_rollout_says_whether_every_door_is_right(house: pages.House, browse
 
 def test_a_target_shows_what_differs_what_is_there_and_how_it_came(house: pages.House, browse: Browse) -> None:
     text = text_of(browse(house.olga), "/rollout/mesh/")
-    for said in ("Shop mesh holds something it should not", "node/a", "Ada may read.", "Published."):
+    for said in (
+        "Shop mesh holds something it should not",
+        'href="/rollout/mesh/drift/"',
+        "Ada may read.",
+        "Published.",
+    ):
         assert said in text
+    shown = text_of(browse(house.olga), "/rollout/mesh/drift/")
+    for said in ("1 thing at Shop mesh is not as it should be", "node/a", "Should be:"):
+        assert said in shown
 
 
 def test_a_failing_target_says_so(house: pages.House, browse: Browse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import requests
 
 from apps.access import services as access
 from apps.access.models import Grant
+from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.rollout import tasks
 from apps.rollout.drivers.list_calls import FromAddress
@@ -298,3 +300,41 @@ def test_a_second_run_finds_nothing_to_do(edge: Target, guarding: StandIn, hands
 def test_the_sweep_wakes_what_is_due(edge: Target, hands: Hands) -> None:
     tasks.wake_lists(hands.clock())
     assert AddressList.objects.get().host == outside.HOST
+
+
+def test_guarding_ends_cleanly_when_the_policy_asks_no_longer(edge: Target, guarding: StandIn, hands: Hands) -> None:
+    row = settle(hands)
+    access.stop_guarding(host=outside.HOST, detached=True, actor=SYSTEM, at=now())
+    step(hands)
+    row.refresh_from_db()
+    assert f"{outside.HOST} still refuses {STRANGER}, which is on no list" in row.waiting_for
+    assert [one["value"] for one in list_items(guarding, row.list_id)] == [HERE], "it is left as it is"
+    detach(guarding)
+    hands.push(minutes=2)
+
+    def ended() -> bool:
+        step(hands)
+        hands.push(seconds=1)
+        return not AddressList.objects.exists()
+
+    assert eventually(ended)
+    assert list_items(guarding, row.list_id) == []
+    assert Event.objects.get(action="rollout.list.ended").after == {"host": outside.HOST, "list": row.list_id}
+    assert call(guarding, PARTNER) == 401
+    outside.guard(HERE, at=now())
+    assert settle(hands).list_id == row.list_id, "the list of that name is found again"
+
+
+def list_items(guarding: StandIn, list_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = guarding.call("GET", f"/client-list/v1/lists/{list_id}?includeItems=true").json()[
+        "items"
+    ]
+    return found
+
+
+def detach(guarding: StandIn) -> None:
+    """As whoever keeps the security policy does."""
+    guarding.stop()
+    config = guarding.directory / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "guarded_hosts": {}}))
+    guarding.start()

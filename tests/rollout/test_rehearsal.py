@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from apps.compiler.emitters.edgekv import emit_item
 from apps.compiler.emitters.edgeworker import emit_code
 from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Point, Route, Service, Subject, SubjectKind
 from apps.compiler.surroundings import EdgeSurroundings, SigningKey
+from apps.compiler.traffic import TrafficRule, Variant
 from apps.rollout.rehearsal import Rehearsal, rehearse_edge
 from apps.rollout.snapshots import from_json, knowing_the_same_subjects, merged, to_json
 from apps.trust import jose
@@ -90,6 +92,52 @@ def test_an_item_that_allows_too_little_is_refused() -> None:
     narrow = {**json.loads(payments.content), "subjects": {}}
     found = rehearsed([cart, Artifact.of(payments.path, payments.media_type, json.dumps(narrow).encode())])
     assert list(found.refused) == ["payments"]
+
+
+RULE = TrafficRule(
+    id="t_1",
+    subject="",
+    service="cart",
+    routes=frozenset({"read"}),
+    points=frozenset({Point.EDGE}),
+    starts_at=AT - 5,
+    ends_at=AT + 5,
+    variant="v2",
+    set_headers=(("X-Canary", "on"),),
+    remove_headers=("X-Debug",),
+)
+CART = replace(GRAPH.services["cart"], variants=(Variant("v2", 9212, "blue"),))
+ROUTED = replace(GRAPH, services={"cart": CART}, grants=GRAPH.grants[:1], traffic=(RULE,))
+
+
+def routed(place: int = 0, value: object = RULE.id) -> str:
+    """Why it was refused when one place of the rule, as the edge reads it, was changed in between."""
+    item = json.loads(emit_item(ROUTED, "cart", SURROUNDINGS).content)
+    item["traffic"][0][place] = value
+    found = rehearse_edge(
+        graph=ROUTED,
+        code=emit_code(ROUTED, SURROUNDINGS),
+        items=[Artifact.of("services/cart", "application/json", json.dumps(item).encode())],
+        namespace="sallyport",
+        tier="dynamic",
+        tokens_for=tokens,
+        at=AT,
+    )
+    return found.refused.get("cart", "")
+
+
+def test_traffic_rules_are_tried_and_what_they_should_do_passes() -> None:
+    assert routed() == ""
+
+
+def test_an_item_that_treats_a_call_otherwise_is_refused_with_both_told() -> None:
+    wanted = "the policy wants v2 at blue with X-Canary = on, X-Debug gone by t_1."
+    call = f"GET api.shop.localhost/cart/x/x1 by person:ada at {AT - 5}: the engine makes of it "
+    assert routed(9, "green") == f"{call}v2 at green with X-Canary = on, X-Debug gone by t_1; {wanted}"
+    assert routed(6, "") == f"{call}the usual version with X-Canary = on, X-Debug gone by t_1; {wanted}"
+    assert routed(7, {}) == f"{call}v2 at blue with its own headers by t_1; {wanted}"
+    assert routed(4, AT) == f"{call}the usual version with its own headers by no rule; {wanted}"
+    assert f"at {AT + 5}: the engine makes of it v2 at blue" in routed(5, None)
 
 
 def test_an_item_the_tier_cannot_hold_is_refused_with_words_and_only_that_one() -> None:

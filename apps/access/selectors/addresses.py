@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.access.addresses import MEANING, Addressed, read_addressed, sponsored
 from apps.access.judging import judge_risk
 from apps.access.models import AccessRequest, AddressAsk, Grant, GrantDoor, GuardedHost
 from apps.access.risk import Risk
 from apps.access.selectors.graph import seconds
-from apps.access.states import BUSY_DOORS, LIVE_GRANTS
+from apps.access.states import BUSY_DOORS, LIVE_GRANTS, RequestState
 from apps.access.weighing import Weighed, span, weigh
+from apps.audit.errors import NotFound
 from apps.catalog import selectors as catalog
 from apps.compiler import address_lists as lists
 from apps.compiler.addresses import covers
 from apps.compiler.words import listed
 
 if TYPE_CHECKING:
+    from apps.catalog.models import Environment
     from apps.identity.models import Subject
 
 SLACK = 3600
@@ -31,6 +33,20 @@ SLACK = 3600
 def list_guarded_hosts(environment_slug: str | None = None) -> QuerySet[GuardedHost]:
     rows = GuardedHost.objects.select_related("environment").order_by("environment__slug", "host")
     return rows if environment_slug is None else rows.filter(environment__slug=environment_slug)
+
+
+def get_guarded_host(host_id: int) -> GuardedHost:
+    row = list_guarded_hosts().filter(pk=host_id).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def count_address_uses(*, environment: Environment, host: str) -> int:
+    """Grants to addresses at a host that are not over, and requests for one that are not decided."""
+    asks = AddressAsk.objects.filter(host=host, request__environment=environment)
+    going = Q(request__state=RequestState.PENDING) | Q(request__grant__state__in=LIVE_GRANTS)
+    return asks.filter(going).count()
 
 
 def address_graph(*, environment_slug: str, at: datetime) -> lists.AddressGraph:

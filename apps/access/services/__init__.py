@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.access.services.addresses import NewParty, guard_host, open_address_request
+from apps.access.services.addresses import NewParty, guard_host, open_address_request, stop_guarding
 from apps.access.services.doors import DoorReport, activate, mark_door, mark_doors, record_error, record_errors
 from apps.access.services.governance import (
     GuardrailValues,
@@ -49,4 +49,5 @@ __all__ = [
     "review_many",
     "set_guardrail",
     "set_rule",
+    "stop_guarding",
 ]

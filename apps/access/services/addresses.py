@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from apps.access import policies
+from apps.access import policies, refusals, selectors
 from apps.access.addresses import (
     MOST_ALWAYS,
     Addressed,
@@ -141,6 +141,33 @@ def guard_host(
         row.always, row.why = blocks, said
         row.save()
         _record("changed" if before else "guarded", row, actor, at, before)
+        outbox.enqueue(topic=HOST_CHANGED, key=name, payload={"environment": where.slug}, at=at)
+    return row
+
+
+def stop_guarding(
+    *, host: str, detached: bool, environment: str | None = None, actor: Actor, at: datetime
+) -> GuardedHost:
+    """Let every address reach a host again. The list at the edge is emptied, and then nobody keeps it any more.
+
+    ``detached``: the edge's own policy asks the list no longer, as whoever keeps that policy says; else an empty list
+    would close the host to everybody. What is open or asked for there has to end first. Raises HostUnguarded,
+    StillAttached, HostInUse.
+    """
+    policies.require_can_govern(actor)
+    name, where = read_host(host), catalog.get_environment(environment)
+    with transaction.atomic():
+        row = GuardedHost.objects.select_for_update().filter(environment=where, host=name).first()
+        if row is None:
+            raise refusals.HostUnguarded(f"{name} is not guarded.")
+        used = selectors.count_address_uses(environment=where, host=name)
+        if used:
+            raise refusals.HostInUse(f"{used} openings or requests for {name} are there still. End them first.")
+        if not detached:
+            raise refusals.StillAttached
+        before = {"always": row.always, "why": row.why}
+        row.delete()
+        _record("unguarded", row, actor, at, before)
         outbox.enqueue(topic=HOST_CHANGED, key=name, payload={"environment": where.slug}, at=at)
     return row
 

@@ -24,6 +24,7 @@ from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, complain, require_role
 
 if TYPE_CHECKING:
+    from apps.access.models import GuardedHost
     from apps.catalog.models import Service
     from apps.identity.models import Subject
 
@@ -184,6 +185,43 @@ def hosts(request: PageRequest) -> HttpResponse:
             return redirect("hosts")
     context = {"hosts": list(selectors.list_guarded_hosts()[:200]), "form": form, "may_change": may_change}
     return TemplateResponse(request, "access/hosts.html", context, status=422 if form.errors else 200)
+
+
+class StopForm(forms.Form):
+    detached = forms.BooleanField(
+        label="The edge's security policy asks the list no longer",
+        required=False,
+        help_text="Whoever keeps that policy has to take the list out first: an empty list lets nobody in.",
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def stop(request: PageRequest, host_id: int) -> HttpResponse:
+    """Before a host is guarded no longer: what that means, and what has to be done before."""
+    require_role(request, *GOVERNORS)
+    row = selectors.get_guarded_host(host_id)
+    form = StopForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and _stop(request, row, form):
+        return redirect("hosts")
+    uses = selectors.count_address_uses(environment=row.environment, host=row.host)
+    context = {"row": row, "form": form, "uses": uses}
+    return TemplateResponse(request, "access/host_stop.html", context, status=422 if form.errors else 200)
+
+
+def _stop(request: PageRequest, row: GuardedHost, form: StopForm) -> bool:
+    try:
+        services.stop_guarding(
+            host=row.host,
+            environment=row.environment.slug,
+            detached=form.cleaned_data["detached"],
+            actor=request.subject.actor,
+            at=timezone.now(),
+        )
+    except Refusal as refusal:
+        complain(form, refusal)
+        return False
+    messages.success(request, f"{row.host} is guarded no longer. Its list is emptied at the edge.")
+    return True
 
 
 def _guard(request: PageRequest, form: HostForm) -> bool:

@@ -13,6 +13,7 @@ from apps.catalog.models import (
     DEFAULT_MAX_DURATION,
     HOST,
     LONGEST_MAX_DURATION,
+    MOST_VARIANT,
     SLUG,
     SPIFFE_ID,
     VARIANT,
@@ -161,16 +162,33 @@ def _read_mesh(entity: Entity, estate: Estate, service: Service) -> None:
 
 
 def _variants(entity: Entity) -> tuple[str, ...]:
-    """``v2:9212 v3:9222``: other versions, each behind the same sidecar at a port of its own."""
+    """``v2:9212 v3:9222@blue``: other versions, each behind the same sidecar at a port of its own.
+
+    Behind the at sign stands the origin where the edge finds it, when that is another than the usual one.
+    """
     found: dict[str, str] = {}
     for part in entity.annotation("variants", limit=1000).replace(",", " ").split():
-        name, _, port = part.partition(":")
-        if not re.fullmatch(VARIANT, name) or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-            entity.blame_annotation(f"'{part[:60]}' should be like v2:9212, a version and its port.", "variants")
+        name = part.partition(":")[0]
+        if not _is_variant(part):
+            should = "a version and its port; or v2:9212@blue, with an origin of the edge's property"
+            entity.blame_annotation(f"'{part[:60]}' should be like v2:9212, {should}.", "variants")
         elif name in found:
             entity.blame_annotation(f"{name} is there twice.", "variants")
         found[name] = part
     return tuple(found[name] for name in sorted(found))
+
+
+def _is_variant(part: str) -> bool:
+    """Its length is what the catalogue keeps."""
+    name, _, where = part.partition(":")
+    port, at, origin = where.partition("@")
+    return (
+        re.fullmatch(VARIANT, name) is not None
+        and re.fullmatch(r"[0-9]{1,5}", port) is not None
+        and 1 <= int(port) <= 65535
+        and (at == "" or re.fullmatch(r"[A-Za-z0-9_-]+", origin) is not None)
+        and len(part) <= MOST_VARIANT
+    )
 
 
 def _port(entity: Entity, name: str) -> int | None:

@@ -1,8 +1,8 @@
 """The decision table of one service's mesh policy: it travels with the policy, and a node asks it before it serves.
 
-Each grant at the seconds where it changes its mind, newest first, on each of its routes, by one who holds it; and a
-stranger everywhere, and paths that must not be understood. It depends on the graph alone, so that it is as stable as
-what it tries.
+Each grant at the seconds where it changes its mind, newest first, on each of its routes, by one who holds it; traffic
+rules at theirs; a stranger everywhere; and paths that must not be understood. It depends on the graph alone, so that it
+is as stable as what it tries.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 
-from apps.compiler.acceptance import BELOW_NOTHING, MOST_DENIED, STRANGER, example_path
+from apps.compiler.acceptance import BELOW_NOTHING, MOST_DENIED, STRANGER
 from apps.compiler.decide import Action, Pdp, Resource
 from apps.compiler.denials import by_subject
 from apps.compiler.graph import AccessGraph, Grant, Point, Service
+from apps.compiler.paths import example_path
 from apps.compiler.slices import holders, members
+from apps.compiler.traffic import UNTREATED, Traffic
+from apps.compiler.traffic_trials import turns_of
 
 MOST_TRIALS = 60
 
@@ -24,12 +27,18 @@ Call = tuple[str, str, str, int]
 
 
 def trials(graph: AccessGraph, service: Service) -> str:
-    """``[[service, subject, method, path, at, reason, [grant, ...]], ...]``, one trial a line."""
-    pdp = Pdp(graph)
+    """``[[service, subject, method, path, at, reason, [grant, ...]], ...]``, one trial a line.
+
+    Of a call that a traffic rule speaks of the row goes on with ``[[rule, ...], variant, {header: value or null},
+    [[counter, calls a minute], ...]]``.
+    """
+    pdp, traffic = Pdp(graph), Traffic(graph)
     rows = []
     for subject, method, path, at in islice(dict.fromkeys(_calls(graph, service)), MOST_TRIALS):
         decision = pdp.decide_at_door(subject, Action(method), Resource(service.id, path), Point.MESH, at, at)
-        rows.append([service.id, subject, method, path, at, decision.reason.value, list(decision.grant_ids)])
+        found = traffic.treat(decision, subject, service.id, Point.MESH, at)
+        treated = [] if found == UNTREATED else [[found.rules, found.variant, found.headers, found.limits]]
+        rows.append([service.id, subject, method, path, at, decision.reason.value, decision.grant_ids, *treated])
     return "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n"
 
 
@@ -40,6 +49,7 @@ def _calls(graph: AccessGraph, service: Service) -> Iterator[Call]:
     moment = held[0].starts_at if held else 0
     yield from _denied_calls(graph, service, ways)
     yield from _odd_calls(service, ways, moment)
+    yield from ((who, *ways[route], at) for who, route, at in turns_of(graph, service, Point.MESH) if route in ways)
     teams = members(graph.subjects)
     for grant in held:
         for holder in holders(grant, graph.subjects, teams)[:1]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from apps.compiler.emitters.nginx_text import policy_key
 from apps.compiler.graph import AccessGraph, Point, Service
 from apps.compiler.slices import holders
-from apps.compiler.traffic import EVERYBODY, HEADERS, TrafficRule, known_variant, rank
+from apps.compiler.traffic import EVERYBODY, HEADERS, TrafficRule, known_variant, origin_of, rank
 
 Row = tuple[str, str]
 
@@ -17,10 +17,10 @@ Row = tuple[str, str]
 def item_rows(
     graph: AccessGraph, service: Service, teams: Mapping[str, tuple[str, ...]], hasher: Callable[[str], str]
 ) -> list[list[object]]:
-    """``[rule, [route, ...], hashes or null, percent, starts, ends, variant, {header: value or null}, share]``.
+    """``[rule, [route, ...], hashes or null, percent, starts, ends, variant, {header: value or null}, share, origin]``.
 
-    In order; null hashes stand for everybody; ``share`` is what the caller's side is drawn by. Limits are left out,
-    because the edge cannot count.
+    In order; null hashes stand for everybody; ``share`` is what the caller's side is drawn by; ``origin`` is left out
+    where there is none. Limits are left out, because the edge cannot count.
     """
     return [
         [
@@ -29,6 +29,7 @@ def item_rows(
             None if rule.subject == EVERYBODY else sorted(map(hasher, holders(rule, graph.subjects, teams))),
             *_what(graph, rule),
             rule.variant,
+            *filter(None, [origin_of(service, rule.variant)]),
         ]
         for rule in _rules(graph, service, Point.EDGE)
     ]

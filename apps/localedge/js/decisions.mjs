@@ -180,8 +180,9 @@ function parsed(text) {
 
 /** What the gate left in its variables. A request that died in the runtime is a denial, whatever the gate had said. */
 function verdictOf(variables, outcome) {
-  const { v, r, s = '', a, svc = '', rt = '', g = [], pr } = parsed(variables.PMUSER_SP_V);
-  const facts = { subject: s, ...(a ? { actor: a } : {}), service: svc, route: rt, grants: g, probe: pr === 1 };
+  const { v, r, s = '', a, svc = '', rt = '', g = [], vr, t, pr } = parsed(variables.PMUSER_SP_V);
+  const rarely = { ...(a ? { actor: a } : {}), ...(vr ? { variant: vr } : {}), ...(t ? { rules: t } : {}) };
+  const facts = { subject: s, ...rarely, service: svc, route: rt, grants: g, probe: pr === 1 };
   if (outcome === 'refused') return { verdict: 'deny', reason: 'bad_path', ...facts };
   if (outcome === 'died') return { verdict: 'deny', reason: 'policy_unavailable', ...facts, grants: [] };
   // A bundle that is not our gate leaves no verdict: what happened is recorded, without a reason we cannot know.

@@ -112,7 +112,7 @@ class Passage {
     this.#send(status, headers, body);
   }
 
-  #forward({ path, query, headers }) {
+  #forward({ path, query, headers, origin }) {
     const { 'content-length': _ours, ...kept } = headers;
     const forwarded = {
       ...wireHeaders(kept),
@@ -121,12 +121,16 @@ class Passage {
       'x-forwarded-proto': this.#call.scheme,
       ...framing(this.#incoming),
     };
-    this.#try({ method: this.#call.method, path: target({ path, query }), host: this.#call.host, headers: forwarded }, true);
+    this.#try({ method: this.#call.method, path: target({ path, query }), host: this.#call.host, headers: forwarded, origin }, true);
   }
 
   #try(request, mayRepeat) {
     if (!this.#door.origin.isConfigured) {
       this.fail('EW_ORIGIN', 'passed', 'the edge has no certificate for the origin yet');
+      return;
+    }
+    if (!this.#door.origin.knows(request.origin)) {
+      this.fail('EW_ORIGIN', 'passed', `the property has no origin ${request.origin}`);
       return;
     }
     const upstream = this.#door.origin.open(request);

@@ -1,4 +1,5 @@
-// The way to the origin: mutual TLS, connections kept open, the name of the forwarded Host asked for and checked.
+// The way to the origins: mutual TLS, connections kept open, the name of the forwarded Host asked for and checked. All are
+// shown the same certificate and checked by the same authority; a name stands for each but the usual one.
 import { Agent, request } from 'node:https';
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
@@ -19,7 +20,7 @@ function checker(originHost, identity) {
 }
 
 export class Origin {
-  #url;
+  #urls = new Map();
   #agent = null;
   #idleMs;
 
@@ -27,13 +28,19 @@ export class Origin {
     return this.#agent !== null;
   }
 
+  /** ``name``: empty for the usual origin. */
+  knows(name) {
+    return this.#urls.has(name);
+  }
+
   /** Called again when certificates change; requests under way keep the connections they have. */
-  configure({ url, ca, cert, key, identity, idleSeconds }) {
+  configure({ url, others = {}, ca, cert, key, identity, idleSeconds }) {
     const old = this.#agent;
-    this.#url = new URL(url);
+    const usual = new URL(url);
+    this.#urls = new Map([['', usual], ...Object.entries(others).map(([name, other]) => [name, new URL(other)])]);
     this.#idleMs = idleSeconds * 1000;
     // All in the agent's options: a checkServerIdentity given with a request keeps its connection from being used again.
-    const tls = { ca, cert, key, checkServerIdentity: checker(this.#url.hostname, identity) };
+    const tls = { ca, cert, key, checkServerIdentity: checker(usual.hostname, identity) };
     this.#agent = new Agent({ ...tls, keepAlive: true, maxFreeSockets: 256, scheduling: 'lifo', timeout: FREE_SOCKET_MS });
     if (old === null) return;
     old.maxFreeSockets = 0;
@@ -41,12 +48,13 @@ export class Origin {
   }
 
   /** A ClientRequest under way; it reports an 'error' when the origin cannot be reached or does not answer in time. */
-  open({ method, path, host, headers }) {
+  open({ method, path, host, headers, origin }) {
     const name = host.replace(/:\d+$/, '');
+    const url = this.#urls.get(origin);
     const outgoing = request({
       agent: this.#agent,
-      host: this.#url.hostname,
-      port: this.#url.port || 443,
+      host: url.hostname,
+      port: url.port || 443,
       // The origin chooses its server by this name; an address is no name.
       servername: isIP(name) ? '' : name,
       setHost: false,

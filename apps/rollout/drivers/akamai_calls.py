@@ -13,6 +13,7 @@ from apps.rollout.drivers.akamai_keystore import KEYSTORE
 from apps.rollout.drivers.akamai_stream import DATASTREAM
 
 NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2", "/client-list/v1"
+PAPI, IAM = "/papi/v1", "/identity-management/v3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ _ITEM = f"{_GROUP}/items/{{itemId}}"
 _STREAM = "/log/streams/{streamId}"
 _SHOWN = "/client-certificates/{certificateId}/versions"
 
+_PROPERTY, _PROPERTY_VERSION = "/properties/{propertyId}", "/properties/{propertyId}/versions/{propertyVersion}"
 _LIST, _CLIENT_LIST = "/network-lists/{networkListId}", "/lists/{listId}"
 _UNPUBLISHED = "Akamai publishes no description of Client Lists; shapes are those of its own Go client"
 
@@ -132,6 +134,28 @@ CALLS = (
         *("delete-version", "DELETE", KEYSTORE, f"{_SHOWN}/{{version}}", "delete an old client certificate"),
         name="delete-certificate-version",
     ),
+    Call("post-search-find-by-value", "POST", PAPI, "/search/find-by-value", "find a property by its host name"),
+    Call("get-property", "GET", PAPI, _PROPERTY, "look at a property"),
+    Call("get-property-version-hostnames", "GET", PAPI, f"{_PROPERTY_VERSION}/hostnames", "read a property's hosts"),
+    Call("get-property-version-rules", "GET", PAPI, f"{_PROPERTY_VERSION}/rules", "read a property's rules"),
+    Call("post-property-versions", "POST", PAPI, f"{_PROPERTY}/versions", "make a version of a property"),
+    Call("put-property-version-rules", "PUT", PAPI, f"{_PROPERTY_VERSION}/rules", "write a property's rules"),
+    Call("post-property-activations", "POST", PAPI, f"{_PROPERTY}/activations", "activate a property"),
+    Call("get-property-activations", "GET", PAPI, f"{_PROPERTY}/activations", "see what of a property is activated"),
+    Call(
+        "get-property-activation",
+        "GET",
+        PAPI,
+        f"{_PROPERTY}/activations/{{activationId}}",
+        "see how far a property's activation is",
+    ),
+    Call("get-group", "GET", EDGEWORKERS, "/groups/{groupId}", "see what its EdgeWorkers group may do"),
+    Call("get-resource-tiers", "GET", EDGEWORKERS, "/resource-tiers", "read the limits of the resource tiers"),
+    Call("get-groups", "GET", EDGEKV, "/auth/groups", "see what its EdgeKV group may do", name="get-edgekv-groups"),
+    Call("get-tokens", "GET", EDGEKV, "/tokens", "see when its token ends"),
+    Call("get-groups", "GET", PAPI, "/groups", "see the groups of Property Manager", name="get-property-groups"),
+    Call("get-properties", "GET", PAPI, "/properties", "see the properties of its group"),
+    Call("get-api-client-self", "GET", IAM, "/api-clients/self", "see when its credential ends"),
 )
 """Complete: the contract tests fail on a call that is not here, and on one here that is not made."""
 

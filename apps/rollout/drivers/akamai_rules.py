@@ -39,7 +39,8 @@ class Attached:
 
     With ``stream_id`` it also logs to that stream; with ``client_certificate``, the GUID of a version in the keystore,
     it shows that to the origin, and goes nowhere that does not ask for it. ``to_end``: our rule moves behind all
-    others, where nothing overrules it.
+    others, where nothing overrules it. ``origins`` are ids of conditional origins the code may send calls to; others
+    make those, we only look whether they are there.
     """
 
     target: str
@@ -48,6 +49,7 @@ class Attached:
     to_end: bool = False
     stream_id: int | None = None
     client_certificate: str = ""
+    origins: tuple[str, ...] = ()
 
     @property
     def mark(self) -> str:
@@ -128,12 +130,33 @@ def with_our_rule(rules: Rules, wish: Attached) -> dict[str, Any]:
     if place is None:
         if any(child.get("name") == RULE_NAME for child in children):
             raise NotOurRule(f"A rule named {RULE_NAME} is there already, without the mark {wish.mark}.")
-        children.append(our_rule(wish))
+        children.insert(_end_of(children), our_rule(wish))
     elif not is_same(children[place], our_rule(wish)):
         children[place] = our_rule(wish)
     if place is not None and wish.to_end:
-        children.append(children.pop(place))
+        ours = children.pop(place)
+        children.insert(_end_of(children), ours)
     return {**rules, "children": children, "variables": _with_variables(rules.get("variables") or [])}
+
+
+def _end_of(children: Sequence[Rules]) -> int:
+    """Behind all others but the group of conditional origins, which Property Manager wants to be the last."""
+    return len(children) - (1 if children and is_origin_group(children[-1]) else 0)
+
+
+def is_origin_group(rule: Rules) -> bool:
+    """Source: techdocs.akamai.com, "Allow Conditional Origins"."""
+    return any(one.get("name") == "allowCloudletsOrigins" for one in rule.get("behaviors") or [])
+
+
+def conditional_origins(rules: Rules) -> frozenset[str]:
+    """Ids of those the property has, wherever they stand in its tree."""
+    own = {
+        str(one.get("options", {}).get("originId", ""))
+        for one in rules.get("criteria") or []
+        if one.get("name") == "cloudletsOrigin"
+    }
+    return frozenset(own).union(*(conditional_origins(child) for child in rules.get("children") or []))
 
 
 def hosts_of(rules: Rules, mark: str) -> tuple[str, ...]:

@@ -17,14 +17,16 @@ from apps.rollout.drivers.akamai_rules import (
     VARIABLES,
     Attached,
     Rules,
+    conditional_origins,
     difference,
     hosts_of,
+    is_origin_group,
     is_same,
     our_rule,
     place_of,
 )
 
-POSITION, MORE_HOSTS, FAILOVER = "position", "more-hosts", "site-failover"
+POSITION, MORE_HOSTS, FAILOVER, ORIGINS = "position", "more-hosts", "site-failover", "conditional-origins"
 MOST_WORDS = 190
 """Of what is expected and seen, as it is kept."""
 
@@ -61,6 +63,7 @@ def faults(rules: Rules, wish: Attached) -> list[Fault]:
         *_later(rules["children"][place + 1 :], wish),
         *_failover([*(rules.get("behaviors") or []), *(held.get("behaviors") or [])]),
         *_variables(rules.get("variables") or []),
+        *_origins(rules, wish),
     ]
     found += _rest(held, wish, found)
     return sorted(found, key=lambda fault: not fault.opens)
@@ -122,7 +125,7 @@ def _later(later: Sequence[Rules], wish: Attached) -> Iterator[Fault]:
         which = str(overruling[0].get("name", "a rule"))
         detail = f"The rule {which} comes after ours and overrules what it says about EdgeWorkers or failures."
         yield Fault("overruled", detail, "nothing after our rule", names, UNCHECKED, opens=True)
-    elif later:
+    elif len(later) > 1 or (later and not is_origin_group(later[0])):
         detail = f"Our rule is no longer the last one: {names} may come between. Nothing there overrules it today."
         yield Fault(POSITION, detail, "last", f"before {names}"[:MOST_WORDS], "")
 
@@ -176,6 +179,13 @@ def _variables(held: Sequence[Rules]) -> Iterator[Fault]:
     if shown:
         detail = f"Any client can read {', '.join(shown)}: they are no longer hidden."
         yield Fault("visible-variables", detail, "hidden", "visible", "What the doors decide is not for every client.")
+
+
+def _origins(rules: Rules, wish: Attached) -> Iterator[Fault]:
+    held = conditional_origins(rules)
+    if missing := sorted(set(wish.origins) - held):
+        detail = f"The property has no conditional origin {', '.join(missing)}: calls for that version end in an error."
+        yield Fault(ORIGINS, detail, _names(wish.origins), _names(held), "Without it these calls fail.")
 
 
 def _rest(held: Rules, wish: Attached, found: Sequence[Fault]) -> Iterator[Fault]:

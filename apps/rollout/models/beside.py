@@ -12,6 +12,8 @@ class EdgeStream(models.Model):
     """The DataStream of an edge target. ``wanted``: whether it should deliver; ``status`` is Akamai's word on it.
 
     ``address`` is where Akamai reaches this console. ``sent_key`` is the hash of the secret Akamai was given last.
+    ``adopting`` is the number of somebody's stream that is to become ours, ``candidate`` what was found under it, and
+    ``agreed_version`` the version of it that a person agreed to.
     """
 
     target = models.OneToOneField(Target, models.CASCADE, related_name="stream")
@@ -23,6 +25,9 @@ class EdgeStream(models.Model):
     status = models.CharField(max_length=20, default="", blank=True)
     found = models.JSONField(default=dict)
     sent_key = models.CharField(max_length=64, default="", blank=True)
+    adopting = models.PositiveBigIntegerField(null=True)
+    candidate = models.JSONField(default=dict)
+    agreed_version = models.PositiveIntegerField(null=True)
     error = models.TextField(default="", blank=True)
     attempts = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField()

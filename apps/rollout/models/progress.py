@@ -121,6 +121,9 @@ class Drift(models.Model):
     resolved_at = models.DateTimeField(null=True)
     resolution = models.CharField(max_length=100, default="", blank=True)
 
+    OF_PROPERTY = "property/"
+    """How the path of what differs in a property begins."""
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -130,3 +133,7 @@ class Drift(models.Model):
 
     def __str__(self) -> str:
         return f"{self.path} differs"
+
+    @property
+    def is_property(self) -> bool:
+        return self.path.startswith(self.OF_PROPERTY)

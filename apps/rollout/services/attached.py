@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.catalog import selectors as catalog
 from apps.rollout.drivers.akamai_rules import Attached
 from apps.rollout.models import EdgeStream, OriginCertificate, Target
 
@@ -25,12 +26,15 @@ def beside(target: Target) -> Beside:
 
 
 def attached(target: Target, hostnames: Sequence[str]) -> Attached:
-    """With the stream and the client certificate the target has."""
+    """With the stream and the client certificate the target has, and the origins that versions of services have."""
     more = beside(target)
+    services = catalog.graph_services(None, target.environment.slug).values() if hostnames else ()
+    here = [one for one in services if one.edge is not None and one.edge.host.lower() in hostnames]
     return Attached(
         target=target.slug,
         edgeworker_id=int(target.facts["edgeworker_id"]),
         hostnames=tuple(hostnames),
         stream_id=more.stream_id,
         client_certificate=more.client_certificate,
+        origins=tuple(sorted({variant.origin for one in here for variant in one.variants if variant.origin})),
     )

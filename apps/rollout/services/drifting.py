@@ -16,7 +16,7 @@ from apps.rollout.content import load
 from apps.rollout.drivers.akamai import is_code
 from apps.rollout.drivers.akamai_code import code_version
 from apps.rollout.drivers.akamai_errors import explain
-from apps.rollout.drivers.akamai_watch import FAILOVER, POSITION, text_diff
+from apps.rollout.drivers.akamai_watch import FAILOVER, ORIGINS, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
@@ -44,7 +44,7 @@ class NotOurs(Refusal):
 
 class NotOurRuleToChange(Refusal):
     code = "not_our_rule"
-    default_message = "This is set outside our rule. Switch it off in Akamai's Property Manager."
+    default_message = "This is set outside our rule. Change it in Akamai's Property Manager."
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
 def _attach_again(target: Target, drift: Drift, actor: Actor, at: datetime) -> None:
     """A property is compared again; somebody agrees to the difference before anything is written."""
     what = drift.path.rpartition("/")[2]
-    if what == FAILOVER:
+    if what in (FAILOVER, ORIGINS):
         raise NotOurRuleToChange
     change = property_watching.change_of(target, drift.path)
     if change is None:

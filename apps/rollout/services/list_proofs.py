@@ -18,7 +18,7 @@ from apps.access import services as grants
 from apps.access.services import DoorReport
 from apps.catalog import selectors as catalog
 from apps.compiler import address_lists as policy
-from apps.compiler.addresses import BadBlock, Block, read_address
+from apps.compiler.addresses import BadBlock, Block, holds, read_address
 from apps.rollout.drivers.list_calls import AT_THE_ROOT, Called, Knock, ListCaller
 from apps.rollout.services.probing import example
 
@@ -64,6 +64,23 @@ def conclude(row: AddressList, held: Mapping[str, int | None], graph: policy.Add
     if enforced is False and doors:
         grants.record_errors(errors={door.grant.public_id: trouble for door in doors}, at=at)
     return Conclusion(enforced, trouble or " ".join(failed[:3]))
+
+
+def asked_still(row: AddressList, held: Mapping[str, int | None]) -> str:
+    """In words, that a call from an address on no list was refused; empty where it was not, or none can be made."""
+    source = str(row.target.config.get("probe_from", ""))
+    try:
+        address = read_address(source) if source else None
+    except BadBlock:
+        address = None
+    if address is None or holds(policy.blocks_of(held), address):
+        return ""
+    caller = ListCaller(str(row.target.config.get("probe_url", "")))
+    called = caller.call(row.host, source if row.target.config.get("probe_url") else "")
+    if called.passed is not False:
+        return ""
+    said = f"{row.host} still refuses {source}, which is on no list: the edge's policy asks this list still."
+    return f"{said} It is emptied when that has ended."
 
 
 def _is_enforced(row: AddressList, graph: policy.AddressGraph, caller: ListCaller, at: int) -> tuple[bool | None, str]:

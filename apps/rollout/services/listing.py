@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import OuterRef
-from django.db.models.functions import JSONObject
+from django.db.models import QuerySet
 
 from apps.access import selectors as access
 from apps.audit.actors import SYSTEM, Actor
@@ -32,13 +30,15 @@ from apps.rollout.models import AddressList, DriverName, Preflight, Target
 from apps.rollout.services.budgets import AccountBudget
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import CHANNEL, record_target
-from apps.rollout.services.list_proofs import conclude
+from apps.rollout.services.list_proofs import asked_still, conclude
 
 LEASE = timedelta(minutes=3)
 POLL = timedelta(seconds=5)
 SOON = timedelta(seconds=0.2)
 RETRY_LONGEST = timedelta(minutes=5)
-MOST_EVENTS, MOST_SHOWN = 30, 100
+WAIT_DETACHED = timedelta(minutes=1)
+MOST_EVENTS = 30
+FOREIGN = "Nobody here put this on the list."
 
 Clock = Callable[[], datetime]
 
@@ -54,11 +54,13 @@ class Wanted:
 
     graph: policy.AddressGraph
     items: tuple[policy.Item, ...]
+    guarded: bool = True
 
     @property
     def digest(self) -> str:
         parts = [f"{item.value} {item.ends_at} {' '.join(item.grants)}" for item in self.items]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        told = "\n".join(parts) if self.guarded else "guarded no longer"
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 def wanted_of(row: AddressList, at: datetime) -> Wanted:
@@ -66,7 +68,7 @@ def wanted_of(row: AddressList, at: datetime) -> Wanted:
 
 
 def _wanted(graph: policy.AddressGraph, host: str, at: datetime) -> Wanted:
-    return Wanted(graph, policy.items(graph, host, int(at.timestamp())))
+    return Wanted(graph, policy.items(graph, host, int(at.timestamp())), host in graph.hosts)
 
 
 def ensure(at: datetime) -> None:
@@ -135,13 +137,20 @@ def _choose(row: AddressList, api: AkamaiApi) -> vendor.Lists:
 
 
 def _step(row: AddressList, lists: vendor.Lists, api: AkamaiApi, clock: Clock) -> None:
-    held = _held(row, lists, api)
     wanted = wanted_of(row, clock())
+    held = _held(row, lists, api) if wanted.guarded else _left(row, lists)
+    if held is None:
+        _end(row, clock())
+        return
+    if not wanted.guarded and _is_asked_still(row, held, clock):
+        return
     plan = policy.plan(held.items, wanted.items, slack=access.SLACK, keeps_ends=lists.keeps_ends)
     if not plan.is_empty:
+        _note_foreign(row, plan, clock())
         lists.change(held, owner_of(row), plan)
-        _note_change(row, held, plan, wanted, clock())
+        _note_change(row, plan, wanted, clock())
         return
+    _note_put_back(row, clock())
     row.version, row.entries, row.strange, row.put_back = held.version, _shown(wanted.items), [], False
     if all(_is_live(row, lists, held, network, clock) for network in vendor.NETWORKS):
         _settle(row, lists, held, wanted, clock)
@@ -159,17 +168,70 @@ def _held(row: AddressList, lists: vendor.Lists, api: AkamaiApi) -> vendor.Held:
     return held
 
 
-def _note_change(row: AddressList, held: vendor.Held, plan: policy.ItemPlan, wanted: Wanted, at: datetime) -> None:
-    """What was written; and on the record what of it somebody else had done."""
-    ours = {one["value"] for one in row.entries}
-    foreign = sorted(value for value in plan.deletes if value not in ours)
-    counts = f"{len(plan.appends)} added, {len(plan.updates)} changed, {len(plan.deletes)} taken out."
-    row.entries, row.strange, row.put_back, row.settled = _shown(wanted.items), [], False, ""
+def _left(row: AddressList, lists: vendor.Lists) -> vendor.Held | None:
+    """The list of a host that is guarded no longer, if it was ever made."""
+    held = lists.read(row.list_id) if row.list_id else lists.find(owner_of(row))
+    if held is not None:
+        row.list_id, row.product = held.id, lists.product
+    return held
+
+
+def _is_asked_still(row: AddressList, held: vendor.Held, clock: Clock) -> bool:
+    """Whether the edge was seen to go by the list. Emptied, it would close the host to everybody, so that waits."""
+    words = asked_still(row, held.items)
+    if words:
+        _save(row, words, words, clock() + WAIT_DETACHED)
+    return bool(words)
+
+
+def _end(row: AddressList, at: datetime) -> None:
+    """Nobody keeps the list any more. What is left of it at the vendor holds nothing."""
     with transaction.atomic():
-        if foreign:
-            after = {"host": row.host, "list": held.id, "removed": foreign}
-            record_target("list.put_back", row.target, actor=SYSTEM, at=at, after=after)
+        after = {"host": row.host, "list": row.list_id}
+        record_target("list.ended", row.target, actor=SYSTEM, at=at, after=after)
+        row.delete()
+        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+
+
+def _note_foreign(row: AddressList, plan: policy.ItemPlan, at: datetime) -> None:
+    """What somebody else added and we are about to take out. Before we do: afterwards nobody could tell."""
+    ours = {one["value"] for one in row.entries}
+    known = set(_foreign(row.strange))
+    found = sorted(value for value in plan.deletes if value not in ours | known)
+    if not found:
+        return
+    row.strange = [*row.strange, *({"value": value, "what": FOREIGN} for value in found)]
+    with transaction.atomic():
+        record_target("list.drifted", row.target, actor=SYSTEM, at=at, after=_told(row, "found", row.strange))
+        AddressList.objects.filter(pk=row.pk).update(strange=row.strange)
+
+
+def _note_change(row: AddressList, plan: policy.ItemPlan, wanted: Wanted, at: datetime) -> None:
+    """What was written; and on the record what of it somebody else had done."""
+    counts = f"{len(plan.appends)} added, {len(plan.updates)} changed, {len(plan.deletes)} taken out."
+    with transaction.atomic():
+        _note_put_back(row, at)
+        row.entries, row.strange, row.put_back, row.settled = _shown(wanted.items), [], False, ""
         _save(row, f"The list was brought up to date: {counts}", "It goes live next.", at + SOON)
+
+
+def _note_put_back(row: AddressList, at: datetime) -> None:
+    """Also when we died after the write: the list is right again, and what was strange about it is still here."""
+    foreign = _foreign(row.strange)
+    if not foreign:
+        return
+    with transaction.atomic():
+        record_target("list.put_back", row.target, actor=SYSTEM, at=at, after=_told(row, "removed", foreign))
+        AddressList.objects.filter(pk=row.pk).update(strange=[])
+    row.strange = []
+
+
+def _foreign(strange: Iterable[Mapping[str, str]]) -> list[str]:
+    return sorted(one["value"] for one in strange if one["what"] == FOREIGN)
+
+
+def _told(row: AddressList, name: str, what: object) -> dict[str, object]:
+    return {"host": row.host, "list": row.list_id, name: what}
 
 
 def _is_live(row: AddressList, lists: vendor.Lists, held: vendor.Held, network: str, clock: Clock) -> bool:
@@ -220,6 +282,9 @@ def _settle(row: AddressList, lists: vendor.Lists, held: vendor.Held, wanted: Wa
     at = clock()
     conclusion = conclude(row, again.items, wanted.graph, at)
     row.enforced = conclusion.enforced
+    if not wanted.guarded and not conclusion.trouble:
+        _end(row, at)
+        return
     if conclusion.trouble:
         row.attempts += 1
         row.error = conclusion.trouble
@@ -299,7 +364,7 @@ def _compare(row: AddressList, wanted: Wanted) -> list[dict[str, str]]:
 
 
 def _differences(plan: policy.ItemPlan) -> list[dict[str, str]]:
-    found = [{"value": value, "what": "Nobody here put this on the list."} for value in plan.deletes]
+    found = [{"value": value, "what": FOREIGN} for value in plan.deletes]
     found += [{"value": item.value, "what": "It was taken off the list."} for item in plan.appends]
     return found + [{"value": item.value, "what": "Its end was changed."} for item in plan.updates]
 
@@ -328,15 +393,5 @@ def put_back(*, slug: str, list_id: int, actor: Actor, at: datetime) -> AddressL
     return row
 
 
-SHOWN = ("id", "host", "product", "list_id", "staging", "staging_version", "production", "production_version",
-         "entries", "strange", "put_back", "enforced", "waiting_for", "error", "settled_at")  # fmt: skip
-
-
-def of_target() -> ArraySubquery:
-    """What a page shows of a target's lists, read with the target."""
-    rows = AddressList.objects.filter(target=OuterRef("pk")).order_by("host")
-    return ArraySubquery(rows.values(json=JSONObject(**{name: name for name in SHOWN}))[:MOST_SHOWN])
-
-
-def list_of_target(target: Target) -> list[AddressList]:
-    return list(AddressList.objects.filter(target=target).order_by("host"))
+def of_target(target: Target) -> QuerySet[AddressList]:
+    return AddressList.objects.filter(target=target).order_by("host")

@@ -83,6 +83,9 @@ def _step(row: OriginCertificate, keystore: KeystoreDriver, properties: Property
     versions = [one for one in keystore.versions(row.certificate_id) if one.status != GOING]
     _note(row, versions)
     at, row.waiting_for = clock(), ""
+    if versions and versions[0].status != DEPLOYED:
+        # A newer version is on its way already, perhaps from before we died: one is enough.
+        row.renew_asked = False
     if not versions or (versions[0].status == DEPLOYED and _is_due(row, versions[0], at)):
         keystore.rotate(row.certificate_id)
         row.renew_asked = False

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.outbox import nudge
 from apps.rollout.drivers.base import StalePlan
-from apps.rollout.models import Activation, PendingChange, Probe, Release, Runner, Target
+from apps.rollout.models import Activation, DriverName, PendingChange, Probe, Release, Runner, Target
 from apps.rollout.services import compiling, moving, proving, watching
 from apps.rollout.services.driving import channel_of
 from apps.rollout.states import DUE_PROBES, OPEN_ACTIVATIONS, OPEN_RELEASES
@@ -93,7 +93,12 @@ def _step(target_id: int, at: datetime) -> bool:
     if compiling.prepare(target=target, at=at):
         nudge.publish(channel_of(target.slug))
         return True
-    return proving.prove(target=target, at=at) or watching.step(target=target, at=at)
+    return _asks_itself(target) and (proving.prove(target=target, at=at) or watching.step(target=target, at=at))
+
+
+def _asks_itself(target: Target) -> bool:
+    """An edge is called from here, and its code watched; inside the mesh the nodes ask."""
+    return target.driver == DriverName.AKAMAI
 
 
 def _advance(target: Target, at: datetime) -> bool:
@@ -117,6 +122,8 @@ def due_targets(at: datetime) -> QuerySet[Target]:
 
 def _next_at(target_id: int) -> datetime | None:
     target = Target.objects.get(pk=target_id)
-    moments = [target.retry_at, proving.next_due(target), watching.next_due(target)]
+    moments = [target.retry_at]
+    if _asks_itself(target):
+        moments += [proving.next_due(target), watching.next_due(target)]
     known = [moment for moment in moments if moment is not None]
     return min(known) if known else None

@@ -66,15 +66,19 @@ class StreamRight:
 
 @dataclass(frozen=True, slots=True)
 class StreamInput:
-    """``address`` is where Akamai reaches this console: scheme and host."""
+    """``address`` is where Akamai reaches this console: scheme and host. ``stream_id`` names a stream to adopt."""
 
     hostname: str
     email: str
     address: str
+    stream_id: int | None = None
 
 
 def ask(*, slug: str, given: StreamInput, actor: Actor, at: datetime) -> EdgeStream:
-    """Have a worker make the stream, adopt the one of our name, or change it to this. Asking again starts it again."""
+    """Have a worker make the stream, adopt the one of our name, or change it to this. Asking again starts it again.
+
+    Of a stream named by its number the worker shows first what it is; see ``adopting_streams``.
+    """
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise BadTarget(f"{target.name} has no log lines at Akamai.")
@@ -84,11 +88,23 @@ def ask(*, slug: str, given: StreamInput, actor: Actor, at: datetime) -> EdgeStr
         stream = EdgeStream.objects.filter(target=target).first() or EdgeStream(target=target)
         stream.hostname, stream.email, stream.address = given.hostname, given.email, given.address
         stream.wanted, stream.asked_by, stream.asked_at = True, actor.name[:200], at
-        _due(stream, at)
+        stream.adopting, stream.candidate, stream.agreed_version = _to_adopt(stream, given), {}, None
+        due_now(stream, at)
         if not believed(stream):
             make_key(stream, at)
-        _tell(stream, "stream.asked", actor, at, hostname=given.hostname, address=given.address)
+        more = {"adopting": stream.adopting} if stream.adopting else {}
+        tell(stream, "stream.asked", actor, at, hostname=given.hostname, address=given.address, **more)
     return stream
+
+
+def _to_adopt(stream: EdgeStream, given: StreamInput) -> int | None:
+    """Raises InvalidInput when another stream delivers already."""
+    if given.stream_id in (None, stream.stream_id):
+        return None
+    if stream.stream_id is not None:
+        words = f"Stream {stream.stream_id} delivers already. Delete that one at Akamai first, or leave this empty."
+        raise InvalidInput(fields={"stream_id": [words]})
+    return given.stream_id
 
 
 def _checked(target: Target, given: StreamInput) -> StreamInput:
@@ -102,7 +118,7 @@ def _checked(target: Target, given: StreamInput) -> StreamInput:
         fields["address"] = ["Akamai delivers to https:// and a host name only, without a path."]
     if fields:
         raise InvalidInput(fields=fields)
-    return StreamInput(name, email, address)
+    return StreamInput(name, email, address, given.stream_id)
 
 
 def _may_receive(address: str, vendor: str) -> bool:
@@ -133,34 +149,34 @@ def _is_loopback(host: str) -> bool:
 def stop(*, slug: str, actor: Actor, at: datetime) -> EdgeStream:
     """Have it deliver no more. The property still names it; asking again starts it."""
     with transaction.atomic():
-        stream = _locked(slug)
+        stream = locked(slug)
         stream.wanted = False
-        _due(stream, at)
-        _tell(stream, "stream.stopped", actor, at)
+        due_now(stream, at)
+        tell(stream, "stream.stopped", actor, at)
     return stream
 
 
 def renew_secret(*, slug: str, actor: Actor, at: datetime) -> EdgeStream:
     """Make another secret and have Akamai use it; the one before is believed until that is so, and an hour more."""
     with transaction.atomic():
-        stream = _locked(slug)
+        stream = locked(slug)
         if len(believed(stream)) >= MOST_KEYS:
             raise SecretUnderWay
         make_key(stream, at)
-        _due(stream, at)
-        _tell(stream, "stream.secret_made", actor, at)
+        due_now(stream, at)
+        tell(stream, "stream.secret_made", actor, at)
     return stream
 
 
 def end_older_secret(*, slug: str, actor: Actor, at: datetime) -> EdgeStream:
     """At once. Quiet when only one is believed."""
     with transaction.atomic():
-        stream = _locked(slug)
+        stream = locked(slug)
         keys = believed(stream)
         if keys and keys[0].active_at is None and len(keys) > 1:
             raise SecretNotReplaced
         if end_keys(keys[1:], at):
-            _tell(stream, "stream.secret_ended", actor, at)
+            tell(stream, "stream.secret_ended", actor, at)
     return stream
 
 
@@ -187,7 +203,7 @@ def _hash(plain: str) -> str:
     return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()
 
 
-def _locked(slug: str) -> EdgeStream:
+def locked(slug: str) -> EdgeStream:
     rows = EdgeStream.objects.select_for_update(of=("self",)).select_related("target")
     stream = rows.filter(target__slug=slug).first()
     if stream is None:
@@ -195,12 +211,12 @@ def _locked(slug: str) -> EdgeStream:
     return stream
 
 
-def _due(stream: EdgeStream, at: datetime) -> None:
+def due_now(stream: EdgeStream, at: datetime) -> None:
     stream.retry_at, stream.attempts, stream.error = at, 0, ""
     stream.save()
 
 
-def _tell(stream: EdgeStream, verb: str, actor: Actor, at: datetime, **more: object) -> None:
+def tell(stream: EdgeStream, verb: str, actor: Actor, at: datetime, **more: object) -> None:
     record_target(verb, stream.target, actor=actor, at=at, after=more or None)
     payload = {"target": stream.target.slug, "wanted": stream.wanted}
     outbox.enqueue(topic=CHANGED, key=stream.target.slug, payload=payload, at=at)

@@ -27,7 +27,8 @@ from apps.rollout.drivers.akamai_stream import (
 )
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import EdgeStream, StreamKey
-from apps.rollout.services import streaming
+from apps.rollout.services import adopting_streams, streaming
+from apps.rollout.services.adopting_streams import NotToAdopt
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import CHANNEL, record_target
 from apps.rollout.services.putting_off import put_off, settled
@@ -56,7 +57,7 @@ def run(*, stream_id: int, clock: Clock) -> bool:
         finally:
             api.close()
     except VendorError as error:
-        words = error.text if isinstance(error, NoProperty | ForeignStream) else ""
+        words = error.text if isinstance(error, NoProperty | ForeignStream | NotToAdopt) else ""
         put_off(stream, error, clock(), words=f"{stream.hostname}: {words}." if words else "")
     _save(stream, lease, clock())
     return True
@@ -70,6 +71,13 @@ def _claim(stream_id: int, at: datetime) -> EdgeStream | None:
 
 def _step(stream: EdgeStream, driver: StreamDriver, properties: PropertyDriver, clock: Clock) -> None:
     keys = streaming.believed(stream)
+    if stream.adopting is not None and stream.wanted:
+        wish = _wish(stream, keys[0], properties.find(stream.hostname))
+        ours = adopting_streams.step(stream, driver, wish, keys[0].hash, clock())
+        if ours is not None:
+            _take(stream, ours)
+            settled(stream, clock() + POLL)
+        return
     known = driver.get(stream.stream_id) if stream.stream_id is not None else None
     found = known or driver.find(_name(stream))
     if found is None:
@@ -144,15 +152,20 @@ def _wish(stream: EdgeStream, key: StreamKey, found: Property) -> StreamWish:
     )
 
 
+KEPT = ("stream_id", "status", "found", "sent_key", "error", "attempts")
+ADOPTION = ("adopting", "candidate", "agreed_version")
+
+
 def _save(stream: EdgeStream, lease: datetime, at: datetime) -> None:
     """What a person asked for meanwhile stays: only what Akamai said is written, and it is looked at again at once."""
     with transaction.atomic():
         row = EdgeStream.objects.select_for_update(of=("self",)).select_related("target").get(pk=stream.pk)
         before = row.status
-        for field in ("stream_id", "status", "found", "sent_key", "error", "attempts"):
+        alone = row.retry_at == lease
+        for field in (*KEPT, *(ADOPTION if alone else ())):
             setattr(row, field, getattr(stream, field))
         row.checked_at = at
-        row.retry_at = stream.retry_at if row.retry_at == lease else at
+        row.retry_at = stream.retry_at if alone else at
         _note_status(row, before, at)
         row.save()
         transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)

@@ -13,10 +13,11 @@ from itertools import islice
 
 from django.db.models import F
 
-from apps.compiler.acceptance import STRANGER, example_path
+from apps.compiler.acceptance import STRANGER
 from apps.compiler.decide import Decision
 from apps.compiler.doors import EdgeCall, EdgeDoor
 from apps.compiler.graph import AccessGraph, Grant, Point, Service
+from apps.compiler.paths import example_path
 from apps.compiler.reasons import Reason
 from apps.compiler.slices import holders, members
 from apps.rollout.drivers.akamai_api import STAGING

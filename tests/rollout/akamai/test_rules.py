@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from apps.rollout.drivers.akamai_rules import (
     RULE_NAME,
     Attached,
     NotOurRule,
+    conditional_origins,
     difference,
     is_same,
     our_rule,
@@ -68,6 +70,22 @@ def test_a_second_time_changes_nothing_even_after_akamai_wrote_ids_into_it() -> 
     twice = with_our_rule(stored, WISH)
     assert twice == stored
     assert difference(stored, twice) == ""
+
+
+GROUP = {
+    "name": "Conditional Origin Group",
+    "behaviors": [{"name": "allowCloudletsOrigins", "options": {"enabled": True}}],
+    "children": [{"name": "Blue", "criteria": [{"name": "cloudletsOrigin", "options": {"originId": "blue"}}]}],
+}
+
+
+def test_the_group_of_conditional_origins_stays_the_last_one() -> None:
+    before = {**OTHERS, "children": [*OTHERS["children"], GROUP]}
+    made = with_our_rule(before, WISH)
+    assert [child["name"] for child in made["children"]] == ["Locked", "Last", RULE_NAME, "Conditional Origin Group"]
+    moved = {**made, "children": [made["children"][2], *made["children"][:2], GROUP]}
+    assert with_our_rule(moved, replace(WISH, to_end=True))["children"] == made["children"]
+    assert conditional_origins(made) == {"blue"}
 
 
 def test_it_stays_in_its_place_when_it_changes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,26 @@ def test_what_we_left_is_right_also_with_what_akamai_wrote_into_it() -> None:
         tree["children"][0]["behaviors"].append({"name": "caching", "options": {}})
 
     assert seen(stored) == []
+
+
+def test_a_conditional_origin_that_is_missing_is_told_and_their_group_may_stand_last() -> None:
+    group = {
+        "name": "Conditional Origin Group",
+        "behaviors": [{"name": "allowCloudletsOrigins", "options": {"enabled": True}}],
+        "children": [{"name": "Blue", "criteria": [{"name": "cloudletsOrigin", "options": {"originId": "blue"}}]}],
+    }
+    tree = with_our_rule({**OTHERS, "children": [*OTHERS["children"], group]}, WISH)
+    assert faults(tree, replace(WISH, origins=("blue",))) == []
+    [found] = faults(tree, replace(WISH, origins=("blue", "green")))
+    assert (found.what, found.opens, found.expected, found.observed) == (
+        "conditional-origins",
+        False,
+        "blue, green",
+        "blue",
+    )
+    assert found.detail == "The property has no conditional origin green: calls for that version end in an error."
+    tree["children"].append({"name": "By hand", "behaviors": []})
+    assert [fault.what for fault in faults(tree, WISH)] == ["position"]
 
 
 OPEN: list[tuple[str, Change]] = [

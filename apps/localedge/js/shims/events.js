@@ -25,7 +25,7 @@ async function request(bundle, event) {
   if (typeof bundle.responseProvider === 'function') return provide(bundle, event);
   await handle(bundle, 'onOriginRequest', originRequest(event));
   if (event.answer !== null) return respond(event);
-  return { action: 'forward', path: event.path, query: event.query, headers: event.headers };
+  return { action: 'forward', path: event.path, query: event.query, headers: event.headers, origin: event.origin };
 }
 
 async function answer(bundle, event) {
@@ -53,7 +53,7 @@ function textOf(error) {
 function eventFrom(given) {
   const bare = (map) => Object.assign({ __proto__: null }, map);
   const answered = given.response && { ...given.response, headers: bare(given.response.headers) };
-  return { ...given, answer: null, headers: bare(given.headers), variables: bare(given.variables), response: answered };
+  return { ...given, answer: null, origin: '', headers: bare(given.headers), variables: bare(given.variables), response: answered };
 }
 
 function dispatch(bundle, phase, json, done) {

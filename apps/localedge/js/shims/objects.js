@@ -56,7 +56,7 @@ const mayRespond = (event) => ({
 });
 
 function route(event, { path, query, origin } = {}) {
-  if (origin !== undefined) throw new Error('route: the local edge has one origin');
+  if (origin !== undefined) event.origin = String(origin);
   if (path !== undefined) event.path = String(path);
   if (query !== undefined) event.query = String(query);
 }

@@ -1,12 +1,13 @@
-// What becomes of a call that was let in, on the item of its service: which version answers, with which headers. Never
-// whether it is let in. The version travels inside the context token; a limit is the mesh's to keep, which can count.
+// What becomes of a call that was let in, on the item of its service: which version answers, at which origin, with which
+// headers. Never whether it is let in. The version travels inside the context token; a limit is the mesh's to keep, which
+// can count.
 import { crypto } from "crypto";
 import { toBytes } from "./bytes.js";
 
 const WHOLE = 100;
 const MOST_TOLD = 12;
 
-export const UNTREATED = { variant: "", headers: {}, rules: [] };
+export const UNTREATED = { variant: "", origin: "", headers: {}, rules: [] };
 
 /** Where a caller stands between 0 and 99, for good. */
 async function shareOf(service, variant, subject) {
@@ -30,16 +31,18 @@ export async function treat(item, who, subject, route, at) {
     found.push(rule);
   }
   if (found.length === 0) return UNTREATED;
-  const chosen = found.find(([, , , , , , variant]) => variant !== "");
+  const [, , , , , , variant, , , origin = ""] = found.find((rule) => rule[6] !== "") || found[0];
   return {
-    variant: chosen === undefined ? "" : chosen[6],
+    variant,
+    origin: variant === "" ? "" : origin,
     headers: Object.assign({}, ...found.map(([, , , , , , , headers]) => headers).reverse()),
     rules: found.map(([id]) => id).slice(0, MOST_TOLD),
   };
 }
 
-/** Gives the call the headers that its rules want. */
-export function obey(request, { headers }) {
+/** Sends the call where its rules want it, with their headers. */
+export function obey(request, { headers, origin }) {
+  if (origin !== "") request.route({ origin });
   for (const [name, value] of Object.entries(headers)) {
     if (value === null) request.removeHeader(name);
     else request.setHeader(name, value);

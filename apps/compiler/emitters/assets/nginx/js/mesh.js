@@ -149,6 +149,7 @@ function tell(r, call) {
   r.variables.sp_route = call.route || '';
   r.variables.sp_path = call.path;
   r.variables.sp_grants = grants;
+  r.variables.sp_rules = call.rules.join(',');
   if (call.probe) {
     r.variables.sp_probe = '1';
     r.variables.sp_answer = `${verdict};${call.reason};${call.grants.concat(call.rules).join(',')}`;
@@ -216,16 +217,20 @@ function peerNamed(r) {
   return certificate.workloadOf(r.variables.ssl_client_raw_cert || '', mesh.trustDomain);
 }
 
-/** Asked by the node before a revision is put in force: a list of calls in, what the policy says of each out. Each is
- *  taken to come with a token made out that second. */
+/** What the policy says of a call: [reason, grants], and what traffic rules make of it, if any does. The call is taken
+ *  to come with a token made out that second. */
+function rehearsed(r, one) {
+  let call = { service: one[0], subject: one[1], actor: null, method: one[2], path: one[3], at: one[4], issued: one[4] };
+  let found = policy.decideBoth(r, call);
+  call.route = found.route;
+  let told = found.reason === 'granted' ? traffic.treatment(r, call) : null;
+  let said = [found.reason, found.grants || []];
+  return told === null ? said : said.concat([[told.rules, told.variant, told.headers, told.limits]]);
+}
+
+/** Asked by the node before a revision is put in force: a list of calls in, what the policy says of each out. */
 function rehearse(r) {
-  let calls = JSON.parse(r.requestText);
-  let found = calls.map((one) =>
-    policy.decideBoth(r, {
-      service: one[0], subject: one[1], actor: null, method: one[2], path: one[3], at: one[4], issued: one[4],
-    })
-  );
-  r.return(200, JSON.stringify(found.map((one) => [one.reason, one.grants || []])));
+  r.return(200, JSON.stringify(JSON.parse(r.requestText).map((one) => rehearsed(r, one))));
 }
 
 export default { atIngress, atSidecar, peerNamed, refused, rehearse, verify: context.verify };

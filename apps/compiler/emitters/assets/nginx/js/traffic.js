@@ -28,18 +28,35 @@ function change(r, headers) {
   });
 }
 
+/** What the rules make of a call: their names, the version ('' for the usual one), headers (null: taken away) and
+ *  [[what it is counted for, calls a minute], ...]; null where none applies. */
+function treatment(r, call) {
+  let there = policy.entry(r, ['treated', call.service]);
+  if (there.length === 0 || !there[1].includes(call.route)) return null;
+  let found = rulesFor(r, call);
+  if (found.length === 0) return null;
+  let chosen = found.filter((rule) => rule[4] !== '');
+  return {
+    rules: found.map((rule) => rule[0]),
+    variant: chosen.length > 0 ? chosen[0][4] : '',
+    headers: Object.assign.apply(null, [{}].concat(found.slice().reverse().map((rule) => rule[5]))),
+    limits: found.filter((rule) => rule[6] !== null).map((rule) => [`${rule[0]} ${call.subject}`, rule[6]]),
+  };
+}
+
 /** Sets where the call goes and what it carries; returns [[what it is counted for, calls a minute], ...]. `call.variant`
  *  is what the edge chose: followed where no rule of ours says otherwise, and only to a version there is. */
 function treat(r, call) {
   let there = policy.entry(r, ['treated', call.service]);
   if (there.length === 0) return [];
-  let found = there[1].includes(call.route) ? rulesFor(r, call) : [];
-  let chosen = found.filter((rule) => rule[4] !== '');
-  let variant = chosen.length > 0 ? chosen[0][4] : call.variant;
-  r.variables.sp_variant = there[0].includes(variant) ? `.${variant}` : '';
-  found.slice().reverse().forEach((rule) => change(r, rule[5]));
-  call.rules = found.map((rule) => rule[0]);
-  return found.filter((rule) => rule[6] !== null).map((rule) => [`${rule[0]} ${call.subject}`, rule[6]]);
+  let found = treatment(r, call);
+  let variant = (found !== null && found.variant) || call.variant;
+  call.variant = there[0].includes(variant) ? variant : '';
+  r.variables.sp_variant = call.variant === '' ? '' : `.${call.variant}`;
+  if (found === null) return [];
+  change(r, found.headers);
+  call.rules = found.rules;
+  return found.limits;
 }
 
-export default { treat };
+export default { treat, treatment };

@@ -1,0 +1,98 @@
+"""The pages of an edge with something on them, in a real browser: what differs, what was taken back, gaps, entries.
+
+One console of our own with rows from the factories: nothing moves, so it is quick.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from apps.rollout.models import Drift, Target
+from tests.e2e.browsing import LOOKS, Look, assert_no_grave_fault
+from tests.factories import busy_edge, pages
+
+EDGE = "/rollout/edge/"
+SHOWN = {
+    EDGE: "Calls may pass unchecked: 1 thing leaves a door open.",
+    f"{EDGE}drift/": "A property belongs to more people than us",
+    f"{EDGE}releases/": "1 of 12 calls was not answered|sp-good was put back by Sallyport.",
+    f"{EDGE}log/": "lacks 2 calls that the mesh saw",
+    f"{EDGE}lists/": "The host is guarded no longer",
+    f"{EDGE}property/": "Sallyport access",
+    "/settings/hosts/": "partners.shop.test",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def beside_playwright() -> Iterator[None]:
+    """Playwright's loop runs in this thread, where Django would not let us ask the database otherwise."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    yield
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def console(beside_playwright: None, live_server: LiveServer) -> str:
+    return str(live_server.url)
+
+
+def looked_at(browser: Browser, console: str, cookie: str, look: Look) -> BrowserContext:
+    context = browser.new_context(
+        viewport={"width": look.width, "height": 900},
+        color_scheme="dark" if look.scheme == "dark" else "light",
+        base_url=console,
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(10_000)
+    context.add_cookies([{"name": "sessionid", "value": cookie, "url": console}])
+    # Nothing moves here; a stream of events would keep a thread of this small server.
+    context.route("**/events*", lambda route: route.abort())
+    return context
+
+
+@pytest.mark.e2e
+@pytest.mark.django_db(transaction=True)
+def test_a_busy_edge_is_readable_in_every_look_and_put_right_by_hand(console: str, browser: Browser) -> None:
+    house = pages.house()
+    busy_edge.fill(datetime.now(UTC))
+    cookie = pages.signed_in(house.olga).cookies["sessionid"].value
+    for look in (LOOKS[0], LOOKS[3]):
+        context = looked_at(browser, console, cookie, look)
+        page = context.new_page()
+        for address, words in SHOWN.items():
+            page.goto(address)
+            for one in page.locator("details").all():
+                one.evaluate("one => { one.open = true; }")
+            expect(page.locator("main")).to_contain_text(words.partition("|")[2] or words)
+            assert_no_grave_fault(page)
+            picture(page, f"busy{address.replace('/', '-')}{look.name}")
+        context.close()
+    put_right(looked_at(browser, console, cookie, LOOKS[0]).new_page())
+
+
+def put_right(page: Page) -> None:
+    """Each of the three ways out of a difference."""
+    page.goto(f"{EDGE}drift/")
+    row = page.locator("li[data-row]")
+    expect(row).to_have_count(3)
+    page.once("dialog", lambda dialog: dialog.accept())
+    row.filter(has_text=busy_edge.CODE).filter(has_text="The live version").get_by_role("button", name="Adopt").click()
+    expect(page.get_by_text("counts as right from now on")).to_be_visible()
+    assert Drift.objects.get(path=busy_edge.CODE).adopted
+    assert row.filter(has_text=busy_edge.ITEM).get_by_role("button", name="Adopt").count() == 0
+    row.filter(has_text=busy_edge.ITEM).get_by_role("button", name="Put back").click()
+    expect(page.get_by_text("It is put back now.")).to_be_visible()
+    assert Drift.objects.get(path=busy_edge.ITEM).resolution == "Put back by Olga."
+    assert Target.objects.get(slug="edge").driver == "akamai"
+
+
+def picture(page: Page, name: str) -> None:
+    """Kept where SALLYPORT_PICTURES says."""
+    if folder := os.environ.get("SALLYPORT_PICTURES"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)

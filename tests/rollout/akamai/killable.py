@@ -1,0 +1,46 @@
+"""A worker to be killed: ``python -m tests.rollout.akamai.killable WORKER ROW SECONDS`` takes step after step.
+
+Its clock is ``SECONDS`` before ours, and goes on by more than a pause between two steps.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import django
+
+django.setup()
+
+from django.utils import timezone  # noqa: E402 - after setup, because it brings the models
+
+from apps.rollout.services import (  # noqa: E402 - as above
+    edge_tokens,
+    listing,
+    origin_certificate_steps,
+    streaming_steps,
+)
+
+Clock = Callable[[], datetime]
+
+WORKERS: Mapping[str, Callable[[int, Clock], object]] = {
+    "list": lambda row, clock: listing.run(list_id=row, clock=clock),
+    "stream": lambda row, clock: streaming_steps.run(stream_id=row, clock=clock),
+    "certificate": lambda row, clock: origin_certificate_steps.run(row_id=row, clock=clock),
+    "tokens": lambda _row, clock: edge_tokens.keep_all(at=clock()),
+}
+STEPS, PAUSE = 40, timedelta(seconds=11)
+
+
+def main(worker: str, row: int, ahead: float) -> None:
+    for step in range(STEPS):
+        WORKERS[worker](row, clock_ahead(timedelta(seconds=ahead) + step * PAUSE))
+
+
+def clock_ahead(of_ours: timedelta) -> Clock:
+    return lambda: timezone.now() + of_ours
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
