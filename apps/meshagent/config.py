@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+IN_CLUSTER = ("svc", "svc.cluster.local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,11 @@ class Ship:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """``target`` may be left out: then the node stays with the target of the first bundle it takes."""
+    """``target`` may be left out: then the node stays with the target of the first bundle it takes.
+
+    ``elsewhere`` says by service where the doors of other nodes are (``host:port``); only an ingress needs it.
+    ``certificates`` and ``reach`` are a probe pod's: whether it has some, and the names below which it may call.
+    """
 
     console: str
     token_file: Path
@@ -29,6 +36,9 @@ class Config:
     ship: Ship | None = None
     poll_seconds: int = 25
     target: str | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    certificates: bool = True
+    reach: tuple[str, ...] = IN_CLUSTER
 
     @classmethod
     def load(cls, path: Path) -> Config:
@@ -45,4 +55,7 @@ class Config:
             ship=Ship(ship["url"], Path(ship["token_file"])) if ship else None,
             poll_seconds=data.get("poll_seconds", 25),
             target=data.get("target"),
+            elsewhere=dict(data.get("elsewhere", {})),
+            certificates=data.get("certificates", True),
+            reach=tuple(data.get("reach", IN_CLUSTER)),
         )

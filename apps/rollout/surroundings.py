@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from apps.compiler.surroundings import EdgeSurroundings, MeshSurroundings
+from apps.compiler.surroundings import LOOPBACK, EdgeSurroundings, MeshSurroundings
 from apps.identity import vault
 from apps.rollout.models import EdgeToken, Target
 from apps.trust import selectors as trust
@@ -56,6 +56,7 @@ def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
         context_issuer=context_issuer(target.config["edge"]),
         context_audience=context_audience(),
         identities=trust.identities(at=at),
+        listen=target.config.get("listen", LOOPBACK),
     )
 
 
