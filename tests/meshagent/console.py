@@ -80,11 +80,11 @@ class FakeConsole:
             self._changed.notify_all()
         return self._offer
 
-    def wait_report(self, *, revision: int, state: str, seconds: float = 15) -> dict[str, Any]:
+    def wait_report(self, *, revision: int, state: str, node: str = "", seconds: float = 15) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for report in list(self.reports):
-                if (report["revision"], report["state"]) == (revision, state):
+                if (report["revision"], report["state"]) == (revision, state) and node in ("", report["node"]):
                     return report
             time.sleep(0.005)
         raise AssertionError(f"no report of revision {revision} as {state}: {self.reports}")

@@ -202,8 +202,9 @@ _REDIRECT_UNIT = """\
 [Unit]
 Description=Sallyport: connections to the application end at its door
 DefaultDependencies=no
-Before=network-pre.target
 Wants=network-pre.target
+Before=network-pre.target shutdown.target
+Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
@@ -212,7 +213,7 @@ ExecStart=/usr/sbin/nft -f {settings}/redirect.nft
 ExecStop=/usr/sbin/nft delete table inet {table}
 
 [Install]
-WantedBy=multi-user.target
+WantedBy=sysinit.target
 """
 
 _UNIT = """\
