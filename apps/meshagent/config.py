@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-IN_CLUSTER = ("svc", "svc.cluster.local")
-
 
 @dataclass(frozen=True, slots=True)
 class Ship:
@@ -23,7 +21,6 @@ class Config:
     """``target`` may be left out: then the node stays with the target of the first bundle it takes.
 
     ``elsewhere`` says by service where the doors of other nodes are (``host:port``); only an ingress needs it.
-    ``certificates`` and ``reach`` are a probe pod's: whether it has some, and the names below which it may call.
     """
 
     console: str
@@ -37,8 +34,6 @@ class Config:
     poll_seconds: int = 25
     target: str | None = None
     elsewhere: Mapping[str, str] = field(default_factory=dict)
-    certificates: bool = True
-    reach: tuple[str, ...] = IN_CLUSTER
 
     @classmethod
     def load(cls, path: Path) -> Config:
@@ -56,6 +51,4 @@ class Config:
             poll_seconds=data.get("poll_seconds", 25),
             target=data.get("target"),
             elsewhere=dict(data.get("elsewhere", {})),
-            certificates=data.get("certificates", True),
-            reach=tuple(data.get("reach", IN_CLUSTER)),
         )

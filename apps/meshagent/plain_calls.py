@@ -1,6 +1,6 @@
 """Probes made as a pod makes its calls: plain HTTP that a mesh secures by itself, or a connection and nothing more.
 
-No door of ours need stand there, so the answer is read as what it is. An NGINX Service Mesh refuses with 403 and no
+No door of ours stands there, so the answer is read as what it is. An NGINX Service Mesh refuses with 403 and no
 reason; a NetworkPolicy lets packets vanish. Whether a name can be found is asked first: a pod that finds no names
 proves nothing by reaching nobody.
 """
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+PROBE_SECONDS = 3
+AT_ONCE = 8
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may come as far as an application. Without a door of ours, an allowed probe does."""
 
@@ -21,7 +24,39 @@ NOT_SAID = frozenset({400, 429, 502, 503, 504})
 
 NO_CONNECTION, ANSWERED_403 = "no_connection", "answered_403"
 
+Probe = Mapping[str, Any]
 Found = dict[str, Any]
+
+
+def run(probes: Iterable[Probe], may_call: Callable[[str], bool]) -> list[Found]:
+    """One result per probe, in order: allow, deny, or ``error`` and what happened.
+
+    Where a probe brings a ``control``, a call that has to stay denied, the result says what came of that, too.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda probe: _run(probe, may_call), probes))
+
+
+def _run(probe: Probe, may_call: Callable[[str], bool]) -> Found:
+    found: Found = {"id": probe.get("id"), "verdict": "error", "reason": "", "grants": [], "detail": ""}
+    if not may_call(str(probe.get("host"))):
+        return found | {"detail": f"{probe.get('host')} is not a host that probes are made to from here."}
+    found |= _made(probe)
+    if "control" in probe:
+        found["control"] = _made({**probe, **probe["control"]}).get("verdict", "error")
+    return found
+
+
+def _made(probe: Probe) -> Found:
+    try:
+        match probe.get("how", "http"):
+            case "http":
+                return ask(probe, PROBE_SECONDS)
+            case "connect":
+                return connect(probe, PROBE_SECONDS)
+    except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
+        return {"detail": f"{type(error).__name__}: {error}"}
+    return {"detail": f"It is not known here how to make a probe by {probe['how']}."}
 
 
 def verdict_of(told: str) -> Found | None:

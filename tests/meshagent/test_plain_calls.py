@@ -6,13 +6,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from apps.meshagent import probes
-from apps.meshagent.layout import Layout
+from apps.meshagent import plain_calls
 from tests.ports import free_port
 
 RECEIVED: list[tuple[str, str]] = []
@@ -44,9 +42,9 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
-def tried(tmp_path: Path, **probe: Any) -> dict[str, Any]:
+def tried(**probe: Any) -> dict[str, Any]:
     whole = {"id": "p1", "workload": "w", "host": "127.0.0.1", "method": "GET", "path": "/200", "how": "http", **probe}
-    [found] = probes.run(Layout(tmp_path), [whole])
+    [found] = plain_calls.run([whole], lambda host: True)
     return found
 
 
@@ -63,38 +61,38 @@ def tried(tmp_path: Path, **probe: Any) -> dict[str, Any]:
         ("/503", "error", ""),
     ],
 )
-def test_an_answer_is_read_as_what_it_is(tmp_path: Path, port: int, path: str, verdict: str, reason: str) -> None:
-    found = tried(tmp_path, port=port, path=path)
+def test_an_answer_is_read_as_what_it_is(port: int, path: str, verdict: str, reason: str) -> None:
+    found = tried(port=port, path=path)
     assert (found["verdict"], found["reason"], found["grants"]) == (verdict, reason, [])
 
 
-def test_what_could_do_something_is_not_sent(tmp_path: Path, port: int) -> None:
+def test_what_could_do_something_is_not_sent(port: int) -> None:
     RECEIVED.clear()
-    found = tried(tmp_path, port=port, method="POST")
+    found = tried(port=port, method="POST")
     assert (found["verdict"], RECEIVED) == ("error", [])
     assert found["detail"] == "A POST would reach the application, so it is not sent as a probe."
 
 
 @pytest.mark.parametrize("how", ["http", "connect"])
-def test_where_nobody_listens_there_is_no_connection(tmp_path: Path, how: str) -> None:
-    found = tried(tmp_path, port=free_port(), how=how)
+def test_where_nobody_listens_there_is_no_connection(how: str) -> None:
+    found = tried(port=free_port(), how=how)
     assert (found["verdict"], found["reason"]) == ("deny", "no_connection")
 
 
-def test_a_connection_is_made_and_nothing_is_said(tmp_path: Path) -> None:
+def test_a_connection_is_made_and_nothing_is_said() -> None:
     with socket.create_server(("127.0.0.1", free_port())) as listening:
-        found = tried(tmp_path, port=listening.getsockname()[1], how="connect")
+        found = tried(port=listening.getsockname()[1], how="connect")
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.recv(10) == b""
     assert (found["verdict"], found["reason"]) == ("allow", "connected")
 
 
-def test_a_name_that_nobody_finds_proves_nothing(tmp_path: Path) -> None:
-    found = tried(tmp_path, host="payments.shop.svc.invalid", port=80, how="connect")
+def test_a_name_that_nobody_finds_proves_nothing() -> None:
+    found = tried(host="payments.shop.svc.invalid", port=80, how="connect")
     assert found["verdict"] == "error"
 
 
-def test_a_way_that_is_not_known_is_said(tmp_path: Path) -> None:
-    found = tried(tmp_path, port=1, how="pigeon")
-    assert (found["verdict"], found["detail"]) == ("error", "This node does not know how to make a probe by pigeon.")
+def test_a_way_that_is_not_known_is_said() -> None:
+    found = tried(port=1, how="pigeon")
+    assert (found["verdict"], found["detail"]) == ("error", "It is not known here how to make a probe by pigeon.")

@@ -23,7 +23,7 @@ REWRITE = "SALLYPORT_REWRITE_GOLDEN"
 CLUSTER = ClusterSurroundings("east", "https://console.shop.test", "shop.test", frozenset({"smi"}))
 DOOR = sidecar.Sidecar("registry.shop.test/sallyport-door:1", "mesh")
 CART = Account("shop", "cart")
-PROBE = probe_pod.ProbePod("registry.shop.test/sallyport-door:1", "east")
+PROBE = probe_pod.ProbePod("registry.shop.test/sallyport-door:1")
 
 PLAIN: dict[str, Any] = {
     "apiVersion": "apps/v1",

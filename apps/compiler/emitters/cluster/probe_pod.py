@@ -17,7 +17,7 @@ from apps.compiler.emitters.cluster.objects import (
     legal_name,
     made,
 )
-from apps.compiler.emitters.cluster.sidecar import ROOT, SECRETS, SETTINGS, unprivileged, written
+from apps.compiler.emitters.cluster.sidecar import SECRETS, SETTINGS, unprivileged, written
 from apps.compiler.surroundings import ClusterSurroundings
 
 PROBE_LABEL = "sallyport.dev/probe"
@@ -27,21 +27,17 @@ INJECT = "injector.nsm.nginx.com/auto-inject"
 
 @dataclass(frozen=True, slots=True)
 class ProbePod:
-    """``target`` is the cluster's target; ``secret`` names a Secret in the namespace with ``node.token`` and
-    ``bundle-keys.json``. ``certificates``: whether it calls doors of ours, which ask for a client certificate.
-    """
+    """``secret`` names a Secret in the namespace with ``node.token``; ``image`` is that of a door (``Sidecar``)."""
 
     image: str
-    target: str
     secret: str = "sallyport-probe"  # noqa: S105 - the name of a Secret
-    certificates: bool = False
 
 
 def objects(account: Account, surroundings: ClusterSurroundings, pod: ProbePod) -> tuple[Object, ...]:
     """Its settings and the Deployment that keeps it running."""
     name = legal_name(f"sp-probe-{account.name}")
     own = {**labels(surroundings), PROBE_LABEL: label_value(account.name)}
-    data = {"probe.json": written(_settings(account, surroundings, pod))}
+    data = {"probe.json": written(_settings(account, surroundings))}
     spec = {
         "replicas": 1,
         "selector": {"matchLabels": {PROBE_LABEL: label_value(account.name)}},
@@ -56,16 +52,12 @@ def objects(account: Account, surroundings: ClusterSurroundings, pod: ProbePod) 
     )
 
 
-def _settings(account: Account, surroundings: ClusterSurroundings, pod: ProbePod) -> Object:
+def _settings(account: Account, surroundings: ClusterSurroundings) -> Object:
     return {
         "console": surroundings.console_url,
         "node": f"probe-{account.namespace}-{account.name}",
-        "target": pod.target,
-        "root": ROOT,
         "token_file": f"{SECRETS}/node.token",
-        "bundle_keys": f"{SECRETS}/bundle-keys.json",
         "workloads": [f"spiffe://{surroundings.trust_domain}/ns/{account.namespace}/sa/{account.name}"],
-        "certificates": pod.certificates,
     }
 
 
@@ -88,13 +80,11 @@ def _pod(account: Account, name: str, pod: ProbePod) -> Object:
                 "volumeMounts": [
                     {"name": "settings", "mountPath": SETTINGS, "readOnly": True},
                     {"name": "secret", "mountPath": SECRETS, "readOnly": True},
-                    {"name": "root", "mountPath": ROOT},
                 ],
             }
         ],
         "volumes": [
             {"name": "settings", "configMap": {"name": name}},
             {"name": "secret", "secret": {"secretName": pod.secret, "defaultMode": 0o444}},
-            {"name": "root", "emptyDir": {}},
         ],
     }
