@@ -71,7 +71,11 @@ class ClusterSurroundings:
     NGINX Service Mesh. ``plus`` tells whether the ingress controller runs NGINX Plus. ``verifier`` is our verifier's
     ``namespace/service:port``, ``gateway`` the ``namespace/name`` of a Gateway, ``ingress_class`` the class of the
     ingress controller, ``tls_secret`` and ``client_ca_secret`` names of Secrets beside each VirtualServer.
-    ``isolated`` are namespaces whose pods may send nothing out unless a policy says so.
+    ``isolated`` are namespaces whose pods may send nothing out unless a policy says so. ``at`` is the moment compiled
+    for: objects know no time, so what has not started by then or has ended is not in them (at 0 nothing has started).
+    ``ingress`` is the controller's ``namespace/service account``, and ``verifier_image`` an NGINX with njs.
+    ``upstream_tls_secret`` and ``upstream_ca_secret`` are Secrets beside each service: what the ingress shows and
+    trusts where sidecars of ours stand before the pods; without them it speaks to the pods themselves.
     """
 
     cluster: str
@@ -90,6 +94,11 @@ class ClusterSurroundings:
     context_keys: tuple[VerifyKey, ...] = ()
     context_issuer: str = ""
     context_audience: str = ""
+    at: int = 0
+    ingress: str = "nginx-ingress/nginx-ingress"
+    verifier_image: str = "nginxinc/nginx-unprivileged:1.29"
+    upstream_tls_secret: str = ""
+    upstream_ca_secret: str = ""
 
 
 CLUSTER_EMITTERS = ("smi", "nic", "networkpolicy", "gateway")
