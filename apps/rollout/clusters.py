@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from apps.compiler.surroundings import CLUSTER_EMITTERS
+from apps.compiler.surroundings import CLUSTER_EMITTERS, ClusterSurroundings
 
 ACCESS_CONTROL, MTLS = ("allow", "deny"), ("off", "permissive", "strict")
 MOST_NAMESPACES = 100
@@ -15,8 +15,11 @@ END_OF_SALE = (
     "NGINX Service Mesh is end of sale since July 2023 and its SMI objects have no successor under that name: what it"
     " enforces today goes on, but plan the way out."
 )
+DEFAULTS = ClusterSurroundings(cluster="", console_url="", trust_domain="")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VERIFIER = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9-]{1,63}:\d{1,5}")
+_ACCOUNT = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
 _GATEWAY = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
 _SECRET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -36,6 +39,10 @@ class ClusterSettings:
     ingress_class: str = "nginx"
     tls_secret: str = ""
     client_ca_secret: str = ""
+    ingress: str = DEFAULTS.ingress
+    verifier_image: str = DEFAULTS.verifier_image
+    upstream_tls_secret: str = ""
+    upstream_ca_secret: str = ""
     isolated: tuple[str, ...] = ()
     edge: str = ""
 
@@ -89,6 +96,10 @@ def _text_complaints(config: Mapping[str, object]) -> dict[str, list[str]]:
         "ingress_class": (_NAME, "This is the name of an IngressClass."),
         "tls_secret": (_SECRET, "This is the name of a Secret."),
         "client_ca_secret": (_SECRET, "This is the name of a Secret."),
+        "upstream_tls_secret": (_SECRET, "This is the name of a Secret."),
+        "upstream_ca_secret": (_SECRET, "This is the name of a Secret."),
+        "ingress": (_ACCOUNT, "Write namespace/service account of the ingress controller."),
+        "verifier_image": (_IMAGE, "This is the name of a container image."),
         "edge": (_NAME, "This is the short name of an edge target."),
     }
     found: dict[str, list[str]] = {}

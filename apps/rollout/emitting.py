@@ -39,7 +39,7 @@ def emitters_of(target: Target, at: datetime) -> Emitters:
 
         return Emitters(lambda graph: emit_code(graph, edge), item)
     if target.driver == DriverName.KUBERNETES:
-        around = cluster_surroundings(target)
+        around = cluster_surroundings(target, at)
         return Emitters(
             lambda graph: cluster.emit_common(graph, around),
             lambda graph, service: cluster.emit_service(graph, service, around),

@@ -60,7 +60,7 @@ def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
     )
 
 
-def cluster_surroundings(target: Target) -> ClusterSurroundings:
+def cluster_surroundings(target: Target, at: datetime) -> ClusterSurroundings:
     chosen = settings_of(target.config)
     return ClusterSurroundings(
         cluster=target.slug,
@@ -79,6 +79,11 @@ def cluster_surroundings(target: Target) -> ClusterSurroundings:
         context_keys=trust.verify_keys(Purpose.CONTEXT) if chosen.edge else (),
         context_issuer=context_issuer(chosen.edge) if chosen.edge else "",
         context_audience=context_audience() if chosen.edge else "",
+        at=int(at.timestamp()),
+        ingress=chosen.ingress,
+        verifier_image=chosen.verifier_image,
+        upstream_tls_secret=chosen.upstream_tls_secret,
+        upstream_ca_secret=chosen.upstream_ca_secret,
     )
 
 
