@@ -25,7 +25,6 @@ from apps.identity.selectors import has_role
 from apps.outbox import pokes
 from apps.rollout import content, tasks
 from apps.rollout.drivers.akamai_code import CANCELLABLE
-from apps.rollout.drivers.akamai_errors import CATALOGUE
 from apps.rollout.models import (
     Activation,
     AddressList,
@@ -38,7 +37,7 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import adopting, attaching, budgets, drifting, history, listing, undoing
+from apps.rollout.services import adopting, attaching, budgets, drifting, history, listing, troubles, undoing
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -134,7 +133,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "revisions": rows[:PAGE],
         "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
         "seen": mark_of(target, activations[0] if activations else None),
-        "trouble": CATALOGUE.get(target.trouble),
+        "trouble": troubles.catalogue_of(target).get(target.trouble),
         "keeper": has_role(request.subject, *KEEPERS),
         "edge": edge_facts(target, at) if target.driver == "akamai" and not target.is_exported else None,
     }

@@ -18,7 +18,7 @@ from apps.identity import services as identity
 from apps.identity import vault
 from apps.rollout.clusters import complaints
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import DriverName, Node, PendingChange, Point, Target
+from apps.rollout.models import DriverName, Node, PendingChange, Point, Production, Target
 from apps.rollout.services.evidence import record_target
 from apps.trust import selectors as trust_selectors
 from apps.trust import services as trust
@@ -42,7 +42,7 @@ CREDENTIALS: Mapping[str, frozenset[str]] = {
 """All or none: a target can be made known first and connected afterwards."""
 KEPT = (
     "base_url", "account_switch_key", "max_body", "safety", "edgeworker_id", "namespace", "makes_namespace",
-    "server", "tls_server_name", "reached",
+    "server", "reached",
 )  # fmt: skip
 """What pages set in ``config``; it stays unless a spec says otherwise."""
 _ADDRESS: Mapping[str, frozenset[str]] = {
@@ -136,6 +136,7 @@ def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
         driver=spec.driver,
         point=POINTS[spec.driver],
         environment=catalog.get_environment(spec.environment),
+        production=Production.APPROVED if spec.driver == DriverName.KUBERNETES else Production.AUTOMATIC,
         config=dict(spec.config),
         secret_sealed=_sealed({**spec.credentials, "salt": secrets.token_hex(16)}),
         created_at=at,
