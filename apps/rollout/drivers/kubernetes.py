@@ -10,30 +10,58 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from apps.compiler.artifacts import Artifact
-from apps.rollout.drivers.base import Desired, Observed, Plan, Step
-from apps.rollout.drivers.kubernetes_access import AccessReview
-from apps.rollout.drivers.kubernetes_api import ClusterApi
-from apps.rollout.drivers.kubernetes_kinds import KINDS
+from apps.rollout.drivers.base import Desired, Observed, Plan, Step, VendorError
+from apps.rollout.drivers.kubernetes_access import (
+    AccessReview,
+    Permission,
+    missing_kinds,
+    rbac_manifest,
+    review,
+)
+from apps.rollout.drivers.kubernetes_api import MANAGER, ClusterApi
+from apps.rollout.drivers.kubernetes_apply import ALLOW, Applying
+from apps.rollout.drivers.kubernetes_compare import REVISION, held_hash, labels_of, others_in, text_of
+from apps.rollout.drivers.kubernetes_connection import BadConnection, ClusterConnection, server_of
+from apps.rollout.drivers.kubernetes_errors import FieldConflict
+from apps.rollout.drivers.kubernetes_kinds import EMITTER_KINDS, KINDS, Scope, ref_of
+from apps.rollout.drivers.kubernetes_read import Reader, is_closed, parsed
+from apps.rollout.drivers.kubernetes_watch import Change, Seen, Watching
 
-MANAGER = "sallyport"
+__all__ = [
+    "EMITTER_KINDS",
+    "KINDS",
+    "AccessReview",
+    "BadConnection",
+    "Change",
+    "ClusterApi",
+    "ClusterConfig",
+    "ClusterConnection",
+    "FieldConflict",
+    "HeldObject",
+    "KubernetesDriver",
+    "Permission",
+    "ReadBack",
+    "Seen",
+    "rbac_manifest",
+    "server_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
     """``cluster`` is the value of the label ``sallyport.dev/cluster`` on everything that is ours there.
 
-    ``namespaces`` are those that objects may be in: nothing else is read or written. ``kinds`` are keys of ``KINDS``
-    (see ``EMITTER_KINDS``). ``access_control`` is the mesh's mode, ``allow`` or ``deny``. ``force_paths`` are artifacts
-    whose conflicting fields are to be taken from whoever owns them, since a person said so.
+    ``namespaces`` and ``kinds`` (keys of ``KINDS``; see ``EMITTER_KINDS``) are those that are read back and watched.
+    ``access_control`` is the mesh's mode, ``allow`` or ``deny``. ``force_paths`` are artifacts whose conflicting fields
+    are taken from whoever owns them, since a person said so.
     """
 
     cluster: str
     namespaces: tuple[str, ...]
     kinds: tuple[str, ...] = tuple(KINDS)
-    access_control: str = "allow"
+    access_control: str = ALLOW
     force_paths: frozenset[str] = frozenset()
 
 
@@ -64,57 +92,70 @@ class ReadBack:
         return tuple(sorted(path for path in self.objects if path not in known))
 
 
-class Seen(StrEnum):
-    CHANGED = "changed"
-    REMOVED = "removed"
-    POSITION = "position"
-    """Nothing happened; the position is newer."""
-    LOST = "lost"
-    """The position is too old for the server: read all back, and watch from there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing a watch saw. Keep ``version`` under ``scope``, and a later watch goes on after it.
-
-    ``path`` and ``revision`` (of the label) are empty for POSITION and LOST.
-    """
-
-    seen: Seen
-    scope: str
-    version: str
-    path: str = ""
-    revision: str = ""
-
-
 class KubernetesDriver:
     """Moves one cluster. Safe to repeat at any point, and beside another console that does the same."""
 
     def __init__(self, api: ClusterApi, config: ClusterConfig) -> None:
-        raise NotImplementedError
+        self._api, self._config = api, config
+        self._reader = Reader(api, config.cluster)
+        self._kinds = tuple(KINDS[key] for key in config.kinds)
+        self.conflicts: Mapping[str, tuple[FieldConflict, ...]] = {}
+        """Who owns which fields that the last ``apply`` was to set otherwise, by path."""
 
     def setup(self) -> Mapping[str, object]:
-        """``server_version``, and nothing else is made. VendorError ``kinds_missing``: the cluster lacks definitions."""
-        raise NotImplementedError
+        """``server_version``; nothing is made. VendorError ``kinds_missing``: the cluster lacks definitions."""
+        version = self._api.server_version()
+        if missing := missing_kinds(self._api, self._kinds):
+            raise VendorError("The cluster", 0, f"does not serve {', '.join(missing)}", kind="kinds_missing")
+        return {"server_version": version}
 
+    # -- reading back ----------------------------------------------------------------------------------------------
     def observe(self, expected: Sequence[Artifact]) -> Observed:
-        """What is found at each path: the artifact's own hash where the object holds all it says, ``""`` where there is
-        none, else another hash. Few are fetched one by one, many by list.
+        """What is found at each path: the artifact's own hash where the object is what applying it makes it, ``""``
+        where there is none, else another hash. Few are fetched one by one, many by list.
         """
-        raise NotImplementedError
+        return Observed(artifacts=self._reader.hashes(expected))
 
     def read_back(self, expected: Sequence[Artifact] = ()) -> ReadBack:
         """Everything of ours in the cluster, by list. A stand-in for the last TrafficTarget of a destination is not in
         it (see ``apply``).
         """
-        raise NotImplementedError
+        objects, positions = self._reader.everything(self._scopes())
+        wanted = {artifact.path: artifact for artifact in expected}
+        held: dict[str, HeldObject] = {}
+        for path, live in objects.items():
+            artifact = wanted.get(path)
+            sha256 = held_hash(live, parsed(artifact), artifact.sha256, MANAGER) if artifact else held_hash(live)
+            revision = labels_of(live).get(REVISION, "")
+            held[path] = HeldObject(path, sha256, text_of(live), revision, others_in(live, MANAGER))
+        return ReadBack(held, positions)
 
     def held_text(self, path: str) -> str:
         """The object there as readable JSON, without what the server keeps for itself; ``""``: there is none."""
-        raise NotImplementedError
+        live = self._api.get(ref_of(path))
+        return text_of(None if live is None or is_closed(live) else live)
 
+    def watch(self, since: Mapping[str, str], *, seconds: float) -> Iterator[Change]:
+        """What changes of ours within that time, after the positions of a ReadBack. Ends by itself.
+
+        An object is CHANGED by whoever wrote to it, this driver too; ``observe`` tells whether it still is as it should
+        be. Raises VendorError when a stream fails.
+        """
+        return Watching(self._api, self._config.cluster, seconds).changes(self._scopes(), since)
+
+    def _scopes(self) -> list[Scope]:
+        return [Scope(kind.key, namespace) for namespace in self._config.namespaces for kind in self._kinds]
+
+    # -- moving ----------------------------------------------------------------------------------------------------
     def plan(self, desired: Desired, observed: Observed) -> Plan:
-        raise NotImplementedError
+        held = observed.artifacts
+        return Plan(
+            number=desired.number,
+            digest=desired.digest,
+            observed=observed.fingerprint,
+            puts=tuple(item for item in desired.puts if held.get(item.path) != item.sha256),
+            deletes=tuple(path for path in desired.deletes if held.get(path, "?") != ""),
+        )
 
     def apply(self, plan: Plan) -> Step:
         """Everything is tried on the server first (dry run), then written in order.
@@ -125,25 +166,18 @@ class KubernetesDriver:
         bears our labels is deleted. While the mesh is in ``allow`` mode the last TrafficTarget of a destination is not
         deleted, which would open it to everybody: one that lets in nobody takes its place.
         """
-        raise NotImplementedError
+        applying = Applying(
+            self._api,
+            cluster=self._config.cluster,
+            access_control=self._config.access_control,
+            force_paths=self._config.force_paths,
+            plan=plan,
+        )
+        step = applying.run()
+        self.conflicts = dict(applying.doing.conflicts)
+        return step
 
-    def watch(self, since: Mapping[str, str], *, seconds: float) -> Iterator[Change]:
-        """What changes of ours within that time, after the positions of a ReadBack. Ends by itself."""
-        raise NotImplementedError
-
+    # -- rights ----------------------------------------------------------------------------------------------------
     def access_review(self) -> AccessReview:
         """Asks about every verb, kind and namespace of the configuration. Raises VendorError."""
-        raise NotImplementedError
-
-
-def rbac_manifest(
-    namespaces: Sequence[str],
-    kinds: Sequence[str] = tuple(KINDS),
-    *,
-    account: str = "sallyport",
-    home: str = "sallyport",
-) -> str:
-    """YAML to be applied by an administrator: a ServiceAccount ``account`` in namespace ``home`` with a token Secret,
-    and in each of ``namespaces`` a Role that allows just what the driver does, bound to it.
-    """
-    raise NotImplementedError
+        return review(self._api, self._kinds, self._config.namespaces)

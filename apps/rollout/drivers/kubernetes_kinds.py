@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from apps.rollout.drivers.base import VendorError
 
 NO_NAMESPACE, CORE, SUFFIX = "-", "core", ".json"
+"""How a path says that there is no namespace, or no group. All kinds below have both."""
 
 TRAFFIC_TARGETS = "traffictargets.access.smi-spec.io"
 
@@ -38,13 +39,13 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Scope:
-    """The objects of one kind in one namespace; an empty namespace stands for all of them."""
+    """The objects of one kind in one namespace; ``kind`` is a key of ``KINDS``."""
 
     kind: str
     namespace: str
 
     def __str__(self) -> str:
-        return f"{self.namespace or '*'}/{self.kind}"
+        return f"{self.namespace}/{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Ref:
 
     @property
     def path(self) -> str:
-        return f"{self.namespace or NO_NAMESPACE}/{self.kind.key}/{self.name}{SUFFIX}"
+        return f"{self.namespace}/{self.kind.key}/{self.name}{SUFFIX}"
 
     @property
     def scope(self) -> Scope:
@@ -107,6 +108,6 @@ def ref_of(path: str) -> Ref:
     namespace, _, rest = path.partition("/")
     key, _, name = rest.partition("/")
     kind = KINDS.get(key)
-    if kind is None or not namespace or not name.endswith(SUFFIX):
+    if kind is None or namespace in ("", NO_NAMESPACE) or not name.endswith(SUFFIX):
         raise VendorError(path, 0, "is no kind of object that is brought to a cluster", kind="unknown_kind")
-    return Ref(kind, "" if namespace == NO_NAMESPACE else namespace, name.removesuffix(SUFFIX))
+    return Ref(kind, namespace, name.removesuffix(SUFFIX))
