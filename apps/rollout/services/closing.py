@@ -12,8 +12,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.access import selectors as access
 from apps.audit.actors import Actor
+from apps.audit.errors import Refusal
 from apps.compiler.artifacts import Artifact
 from apps.compiler.decide import Pdp
 from apps.compiler.emitters.cluster import emit_traps
@@ -21,32 +21,43 @@ from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.graph import AccessGraph
 from apps.rollout.clusters import settings_of
 from apps.rollout.drivers.kubernetes_kinds import TRAFFIC_TARGETS
-from apps.rollout.emitting import COMMON, emit_services, emitters_of
+from apps.rollout.emitting import COMMON, Emitted
 from apps.rollout.models import DriverName, PendingChange, Production, Shard, Target, TargetArtifact
 from apps.rollout.services.attaching import PersonNeeded
-from apps.rollout.services.cluster_driving import AGREED, held_of
+from apps.rollout.services.cluster_driving import AGREED, HELD
 from apps.rollout.services.evidence import record_target
+from apps.rollout.services.holding import hold_target
 from apps.rollout.services.targets import BadTarget, get_target
 from apps.rollout.snapshots import from_json
 from apps.rollout.surroundings import cluster_surroundings
 
 NETWORK_POLICIES = "networkpolicies.networking.k8s.io"
 AGREED_TO = "rollout.closing.agreed"
-MOST = 20
+MOST = 1000
+"""So many names are kept of each."""
 WAITS = (
     "Its first objects in {cluster} close {service} to everybody they do not name. An operator looks at the plan and"
     " agrees."
 )
 
 
+class NothingWaits(Refusal):
+    code = "nothing_waits"
+    default_message = "None of these waits for a yes any more."
+
+
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A service that waits for a yes: what would be brought, what there is to know, and who may call it then."""
+    """A service that waits for a yes: what would be brought, what there is to know, and who may call it then.
+
+    ``more``: so many more may call it than are named.
+    """
 
     service: str
     paths: tuple[str, ...]
-    traps: tuple[Trap, ...]
-    allowed: frozenset[str]
+    sentences: tuple[str, ...]
+    allowed: tuple[str, ...]
+    more: int = 0
 
 
 def traps_of(target: Target, slices: Mapping[str, AccessGraph], at: datetime) -> list[dict[str, object]]:
@@ -107,34 +118,46 @@ def _there(target: Target, services: Collection[str]) -> dict[str, frozenset[str
     return {service: frozenset(kinds) for service, kinds in found.items()}
 
 
-def closings(target: Target, at: datetime) -> list[Closing]:
-    """What waits for a yes now: of so many services that wait to be compiled, those that would close something."""
-    waiting = PendingChange.objects.filter(target=target).exclude(service=COMMON).order_by("service")
-    slugs = held_of(target, list(waiting.values_list("service", flat=True).distinct()[:MOST]))
-    if not slugs:
-        return []
-    graph = access.graph_slice(service_slugs=slugs, environment_slug=target.environment.slug, at=at)
-    emitted = emit_services(emitters_of(target, at).service, graph, slugs)
-    stopped = held(target, emitted.artifacts)
+def remember(target: Target, emitted: Emitted, stopped: Collection[str], dirty: Collection[str], at: datetime) -> None:
+    """Keep with the target what would be closed, to be looked at. The caller has opened a transaction."""
+    before = target.facts.get(HELD, {})
+    kept = {service: said for service, said in before.items() if service not in dirty}
+    fresh = {service: _told(target, emitted, service, at) for service in stopped}
+    if {**kept, **fresh} != before:
+        held_row = hold_target(target.pk)
+        held_row.facts = {**held_row.facts, HELD: {**kept, **fresh}}
+        held_row.save(update_fields=["facts"])
+
+
+def _told(target: Target, emitted: Emitted, service: str, at: datetime) -> dict[str, object]:
+    graph = emitted.slices[service]
+    allowed = sorted({row.subject for row in Pdp(graph).entitlements(service, int(at.timestamp()))})
+    return {
+        "paths": [artifact.path for artifact in emitted.artifacts[service]][:MOST],
+        "sentences": [trap.sentence for trap in _traps(target, service, AccessGraph(), graph, at)],
+        "allowed": allowed[:MOST],
+        "more": max(0, len(allowed) - MOST),
+    }
+
+
+def closings(target: Target) -> list[Closing]:
+    """What waits for a yes, as of when it was compiled last."""
     return [
         Closing(
             service=service,
-            paths=tuple(artifact.path for artifact in emitted.artifacts[service]),
-            traps=_traps(target, service, AccessGraph(), emitted.slices[service], at),
-            allowed=_allowed(emitted.slices[service], service, at),
+            paths=tuple(said["paths"]),
+            sentences=tuple(said["sentences"]),
+            allowed=tuple(said["allowed"]),
+            more=said["more"],
         )
-        for service in sorted(stopped)
+        for service, said in sorted(target.facts.get(HELD, {}).items())
     ]
-
-
-def _allowed(graph: AccessGraph, service: str, at: datetime) -> frozenset[str]:
-    return frozenset(row.subject for row in Pdp(graph).entitlements(service, int(at.timestamp())))
 
 
 def agree(*, slug: str, services: Collection[str], actor: Actor, at: datetime) -> Target:
     """Let these services be closed in the cluster to everybody their objects do not name. The caller pokes the target.
 
-    Raises PersonNeeded for anybody but a person (or a command), BadTarget for what does not wait.
+    Raises PersonNeeded for anybody but a person (or a command), NothingWaits for what does not wait.
     """
     if not actor.id.startswith(("person:", "operator")):
         raise PersonNeeded
@@ -142,11 +165,12 @@ def agree(*, slug: str, services: Collection[str], actor: Actor, at: datetime) -
         target = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=get_target(slug).pk)
         if target.driver != DriverName.KUBERNETES:
             raise BadTarget(f"{target.name} is no Kubernetes cluster.")
-        waiting = {one.service for one in closings(target, at)}
-        if not services or set(services) - waiting:
-            raise BadTarget(fields={"services": ["Choose among those that wait."]})
+        waiting = target.facts.get(HELD, {})
+        if not services or set(services) - waiting.keys():
+            raise NothingWaits
+        left = {service: told for service, told in waiting.items() if service not in services}
         said = {service: {"by": actor.name[:200], "at": at.isoformat()} for service in services}
-        target.facts = {**target.facts, AGREED: {**target.facts.get(AGREED, {}), **said}}
+        target.facts = {**target.facts, HELD: left, AGREED: {**target.facts.get(AGREED, {}), **said}}
         target.save(update_fields=["facts"])
         rows = PendingChange.objects.filter(target=target, service__in=services)
         rows.update(retry_at=at, error="")

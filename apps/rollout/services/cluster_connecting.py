@@ -25,6 +25,7 @@ from apps.rollout.models import Delivery, DriverName, Revision, Target, TargetAr
 from apps.rollout.services import revising
 from apps.rollout.services.cluster_driving import config_for
 from apps.rollout.services.evidence import record_target
+from apps.rollout.services.moving import UNSETTLED
 from apps.rollout.services.targets import BadTarget, TargetSpec, ensure_target, get_target
 from apps.rollout.states import UNKNOWN
 
@@ -122,6 +123,21 @@ def connect(*, slug: str, way: Way, actor: Actor, at: datetime) -> Target:
         return _keep(held, way, server, actor, at)
 
 
+def change_settings(*, slug: str, chosen: ClusterSettings, actor: Actor, at: datetime) -> Target:
+    """What is compiled for the cluster from now on. What it no longer takes is removed from it. Raises BadTarget."""
+    target = get_target(slug)
+    if target.driver != DriverName.KUBERNETES:
+        raise BadTarget(f"{target.name} is no Kubernetes cluster.")
+    before = settings_of(target.config)
+    with transaction.atomic():
+        spec = TargetSpec(slug=slug, name=target.name, driver=target.driver, config=chosen.config)
+        changed = ensure_target(spec=spec, actor=actor, at=at)
+        if chosen != before:
+            changed.facts = {**changed.facts, UNSETTLED: True}
+            changed.save(update_fields=["facts"])
+    return changed
+
+
 def _bring_again(target: Target, at: datetime) -> None:
     """Nothing is believed of a cluster at another address."""
     TargetArtifact.objects.filter(target=target).update(applied_sha256=UNKNOWN)
@@ -164,7 +180,7 @@ def _keep(target: Target, way: Way, server: str, actor: Actor, at: datetime) -> 
     stored = json.loads(vault.unseal(target.secret_sealed))
     target.secret_sealed = vault.seal(json.dumps({**stored, **way.secret}).encode())
     target.config = {**target.config, "server": server, "reached": way.by}
-    target.facts = {**target.facts, "connected_at": at.isoformat(), "unsettled": True}
+    target.facts = {**target.facts, "connected_at": at.isoformat(), UNSETTLED: True}
     target.delivery = Delivery.PULLED if way.by == AGENT else Delivery.DIRECT
     target.attempts, target.retry_at, target.error, target.error_at, target.trouble = 0, None, "", None, ""
     fields = ["secret_sealed", "config", "facts", "delivery", "attempts", "retry_at", "error", "error_at", "trouble"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import F
@@ -12,7 +12,7 @@ from apps.compiler.artifacts import Artifact
 from apps.rollout.clusters import settings_of
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai_watch import text_diff
-from apps.rollout.drivers.kubernetes import HeldObject
+from apps.rollout.drivers.kubernetes import HeldObject, KubernetesDriver
 from apps.rollout.drivers.kubernetes_kinds import KINDS, TRAFFIC_TARGETS
 from apps.rollout.models import Target, TargetArtifact
 from apps.rollout.services.cluster_driving import cluster_driver
@@ -32,14 +32,21 @@ def compare(target: Target) -> tuple[set[str], list[Difference]]:
     known = set(rows.values_list("path", flat=True))
     with cluster_driver(target) as driver:
         read = driver.read_back(items)
+        seen = {**_by_name(driver, [item for item in items if item.path not in read.objects]), **read.objects}
     found = [
         _difference(target, item, held)
         for item in items
-        if (held := read.objects.get(item.path)) is None or held.sha256 != item.sha256
+        if (held := seen.get(item.path)) is None or held.sha256 != item.sha256
     ]
     strays = read.strays(known)
     found += [_stray(read.objects[path]) for path in strays]
     return {*(item.path for item in items), *strays}, found
+
+
+def _by_name(driver: KubernetesDriver, missing: Sequence[Artifact]) -> dict[str, HeldObject]:
+    """What no list of ours shows may be there all the same: somebody took our labels off it."""
+    hashes = driver.observe(missing).artifacts if missing else {}
+    return {path: HeldObject(path, sha256, driver.held_text(path)) for path, sha256 in hashes.items() if sha256}
 
 
 def _difference(target: Target, item: Artifact, held: HeldObject | None) -> Difference:

@@ -16,9 +16,9 @@ from apps.rollout.drivers.kubernetes_kinds import EMITTER_KINDS
 from apps.rollout.models import DriverName, Target
 from apps.rollout.surroundings import secret_of
 
-CONFLICTS, TAKEN, AGREED = "conflicts", "taken", "closings"
-"""In a target's ``facts``: objects somebody else manages, by path; those a person said to take over; services whose
-closing a person agreed to."""
+CONFLICTS, TAKEN, HELD, AGREED = "conflicts", "taken", "held", "closings"
+"""In a target's ``facts``: objects somebody else manages, by path; those a person said to take over; services that wait
+for a yes to being closed, and those whose closing a person agreed to."""
 IN_CLUSTER = "in_cluster"
 
 

@@ -52,6 +52,7 @@ class Compiled:
     refused: Mapping[str, str] = field(default_factory=dict)
     milliseconds: float = 0.0
     traps: Sequence[Mapping[str, object]] = ()
+    held: Collection[str] = ()
 
 
 def prepare(*, target: Target, at: datetime) -> bool:
@@ -79,6 +80,7 @@ def prepare(*, target: Target, at: datetime) -> bool:
             traps=compiled.traps,
         )
         probing.expect(target=target, services=dirty - compiled.refused.keys(), graph=compiled.graph, at=at)
+        closing.remember(target, compiled.emitted, compiled.held, dirty, at)
         PendingChange.objects.filter(pk__in=[change.pk for change in accepted]).delete()
         refused = _put_off(batch, compiled.refused, at)
     record_errors(errors=refused, at=at)
@@ -120,6 +122,7 @@ def _compile(target: Target, dirty: set[str], changed: Collection[str], at: date
         trials=rehearsed.trials,
         refused=_all_refused(dirty, {**whole.refused, **rehearsed.refused, **waiting}),
         milliseconds=(time.perf_counter() - began) * 1000,
+        held=waiting,
         traps=closing.traps_of(target, {one: found for one, found in emitted.slices.items() if one not in waiting}, at),
     )
 

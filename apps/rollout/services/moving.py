@@ -94,7 +94,7 @@ def advance(*, target: Target, at: datetime) -> bool:
         begin(activation, plan, at)
         step = _apply(driver, plan, target)
         if isinstance(driver, KubernetesDriver):
-            cluster_objects.note_conflicts(target, driver, step)
+            cluster_objects.note_conflicts(target, driver, plan, step)
             step = cluster_objects.confirmed(driver, plan, step)
     _note(activation, step, at)
     return True
