@@ -98,9 +98,9 @@ def _strictness(rule: TrafficRule) -> tuple[int, str]:
 
 
 def traps(
-    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings, counted: Iterable[TrafficRule | None]
+    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings, counted: Iterable[TrafficRule]
 ) -> Iterator[Trap]:
-    """``counted`` are the rules whose limits the objects carry."""
+    """``counted`` are the rules whose limits are kept: by the objects, or by the verifier they have asked."""
     split, limits = splitting(graph, service, surroundings), tuple(counted)
     for rule in running(graph, service, surroundings):
         words = rule_words(graph, rule)
@@ -110,3 +110,7 @@ def traps(
         elif rule.variant and rule.percent < WHOLE:
             sentence = f"Objects draw lots for each call, not for each caller: {words}."
             yield Trap("share_not_by_caller", sentence, Severity.NOTE)
+
+
+def limited(rule: TrafficRule) -> bool:
+    return rule.calls_per_minute is not None
