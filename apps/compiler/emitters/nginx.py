@@ -12,12 +12,11 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from ipaddress import IPv4Address
-from string import Template
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import item_key
 from apps.compiler.emitters.nginx_policy import denied_rows, grant_rows, guard_rows, limit_rows, route_rows
-from apps.compiler.emitters.nginx_text import map_file, quoted
+from apps.compiler.emitters.nginx_text import Form, map_file, quoted
 from apps.compiler.emitters.nginx_trials import trials
 from apps.compiler.emitters.traffic_rows import header_lines, header_maps, map_rows
 from apps.compiler.graph import AccessGraph, Service
@@ -34,14 +33,6 @@ _ASSETS = resources.files("apps.compiler.emitters") / "assets" / "nginx"
 _TEXTS = {asset.name: asset.read_text() for asset in _ASSETS.iterdir() if asset.is_file()}
 _SCRIPTS = {f"js/{asset.name}": asset.read_bytes() for asset in (_ASSETS / "js").iterdir()}
 _SHARED = ("forward.conf", "forward_bare.conf", "sidecar_forward.conf", "nginx.conf", "rehearsal.conf")
-
-
-class _Form(Template):
-    """``@@{name}`` is filled in; everything else, dollar signs included, is NGINX's."""
-
-    delimiter = "@@"
-    idpattern = r"(?!)"
-    braceidpattern = r"[a-z_]+"
 
 
 def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Artifact, ...]:
@@ -137,7 +128,7 @@ upstream sp_app_{upstream_key(service.id)}.{variant.name} {{
 
 
 def _filled(name: str, values: Mapping[str, str]) -> str:
-    return _Form(_TEXTS[name]).substitute(values)
+    return Form(_TEXTS[name]).substitute(values)
 
 
 def _answers() -> str:

@@ -8,10 +8,14 @@ from datetime import datetime
 
 from apps.compiler import graph as policy
 from apps.compiler.decide import Action, Context, Pdp, Resource
+from apps.compiler.emitters.cluster.objects import service_name
 from apps.compiler.graph import AccessGraph, Service, SubjectKind
+from apps.compiler.lint import READING
 from apps.identity import selectors as identity
+from apps.rollout.clusters import SMI, settings_of
 from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
 from apps.rollout.services import proving
+from apps.rollout.services.cluster_driving import held_of
 from apps.rollout.services.doors import DoorTask, door_tasks
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.services.trying_rules import Caller, find_caller
@@ -35,7 +39,9 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
 
     The caller has opened a transaction and holds the target's lock. What is being asked already is left alone.
     """
-    tasks = door_tasks(services=services, point=target.point, environment=target.environment.slug)
+    tasks = door_tasks(
+        services=held_of(target, services), point=target.point, environment=target.environment.slug
+    )
     activation = Activation.objects.filter(target=target).order_by("-pk").first()
     if not tasks or activation is None:
         return
@@ -46,7 +52,11 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
     fresh: list[Probe] = []
     dropped: list[Probe] = []
     for task in tasks:
-        question = _question(task, graph, pdp, subjects, at, through_edge=edge is not None)
+        question = (
+            _cluster_question(target, task, graph, pdp, subjects, at)
+            if target.driver == DriverName.KUBERNETES
+            else _question(task, graph, pdp, subjects, at, through_edge=edge is not None)
+        )
         runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
         probe = _probe(task, question, activation, runs_on, at)
         old = asked.get(task.grant_id)
@@ -83,6 +93,54 @@ def _question(
         where = {"host": service.edge.host, "base": service.edge.base_path}
         return Question(Runner.EDGE, holder.id, {**where, **call})
     return Question(Runner.REPORT, holder.id, {})
+
+
+def _cluster_question(
+    target: Target,
+    task: DoorTask,
+    graph: AccessGraph,
+    pdp: Pdp,
+    subjects: Mapping[str, policy.Subject],
+    at: datetime,
+) -> Question:
+    """A call by a pod that runs as the workload. It is let in to the application itself, so it only reads.
+
+    A cluster does not say which grant let a call in: where another still allows it, a call would show nothing.
+    """
+    service, holder = graph.services.get(task.service), _holder(task.subject, subjects)
+    if service is None or service.mesh is None or holder is None:
+        return Question(Runner.REPORT, task.subject, {})
+    wanted = task.expect == Expect.ALLOW
+    tells = task.wish is None and holder.kind is SubjectKind.WORKLOAD
+    calls = (
+        call
+        for call in (_calls(task, service, pdp, holder.id, at) if tells else ())
+        if call["method"] in READING and _allows(pdp, holder.id, service, call, at) == wanted
+    )
+    call = next(calls, None)
+    if call is None:
+        return Question(Runner.REPORT, holder.id, {})
+    host = f"{service_name(service.id)}.{service.mesh.namespace}.svc"
+    where = {"workload": holder.id.partition(":")[2], "host": host, "port": service.mesh.upstream_port}
+    control = _control(target, service, pdp, holder.id, at) if wanted else None
+    return Question(Runner.NODE, holder.id, {**where, **call, **({"control": control} if control else {})})
+
+
+def _control(target: Target, service: Service, pdp: Pdp, subject: str, at: datetime) -> dict[str, str] | None:
+    """A call to the same service that has to stay denied, where the cluster tells routes apart at all."""
+    if SMI not in settings_of(target.config).emitters:
+        return None
+    calls = (
+        {"method": method, "path": example(route.template)}
+        for route in sorted(service.routes, key=lambda route: route.id)
+        for method in sorted(route.methods & READING)
+    )
+    return next((call for call in calls if not _allows(pdp, subject, service, call, at)), None)
+
+
+def _allows(pdp: Pdp, subject: str, service: Service, call: Mapping[str, object], at: datetime) -> bool:
+    resource, moment = Resource(service.id, str(call["path"])), int(at.timestamp())
+    return pdp.decide(subject, Action(str(call["method"])), resource, Context(policy.Point.MESH), moment).allowed
 
 
 def _caller(
@@ -150,7 +208,10 @@ def _asked_already(target: Target, tasks: Collection[DoorTask], activation: Acti
     """What is being asked about this door, by grant; held, and the activation with it."""
     ids = {task.grant_id for task in tasks}
     rows = hold_probes(
-        Probe.objects.filter(grant_id__in=ids, point=target.point, state__in=OPEN_PROBES), also=[activation.pk]
+        Probe.objects.filter(
+            grant_id__in=ids, point=target.point, activation__target=target, state__in=OPEN_PROBES
+        ),
+        also=[activation.pk],
     )
     return {row.grant_id: row for row in rows}
 

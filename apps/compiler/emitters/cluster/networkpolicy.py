@@ -29,7 +29,7 @@ from apps.compiler.emitters.cluster.objects import (
     service_name,
     unseen,
 )
-from apps.compiler.emitters.cluster.traps import Trap
+from apps.compiler.emitters.cluster.traps import Trap, ends_by_console
 from apps.compiler.graph import AccessGraph, Point, Service, SubjectKind
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
@@ -152,7 +152,8 @@ def traps(
     found = [*_of_selection(was, now, service, after, surroundings)]
     if now is None:
         return (*found, *_not_expressed(service, after, surroundings))
-    return (*found, *_of_labels(now, surroundings), *_of_callers(after, now, surroundings))
+    ends = ends_by_console(after, now, surroundings.at)
+    return (*found, *_of_labels(now, surroundings), *_of_callers(after, now, surroundings), *ends)
 
 
 def _applies(part: AccessGraph, service_id: str, surroundings: ClusterSurroundings) -> Service | None:

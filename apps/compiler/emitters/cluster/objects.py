@@ -43,7 +43,7 @@ PLURALS = {
     "VirtualServerRoute": "virtualserverroutes",
     "HTTPRoute": "httproutes",
     "ReferenceGrant": "referencegrants",
-    "AuthenticationFilter": "authenticationfilters",
+    "RateLimitPolicy": "ratelimitpolicies",
 }
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _ILLEGAL = re.compile(r"[^a-z0-9]+")

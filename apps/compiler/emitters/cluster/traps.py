@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from apps.compiler.graph import AccessGraph, Point, Service
 from apps.compiler.lint import Severity
 
 
@@ -18,3 +20,12 @@ class Trap:
     code: str
     sentence: str
     severity: Severity = Severity.WARNING
+
+
+def ends_by_console(graph: AccessGraph, service: Service, at: int) -> Iterator[Trap]:
+    """What other doors do by the clock, objects do when the console applies the next revision."""
+    mine = [grant for grant in graph.grants if grant.service == service.id and Point.MESH in grant.points]
+    if any(grant.starts_at > at for grant in mine):
+        yield Trap("starts_by_console", "What has not started yet opens when the console says so.", Severity.NOTE)
+    if any(grant.ends_at is not None and grant.ends_at > at for grant in mine):
+        yield Trap("ends_by_console", "What has an end closes when the console says so.", Severity.NOTE)
