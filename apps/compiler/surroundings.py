@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
@@ -49,6 +51,8 @@ class EdgeSurroundings:
 class MeshSurroundings:
     """``identities`` maps the lower-case hex SHA-1 fingerprint of an issued certificate to its SPIFFE id.
 
+    ``listen`` is where doors listen on their nodes: an IPv4 address, or ``*`` where callers are on other machines.
+
     ``ingress_workload`` and ``edge_workload`` are the SPIFFE ids of the ingress and of the edge's client certificate.
     """
 
@@ -61,6 +65,7 @@ class MeshSurroundings:
     context_issuer: str
     context_audience: str
     identities: Mapping[str, str] = field(default_factory=dict)
+    listen: str = LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from apps.compiler.surroundings import ClusterSurroundings, EdgeSurroundings, MeshSurroundings
+from apps.compiler.surroundings import LOOPBACK, ClusterSurroundings, EdgeSurroundings, MeshSurroundings
 from apps.identity import vault
 from apps.rollout.clusters import settings_of
 from apps.rollout.models import EdgeToken, Target
@@ -57,6 +57,7 @@ def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
         context_issuer=context_issuer(target.config["edge"]),
         context_audience=context_audience(),
         identities=trust.identities(at=at),
+        listen=target.config.get("listen", LOOPBACK),
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
+from ipaddress import IPv4Address
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import item_key
@@ -38,6 +39,7 @@ def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Art
     """What all services share. Of the graph only the exposures matter."""
     values = {
         "ingress_port": str(surroundings.ingress_port),
+        "listen": _listen(surroundings),
         "identity": identity_slug(surroundings.ingress_workload),
         "bearer": quoted(surroundings.edge_workload),
         "key_set": _key_set(surroundings),
@@ -66,6 +68,7 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "quoted": quoted(service.id),
         "key": upstream_key(service.id),
         "port": str(service.mesh.port),
+        "listen": _listen(surroundings),
         "upstream_port": str(service.mesh.upstream_port),
         "identity": identity_slug(service.mesh.workload),
         "bearer": quoted(surroundings.ingress_workload),
@@ -103,6 +106,11 @@ def upstream_key(service_id: str) -> str:
     """Part of an upstream's name. NGINX compares those without respect to case."""
     key = item_key(service_id)
     return key if key == key.lower() else "h-" + hashlib.sha256(service_id.encode()).hexdigest()[:32]
+
+
+def _listen(surroundings: MeshSurroundings) -> str:
+    """``*`` or an IPv4 address; anything else raises ValueError, for it would be read as configuration."""
+    return "*" if surroundings.listen == "*" else str(IPv4Address(surroundings.listen))
 
 
 def _variants(service: Service) -> str:

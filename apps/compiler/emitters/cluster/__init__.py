@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from apps.compiler.artifacts import Artifact
-from apps.compiler.emitters.cluster import gateway, nic, smi
+from apps.compiler.emitters.cluster import gateway, networkpolicy, nic, smi
 from apps.compiler.emitters.cluster.objects import Object, as_artifact
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.graph import AccessGraph, Service
@@ -37,6 +37,7 @@ class Emitter:
 EMITTERS: dict[str, Emitter] = {
     "smi": Emitter(smi.objects, smi.traps),
     "nic": Emitter(nic.objects, nic.traps, nic.common),
+    "networkpolicy": Emitter(networkpolicy.objects, networkpolicy.traps),
     "gateway": Emitter(gateway.objects, gateway.traps, gateway.common),
 }
 """In the order of ``CLUSTER_EMITTERS``. Each is a module of this package."""
