@@ -1,4 +1,4 @@
-"""Clusters over the REST API: made known, reached, set, and a person's yes. What is secret goes in and never comes out."""
+"""Clusters over the REST API: made known, reached, set, and agreed to. What is secret goes in and never comes out."""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(f"A file cannot be read: {type(error).__name__}") from error
         tasks.poke([target.slug])
-        self.stdout.write(f"{target.slug}: reached {REACHED[target.config['reached']]} {target.config['server']}".strip())
+        self.stdout.write(
+            f"{target.slug}: reached {REACHED[target.config['reached']]} {target.config['server']}".strip()
+        )
 
 
 def _way(options: dict[str, Any]) -> Way:
