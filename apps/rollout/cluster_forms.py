@@ -33,13 +33,15 @@ def _names(text: str) -> tuple[str, ...]:
 class WayForm(forms.Form):
     """How the cluster is reached."""
 
-    by = forms.ChoiceField(label="The console reaches it by", choices=WAYS, initial=KUBECONFIG, widget=forms.RadioSelect)
+    by = forms.ChoiceField(
+        label="The console reaches it by", choices=WAYS, initial=KUBECONFIG, widget=forms.RadioSelect
+    )
     kubeconfig = forms.CharField(
         label="Contents of a kubeconfig",
         required=False,
         max_length=LARGEST_FILE,
         widget=SecretText(attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false", "class": "mono"}),
-        help_text="With its certificates and token inside: kubectl config view --raw --flatten. It is stored encrypted.",
+        help_text="With its certificates and token inside: kubectl config view --raw --flatten. It is kept encrypted.",
     )
     file = forms.FileField(label="Or a file", required=False)
     context = forms.CharField(
@@ -137,5 +139,7 @@ def told(chosen: ClusterSettings) -> dict[str, object]:
 
 class NewClusterForm(WayForm, SettingsForm):
     name = forms.CharField(label="Name", max_length=100)
-    slug = forms.SlugField(label="Short name", max_length=63, help_text="In addresses and labels; it cannot be changed.")
+    slug = forms.SlugField(
+        label="Short name", max_length=63, help_text="In addresses and labels; it cannot be changed."
+    )
     environment = forms.CharField(label="Environment", required=False, max_length=63, help_text="Empty: the usual one.")

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.audit.errors import NotFound, Refusal
 from apps.identity.pages import PageRequest, complain, require_role
 from apps.rollout import tasks
-from apps.rollout.cluster_forms import NewClusterForm, SettingsForm, WayForm, told
 from apps.rollout.cluster_facts import manifest_of
+from apps.rollout.cluster_forms import NewClusterForm, SettingsForm, WayForm, told
 from apps.rollout.clusters import END_OF_SALE, SMI, settings_of
 from apps.rollout.models import DriverName, Target
 from apps.rollout.services import cluster_connecting, cluster_objects
@@ -120,9 +120,7 @@ def take_over(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *KEEPERS)
     cluster_target(slug)
     path, managers = request.POST.get("path", ""), request.POST.get("managers", "")
-    cluster_objects.take_over(
-        slug=slug, path=path, managers=managers, actor=request.subject.actor, at=timezone.now()
-    )
+    cluster_objects.take_over(slug=slug, path=path, managers=managers, actor=request.subject.actor, at=timezone.now())
     tasks.poke([slug])
     messages.success(request, "Our fields of this object are set now, once. It is on the record.")
     return redirect("target", slug)

@@ -267,9 +267,7 @@ def list_callers_seen(service: str, *, since: datetime, limit: int = 50) -> tupl
     return list_callers_seen_by_service([service], since=since).get(service, ())[:limit]
 
 
-def list_callers_seen_by_service(
-    services: Sequence[str], *, since: datetime
-) -> dict[str, tuple[CallerSeen, ...]]:
+def list_callers_seen_by_service(services: Sequence[str], *, since: datetime) -> dict[str, tuple[CallerSeen, ...]]:
     """As ``list_callers_seen``, for a few services in one query, which share the calls looked back at."""
     if not services:
         return {}

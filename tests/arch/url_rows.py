@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tests.factories.clusters import cluster_target
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
 
@@ -42,6 +43,10 @@ def mesh(there: House) -> list[object]:
 
 def edge(there: House) -> list[object]:
     return [edge_target(datetime.now(UTC)).slug]
+
+
+def cluster(there: House) -> list[object]:
+    return [cluster_target(datetime.now(UTC)).slug]
 
 
 def strange(there: House) -> list[object]:

@@ -72,9 +72,7 @@ def traps_of(target: Target, slices: Mapping[str, AccessGraph], at: datetime) ->
     ]
 
 
-def _traps(
-    target: Target, service: str, before: AccessGraph, after: AccessGraph, at: datetime
-) -> tuple[Trap, ...]:
+def _traps(target: Target, service: str, before: AccessGraph, after: AccessGraph, at: datetime) -> tuple[Trap, ...]:
     found = after.services.get(service) or before.services.get(service)
     if found is None:
         return ()
@@ -162,7 +160,9 @@ def agree(*, slug: str, services: Collection[str], actor: Actor, at: datetime) -
     if not actor.id.startswith(("person:", "operator")):
         raise PersonNeeded
     with transaction.atomic():
-        target = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=get_target(slug).pk)
+        target = (
+            Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=get_target(slug).pk)
+        )
         if target.driver != DriverName.KUBERNETES:
             raise BadTarget(f"{target.name} is no Kubernetes cluster.")
         waiting = target.facts.get(HELD, {})

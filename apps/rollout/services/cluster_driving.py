@@ -46,9 +46,7 @@ def connection_of(target: Target) -> ClusterConnection:
         return ClusterConnection(kubeconfig=secret["kubeconfig"], context=secret.get("context", ""))
     if not secret.get("token") or not target.config.get("server"):
         raise ClusterNotConnected("Kubernetes", 0, "is not connected yet: give this target a credential")
-    return ClusterConnection(
-        url=str(target.config["server"]), token=secret["token"], ca_pem=secret.get("ca_pem", "")
-    )
+    return ClusterConnection(url=str(target.config["server"]), token=secret["token"], ca_pem=secret.get("ca_pem", ""))
 
 
 def cluster_config(target: Target) -> ClusterConfig:
@@ -56,9 +54,7 @@ def cluster_config(target: Target) -> ClusterConfig:
     return config_for(target.slug, settings_of(target.config), frozenset(target.facts.get(TAKEN, {})))
 
 
-def config_for(
-    cluster: str, chosen: ClusterSettings, forced: frozenset[str] = frozenset()
-) -> ClusterConfig:
+def config_for(cluster: str, chosen: ClusterSettings, forced: frozenset[str] = frozenset()) -> ClusterConfig:
     return ClusterConfig(
         cluster=cluster,
         namespaces=chosen.namespaces,

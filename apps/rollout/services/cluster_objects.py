@@ -1,4 +1,4 @@
-"""Objects of a cluster one by one: read back after they were written, and taken over from others when a person says so."""
+"""Objects of a cluster, one by one: read back after they were written, and taken over when a person says so."""
 
 from __future__ import annotations
 

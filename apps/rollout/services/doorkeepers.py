@@ -72,9 +72,7 @@ def _keepers(probes: Collection[Probe]) -> Mapping[tuple[int, str], list[Target]
     return found
 
 
-def _holding(
-    probes: Collection[Probe], keepers: Mapping[tuple[int, str], list[Target]]
-) -> set[tuple[int, str]]:
+def _holding(probes: Collection[Probe], keepers: Mapping[tuple[int, str], list[Target]]) -> set[tuple[int, str]]:
     """Which keeper has which service as its business."""
     services = {probe.service for probe in probes}
     everyone = {one.pk: one for rows in keepers.values() for one in rows}

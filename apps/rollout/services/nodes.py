@@ -137,7 +137,7 @@ def _asked(probes: Collection[Probe]) -> list[dict[str, object]]:
             "method": probe.call["method"],
             "path": probe.call["path"],
             "expect": probe.expect,
-            **({"control": probe.call["control"]} if "control" in probe.call else {}),
+            **{name: probe.call[name] for name in ("how", "control") if name in probe.call},
         }
         for probe in probes
     ]

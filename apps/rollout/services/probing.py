@@ -8,23 +8,24 @@ from datetime import datetime
 
 from apps.compiler import graph as policy
 from apps.compiler.decide import Action, Context, Pdp, Resource
-from apps.compiler.emitters.cluster.objects import service_name
 from apps.compiler.graph import AccessGraph, Service, SubjectKind
-from apps.compiler.lint import READING
 from apps.identity import selectors as identity
-from apps.rollout.clusters import SMI, settings_of
 from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
 from apps.rollout.services import proving
 from apps.rollout.services.cluster_driving import held_of
+from apps.rollout.services.cluster_probing import call_for, example
 from apps.rollout.services.doors import DoorTask, door_tasks
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.services.trying_rules import Caller, find_caller
 from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
 
+<<<<<<< HEAD
 PARAMETER = "sallyport-probe"
 DOOR_HOST = "door_host"
 """In a mesh target's ``config``: how a door is found from another node, such as ``{service}.{namespace}.svc``."""
 
+=======
+>>>>>>> kubetarget
 IN_FORCE = (ActivationState.ACTIVE, ActivationState.PROVEN)
 
 
@@ -42,9 +43,7 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
 
     The caller has opened a transaction and holds the target's lock. What is being asked already is left alone.
     """
-    tasks = door_tasks(
-        services=held_of(target, services), point=target.point, environment=target.environment.slug
-    )
+    tasks = door_tasks(services=held_of(target, services), point=target.point, environment=target.environment.slug)
     activation = Activation.objects.filter(target=target).order_by("-pk").first()
     if not tasks or activation is None:
         return
@@ -123,44 +122,16 @@ def _cluster_question(
     subjects: Mapping[str, policy.Subject],
     at: datetime,
 ) -> Question:
-    """A call by a pod that runs as the workload. It is let in to the application itself, so it only reads.
-
-    A cluster does not say which grant let a call in: where another still allows it, a call would show nothing.
-    """
+    """A call by a pod that runs as the workload, where one would show something."""
     service, holder = graph.services.get(task.service), _holder(task.subject, subjects)
-    if service is None or service.mesh is None or holder is None:
+    if service is None or holder is None:
         return Question(Runner.REPORT, task.subject, {})
-    wanted = task.expect == Expect.ALLOW
-    tells = task.wish is None and holder.kind is SubjectKind.WORKLOAD
-    calls = (
-        call
-        for call in (_calls(task, service, pdp, holder.id, at) if tells else ())
-        if call["method"] in READING and _allows(pdp, holder.id, service, call, at) == wanted
-    )
-    call = next(calls, None)
-    if call is None:
+    if task.wish is not None or holder.kind is not SubjectKind.WORKLOAD:
         return Question(Runner.REPORT, holder.id, {})
-    host = f"{service_name(service.id)}.{service.mesh.namespace}.svc"
-    where = {"workload": holder.id.partition(":")[2], "host": host, "port": service.mesh.upstream_port}
-    control = _control(target, service, pdp, holder.id, at) if wanted else None
-    return Question(Runner.NODE, holder.id, {**where, **call, **({"control": control} if control else {})})
-
-
-def _control(target: Target, service: Service, pdp: Pdp, subject: str, at: datetime) -> dict[str, str] | None:
-    """A call to the same service that has to stay denied, where the cluster tells routes apart at all."""
-    if SMI not in settings_of(target.config).emitters:
-        return None
-    calls = (
-        {"method": method, "path": example(route.template)}
-        for route in sorted(service.routes, key=lambda route: route.id)
-        for method in sorted(route.methods & READING)
-    )
-    return next((call for call in calls if not _allows(pdp, subject, service, call, at)), None)
-
-
-def _allows(pdp: Pdp, subject: str, service: Service, call: Mapping[str, object], at: datetime) -> bool:
-    resource, moment = Resource(service.id, str(call["path"])), int(at.timestamp())
-    return pdp.decide(subject, Action(str(call["method"])), resource, Context(policy.Point.MESH), moment).allowed
+    calls = _calls(task, service, pdp, holder.id, at)
+    wanted = task.expect == Expect.ALLOW
+    call = call_for(target, service, holder.id, pdp, calls=calls, wanted=wanted, at=at)
+    return Question(Runner.REPORT, holder.id, {}) if call is None else Question(Runner.NODE, holder.id, call)
 
 
 def _caller(
@@ -219,18 +190,11 @@ def _calls(task: DoorTask, service: Service, pdp: Pdp, subject: str, at: datetim
         yield {"method": method, "path": path}
 
 
-def example(template: str) -> str:
-    """A path the template matches, with parameters that no application takes for its own."""
-    return "/".join(PARAMETER if part.startswith("{") else part for part in template.split("/"))
-
-
 def _asked_already(target: Target, tasks: Collection[DoorTask], activation: Activation) -> dict[str, Probe]:
     """What is being asked about this door, by grant; held, and the activation with it."""
     ids = {task.grant_id for task in tasks}
     rows = hold_probes(
-        Probe.objects.filter(
-            grant_id__in=ids, point=target.point, activation__target=target, state__in=OPEN_PROBES
-        ),
+        Probe.objects.filter(grant_id__in=ids, point=target.point, activation__target=target, state__in=OPEN_PROBES),
         also=[activation.pk],
     )
     return {row.grant_id: row for row in rows}

@@ -236,7 +236,12 @@ def sentence(probe: Probe) -> str:
     """The evidence in words."""
     if probe.runner == Runner.REPORT:
         return probe.detail
-    call = f"{probe.call['method']} {probe.call.get('base', '')}{probe.call['path']} as {probe.subject}"
+    what = (
+        "a connection"
+        if probe.call.get("how")
+        else f"{probe.call['method']} {probe.call.get('base', '')}{probe.call['path']}"
+    )
+    call = f"{what} as {probe.subject}"
     if probe.verdict == "error":
         return f"{call}: {probe.detail}"
     control = probe.call.get("control")

@@ -192,9 +192,7 @@ def _described(target: Target) -> dict[str, object]:
     return {"name": target.name, "driver": target.driver, "point": target.point, "config": dict(target.config)}
 
 
-def enroll_node(
-    *, target_slug: str, name: str, actor: Actor, at: datetime, applies: bool | None = None
-) -> Enrolment:
+def enroll_node(*, target_slug: str, name: str, actor: Actor, at: datetime, applies: bool | None = None) -> Enrolment:
     """A token for a node. Enrolling a name again replaces its token: the old one no longer opens anything.
 
     A node that does not apply only tries calls. By default it does where what the target should hold is fetched.
