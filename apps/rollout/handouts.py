@@ -73,7 +73,9 @@ def _mesh_of(target: Target) -> str:
     """The NGINX mesh of the environment: a door takes its policy from there."""
     mesh = Target.objects.filter(environment=target.environment, driver=DriverName.NGINX).first()
     if mesh is None:
-        raise BadTarget(f"{target.environment.slug} has no target with driver nginx, which doors take their policy from.")
+        raise BadTarget(
+            f"{target.environment.slug} has no target with driver nginx, which doors take their policy from."
+        )
     return mesh.slug
 
 

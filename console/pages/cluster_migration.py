@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from apps.access import selectors as access
 from apps.catalog import selectors as catalog
-from apps.compiler.emitters.cluster.migration import Aspect, Replay, aspects, replay
+from apps.compiler.emitters.cluster.leaving import Aspect, Replay, aspects, replay
 from apps.compiler.impact import Call
 from apps.compiler.slices import service_slice
 from apps.identity.pages import PageRequest, require_role

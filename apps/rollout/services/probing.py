@@ -8,6 +8,7 @@ from datetime import datetime
 
 from apps.compiler import graph as policy
 from apps.compiler.decide import Action, Context, Pdp, Resource
+from apps.compiler.emitters.cluster.objects import service_name
 from apps.compiler.graph import AccessGraph, Service, SubjectKind
 from apps.identity import selectors as identity
 from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
@@ -19,13 +20,9 @@ from apps.rollout.services.holding import hold_probes
 from apps.rollout.services.trying_rules import Caller, find_caller
 from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
 
-<<<<<<< HEAD
-PARAMETER = "sallyport-probe"
 DOOR_HOST = "door_host"
 """In a mesh target's ``config``: how a door is found from another node, such as ``{service}.{namespace}.svc``."""
 
-=======
->>>>>>> kubetarget
 IN_FORCE = (ActivationState.ACTIVE, ActivationState.PROVEN)
 
 

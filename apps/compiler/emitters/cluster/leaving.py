@@ -63,7 +63,9 @@ def _access(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
     after = "The same grants, checked by the door beside the service."
     if server_account(service, surroundings) is None:
         open_today = surroundings.access_control == "allow"
-        today = "No targets: the mesh cannot see who answers, so " + ("anybody in it calls." if open_today else "nobody calls.")
+        today = "No targets: the mesh cannot see who answers, so " + (
+            "anybody in it calls." if open_today else "nobody calls."
+        )
         return Aspect("Who may call which route", today, after, Verdict.GAINED)
     accounts = {opening.account for opening in openings(graph, service, surroundings)}
     today = f"A TrafficTarget for each of {len(accounts)} accounts." if accounts else "A target that lets nobody in."
@@ -204,9 +206,7 @@ class Replay:
         return sum(one.times for one in self.allowed)
 
 
-def replay(
-    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings, calls: Iterable[Call]
-) -> Replay:
+def replay(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings, calls: Iterable[Call]) -> Replay:
     """Recorded calls to the service, asked of the mesh and of the door, both at the moment compiled for."""
     mesh, pdp, count = Mesh(graph, service, surroundings), Pdp(graph), 0
     found: dict[bool, dict[tuple[str, str, str], Difference]] = {True: {}, False: {}}

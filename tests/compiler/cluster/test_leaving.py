@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from apps.compiler.emitters.cluster.migration import Verdict, aspects, replay
+from apps.compiler.emitters.cluster.leaving import Verdict, aspects, replay
 from apps.compiler.graph import AccessGraph, Grant, Subject, SubjectKind
 from apps.compiler.impact import Call
 from apps.compiler.graph import Point
