@@ -1,4 +1,4 @@
-"""A running verifier for tests: its pod's volume laid out as a kubelet does, its container's command run on this machine."""
+"""A running verifier for tests: its pod's volume laid out as a kubelet does, its container's command run here."""
 
 from __future__ import annotations
 
@@ -128,4 +128,3 @@ def running(root: Path, port: int, artifacts: Iterable[Artifact]) -> Iterator[Ve
         yield verifier
     finally:
         verifier.stop()
-

@@ -1,4 +1,4 @@
-"""Published schemas of Kubernetes objects: those of custom resources as they lie beside this repository, and the core's.
+"""Published schemas of Kubernetes objects: of custom resources as they lie beside this repository, and the core's.
 
 What the schemas of custom resources leave to the API server is made strict: a field that is not described is a fault,
 since the API server would drop it without a word.
@@ -27,13 +27,9 @@ def strict(schema: Schema) -> Schema:
         found["properties"] = {name: strict(part) for name, part in found["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields") and "additionalProperties" not in found:
             found["additionalProperties"] = False
-    if isinstance(found.get("additionalProperties"), dict):
-        found["additionalProperties"] = strict(found["additionalProperties"])
-    if "items" in found:
-        found["items"] = strict(found["items"])
-    for several in ("allOf", "anyOf", "oneOf"):
-        if several in found:
-            found[several] = [{**part} for part in found[several]]
+    for inner in ("additionalProperties", "items"):
+        if isinstance(found.get(inner), dict):
+            found[inner] = strict(found[inner])
     if schema.get("x-kubernetes-int-or-string"):
         found.pop("type", None)
         found["anyOf"] = [{"type": "integer"}, {"type": "string"}]

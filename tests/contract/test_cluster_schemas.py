@@ -24,6 +24,9 @@ CORE = {"ConfigMap", "Deployment", "Secret", "Service"}
 ROUTES = frozenset(route.id for route in PAYMENTS.routes)
 
 
+described = pytest.mark.skipif(not CUSTOM.is_dir(), reason="the descriptions do not lie beside this repository")
+
+
 def everything() -> AccessGraph:
     """An estate that makes every kind of object there is."""
     rules = (
@@ -46,7 +49,7 @@ def test_what_the_core_describes_is_as_described() -> None:
     assert {one["metadata"]["name"]: faults(one) for one in found if faults(one)} == {}
 
 
-@pytest.mark.skipif(not CUSTOM.is_dir(), reason="the descriptions of custom resources do not lie beside this repository")
+@described
 def test_what_controllers_describe_is_as_described() -> None:
     found = [one for one in objects() if one["kind"] not in CORE | UNDESCRIBED]
     assert {one["kind"] for one in found} == {
@@ -56,7 +59,7 @@ def test_what_controllers_describe_is_as_described() -> None:
     assert {one["metadata"]["name"]: faults(one) for one in found if faults(one) != []} == {}
 
 
-@pytest.mark.skipif(not CUSTOM.is_dir(), reason="the descriptions of custom resources do not lie beside this repository")
+@described
 def test_a_field_nobody_describes_is_a_fault() -> None:
     """The check itself works."""
     server = next(iter(of_kind(objects(), "VirtualServer").values()))

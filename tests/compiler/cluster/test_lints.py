@@ -26,26 +26,35 @@ def spoilt(kind: str, name: str, spoil: Callable[[Any], object]) -> set[str]:
     return {trap.code for trap in lint_objects(objects)}
 
 
-@pytest.mark.parametrize(
-    ("code", "kind", "name", "spoil"),
-    [
-        ("policy_kinds", "Policy", "sp-clients", lambda spec: spec.update(accessControl={"allow": ["10.0.0.0/8"]})),
-        ("policy_kinds", "Policy", "sp-clients", lambda spec: spec.pop("ingressMTLS")),
-        ("plus_only", "Policy", "sp-clients", lambda spec: (spec.pop("ingressMTLS"), spec.update(oidc={}))),
-        ("snippets", "VirtualServerRoute", "sp-payments", lambda spec: spec["subroutes"][0].update({"location-snippets": "x"})),
-        ("snippets", "Policy", "sp-payments-verify", lambda spec: spec["externalAuth"].update(authSnippets="x")),
-        ("loose_pattern", "HTTPRouteGroup", "sp-payments", lambda spec: spec["matches"][0].update(pathRegex="/a")),
-        ("pattern_too_long", "HTTPRouteGroup", "sp-payments", lambda spec: spec["matches"][0].update(pathRegex=f"^{'a' * 4000}$")),
-        ("same_match", "HTTPRouteGroup", "sp-payments", lambda spec: spec["matches"].append(spec["matches"][0])),
-        ("dangling", "TrafficTarget", "sp-payments-closed", lambda spec: spec["rules"][0].update(matches=["gone"])),
-        ("dangling", "TrafficTarget", "sp-payments-closed", lambda spec: spec["rules"][0].update(name="gone")),
-        ("no_namespace", "TrafficTarget", "sp-payments-closed", lambda spec: spec["sources"][0].pop("namespace")),
-        ("dangling", "VirtualServerRoute", "sp-payments", lambda spec: spec["subroutes"][0]["policies"][0].update(name="gone")),
-        ("unasked", "VirtualServerRoute", "sp-payments", lambda spec: spec["subroutes"][0].pop("policies")),
-        ("unasked", "HTTPRoute", "sp-payments", lambda spec: spec["rules"][0].update(filters=[])),
-        ("mtls_at_a_route", "VirtualServerRoute", "sp-payments", lambda spec: spec["subroutes"][0]["policies"].append({"name": "sp-clients", "namespace": "sallyport"})),
-    ],
-)  # fmt: skip
+AT_A_ROUTE = {"name": "sp-clients", "namespace": "sallyport"}
+FAULTS: list[tuple[str, str, str, Callable[[Any], object]]] = [
+    ("policy_kinds", "Policy", "sp-clients", lambda spec: spec.update(accessControl={"allow": ["10.0.0.0/8"]})),
+    ("policy_kinds", "Policy", "sp-clients", lambda spec: spec.pop("ingressMTLS")),
+    ("plus_only", "Policy", "sp-clients", lambda spec: (spec.pop("ingressMTLS"), spec.update(oidc={}))),
+    ("snippets", "VirtualServerRoute", "sp-payments", lambda spec: first(spec).update({"location-snippets": "x"})),
+    ("snippets", "Policy", "sp-payments-verify", lambda spec: spec["externalAuth"].update(authSnippets="x")),
+    ("loose_pattern", "HTTPRouteGroup", "sp-payments", lambda spec: match(spec).update(pathRegex="/a")),
+    ("pattern_too_long", "HTTPRouteGroup", "sp-payments", lambda spec: match(spec).update(pathRegex=f"^{'a' * 4000}$")),
+    ("same_match", "HTTPRouteGroup", "sp-payments", lambda spec: spec["matches"].append(match(spec))),
+    ("dangling", "TrafficTarget", "sp-payments-closed", lambda spec: spec["rules"][0].update(matches=["gone"])),
+    ("dangling", "TrafficTarget", "sp-payments-closed", lambda spec: spec["rules"][0].update(name="gone")),
+    ("no_namespace", "TrafficTarget", "sp-payments-closed", lambda spec: spec["sources"][0].pop("namespace")),
+    ("dangling", "VirtualServerRoute", "sp-payments", lambda spec: first(spec)["policies"][0].update(name="gone")),
+    ("unasked", "VirtualServerRoute", "sp-payments", lambda spec: first(spec).pop("policies")),
+    ("unasked", "HTTPRoute", "sp-payments", lambda spec: spec["rules"][0].update(filters=[])),
+    ("mtls_at_a_route", "VirtualServerRoute", "sp-payments", lambda spec: first(spec)["policies"].append(AT_A_ROUTE)),
+]
+
+
+def first(spec: Any) -> Any:
+    return spec["subroutes"][0]
+
+
+def match(spec: Any) -> Any:
+    return spec["matches"][0]
+
+
+@pytest.mark.parametrize(("code", "kind", "name", "spoil"), FAULTS)
 def test_a_fault_is_found(code: str, kind: str, name: str, spoil: Callable[[Any], object]) -> None:
     assert code in spoilt(kind, name, spoil)
 

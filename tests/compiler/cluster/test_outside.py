@@ -23,7 +23,9 @@ ROUTES = frozenset(route.id for route in PAYMENTS.routes)
 
 
 def test_one_server_per_host_refers_to_a_route_of_each_service() -> None:
-    graph = replace(estate(), services={"payments": PAYMENTS, "cart": replace(CART, edge=EdgeExposure("API.shop.test"))})
+    graph = replace(
+        estate(), services={"payments": PAYMENTS, "cart": replace(CART, edge=EdgeExposure("API.shop.test"))}
+    )
     [server] = of_kind(parsed(emit_common(graph, NIC)), "VirtualServer").values()
     assert server["metadata"]["namespace"] == "sallyport"
     assert server["spec"] == {

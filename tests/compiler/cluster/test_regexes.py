@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.compiler.decide import Pdp, Resource
-from apps.compiler.decide import Action, Context
+from apps.compiler.decide import Action, Context, Pdp, Resource
 from apps.compiler.emitters.cluster.regexes import LONGEST, lanes
 from apps.compiler.graph import AccessGraph, Grant, Point, Route, Service, Subject, SubjectKind
 from tests.agreement.strategies import paths, paths_of, routes
@@ -52,13 +51,19 @@ def test_a_path_fits_the_patterns_of_the_route_that_answers_it(known: tuple[Rout
 ANY = (Route("one", frozenset({"GET"}), "/a/{id}/b"),)
 
 
-@pytest.mark.parametrize("value", ["7", "...", ".a", "a.", "..a", "a%20b", "%41", "%C3%A9", "%e2%82%ac", "%F0%9F%98%80", "%2e%2E%2e", ".%2e."])
+@pytest.mark.parametrize(
+    "value",
+    ["7", "...", ".a", "a.", "..a", "a%20b", "%41", "%C3%A9", "%e2%82%ac", "%F0%9F%98%80", "%2e%2E%2e", ".%2e."],
+)
 def test_a_parameter_may_be_spelt_with_escapes(value: str) -> None:
     assert decided(ANY, "GET", f"/a/{value}/b") == "one"
     assert answered(ANY, "GET", f"/a/{value}/b") == ["one"]
 
 
-@pytest.mark.parametrize("value", ["", ".", "..", "%2e", ".%2E", "%2F", "%5c", "%25", "%3B", "%00", "%7f", "%C2%85", "%ff", "%C3", "%C0%AF", "%ED%A0%80", "%F4%90%80%80", "%zz", "%", "a;b"])  # fmt: skip
+HOSTILE = ("", ".", "..", "%2e", ".%2E", "%2F", "%5c", "%25", "%3B", "%00", "%7f", "%C2%85", "%ff", "%C3", "%C0%AF")
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, "%ED%A0%80", "%F4%90%80%80", "%zz", "%", "a;b"])
 def test_what_could_be_read_in_two_ways_fits_nothing(value: str) -> None:
     assert decided(ANY, "GET", f"/a/{value}/b") is None
     assert answered(ANY, "GET", f"/a/{value}/b") == []

@@ -128,9 +128,7 @@ NOTHING = AccessGraph()
         ("starts_by_console", estate(), estate(), replace(SMI, at=NIGHT)),
     ],
 )
-def test_a_trap_is_told(
-    code: str, before: AccessGraph, after: AccessGraph, surroundings: ClusterSurroundings
-) -> None:
+def test_a_trap_is_told(code: str, before: AccessGraph, after: AccessGraph, surroundings: ClusterSurroundings) -> None:
     assert code in codes(before, after, surroundings)
 
 

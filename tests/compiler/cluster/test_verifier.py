@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.compiler.emitters.cluster import emit_common, emit_service
-from apps.compiler.emitters.edgekv import ItemTooLargeError
 from apps.compiler.emitters.cluster.verifier import LARGEST, policy
-from apps.compiler.graph import AccessGraph, Denial, Cause, Grant, Point, Service, Subject, SubjectKind
-from apps.compiler.slices import service_slice
+from apps.compiler.emitters.edgekv import ItemTooLargeError
+from apps.compiler.graph import AccessGraph, Cause, Denial, Grant, Subject, SubjectKind
 from tests.agreement.forge import Claims
 from tests.compiler.cluster.estate import KEY, SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.estate import ADA, BOT, MESH, PAYMENTS
@@ -273,13 +271,16 @@ def test_a_grant_changes_one_object() -> None:
     changed = {path for path in after if before.get(path) != after[path]}
     assert changed == {
         "sallyport/configmaps.core/sp-payments-policy.json",
-        "shop/traffictargets.access.smi-spec.io/" + next(p for p in changed if "traffictargets" in p).rpartition("/")[2],
+        "shop/traffictargets.access.smi-spec.io/"
+        + next(p for p in changed if "traffictargets" in p).rpartition("/")[2],
     }
 
 
 def test_a_policy_that_no_configmap_holds_is_refused_by_size() -> None:
     people = [Subject(f"person:{'x' * 200}{place}", SubjectKind.PERSON) for place in range(5000)]
-    grants = tuple(Grant(f"g{place}", who.id, "payments", frozenset({"refund"}), MESH, 0) for place, who in enumerate(people))
+    grants = tuple(
+        Grant(f"g{place}", who.id, "payments", frozenset({"refund"}), MESH, 0) for place, who in enumerate(people)
+    )
     graph = AccessGraph({who.id: who for who in people}, {"payments": PAYMENTS}, grants)
     with pytest.raises(ItemTooLargeError, match=f"holds {LARGEST}"):
         policy(graph, PAYMENTS, SURROUNDINGS)
