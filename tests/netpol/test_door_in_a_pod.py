@@ -103,7 +103,7 @@ def test_whoever_calls_the_application_meets_the_door(lab: Lab, pod: str, author
             assert call(lab, pod, port, authority, authority.issue(WEB), "/charges/7") == 403
             assert call(lab, pod, port, authority, None, "/charges/7") == 403
             assert call(lab, pod, port, authority, Authority().issue(CART), "/charges/7") in (0, 403)
-        assert said_in_plain(lab, pod, APPLICATION).startswith(b"HTTP/1.1 400 ")
+        assert said_in_plain(lab, pod, APPLICATION).startswith(b"HTTP/1.1 403 ")
 
 
 def test_other_ports_and_the_pod_itself_are_left_alone(lab: Lab, pod: str) -> None:
