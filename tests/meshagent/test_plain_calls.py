@@ -55,7 +55,7 @@ def tried(**probe: Any) -> dict[str, Any]:
         ("/404", "allow", "answered_404"),
         ("/401", "allow", "answered_401"),
         ("/403", "deny", "answered_403"),
-        ("/403/deny", "deny", "no_grant"),
+        ("/200/deny", "allow", "answered_200"),
         ("/400", "error", ""),
         ("/502", "error", ""),
         ("/503", "error", ""),
