@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 OURS = f"{POLICIES}/sp-payments"
 
 
-def look(at: object = AT) -> int | None:
+def look() -> int | None:
     return drifting.observe(slug="cluster", at=AT)
 
 
@@ -38,14 +38,11 @@ def test_a_change_by_hand_leaves_a_door_open_and_is_put_back(
     assert look() == 1
     drift = Drift.objects.get()
     assert (drift.path, drift.opens, drift.detail) == (POLICY, True, "The object was changed.")
-    assert '-            "matchLabels"' in drift.diff or "matchLabels" in drift.diff
+    assert '-                "kubernetes.io/metadata.name": "shop"' in drift.diff
     with pytest.raises(NotSafeToAdopt):
         adopting.adopt(drift_id=drift.pk, actor=OLGA, at=AT)
     drifting.put_back(drift_id=drift.pk, actor=OLGA, at=AT)
     hands.work()
-    target.refresh_from_db()
-    if target.trouble == "conflict":
-        pytest.fail(target.error)
     assert callers(cluster) == ["cart"]
     assert look() == 0
     drift.refresh_from_db()
