@@ -255,5 +255,5 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.read("SALLYPORT_LOG_LEVEL", "INFO")},
     # The vendor library logs its signing key at DEBUG.
-    "loggers": {"akamai.edgegrid": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+    "loggers": {name: {"level": "WARNING"} for name in ("akamai.edgegrid", "httpx2", "urllib3")},
 }
