@@ -117,7 +117,10 @@ def test_other_ports_and_the_pod_itself_are_left_alone(lab: Lab, pod: str) -> No
 
 def test_over_ipv6_the_application_is_not_reached_either(lab: Lab, pod: str) -> None:
     payments = lab.end("shop/payments")
-    wire = ((lab.node, f"pod{lab.ends.index(payments)}", "fd00:77::1"), (lab.namespace_of(payments), "eth0", "fd00:77::2"))
+    wire = (
+        (lab.node, f"pod{lab.ends.index(payments)}", "fd00:77::1"),
+        (lab.namespace_of(payments), "eth0", "fd00:77::2"),
+    )
     for namespace, device, address in wire:
         run("ip", "-n", namespace, "-6", "address", "replace", f"{address}/64", "dev", device, "nodad")
     with inside(lab.namespace_of(payments)):

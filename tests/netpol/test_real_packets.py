@@ -135,7 +135,13 @@ def test_both_sides_must_agree(lab: Lab) -> None:
     assert agreed(lab, into) == {"front/web", "front/cart"}
     assert agreed(lab, into, shut) == set()
     assert agreed(lab, into, shut, out) == {"front/web"}
-    assert agreed(lab, shut, out) == {"front/web", "shop/cart", "kube-system/dns", "outside/partner", "outside/neighbour"}
+    assert agreed(lab, shut, out) == {
+        "front/web",
+        "shop/cart",
+        "kube-system/dns",
+        "outside/partner",
+        "outside/neighbour",
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from apps.compiler import graph as policy
 from apps.compiler.decide import Action, Context, Pdp, Resource
+from apps.compiler.emitters.cluster.objects import service_name
 from apps.compiler.graph import AccessGraph, Service, SubjectKind
 from apps.identity import selectors as identity
 from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
@@ -18,6 +19,9 @@ from apps.rollout.services.doors import DoorTask, door_tasks
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.services.trying_rules import Caller, find_caller
 from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
+
+DOOR_HOST = "door_host"
+"""In a mesh target's ``config``: how a door is found from another node, such as ``{service}.{namespace}.svc``."""
 
 IN_FORCE = (ActivationState.ACTIVE, ActivationState.PROVEN)
 
@@ -50,7 +54,15 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
         question = (
             _cluster_question(target, task, graph, pdp, subjects, at)
             if target.driver == DriverName.KUBERNETES
-            else _question(task, graph, pdp, subjects, at, through_edge=edge is not None)
+            else _question(
+                task,
+                graph,
+                pdp,
+                subjects,
+                at,
+                through_edge=edge is not None,
+                doors=str(target.config.get(DOOR_HOST, "")),
+            )
         )
         runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
         probe = _probe(task, question, activation, runs_on, at)
@@ -74,20 +86,29 @@ def _question(
     at: datetime,
     *,
     through_edge: bool,
+    doors: str,
 ) -> Question:
-    """A call where one can be made, else the target's own report."""
+    """A call where one can be made, else the target's own report. ``doors`` is where those of the mesh's nodes are."""
     service = graph.services.get(task.service)
     caller = _caller(task, service, graph, pdp, subjects, at) if service is not None else None
     if service is None or caller is None:
         return Question(Runner.REPORT, task.subject, {})
     holder, call = caller
     if _asks_the_node(task, holder) and service.mesh is not None:
-        where: dict[str, object] = {"workload": holder.id.partition(":")[2], "port": service.mesh.port}
+        where: dict[str, object] = {"workload": holder.id.partition(":")[2], **_door_place(service.id, service.mesh, doors)}
         return Question(Runner.NODE, holder.id, {**where, **call})
     if _asks_the_edge(task) and through_edge and service.edge is not None:
         where = {"host": service.edge.host, "base": service.edge.base_path}
         return Question(Runner.EDGE, holder.id, {**where, **call})
     return Question(Runner.REPORT, holder.id, {})
+
+
+def _door_place(slug: str, exposure: policy.MeshExposure, doors: str) -> dict[str, object]:
+    """On the caller's own node, or where ``doors`` says: there the application's port leads to the door."""
+    if not doors:
+        return {"port": exposure.port}
+    host = doors.replace("{service}", service_name(slug)).replace("{namespace}", exposure.namespace)
+    return {"host": host, "port": exposure.upstream_port}
 
 
 def _cluster_question(

@@ -12,9 +12,8 @@ from apps.compiler.emitters.cluster.regexes import LONGEST
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.lint import Severity
 
-KINDS = frozenset(
-    "accessControl apiKey basicAuth cache cors egressMTLS externalAuth hsts ingressMTLS jwt oidc rateLimit waf".split()
-)
+_AUTHENTICATE = frozenset({"apiKey", "basicAuth", "externalAuth", "jwt", "oidc", "ingressMTLS", "egressMTLS"})
+KINDS = _AUTHENTICATE | {"accessControl", "cache", "cors", "hsts", "rateLimit", "waf"}
 """What a Policy of NGINX Ingress Controller can be: exactly one of these."""
 
 PLUS_ONLY = frozenset({"jwt", "oidc", "waf"})
@@ -171,7 +170,9 @@ def _gateway_references(one: Object, index: Index) -> Iterator[Trap]:
         return
     namespace = one["metadata"]["namespace"]
     for rule in one["spec"]["rules"]:
-        asked = [part["externalAuth"]["backendRef"] for part in rule.get("filters", ()) if part["type"] == "ExternalAuth"]
+        asked = [
+            part["externalAuth"]["backendRef"] for part in rule.get("filters", ()) if part["type"] == "ExternalAuth"
+        ]
         if not asked:
             yield _error("unasked", one, "a rule lets calls through that nobody was asked about.")
         for reference in asked:

@@ -181,7 +181,9 @@ def _of_selection(
             Severity.NOTE,
         )
     if was is not None and now is None:
-        sentence = f"{name} has no NetworkPolicy any more: unless a baseline stands there, everybody can reach its pods."
+        sentence = (
+            f"{name} has no NetworkPolicy any more: unless a baseline stands there, everybody can reach its pods."
+        )
         yield Trap("netpol_reopens", sentence)
 
 

@@ -48,7 +48,7 @@ def objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
 def _policies(
     graph: AccessGraph, service: Service, mesh: MeshExposure, surroundings: ClusterSurroundings
 ) -> Iterator[Object]:
-    """Each exactly one thing. All of them stand where calls are answered, since a nearer level drops a farther one's."""
+    """Each exactly one thing, and all of them for where calls are answered: a nearer level drops a farther one's."""
     told, kind = labels(surroundings, service.id), surroundings.ingress_class
 
     def made_policy(suffix: str, **thing: object) -> Object:
@@ -64,7 +64,9 @@ def _policies(
     yield made_policy("verify", externalAuth=asking)
     if surroundings.plus:
         keys = object_name(service.id, "keys")
-        yield made("v1", "Secret", mesh.namespace, keys, told, type="nginx.org/jwk", stringData={"jwk": jwks(surroundings)})
+        yield made(
+            "v1", "Secret", mesh.namespace, keys, told, type="nginx.org/jwk", stringData={"jwk": jwks(surroundings)}
+        )
         yield made_policy("token", jwt={"realm": "sallyport", "secret": keys, "token": "$http_txn_token"})
     if _is_encrypted(surroundings):
         yield made_policy("upstream", egressMTLS=_upstream_tls(mesh, surroundings))
@@ -157,9 +159,7 @@ def _action(
     parts = treatments.shares(graph, service, surroundings)
     if len(parts) < 2:
         return {"action": _proxy(parts[0].variant or _USUAL if parts else _USUAL, edge, surroundings)}
-    splits = [
-        {"weight": part.weight, "action": _proxy(part.variant or _USUAL, edge, surroundings)} for part in parts
-    ]
+    splits = [{"weight": part.weight, "action": _proxy(part.variant or _USUAL, edge, surroundings)} for part in parts]
     return {"splits": splits}
 
 
@@ -194,9 +194,7 @@ def _asks_clients(surroundings: ClusterSurroundings) -> bool:
     return surroundings.tls_secret != "" and surroundings.client_ca_secret != ""
 
 
-def _server(
-    host: str, routes: list[tuple[str, str]], namespace: str, surroundings: ClusterSurroundings
-) -> Object:
+def _server(host: str, routes: list[tuple[str, str]], namespace: str, surroundings: ClusterSurroundings) -> Object:
     spec: dict[str, object] = {
         "host": host,
         "ingressClassName": surroundings.ingress_class,
@@ -226,11 +224,13 @@ def _own(after: AccessGraph, service: Service, surroundings: ClusterSurroundings
         return
     name = service.name or service.id
     if not _asks_clients(surroundings):
-        sentence = f"Nothing asks who brings a context token to {name}: name the certificate of the host and the edge's authority."
+        sentence = f"Nothing asks who brings a context token to {name}: name a certificate and the edge's authority."
         yield Trap("edge_unproved", sentence, Severity.ERROR)
     if not surroundings.plus:
         sentence = "NGINX Plus could check a token's signature before the verifier is asked; this controller does not."
         yield Trap("plus_only", sentence, Severity.NOTE)
-    yield Trap("not_told", f"{name} is not told who calls: this ingress passes nothing on from a verifier.", Severity.NOTE)
+    yield Trap(
+        "not_told", f"{name} is not told who calls: this ingress passes nothing on from a verifier.", Severity.NOTE
+    )
     counted = treatments.running(after, service, surroundings)
     yield from treatments.traps(after, service, surroundings, counted)

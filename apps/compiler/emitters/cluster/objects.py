@@ -93,9 +93,7 @@ def labels(surroundings: ClusterSurroundings, service: str = "") -> dict[str, st
     return {**found, SERVICE_LABEL: label_value(service)} if service else found
 
 
-def made(
-    version: str, kind: str, namespace: str, name: str, labelled: Mapping[str, str], **body: object
-) -> Object:
+def made(version: str, kind: str, namespace: str, name: str, labelled: Mapping[str, str], **body: object) -> Object:
     """One namespaced object; ``body`` is what follows its metadata (``spec``, ``data``)."""
     metadata = {"name": name, "namespace": namespace, "labels": dict(labelled)}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **body}
@@ -143,7 +141,7 @@ def ingress_account(surroundings: ClusterSurroundings) -> Account:
 
 
 def entitled(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[Entitlement, ...]:
-    """What runs inside the mesh at the moment compiled for, guardrails and denials applied. ``graph`` may be a slice."""
+    """What runs inside the mesh at the moment compiled for, guardrails and denials applied. A slice is enough."""
     found = Pdp(graph).entitlements(service.id, surroundings.at)
     return tuple(row for row in found if row.point is Point.MESH)
 

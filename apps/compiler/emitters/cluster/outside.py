@@ -61,7 +61,7 @@ def traps(
         return
     yield from _same_address(graph, service)
     if "smi" not in surroundings.emitters and not surroundings.upstream_tls_secret:
-        sentence = f"The ingress asks before it lets a call through to {name}; whoever reaches its pods otherwise is not asked."
+        sentence = f"The ingress asks about calls to {name}; whoever reaches its pods past the ingress is not asked."
         yield Trap("pods_unguarded", sentence, Severity.WARNING)
     if any(treatments.limited(rule) for rule in treatments.running(after, service, surroundings)):
         sentence = f"Each of {verifier.REPLICAS} verifiers counts the calls of a minute for itself."
@@ -73,5 +73,7 @@ def _same_address(graph: AccessGraph, service: Service) -> Iterator[Trap]:
         if other.id == service.id or other.edge is None or service.edge is None:
             continue
         if (host_of(other.edge), other.edge.base_path) == (host_of(service.edge), service.edge.base_path):
-            sentence = f"{service.name or service.id} and {other.name or other.id} have one address: neither is reached."
+            sentence = (
+                f"{service.name or service.id} and {other.name or other.id} have one address: neither is reached."
+            )
             yield Trap("address_shared", sentence, Severity.ERROR)

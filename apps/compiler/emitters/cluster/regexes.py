@@ -36,9 +36,7 @@ _BEYOND_ASCII = (
     rf"|[Ee](?:0%[ABab]{_HEX}|[Dd]%[89]{_HEX}|[1-9A-CEFa-cef]{_NEXT}){_NEXT}"
     rf"|[Ff](?:0%[9ABab]{_HEX}|[1-3]{_NEXT}|4%8{_HEX}){_NEXT}{_NEXT})"
 )
-_ESCAPED = (
-    rf"%(?:2[0-46-9A-Da-d]|3[0-9AC-Fac-f]|[46]{_HEX}|5[0-9ABD-Fabd-f]|7[0-9A-Ea-e]|{_BEYOND_ASCII})"
-)
+_ESCAPED = rf"%(?:2[0-46-9A-Da-d]|3[0-9AC-Fac-f]|[46]{_HEX}|5[0-9ABD-Fabd-f]|7[0-9A-Ea-e]|{_BEYOND_ASCII})"
 """Escapes that decode to something, except that of a dot: no slash, percent, semicolon, backslash or control."""
 
 
@@ -81,9 +79,7 @@ def _without(box: Box, other: Template) -> Iterator[Box]:
 
 
 def _meet(box: Box, other: Template) -> bool:
-    return len(box) == len(other) and all(
-        _fits(mine, theirs) for mine, theirs in zip(box, other, strict=True)
-    )
+    return len(box) == len(other) and all(_fits(mine, theirs) for mine, theirs in zip(box, other, strict=True))
 
 
 def _fits(mine: Segment, theirs: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""The policy of one service for NGINX Service Mesh: SMI's TrafficTarget, HTTPRouteGroup and TrafficSplit, and RateLimit.
+"""The policy of one service for NGINX Service Mesh: TrafficTarget, HTTPRouteGroup, TrafficSplit and RateLimit.
 
 SMI knows callers by service account and only ever allows. One TrafficTarget holds all that one account may do to one
 service; besides stands a target that lets nobody in, so that a service whose last grant ended stays closed.
@@ -62,9 +62,7 @@ def match_names(lane: Lane) -> tuple[str, ...]:
     return tuple(legal_name(f"{lane.route}-{lane.method.lower()}-{place}") for place in range(len(lane.patterns)))
 
 
-def _route_group(
-    service: Service, server: Account, known: Sequence[Lane], surroundings: ClusterSurroundings
-) -> Object:
+def _route_group(service: Service, server: Account, known: Sequence[Lane], surroundings: ClusterSurroundings) -> Object:
     """Only the catalogue changes it, never a grant. The account's port has every route of ours, granted or not."""
     matches = [
         {"name": name, "methods": [lane.method], "pathRegex": pattern}
@@ -90,15 +88,18 @@ def _targets(
     known: Sequence[Lane],
     surroundings: ClusterSurroundings,
 ) -> Iterator[Object]:
-    """One per account that may call: all that it may do, most specific first."""
-    assert service.mesh is not None
+    """One per account that may call: all that it may do, most specific first. The account's other ports stay closed."""
     told = labels(surroundings, service.id)
     for account, open_lanes in sorted(_open_lanes(graph, service, surroundings).items()):
         names = list(chain.from_iterable(match_names(lane) for lane in known if lane[:2] in open_lanes))
         if names:
-            destination = {**_party(server), "port": service.mesh.upstream_port}
+            destination = {**_party(server), "port": _port(service)}
             spec = {"destination": destination, "rules": [_rule(service, names)], "sources": [_party(account)]}
             yield made(ACCESS, "TrafficTarget", server.namespace, target_name(service, account), told, spec=spec)
+
+
+def _port(service: Service) -> int:
+    return service.mesh.upstream_port if service.mesh is not None else 0
 
 
 def target_name(service: Service, account: Account) -> str:
@@ -187,8 +188,8 @@ def _mode(
         yield Trap("last_target_opens", f"Without its targets {name} is open to the whole mesh.", Severity.ERROR)
     if surroundings.mtls != "strict" and closed_after:
         sentence = (
-            f"The mesh takes mTLS as {surroundings.mtls}: a caller without a certificate is nobody that could be proved, "
-            f"so the targets of {name} do not hold."
+            f"The mesh takes mTLS as {surroundings.mtls}: a caller may come without a certificate, so that nobody is "
+            f"proved and the targets of {name} do not hold."
         )
         yield Trap("identity_unproved", sentence, Severity.ERROR)
 
@@ -209,7 +210,9 @@ def _unseen(
 ) -> Iterator[Trap]:
     name = service.name or service.id
     if service.mesh is not None and server_account(service, surroundings) is None:
-        sentence = f"{name} answers as {service.mesh.workload}, which is no service account of this cluster: no targets."
+        sentence = (
+            f"{name} answers as {service.mesh.workload}, which is no service account of this cluster: no targets."
+        )
         yield Trap("server_unseen", sentence, Severity.ERROR)
         return
     callers = unseen(after, service, surroundings)
@@ -220,15 +223,15 @@ def _unseen(
 
 
 def _shared_account(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
-    server = server_account(service, surroundings)
+    mine = server_account(service, surroundings), _port(service)
     for other in sorted(graph.services.values(), key=lambda one: one.id):
-        if other.id == service.id or server is None or server_account(other, surroundings) != server:
-            continue
-        if other.mesh is not None and service.mesh is not None and other.mesh.upstream_port == service.mesh.upstream_port:
-            sentence = (
-                f"{service.name or service.id} and {other.name or other.id} answer as the same account on the same port: "
-                "whoever may call a path of one may call it on the other."
-            )
+        if (
+            other.id != service.id
+            and mine[0] is not None
+            and mine == (server_account(other, surroundings), _port(other))
+        ):
+            names = f"{service.name or service.id} and {other.name or other.id}"
+            sentence = f"{names} are one account on one port: whoever may call a path of one may call it on the other."
             yield Trap("account_shared", sentence, Severity.ERROR)
 
 

@@ -74,9 +74,7 @@ def brake(graph: AccessGraph, service: Service, surroundings: ClusterSurrounding
     return min(found, key=_strictness, default=None)
 
 
-def workload_limits(
-    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings
-) -> tuple[TrafficRule, ...]:
+def workload_limits(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[TrafficRule, ...]:
     """Of each workload that Kubernetes sees the strictest limit on the whole service, in order of subject."""
     found: dict[str, TrafficRule] = {}
     for rule in sorted(_limits(graph, service, surroundings), key=_strictness):

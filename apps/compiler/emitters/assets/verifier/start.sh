@@ -5,8 +5,9 @@ conf=${SALLYPORT_CONF:-/etc/sallyport}
 work=${SALLYPORT_WORK:-/run/sallyport}
 nginx=${SALLYPORT_NGINX:-nginx}
 module=${SALLYPORT_NJS:-/usr/lib/nginx/modules/ngx_http_js_module.so}
-mkdir -p "$work/run" "$work/temp" "$work/cache"
 main=
+mkdir -p "$work/run" "$work/temp" "$work/cache"
+cd "$work"
 if [ -f "$module" ]; then main="load_module $module;"; fi
 if [ "$(id -u)" = 0 ]; then main="$main user root;"; fi
 

@@ -1,0 +1,36 @@
+"""The verifier that an ingress asks decides as decide() does, with real NGINX and real tokens."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.agreement.strategies import Situation, situations
+from tests.agreement.verifier import disagreement
+from tests.ports import free_block
+
+CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1500")) // 3
+CASES_PER_SITUATION = 150
+
+
+def test_the_verifier_and_the_reference_answer_alike(tmp_path: Path) -> None:
+    port, seen = free_block(2), Counter[str]()
+
+    @settings(
+        max_examples=max(1, CASES // CASES_PER_SITUATION),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(situations(faulty=8))
+    def all_agree(situation: Situation) -> None:
+        difference = disagreement(tmp_path / str(seen.total()), port, situation, seen)
+        assert difference is None, difference
+
+    all_agree()
+    assert seen.total() >= CASES, f"only {seen.total()} cases were generated"
+    assert "granted" in seen
