@@ -65,9 +65,9 @@ def test_a_server_that_asks_for_certificates_needs_tls_and_its_routes() -> None:
     assert "dangling" in spoilt("VirtualServer", name, lambda spec: spec["routes"][0].update(route="shop/gone"))
 
 
-def limit(name: str, rate: str = "3r/m", **source: str) -> Object:
-    spec = {"name": name, "destination": {"kind": "Service", "name": "x"}, "rate": rate, "sources": [source]}
-    metadata = {"name": name, "namespace": "shop"}
+def limit(own_name: str, rate: str = "3r/m", /, **source: str) -> Object:
+    spec = {"name": own_name, "destination": {"kind": "Service", "name": "x"}, "rate": rate, "sources": [source]}
+    metadata = {"name": own_name, "namespace": "shop"}
     return {"apiVersion": "specs.smi.nginx.com/v1alpha2", "kind": "RateLimit", "metadata": metadata, "spec": spec}
 
 

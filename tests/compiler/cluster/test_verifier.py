@@ -277,7 +277,7 @@ def test_a_grant_changes_one_object() -> None:
 
 
 def test_a_policy_that_no_configmap_holds_is_refused_by_size() -> None:
-    people = [Subject(f"person:{'x' * 200}{place}", SubjectKind.PERSON) for place in range(5000)]
+    people = [Subject(f"person:{'x' * 200}{place}", SubjectKind.PERSON) for place in range(12000)]
     grants = tuple(
         Grant(f"g{place}", who.id, "payments", frozenset({"refund"}), MESH, 0) for place, who in enumerate(people)
     )

@@ -86,7 +86,159 @@ function own(object, name) {
 // Base paths are compared as they were sent, whole segments only; the longest wins.
 function locate(r, call, sent) {
   let bases = own(mesh.hosts, (r.headersIn.Host || '').toLowerCase().replace(/:[0-9]+$/, '')) || {};
-  export default {
+  let parts = sent.split('/');
+  call.path = sent;
+  for (let depth = Math.min(parts.length, mesh.deepestBase); depth > 0; depth--) {
+    let base = parts.slice(0, depth).join('/');
+    let found = own(bases, base);
+    if (found !== undefined) {
+      call.service = found[0];
+      call.path = sent === base && base !== '' ? '/' : sent.slice(base.length);
+      r.variables.sp_upstream = found[1];
+      r.variables.sp_server_name = found[2];
+      return true;
+    }
+  }
+  return false;
+}
+
+function judgeAtIngress(r, call) {
+  let fault = peerFault(r, call);
+  if (fault !== null) return fault;
+  let fromEdge = call.peer === mesh.edge;
+  if (fromEdge) adoptRequestId(r, call);
+  if (!locate(r, call, paths.sentPath(r))) return 'no_service';
+  if (paths.segmentsOf(call.path) === null) return 'bad_path';
+  return fromEdge ? tokenFault(r, call) || 'granted' : 'edge_token_absent';
+}
+
+function judgeAtSidecar(r, call) {
+  let fault = peerFault(r, call);
+  if (fault !== null) return fault;
+  call.path = paths.sentPath(r);
+  if (call.peer === mesh.ingress) {
+    adoptRequestId(r, call);
+    fault = tokenFault(r, call);
+    if (fault !== null) return fault;
+  } else {
+    call.subject = `workload:${call.peer}`;
+  }
+  return settle(r, call);
+}
+
+/** What the policy says of a call whose subject is known, and whether it is within its limits. */
+function settle(r, call) {
+  let found = policy.decideBoth(r, call);
+  call.route = found.route;
+  call.grants = found.grants || [];
+  call.guardrail = found.guardrail;
+  call.wait = found.wait;
+  if (found.reason !== 'granted') return found.reason;
+  let limits = found.limits.concat(traffic.treat(r, call));
+  return call.probe ? 'granted' : minutes.count(call, limits);
+}
+
+function tell(r, call) {
+  let verdict = call.reason === 'granted' ? 'allow' : 'deny';
+  let grants = call.grants.join(',');
+  r.variables.sp_told = '1';
+  r.variables.sp_verdict = verdict;
+  r.variables.sp_reason = call.reason;
+  r.variables.sp_id = call.id;
+  r.variables.sp_method = call.method;
+  r.variables.sp_peer = call.peer;
+  r.variables.sp_subject = call.subject;
+  r.variables.sp_actor = call.actor || '';
+  r.variables.sp_service = call.service;
+  r.variables.sp_route = call.route || '';
+  r.variables.sp_path = call.path;
+  r.variables.sp_grants = grants;
+  if (call.probe) {
+    r.variables.sp_probe = '1';
+    r.variables.sp_answer = `${verdict};${call.reason};${call.grants.concat(call.rules).join(',')}`;
+  }
+}
+
+function refuse(r, call) {
+  let found = denial.denial(call);
+  r.variables.sp_body = found.body;
+  r.variables.sp_cache = 'no-store';
+  if (found.asPage) r.variables.sp_csp = PAGE_POLICY;
+  if (found.status === 401) r.variables.sp_challenge = 'Bearer';
+  if (found.status === 429 && call.wait > 0) r.variables.sp_retry = String(Math.ceil(call.wait));
+  return `${found.status}_${found.asPage ? 'page' : 'problem'}`;
+}
+
+/** The call with all that was found out about it; `call.reason` is never missing. */
+function judged(r, judge) {
+  let call = newCall(r);
+  try {
+    survey(r, call);
+    call.reason = judge(r, call);
+  } catch (e) {
+    r.error(`no decision: ${e}`);
+    call.reason = 'policy_unavailable';
+  }
+  tell(r, call);
+  return call;
+}
+
+function decideWith(r, judge) {
+  let call = judged(r, judge);
+  if (call.reason !== 'granted') return refuse(r, call);
+  return call.owned ? 'forward_bare' : 'forward';
+}
+
+function atIngress(r) {
+  return decideWith(r, judgeAtIngress);
+}
+
+function atSidecar(r) {
+  let next = decideWith(r, judgeAtSidecar);
+  return next.startsWith('forward') && r.variables.sp_probe === '1' ? 'probe' : next;
+}
+
+// What NGINX itself refused. Its error page has forgotten the method, and perhaps the path.
+function refusal(r, call) {
+  let forced = r.variables.sp_forced;
+  call.method = (r.variables.request || '').split(' ')[0].slice(0, 32);
+  if (forced === 'no_route') return judgeAs(r, call);
+  let fault = peerFault(r, call);
+  call.path = paths.sentPath(r);
+  return forced === 'policy_unavailable' ? forced : fault || forced;
+}
+
+// A method NGINX has no use for is judged like any other, but there is no way for it to get through.
+function judgeAs(r, call) {
+  let judge = r.variables.sp_point === 'ingress' ? judgeAtIngress : judgeAtSidecar;
+  let reason = judge(r, call);
+  if (reason !== 'granted') return reason;
+  call.grants = [];
+  return 'no_route';
+}
+
+function refused(r) {
+  return decideWith(r, refusal);
+}
+
+/** Only asked for a certificate whose fingerprint is not in the map: one issued after this revision was compiled. */
+function peerNamed(r) {
+  return certificate.workloadOf(r.variables.ssl_client_raw_cert || '', mesh.trustDomain);
+}
+
+/** Asked by the node before a revision is put in force: a list of calls in, what the policy says of each out. Each is
+ *  taken to come with a token made out that second. */
+function rehearse(r) {
+  let calls = JSON.parse(r.requestText);
+  let found = calls.map((one) =>
+    policy.decideBoth(r, {
+      service: one[0], subject: one[1], actor: null, method: one[2], path: one[3], at: one[4], issued: one[4],
+    })
+  );
+  r.return(200, JSON.stringify(found.map((one) => [one.reason, one.grants || []])));
+}
+
+export default {
   adoptRequestId, atIngress, atSidecar, judged, locate, peerNamed, refused, rehearse, settle, tokenFault,
   verify: context.verify,
 };
