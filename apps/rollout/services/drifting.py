@@ -18,7 +18,16 @@ from apps.rollout.drivers.akamai_watch import FAILOVER, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
-from apps.rollout.services import attaching, cluster_drift, cluster_objects, moving, property_watching, releases, revising, troubles
+from apps.rollout.services import (
+    attaching,
+    cluster_drift,
+    cluster_objects,
+    moving,
+    property_watching,
+    releases,
+    revising,
+    troubles,
+)
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live

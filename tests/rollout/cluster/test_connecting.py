@@ -65,7 +65,13 @@ def test_a_new_cluster_is_tried_and_its_credential_is_seen_nowhere(shop: factory
         (lambda url: by_token("http://127.0.0.1:1"), "cannot be reached"),
         (lambda url: by_token("http://cluster.example"), "unencrypted"),
         (lambda url: by_token("ftp://127.0.0.1"), "https address"),
-        (lambda url: Way("kubeconfig", kubeconfig=kubeconfig(url, exec={"command": "sh", "apiVersion": "client.authentication.k8s.io/v1"})), "wants a program to be run"),
+        (
+            lambda url: Way(
+                "kubeconfig",
+                kubeconfig=kubeconfig(url, exec={"command": "sh", "apiVersion": "client.authentication.k8s.io/v1"}),
+            ),
+            "wants a program to be run",
+        ),
         (lambda url: Way("kubeconfig", kubeconfig=kubeconfig(url, tokenFile="/etc/passwd")), "names files"),
         (lambda url: Way("kubeconfig", kubeconfig="- a"), "not a kubeconfig"),
         (lambda url: Way("kubeconfig"), "Give a kubeconfig"),

@@ -143,7 +143,9 @@ def test_what_was_written_without_an_answer_is_taken_back_when_access_has_ended(
     target: Target, cluster: LocalCluster, shop: factory.Shop, hands: Hands
 ) -> None:
     agreed(hands)
-    cluster.faults({"method": "PATCH", "path": "/apis/.*", "status": 503, "times": 2, "skip": 1, "after": True, "cut": True})
+    cluster.faults(
+        {"method": "PATCH", "path": "/apis/.*", "status": 503, "times": 2, "skip": 1, "after": True, "cut": True}
+    )
     grant = standing_grant(shop.cart, shop.cyd, at=AT)
     hands.deliver()
     reconciling.reconcile(slug="cluster", clock=hands.clock)

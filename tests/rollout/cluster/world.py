@@ -22,7 +22,10 @@ BUILT_IN = "networking.k8s.io"
 
 def _definition(key: str) -> dict[str, Any]:
     kind = KINDS[key]
-    schema = {"type": "object", "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}
+    schema = {
+        "type": "object",
+        "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -91,5 +94,3 @@ def sweep(cluster: LocalCluster) -> None:
         answer = cluster.call("GET", path)
         for row in answer.json().get("items", []) if answer.status_code == 200 else []:
             cluster.call("DELETE", f"{path}/{row['metadata']['name']}")
-
-
