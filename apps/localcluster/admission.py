@@ -44,9 +44,7 @@ class Admission:
             meant = operation in one.operations and one.resource.fullmatch(named) and one.name.fullmatch(path)
             if meant:
                 reason = "Forbidden" if one.code == 403 else ""
-                raise Refused(
-                    one.code, reason, f'admission webhook "{one.webhook}" denied the request: {one.message}'
-                )
+                raise Refused(one.code, reason, f'admission webhook "{one.webhook}" denied the request: {one.message}')
 
 
 def _policy(raw: Mapping[str, Any]) -> Policy:

@@ -1,9 +1,9 @@
 """The configuration file: one JSON object, read and checked once, at start.
 
-Needed: ``address`` (host:port, loopback only), ``state_dir``, ``tokens`` {token: {user, groups, rules}}; a rule is one of
-RBAC's (``apiGroups``, ``resources``, ``verbs``, ``resourceNames``) with ``namespaces`` besides (none: everywhere). With
-defaults: ``namespaces`` (made at the start), ``definitions`` (files with CustomResourceDefinitions, served from the
-start), ``history`` (changes kept for watches), ``bookmark_seconds``, ``version``.
+Needed: ``address`` (host:port, loopback only), ``state_dir``, ``tokens`` {token: {user, groups, rules}}; a rule is one
+of RBAC's (``apiGroups``, ``resources``, ``verbs``, ``resourceNames``) with ``namespaces`` besides (none: everywhere).
+With defaults: ``namespaces`` (made at the start), ``definitions`` (files with CustomResourceDefinitions, served from
+the start), ``history`` (changes kept for watches), ``bookmark_seconds``, ``version``.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ _PROXY = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></
 class Rule:
     """For the next ``times`` matching requests; ``skip`` matching ones go by before.
 
-    ``status`` is answered as a ``Status`` object, 502 as a proxy's page. ``status`` 0: the request is served, which is of
-    use with ``delay`` (seconds before). ``cut``: half an answer and a closed connection. ``after``: what was asked is
-    done all the same. ``retry_after`` is in seconds.
+    ``status`` is answered as a ``Status`` object, 502 as a proxy's page. ``status`` 0: the request is served, which is
+    of use with ``delay`` (seconds before). ``cut``: half an answer and a closed connection. ``after``: what was asked
+    is done all the same. ``retry_after`` is in seconds.
     """
 
     method: str
@@ -71,5 +71,7 @@ class Faults:
 
 
 def _rule(raw: Mapping[str, Any]) -> Rule:
-    given = {name: raw[name] for name in ("status", "times", "skip", "delay", "cut", "after", "retry_after") if name in raw}
+    given = {
+        name: raw[name] for name in ("status", "times", "skip", "delay", "cut", "after", "retry_after") if name in raw
+    }
     return Rule(method=str(raw.get("method", "*")), path=re.compile(str(raw["path"])), **given)

@@ -162,6 +162,4 @@ def _without_name(obj: Any, name: str, rest: Path, schema: Schema) -> None:
 
 def touches(path: Path, others: Fields) -> Fields:
     """Those of ``others`` that are the same field, lie in it, or hold it."""
-    return frozenset(
-        other for other in others if other[: len(path)] == path or path[: len(other)] == other
-    )
+    return frozenset(other for other in others if other[: len(path)] == path or path[: len(other)] == other)

@@ -100,24 +100,20 @@ class Watch:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Ends with the time that was asked for, or with an ERROR when the changes since then are forgotten."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._seconds
-        if not self._position:
-            for line in self._present():
-                yield line
-        mark = loop.time()
-        while loop.time() < end:
+        now = asyncio.get_running_loop().time
+        end, mark = now() + self._seconds, now()
+        for line in [] if self._position else self._present():
+            yield line
+        while now() < end:
             if self._position < self._objects.oldest:
                 yield self._error()
                 return
             for line in self._changes():
                 yield line
-            if self._marks is not None and loop.time() - mark >= self._marks:
-                mark = loop.time()
+            if now() - mark >= (self._marks or self._seconds):
+                mark = now()
                 yield self._bookmark()
-            pause = min(end - loop.time(), self._marks or self._seconds)
-            if self._position >= self._objects.version and pause > 0:
-                await self._objects.news(pause)
+            await self._objects.news(max(min(end - now(), self._marks or self._seconds), 0.0))
         if self._marks is not None:
             yield self._bookmark()
 

@@ -86,7 +86,9 @@ class Operations:
         """Server-side apply: made when it is not there."""
         _check_address(resource, key, config)
         if not options.manager:
-            raise bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch")
+            raise bad_request(
+                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
+            )
         if config.get("metadata", {}).get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         live = self._objects.get(resource.store, key)
@@ -143,8 +145,10 @@ class Operations:
         unknown = list(unknown_fields(resource.schema, body))
         if unknown and options.validation == "Strict":
             listed = ", ".join(f'unknown field "{path}"' for path in unknown)
-            raise bad_request(f"{resource.kind} in version \"{resource.version}\" cannot be handled as a "
-                              f"{resource.kind}: strict decoding error: {listed}")
+            raise bad_request(
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a '
+                f"{resource.kind}: strict decoding error: {listed}"
+            )
         found: Obj = pruned(resource.schema, body) if unknown else body
         return found
 
@@ -201,9 +205,7 @@ class Operations:
                 raise conflict(resource.group, resource.plural, key[1], why)
 
     def _owner(self, resource: Resource, options: Options, operation: str) -> Owner:
-        return Owner(
-            options.manager, operation, resource.api_version, frozenset(), self._time(), options.subresource
-        )
+        return Owner(options.manager, operation, resource.api_version, frozenset(), self._time(), options.subresource)
 
     def _time(self) -> str:
         return datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -218,8 +220,10 @@ def _check_address(resource: Resource, key: Key, body: Obj) -> None:
     meta = body.get("metadata") or {}
     said = (body.get("apiVersion", resource.api_version), body.get("kind", resource.kind))
     if said != (resource.api_version, resource.kind):
-        raise bad_request(f"the API version or kind in the data ({said[0]}, {said[1]}) does not match the expected one "
-                          f"({resource.api_version}, {resource.kind})")
+        raise bad_request(
+            f"the API version or kind in the data ({said[0]}, {said[1]}) does not match the expected one "
+            f"({resource.api_version}, {resource.kind})"
+        )
     if meta.get("name", key[1]) != key[1] or not key[1]:
         raise bad_request("the name of the object does not match the name on the URL, or there is none")
     if meta.get("namespace", key[0]) != key[0]:

@@ -76,14 +76,14 @@ def applied(live: Obj, config: Obj, mine: Owner, schema: Schema, *, force: bool)
     owners, wanted = owners_of(live), fields_of(config, schema)
     before = next((owner for owner in owners if owner.key == mine.key), None)
     others = [owner for owner in owners if owner is not before]
-    lost = _conflicts(live, config, wanted, others, schema)
+    found = merged(live, config, schema)
+    lost = _conflicts(live, found, wanted, others, schema)
     if lost and not force:
         raise _refusal(lost)
     others = [replace(owner, fields=owner.fields - lost.get(owner, frozenset())) for owner in others]
-    found = merged(live, config, schema)
-    held = frozenset().union(*(owner.fields for owner in others)) if others else frozenset()
-    for path in sorted((before.fields if before else frozenset()) - wanted, reverse=True):
-        if not touches(path, held) and not touches(path, wanted):
+    kept = wanted.union(*(owner.fields for owner in others))
+    for path in sorted((before.fields if before else frozenset()) - kept):  # an entry of a list before its fields
+        if not any(other[: len(path)] == path for other in kept):
             without(found, path, schema)
     now = replace(mine, fields=wanted)
     if before is not None and before.fields == wanted and not lost:
@@ -91,9 +91,9 @@ def applied(live: Obj, config: Obj, mine: Owner, schema: Schema, *, force: bool)
     return with_owners(found, [*others, now])
 
 
-def _conflicts(live: Obj, config: Obj, wanted: Fields, others: list[Owner], schema: Schema) -> dict[Owner, Fields]:
-    """What others own of it and the configuration sets otherwise."""
-    changed = [path for path in wanted if value_at(live, path, schema) != value_at(config, path, schema)]
+def _conflicts(live: Obj, found: Obj, wanted: Fields, others: list[Owner], schema: Schema) -> dict[Owner, Fields]:
+    """What others own of it and the apply would change."""
+    changed = [path for path in wanted if value_at(live, path, schema) != value_at(found, path, schema)]
     found: dict[Owner, Fields] = {}
     for owner in others:
         lost = frozenset().union(*(touches(path, owner.fields) for path in changed)) if changed else frozenset()
@@ -121,9 +121,7 @@ def updated(live: Obj | None, new: Obj, mine: Owner, schema: Schema) -> Obj:
     """The new object after an ordinary create, update or patch: what it changed is the updater's now."""
     before: Obj = live or {"metadata": {}}
     old, now = fields_of(before, schema), fields_of(new, schema)
-    changed = frozenset(
-        path for path in now if path not in old or _differs(before, new, path, schema)
-    )
+    changed = frozenset(path for path in now if path not in old or _differs(before, new, path, schema))
     gone = old - now
     owners = []
     for owner in owners_of(before):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,13 @@ class Wish:
 
 class Rights:
     def __init__(self, tokens: Mapping[str, Who], objects: Objects) -> None:
-        self._tokens, self._objects = tokens, objects
+        self._tokens, self._objects = dict(tokens), objects
+
+    def issue(self, namespace: str, account: str) -> str:
+        """A token for a service account, good until this process ends."""
+        token = secrets.token_urlsafe(32)
+        self._tokens[token] = Who(f"system:serviceaccount:{namespace}:{account}", ("system:serviceaccounts",))
+        return token
 
     def caller(self, headers: Mapping[str, str]) -> Who:
         """Raises Refused."""

@@ -49,7 +49,7 @@ def _field_test(part: str) -> Callable[[Obj], bool]:
     negative = "!=" in part
     path, _, value = part.replace("==", "=").replace("!=", "=").partition("=")
     if path not in ("metadata.name", "metadata.namespace"):
-        raise bad_request(f'field label not supported: {path}')
+        raise bad_request(f"field label not supported: {path}")
 
     def test(obj: Any) -> bool:
         return (str(obj["metadata"].get(path.removeprefix("metadata."), "")) == value) is not negative

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,7 @@ CONTROL = "/__localcluster/"
 APPLY_PATCH, MERGE_PATCH = "application/apply-patch+yaml", "application/merge-patch+json"
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _LOOPBACK = ("127.0.0.1", "::1")
+_TOKEN_PATH = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/serviceaccounts/(?P<name>[^/]+)/token")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -102,6 +104,8 @@ class Server:
             return Answer.json(found)
         if request.path == f"/apis/{'/'.join(REVIEWS)}":
             return Answer.json(self._review(who, request.document()), 201)
+        if (account := _TOKEN_PATH.fullmatch(request.path)) and request.method == "POST":
+            return Answer.json(self._token(who, account["namespace"], account["name"], request.document()), 201)
         address = self._address(request.path)
         if address is None:
             return no_such_resource()
@@ -179,6 +183,14 @@ class Server:
         )
         allowed, reason = self._rights.allows(who, wish)
         return {**body, "status": {"allowed": allowed, **({"reason": reason} if reason else {})}}
+
+    def _token(self, who: Who, namespace: str, name: str, body: Obj) -> Obj:
+        """A TokenRequest of a service account."""
+        self._rights.demand(who, Wish("create", "", "serviceaccounts/token", namespace, name))
+        accounts = self._registry.find("", "v1", "serviceaccounts")
+        if accounts is not None:
+            self._operations.get(accounts, (namespace, name))
+        return {**body, "status": {"token": self._rights.issue(namespace, name)}}
 
     # -- for tests -------------------------------------------------------------------------------------------------
     def _control(self, request: Request) -> Obj:
@@ -265,7 +277,9 @@ async def _respond(send: Send, answer: Answer) -> None:
     headers = {"content-type": answer.content_type, **answer.headers, "content-length": str(len(answer.body))}
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2] if answer.cut else answer.body})
+    await send(
+        {"type": "http.response.body", "body": answer.body[: len(answer.body) // 2] if answer.cut else answer.body}
+    )
 
 
 async def _stream(send: Send, receive: Receive, lines: AsyncIterator[bytes]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ from apps.identity.selectors import has_role
 from apps.rollout import tasks
 from apps.rollout.cluster_facts import facts_of
 from apps.rollout.cluster_views import cluster_target
-from apps.rollout.models import Revision
 from apps.rollout.services import closing
 from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import selectors as telemetry
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from apps.rollout.models import Target
     from apps.telemetry.selectors import CallerSeen
 
-DAYS, FEW_REVISIONS, MOST_TRAPS, MOST_SERVICES = 30, 10, 20, 20
+DAYS, MOST_SERVICES = 30, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def plan(request: PageRequest, slug: str) -> HttpResponse:
     context = {
         "target": target,
         "closings": shown(target, at),
-        "traps": traps_of(target),
+        "traps": closing.traps_lately(target),
         "cluster": facts_of(target),
         "keeper": has_role(request.subject, *KEEPERS),
         "complaints": [complaint] if complaint else [],
@@ -89,9 +87,3 @@ def shown(target: Target, at: datetime) -> list[Shown]:
         )
         for one in found
     ]
-
-
-def traps_of(target: Target) -> Sequence[tuple[int, dict[str, str]]]:
-    """Of the newest revisions, each with its number."""
-    rows = Revision.objects.filter(target=target).order_by("-number")[:FEW_REVISIONS]
-    return [(number, trap) for number, traps in rows.values_list("number", "traps") for trap in traps][:MOST_TRAPS]

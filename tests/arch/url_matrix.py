@@ -306,7 +306,7 @@ API = {
     "api:target-stream-stop": api_watched(args=logged_once, method="post", right=202, changes=True),
     "api:target-stream-renew": api_watched(args=logged_once, method="post", right=202, changes=True),
     "api:target-stream-end-secret": api_watched(args=logged, method="post", changes=True),
-    "api:clusters": api_watched(method="post", right=422),
+    "api:clusters": api_watched(method="post", right=400),
     "api:target-cluster": api_watched(args=cluster),
     "api:target-closings": api_watched(args=cluster),
     "api:target-take-over": api_watched(

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import pytest
 from django.test import Client
 
 from apps.audit.actors import SYSTEM

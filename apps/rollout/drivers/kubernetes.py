@@ -158,7 +158,7 @@ class KubernetesDriver:
         )
 
     def apply(self, plan: Plan) -> Step:
-        """Everything is tried on the server first (dry run), then written in order.
+        """Everything is tried on the server first (dry run), then written in order. Raises nothing of the cluster's.
 
         First what takes access away, in reverse order of kinds; then what gives some; then deletes, in reverse order. A
         service of which an object is refused keeps what it has, save that what takes access away still goes.

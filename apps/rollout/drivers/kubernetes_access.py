@@ -22,7 +22,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One question to the cluster and its answer; ``kind`` is a key of ``KINDS``, ``reason`` the cluster's own words."""
+    """A question to the cluster and its answer; ``kind`` is a key of ``KINDS``, ``reason`` the cluster's own words."""
 
     namespace: str
     kind: str

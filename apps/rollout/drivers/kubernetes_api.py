@@ -111,7 +111,9 @@ class ClusterApi:
         objects: list[Obj] = []
         params = {"limit": str(PAGE), "labelSelector": labels or None}
         while True:
-            page = self._json(f"list {kind.plural} in {namespace}", self._request("list", kind, namespace, params=params))
+            page = self._json(
+                f"list {kind.plural} in {namespace}", self._request("list", kind, namespace, params=params)
+            )
             objects.extend(page.get("items") or ())
             meta = page.get("metadata") or {}
             if not meta.get("continue"):

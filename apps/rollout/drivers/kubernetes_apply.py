@@ -96,7 +96,11 @@ class Applying:
         self.doing = Doing()
 
     def run(self) -> Step:
-        puts, deletes = self._read()
+        try:
+            puts, deletes = self._read()
+        except VendorError as error:
+            self.doing.failures.append(error)
+            return self.doing.step()
         fine = self._try(puts)
         if not self.doing.halted:
             self._write(fine, deletes)
@@ -116,7 +120,9 @@ class Applying:
                 puts.append(Item(ref, service_of(obj), found, artifact, obj))
             else:
                 deletes.append(Item(ref, service_of(found or {}), found))
-        return [item for item in puts if not self._is_there(item)], [item for item in deletes if not self._is_gone(item)]
+        return [item for item in puts if not self._is_there(item)], [
+            item for item in deletes if not self._is_gone(item)
+        ]
 
     def _is_there(self, item: Item) -> bool:
         artifact, wanted = _put(item)

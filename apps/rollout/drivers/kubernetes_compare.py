@@ -1,4 +1,4 @@
-"""Whether an object in the cluster says what an artifact says. What the server or somebody else added counts nothing."""
+"""Whether an object in the cluster says what an artifact says. What the server or somebody else added is no matter."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def others_in(live: Obj, manager: str) -> dict[str, tuple[str, ...]]:
     ours: set[str] = set()
     theirs: dict[str, set[str]] = {}
     for entry in (live.get("metadata") or {}).get("managedFields") or ():
-        fields = set(_paths((entry.get("fieldsV1") or {}).get("f:spec") or {}, ".spec"))
+        spec = (entry.get("fieldsV1") or {}).get("f:spec")
+        fields = set(_paths(spec, ".spec")) if spec is not None else set()
         if entry.get("manager") == manager:
             ours |= fields
         elif not entry.get("subresource"):

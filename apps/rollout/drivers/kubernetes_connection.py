@@ -109,7 +109,9 @@ def _check_kubeconfig(document: Mapping[str, Any], chosen: SingleConfig) -> None
     if chosen.cluster.certificate_auth:
         files.append("certificate-authority")
     if files:
-        raise BadConnection(f"names files ({', '.join(files)}); put what they hold into it (kubectl config view --flatten)")
+        raise BadConnection(
+            f"names files ({', '.join(files)}); put what they hold into it (kubectl config view --flatten)"
+        )
     if chosen.cluster.insecure:
         raise BadConnection("switches off the check of the server's certificate (insecure-skip-tls-verify)")
 

@@ -38,9 +38,7 @@ class FieldConflict:
 class ApplyConflict(VendorError):
     """Somebody else owns fields that were to be set otherwise, or the whole object."""
 
-    def __init__(
-        self, what: str, text: str, conflicts: tuple[FieldConflict, ...], *, kind: str = "conflict"
-    ) -> None:
+    def __init__(self, what: str, text: str, conflicts: tuple[FieldConflict, ...], *, kind: str = "conflict") -> None:
         super().__init__(what, 409, text, kind=kind)
         self.conflicts = conflicts
 
@@ -161,26 +159,50 @@ _SCHEMA = "The cluster has another version of the definition than is compiled fo
 CATALOGUE: dict[str, Trouble] = {
     one.code: one
     for one in (
-        _ask("conflict", "Somebody else sets a field of an object of ours.",
-             "Have them let go of the fields named below, or say on the cluster's page that we take them over."),
-        _ask("not_ours", "An object of the name we use is there already, and is not ours.",
-             "Rename or remove it, or say on the cluster's page that we take it over."),
-        _ask("admission", "A policy of the cluster (an admission webhook) refused an object.",
-             "Ask whoever runs that policy; its words are below."),
+        _ask(
+            "conflict",
+            "Somebody else sets a field of an object of ours.",
+            "Have them let go of the fields named below, or say on the cluster's page that we take them over.",
+        ),
+        _ask(
+            "not_ours",
+            "An object of the name we use is there already, and is not ours.",
+            "Rename or remove it, or say on the cluster's page that we take it over.",
+        ),
+        _ask(
+            "admission",
+            "A policy of the cluster (an admission webhook) refused an object.",
+            "Ask whoever runs that policy; its words are below.",
+        ),
         _ask("invalid", "The cluster does not accept an object as valid.", _SCHEMA),
         _ask("not_declared", "The cluster's definition lacks a field that an object of ours has.", _SCHEMA),
         _ask("refused", "The cluster does not understand what it was sent.", "Report it, with the words below."),
         _ask("not_permitted", "The service account lacks the right to do this.", _RIGHTS),
-        _ask("token_refused", "The cluster refuses the token: unknown, revoked or expired.",
-             "Give the cluster a working token; Sallyport goes on within five minutes, or press Try now."),
-        _ask("kinds_missing", "The cluster does not know kinds that it was said to take.",
-             "Install their definitions, or take the choice back on the cluster's page."),
+        _ask(
+            "token_refused",
+            "The cluster refuses the token: unknown, revoked or expired.",
+            "Give the cluster a working token; Sallyport goes on within five minutes, or press Try now.",
+        ),
+        _ask(
+            "kinds_missing",
+            "The cluster does not know kinds that it was said to take.",
+            "Install their definitions, or take the choice back on the cluster's page.",
+        ),
         _ask("unknown_kind", "An artifact is of no kind that is brought to a cluster.", "Report it."),
         _ask("bad_connection", "The connection that was given cannot be used.", "Correct it on the cluster's page."),
-        _ask("not_found", "The cluster does not find a namespace or kind that was named.",
-             "Make the namespace, or install the definition; Sallyport goes on by itself."),
-        ClusterTrouble("throttled", "The cluster had more calls than it takes from us at once.",
-                       "You need not do anything.", Does.WAIT, 1, 60),
+        _ask(
+            "not_found",
+            "The cluster does not find a namespace or kind that was named.",
+            "Make the namespace, or install the definition; Sallyport goes on by itself.",
+        ),
+        ClusterTrouble(
+            "throttled",
+            "The cluster had more calls than it takes from us at once.",
+            "You need not do anything.",
+            Does.WAIT,
+            1,
+            60,
+        ),
         _retry("changed_meanwhile", "The object was changed by somebody else at that moment."),
         _retry("expired", "The cluster no longer knows the moment a list or watch began at."),
         _retry("timeout", "The cluster did not answer in time; what became of it is looked up first.", first=5),

@@ -72,9 +72,7 @@ class Watching:
     def _stream(self, scope: Scope, since: str) -> None:
         kind = KINDS[scope.kind]
         try:
-            events = self._api.watch(
-                kind, scope.namespace, labels=self._labels, since=since, seconds=self._seconds
-            )
+            events = self._api.watch(kind, scope.namespace, labels=self._labels, since=since, seconds=self._seconds)
             for seen, obj in events:
                 if self._over.is_set():
                     return
@@ -93,6 +91,4 @@ def _change(kind: Kind, scope: Scope, seen: str, obj: Obj) -> Change:
         return Change(Seen.POSITION, str(scope), version)
     gone = seen == "DELETED" or is_closed(obj)
     path = Ref(kind, scope.namespace, meta["name"]).path
-    return Change(
-        Seen.REMOVED if gone else Seen.CHANGED, str(scope), version, path, labels_of(obj).get(REVISION, "")
-    )
+    return Change(Seen.REMOVED if gone else Seen.CHANGED, str(scope), version, path, labels_of(obj).get(REVISION, ""))

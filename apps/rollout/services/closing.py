@@ -22,7 +22,7 @@ from apps.compiler.graph import AccessGraph
 from apps.rollout.clusters import settings_of
 from apps.rollout.drivers.kubernetes_kinds import TRAFFIC_TARGETS
 from apps.rollout.emitting import COMMON, Emitted
-from apps.rollout.models import DriverName, PendingChange, Production, Shard, Target, TargetArtifact
+from apps.rollout.models import DriverName, PendingChange, Production, Revision, Shard, Target, TargetArtifact
 from apps.rollout.services.attaching import PersonNeeded
 from apps.rollout.services.cluster_driving import AGREED, HELD
 from apps.rollout.services.evidence import record_target
@@ -35,6 +35,7 @@ NETWORK_POLICIES = "networkpolicies.networking.k8s.io"
 AGREED_TO = "rollout.closing.agreed"
 MOST = 1000
 """So many names are kept of each."""
+FEW_REVISIONS, MOST_TRAPS = 10, 20
 WAITS = (
     "Its first objects in {cluster} close {service} to everybody they do not name. An operator looks at the plan and"
     " agrees."
@@ -70,6 +71,12 @@ def traps_of(target: Target, slices: Mapping[str, AccessGraph], at: datetime) ->
         for service, after in sorted(slices.items())
         for trap in _traps(target, service, before.get(service, AccessGraph()), after, at)
     ]
+
+
+def traps_lately(target: Target) -> list[tuple[int, dict[str, str]]]:
+    """Those of the newest revisions, each with its number."""
+    rows = Revision.objects.filter(target=target).order_by("-number")[:FEW_REVISIONS]
+    return [(number, trap) for number, traps in rows.values_list("number", "traps") for trap in traps][:MOST_TRAPS]
 
 
 def _traps(target: Target, service: str, before: AccessGraph, after: AccessGraph, at: datetime) -> tuple[Trap, ...]:

@@ -13,6 +13,7 @@ from apps.rollout.clusters import settings_of
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai_watch import text_diff
 from apps.rollout.drivers.kubernetes import HeldObject, KubernetesDriver
+from apps.rollout.drivers.kubernetes_compare import says
 from apps.rollout.drivers.kubernetes_kinds import KINDS, TRAFFIC_TARGETS
 from apps.rollout.models import Target, TargetArtifact
 from apps.rollout.services.cluster_driving import cluster_driver
@@ -56,8 +57,8 @@ def _difference(target: Target, item: Artifact, held: HeldObject | None) -> Diff
     if held is None:
         opens = kind in CLOSING or (_is_target(item.path) and settings_of(target.config).access_control == "allow")
         return Difference(item.path, item.sha256, "", "The object is gone.", STILL_GRANTED, opens=opens, diff=diff)
-    if _says(json.loads(held.text)) == _says(wanted):
-        said = "Only its labels or annotations were changed."
+    if says(_does(json.loads(held.text)), _does(wanted)):
+        said = "It does what it should; its labels, its annotations or who manages it were changed."
         return Difference(item.path, item.sha256, held.sha256, said, diff=diff)
     said, opens = "The object was changed.", kind not in SHAPING
     return Difference(item.path, item.sha256, held.sha256, said, UNSIGNED, opens=opens, diff=diff)
@@ -78,7 +79,7 @@ def _is_target(path: str) -> bool:
     return path.split("/")[1] == TRAFFIC_TARGETS
 
 
-def _says(obj: Mapping[str, Any]) -> dict[str, Any]:
+def _does(obj: Mapping[str, Any]) -> dict[str, Any]:
     """What an object does, without what is said about it."""
     return {name: value for name, value in obj.items() if name not in ABOUT_IT}
 

@@ -82,12 +82,21 @@ def take_over(*, slug: str, path: str, managers: str, actor: Actor, at: datetime
         found = target.facts.get(CONFLICTS, {}).get(path)
         if target.driver != DriverName.KUBERNETES or not found or managers_of(found) != managers:
             raise NoConflict
-        said = {"by": actor.name[:200], "at": at.isoformat()}
-        target.facts = {**target.facts, TAKEN: {**target.facts.get(TAKEN, {}), path: said}}
+        force_once(target, path, actor, at)
         target.retry_at, target.attempts = None, 0
-        target.save(update_fields=["facts", "retry_at", "attempts"])
+        target.save(update_fields=["retry_at", "attempts"])
         record_target("object.taken_over", target, actor=actor, at=at, before={"managed": found}, after={"path": path})
     return target
+
+
+def force_once(target: Target, path: str, actor: Actor, at: datetime) -> None:
+    """Whoever changed an object by hand manages what they changed: putting it back takes that from them, once.
+
+    The caller holds the target, and records it.
+    """
+    said = {"by": actor.name[:200], "at": at.isoformat()}
+    target.facts = {**target.facts, TAKEN: {**target.facts.get(TAKEN, {}), path: said}}
+    target.save(update_fields=["facts"])
 
 
 def managers_of(found: list[Mapping[str, str]]) -> str:

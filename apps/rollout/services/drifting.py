@@ -18,7 +18,16 @@ from apps.rollout.drivers.akamai_watch import FAILOVER, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
-from apps.rollout.services import attaching, cluster_drift, moving, property_watching, releases, revising, troubles
+from apps.rollout.services import (
+    attaching,
+    cluster_drift,
+    cluster_objects,
+    moving,
+    property_watching,
+    releases,
+    revising,
+    troubles,
+)
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live
@@ -201,6 +210,8 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
             _attach_again(target, drift, actor, at)
         else:
             _forget(target, drift.path)
+            if target.driver == DriverName.KUBERNETES:
+                cluster_objects.force_once(target, drift.path, actor, at)
             _activate_again(target, at)
         drift.resolution = f"Put back by {actor.name}."[:100]
         drift.save(update_fields=["resolution"])
@@ -238,7 +249,8 @@ def _forget(target: Target, path: str) -> None:
 def _activate_again(target: Target, at: datetime) -> None:
     """Code that was seen to be good goes back to production at once."""
     version = code_version(current_code(target))
-    if TargetArtifact.objects.filter(target=target, service=COMMON, applied_sha256=UNKNOWN).exists():
+    code = TargetArtifact.objects.filter(target=target, service=COMMON, applied_sha256=UNKNOWN)
+    if target.driver == DriverName.AKAMAI and code.exists():
         number, straight = target.latest_number, releases.was_good(target, version)
         releases.begin(target=target, version=version, number=number, straight=straight, at=at)
     if Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists():

@@ -95,7 +95,10 @@ def _question(
         return Question(Runner.REPORT, task.subject, {})
     holder, call = caller
     if _asks_the_node(task, holder) and service.mesh is not None:
-        where: dict[str, object] = {"workload": holder.id.partition(":")[2], **_door_place(service.id, service.mesh, doors)}
+        where: dict[str, object] = {
+            "workload": holder.id.partition(":")[2],
+            **_door_place(service.id, service.mesh, doors),
+        }
         return Question(Runner.NODE, holder.id, {**where, **call})
     if _asks_the_edge(task) and through_edge and service.edge is not None:
         where = {"host": service.edge.host, "base": service.edge.base_path}
