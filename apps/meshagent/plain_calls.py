@@ -1,8 +1,8 @@
 """Probes made as a pod makes its calls: plain HTTP that a mesh secures by itself, or a connection and nothing more.
 
-No door of ours stands there, so what an answer says in our name is not believed; its status is read as what it is. An NGINX Service Mesh refuses with 403 and no
-reason; a NetworkPolicy lets packets vanish. Whether a name can be found is asked first: a pod that finds no names
-proves nothing by reaching nobody.
+No door of ours stands there, so what an answer says in our name is not believed; its status is read as what it is. An
+NGINX Service Mesh refuses with 403 and no reason; a NetworkPolicy lets packets vanish. Whether a name can be found is
+asked first: a pod that finds no names proves nothing by reaching nobody.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""decide() and NetworkPolicy agree as far as a packet filter can: a port is open to whoever may call anything behind it.
+"""decide() and NetworkPolicy agree as far as packets can: a port is open to whoever may call anything behind it.
 
 The objects are read by the model of what Kubernetes documents, which tests/netpol holds against real packets.
 """

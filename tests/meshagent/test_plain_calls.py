@@ -1,4 +1,4 @@
-"""A probe that is made as a pod makes its calls: read as what it is, harmless, and never taken for more than it shows."""
+"""A probe made as a pod makes its calls: read as what it is, harmless, and never taken for more than it shows."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ class _Mesh(BaseHTTPRequestHandler):
             self.send_header("X-Sallyport-Mesh", f"{told[0]};no_grant;")
         self.end_headers()
 
-    do_GET = do_HEAD = do_POST = answer
-
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
         """Says nothing."""
+
+
+for _method in ("GET", "HEAD", "POST"):
+    setattr(_Mesh, f"do_{_method}", _Mesh.answer)
 
 
 @pytest.fixture(scope="module")
