@@ -191,10 +191,11 @@ _LENGTHS: tuple[tuple[type, str, str, str], ...] = (
 
 
 def _wrong_lengths(schema: Schema, value: Any) -> Iterator[str]:
+    size = len(value) if isinstance(value, str | list | dict) else 0
     for kind, least, most, words in _LENGTHS:
-        if isinstance(value, kind) and len(value) < schema.get(least, 0):
+        if isinstance(value, kind) and size < schema.get(least, 0):
             yield f"should be at least {schema[least]} {words}"
-        if isinstance(value, kind) and len(value) > schema.get(most, len(value)):
+        if isinstance(value, kind) and size > schema.get(most, size):
             yield f"should be at most {schema[most]} {words}"
 
 

@@ -45,6 +45,9 @@ class _Client(GenericSyncClient):
     def listen(self, hear: Callable[[httpx2.Response], None]) -> None:
         self._client.event_hooks = {"response": [hear]}
 
+    def end(self) -> None:
+        self._client.close()
+
     def raw(self, method: str, url: str, body: object = None, **given: Any) -> httpx2.Request:
         return self.build_adapter_request(BasicRequest(method, url, data=body, **given))
 
@@ -66,7 +69,7 @@ class ClusterApi:
             self._client.listen(on_answer)
 
     def close(self) -> None:
-        self._client.close()
+        self._client.end()
 
     # -- what there is ---------------------------------------------------------------------------------------------
     def server_version(self) -> str:

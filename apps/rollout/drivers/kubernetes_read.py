@@ -21,7 +21,8 @@ MOST_GETS = 10
 MOST_MISSING = 50
 """So many that a list did not show are looked for by name: somebody may have taken our labels off them."""
 
-Given, Found = TypeVar("Given"), TypeVar("Found")
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 
 class Reader:
