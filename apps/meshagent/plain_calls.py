@@ -1,8 +1,8 @@
 """Probes made as a pod makes its calls: plain HTTP that a mesh secures by itself, or a connection and nothing more.
 
-No door of ours stands there, so the answer is read as what it is. An NGINX Service Mesh refuses with 403 and no
-reason; a NetworkPolicy lets packets vanish. Whether a name can be found is asked first: a pod that finds no names
-proves nothing by reaching nobody.
+No door of ours stands there, so what an answer says in our name is not believed; its status is read as what it is. An
+NGINX Service Mesh refuses with 403 and no reason; a NetworkPolicy lets packets vanish. Whether a name can be found is
+asked first: a pod that finds no names proves nothing by reaching nobody.
 """
 
 from __future__ import annotations
@@ -59,14 +59,6 @@ def _made(probe: Probe) -> Found:
     return {"detail": f"It is not known here how to make a probe by {probe['how']}."}
 
 
-def verdict_of(told: str) -> Found | None:
-    """What a door of ours said of a probe (``X-Sallyport-Mesh``); None when it said nothing."""
-    parts = told.split(";")
-    if len(parts) != 3 or parts[0] not in ("allow", "deny"):
-        return None
-    return {"verdict": parts[0], "reason": parts[1], "grants": [grant for grant in parts[2].split(",") if grant]}
-
-
 def connect(probe: Mapping[str, Any], seconds: float) -> Found:
     """Whether a connection can be made. Raises OSError when the host has no address."""
     where = f"{probe['host']}:{probe['port']}"
@@ -91,7 +83,7 @@ def ask(probe: Mapping[str, Any], seconds: float) -> Found:
         connection.sock = opened
         connection.request(method, str(probe["path"]), headers={"X-Sallyport-Probe": "1", "Connection": "close"})
         answer = connection.getresponse()
-        return verdict_of(answer.headers.get("X-Sallyport-Mesh", "")) or _read(answer.status)
+        return _read(answer.status)
 
 
 def _read(status: int) -> Found:

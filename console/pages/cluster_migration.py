@@ -14,7 +14,10 @@ from django.views.decorators.http import require_GET
 
 from apps.access import selectors as access
 from apps.catalog import selectors as catalog
+from apps.compiler.emitters.cluster import gateway, nic, smi
 from apps.compiler.emitters.cluster.leaving import Aspect, Replay, aspects, replay
+from apps.compiler.emitters.cluster.migration import Moved, compare
+from apps.compiler.emitters.cluster.objects import ingress_account
 from apps.compiler.impact import Call
 from apps.compiler.slices import service_slice
 from apps.identity.pages import PageRequest, require_role
@@ -36,11 +39,12 @@ PAGE, MOST_CALLS = 10, 5_000
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One service. ``replay`` is of its own recorded calls."""
+    """One service. ``moved`` is what the mesh's objects say of it, ``replay`` is of its own recorded calls."""
 
     slug: str
     name: str
     aspects: Sequence[Aspect]
+    moved: Sequence[Moved]
     replay: Replay
 
 
@@ -84,5 +88,11 @@ def shown(target: Target, slugs: Sequence[str], at: datetime) -> list[Shown]:
 
 def _shown(graph: AccessGraph, slug: str, around: ClusterSurroundings, calls: Mapping[str, Sequence[Call]]) -> Shown:
     part, service = service_slice(graph, slug), graph.services[slug]
-    told = aspects(part, service, around)
-    return Shown(slug, service.name, told, replay(part, service, around, calls.get(slug, ())))
+    moved = compare(
+        smi.objects(part, service, around),
+        [made for one in (nic, gateway) for made in one.objects(part, service, around)],
+        ingress=ingress_account(around),
+        sidecars=True,
+    )
+    told = replay(part, service, around, calls.get(slug, ()))
+    return Shown(slug, service.name, aspects(part, service, around), moved, told)

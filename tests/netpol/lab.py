@@ -26,6 +26,9 @@ CLONE_NEWNET = 0x40000000
 PATIENCE = 2.0
 """Seconds for an answer. What is refused is refused at once, so nobody waits for it unless the machine is busy."""
 
+SWITCHES = {"ip_forward": "1", "icmp_ratemask": "0", "icmp_msgs_per_sec": "1000000", "icmp_msgs_burst": "100000"}
+"""The node forwards, and tells everybody at once who is refused; by itself the kernel is slow to say so."""
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 Port = tuple[int, str]
@@ -136,10 +139,8 @@ class Lab:
             run("ip", "-n", self.namespace_of(end), "-batch", "-", stdin=commands)
         run("ip", "-n", self.node, "-batch", "-", stdin="\n".join([*node, ""]))
         with inside(self.node):
-            try:
-                Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-            except OSError as error:
-                raise NoLab(f"forwarding cannot be turned on here: {error}") from error
+            for name, value in SWITCHES.items():
+                _switch(name, value)
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -195,6 +196,15 @@ class Lab:
                 return asking.recv(200) == end.address.encode()
             except (ConnectionError, OSError):
                 return False
+
+
+def _switch(name: str, value: str) -> None:
+    path = Path(f"/proc/sys/net/ipv4/{name}")
+    try:
+        if path.exists():
+            path.write_text(value)
+    except OSError as error:
+        raise NoLab(f"{name} cannot be set here: {error}") from error
 
 
 def sweep(*, own: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The way out of NGINX Service Mesh: what is told of a service, and that no call is shut out that the page does not name."""
+"""The way out of NGINX Service Mesh: what is told of a service, and that no call is shut out without being named."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from apps.compiler.emitters.cluster.leaving import Verdict, aspects, replay
-from apps.compiler.graph import AccessGraph, Grant, Subject, SubjectKind
+from apps.compiler.graph import AccessGraph, Grant, Point, Subject, SubjectKind
 from apps.compiler.impact import Call
-from apps.compiler.graph import Point
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.traffic import EVERYBODY, TrafficRule
 from tests.compiler.estate import CART_ID, MESH, NIGHT, PAYMENTS, estate

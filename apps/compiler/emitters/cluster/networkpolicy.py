@@ -169,9 +169,10 @@ def _of_selection(
     if was is None and now is not None:
         callers = [f"{one.namespace}/{one.name}" for one in callers_of(after, now, surroundings)]
         left = f"only {listed(callers)} can" if callers else "nobody can"
+        ports = listed(str(port["port"]) for port in _ports(now))
         sentence = (
-            f"The first NetworkPolicy isolates the pods of {name}: {left} connect to them, on port "
-            f"{listed(str(port['port']) for port in _ports(now))}; whoever else does today, and every other port, is cut off."
+            f"The first NetworkPolicy isolates the pods of {name}: {left} connect to them, on port {ports}; "
+            "whoever else does today, and every other port, is cut off."
         )
         yield Trap("netpol_isolates", sentence)
         yield Trap(

@@ -123,7 +123,7 @@ def patch(service: Service, surroundings: ClusterSurroundings, sidecar: Sidecar)
 
 
 def _turning(sidecar: Sidecar) -> Object:
-    """The only part with a right over the network, and over that of its own pod alone; it ends before the rest starts."""
+    """The only part with a right over the network, its own pod's alone; it ends before the rest starts."""
     return {
         "name": "sallyport-redirect",
         "image": sidecar.image,

@@ -1,4 +1,4 @@
-"""``manage.py write_handout TARGET DIRECTORY --door SERVICE | --machine SERVICE | --probe ACCOUNT | --baseline NAMESPACE``"""
+"""``manage.py write_handout TARGET DIRECTORY``: files that somebody else applies."""
 
 from __future__ import annotations
 
