@@ -155,7 +155,7 @@ class Operations:
     def _keep(self, resource: Resource, key: Key, live: Obj | None, new: Obj, options: Options) -> Obj:
         """Checks the outcome, has it admitted, and stores it unless nothing changed."""
         new = tidied(resource, new)
-        wrong = list(faults(resource.schema, {**new, "metadata": {**new["metadata"]}}))
+        wrong = list(faults(resource.schema, new))
         if resource.store == DEFINITIONS:
             wrong += definition_faults(new)
         if wrong:

@@ -91,9 +91,9 @@ def applied(live: Obj, config: Obj, mine: Owner, schema: Schema, *, force: bool)
     return with_owners(found, [*others, now])
 
 
-def _conflicts(live: Obj, found: Obj, wanted: Fields, others: list[Owner], schema: Schema) -> dict[Owner, Fields]:
+def _conflicts(live: Obj, after: Obj, wanted: Fields, others: list[Owner], schema: Schema) -> dict[Owner, Fields]:
     """What others own of it and the apply would change."""
-    changed = [path for path in wanted if value_at(live, path, schema) != value_at(found, path, schema)]
+    changed = [path for path in wanted if value_at(live, path, schema) != value_at(after, path, schema)]
     found: dict[Owner, Fields] = {}
     for owner in others:
         lost = frozenset().union(*(touches(path, owner.fields) for path in changed)) if changed else frozenset()

@@ -36,6 +36,12 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "boolean": bool,
 }
 
+_LIMITING = frozenset(
+    {"enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
+    | {"minProperties", "maxProperties"}
+)
+_COMBINING = frozenset({"allOf", "anyOf", "oneOf", "not"})
+
 
 def rooted(schema: Schema) -> Schema:
     """A schema with what every object has besides."""
@@ -47,7 +53,7 @@ def rooted(schema: Schema) -> Schema:
 def is_atomic(schema: Schema, value: object) -> bool:
     """Whether the value has one owner as a whole."""
     if isinstance(value, list):
-        return schema.get("x-kubernetes-list-type", "atomic") == "atomic"
+        return bool(schema.get("x-kubernetes-list-type", "atomic") == "atomic")
     if isinstance(value, dict):
         return "atomic" in (schema.get("x-kubernetes-map-type"), schema.get("x-kubernetes-struct-type"))
     return True
@@ -102,15 +108,15 @@ def _is_declared(schema: Schema, name: str) -> bool:
 
 # -- values ----------------------------------------------------------------------------------------------------------
 def faults(schema: Schema, value: Any, path: str = "") -> Iterator[Cause]:
-    if value is None:
-        if not schema.get("nullable") and path:
-            yield _wrong_type(schema, value, path)
+    if not schema:
         return
     if not _has_type(schema, value):
         yield _wrong_type(schema, value, path)
         return
-    yield from _limits(schema, value, path)
-    yield from _combined(schema, value, path)
+    if not _LIMITING.isdisjoint(schema):
+        yield from _limits(schema, value, path)
+    if not _COMBINING.isdisjoint(schema):
+        yield from _combined(schema, value, path)
     if isinstance(value, dict):
         yield from _of_object(schema, value, path)
     elif isinstance(value, list):
@@ -118,6 +124,8 @@ def faults(schema: Schema, value: Any, path: str = "") -> Iterator[Cause]:
 
 
 def _has_type(schema: Schema, value: object) -> bool:
+    if value is None:
+        return bool(schema.get("nullable"))
     if schema.get("x-kubernetes-int-or-string"):
         return isinstance(value, int | str) and not isinstance(value, bool)
     wanted = _TYPES.get(schema.get("type", ""))
@@ -156,12 +164,13 @@ def _of_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
 
 
 def _limits(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
-    shown, allowed = json.dumps(value), schema.get("enum")
+    allowed = schema.get("enum")
     if allowed and value not in allowed:
         listed = ", ".join(json.dumps(one) for one in allowed)
-        yield Cause("FieldValueNotSupported", f"Unsupported value: {shown}: supported values: {listed}", path)
+        said = f"Unsupported value: {json.dumps(value)}: supported values: {listed}"
+        yield Cause("FieldValueNotSupported", said, path)
     for wrong in _wrong_limits(schema, value):
-        yield Cause("FieldValueInvalid", f"Invalid value: {shown}: {path} in body {wrong}", path)
+        yield Cause("FieldValueInvalid", f"Invalid value: {json.dumps(value)}: {path} in body {wrong}", path)
 
 
 def _wrong_limits(schema: Schema, value: Any) -> Iterator[str]:
@@ -174,24 +183,29 @@ def _wrong_limits(schema: Schema, value: Any) -> Iterator[str]:
     yield from _wrong_lengths(schema, value)
 
 
+_LENGTHS: tuple[tuple[type, str, str, str], ...] = (
+    (str, "minLength", "maxLength", "chars long"),
+    (list, "minItems", "maxItems", "items"),
+    (dict, "minProperties", "maxProperties", "properties"),
+)
+
+
 def _wrong_lengths(schema: Schema, value: Any) -> Iterator[str]:
-    least, most, words = {
-        str: ("minLength", "maxLength", "chars long"),
-        list: ("minItems", "maxItems", "items"),
-        dict: ("minProperties", "maxProperties", "properties"),
-    }.get(type(value), ("", "", ""))
-    if least and len(value) < schema.get(least, 0):
-        yield f"should be at least {schema[least]} {words}"
-    if most and len(value) > schema.get(most, len(value)):
-        yield f"should be at most {schema[most]} {words}"
+    size = len(value) if isinstance(value, str | list | dict) else 0
+    for kind, least, most, words in _LENGTHS:
+        if isinstance(value, kind) and size < schema.get(least, 0):
+            yield f"should be at least {schema[least]} {words}"
+        if isinstance(value, kind) and size > schema.get(most, size):
+            yield f"should be at most {schema[most]} {words}"
 
 
 def _combined(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     for part in schema.get("allOf") or ():
         yield from faults(part, value, path)
-    for name, fits in (("anyOf", lambda count: count > 0), ("oneOf", lambda count: count == 1)):
-        parts = schema.get(name)
-        if parts and not fits(sum(not any(faults(part, value, path)) for part in parts)):
+    for name in ("anyOf", "oneOf"):
+        parts = schema.get(name) or ()
+        fitting = sum(not any(faults(part, value, path)) for part in parts)
+        if parts and (fitting < 1 or (name == "oneOf" and fitting > 1)):
             message = f"Invalid value: {json.dumps(value)}: {path} in body must validate {name} of its schemas"
             yield Cause("FieldValueInvalid", message, path)
     if schema.get("not") and not any(faults(schema["not"], value, path)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from apps.localcluster.http import Obj
@@ -14,6 +15,10 @@ _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 def tidied(resource: Resource, obj: Obj) -> Obj:
     if resource.store == _POLICIES and isinstance(obj.get("spec"), dict):
         return {**obj, "spec": _policy(obj["spec"])}
+    if resource.store == ("", "secrets") and obj.get("stringData"):
+        texts = {name: base64.b64encode(str(text).encode()).decode() for name, text in obj["stringData"].items()}
+        kept = {name: value for name, value in obj.items() if name != "stringData"}
+        return {**kept, "data": {**(obj.get("data") or {}), **texts}}
     if resource.store == ("", "namespaces"):
         meta = obj["metadata"]
         labels = {**(meta.get("labels") or {}), _NAMESPACE_LABEL: meta["name"]}

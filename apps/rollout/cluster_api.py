@@ -29,7 +29,9 @@ class WayInput(serializers.Serializer[Any]):
     kubeconfig = serializers.CharField(
         required=False, default="", write_only=True, allow_blank=True, max_length=LARGEST_FILE, trim_whitespace=False
     )
-    context = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)
+    context = serializers.CharField(  # type: ignore[assignment]  # kubeconfig's own word, and Serializer's too
+        required=False, default="", allow_blank=True, max_length=200
+    )
     server = serializers.CharField(required=False, default="", allow_blank=True, max_length=300)
     token = serializers.CharField(required=False, default="", write_only=True, allow_blank=True, max_length=16_384)
     ca = serializers.CharField(required=False, default="", allow_blank=True, max_length=65_536)

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,9 @@ from apps.compiler.paths import segments
 from apps.compiler.slices import split
 from apps.compiler.surroundings import ClusterSurroundings
 from tests.agreement.clusters import Gateway, Nic, Smi
-from tests.agreement.strategies import ACTORS, T0, TRUST_DOMAIN, Case, Situation, situations
+from tests.agreement.strategies import ACTORS, T0, TRUST_DOMAIN, Case, Situation, graphs, situations
+from tests.agreement.strategies import tails as paths_below
+from tests.agreement.targets import HOSTILE_PATHS, PLAIN_PATHS
 
 CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1500"))
 CASES_PER_SITUATION = 150
@@ -99,6 +102,32 @@ def test_targets_let_workloads_do_what_they_may_and_nothing_else(situation: Situ
             wanted, found = targets.may(case.subject, case), targets.passes(case.subject, case)
             assert wanted or not found, f"let through: {case}"
             assert found or not wanted or not is_plainly_spelt(case.path), f"kept out: {case}"
+
+
+WORKLOADS = [subject for subject in ACTORS if subject.startswith("workload:")]
+
+
+def given_to_workloads(graph: AccessGraph) -> AccessGraph:
+    """The same estate where workloads hold everything, for good, and nobody is turned away: what is left is paths."""
+    grants = tuple(
+        replace(grant, subject=WORKLOADS[place % 2], points=frozenset({Point.MESH}), starts_at=T0, ends_at=None)
+        for place, grant in enumerate(graph.grants)
+    )
+    subjects = {**graph.subjects, **{who: replace(graph.subjects[who], active=True) for who in WORKLOADS}}
+    return replace(graph, subjects=subjects, grants=grants, denials=())
+
+
+@thoroughly
+@given(graphs(), st.data())
+def test_every_path_is_let_through_to_the_route_that_answers_it_only(graph: AccessGraph, data: st.DataObject) -> None:
+    targets = Targets(given_to_workloads(graph), T0, "deny")
+    tails = data.draw(paths_below(graph))
+    for service, tail, who in product(graph.services.values(), (*tails, *PLAIN_PATHS, *HOSTILE_PATHS), WORKLOADS):
+        for method in sorted({method for route in service.routes for method in route.methods}):
+            case = Case(who, method, service.id, "", "", tail, T0)
+            wanted, found = targets.may(who, case), targets.passes(who, case)
+            assert wanted or not found, f"let through: {case}"
+            assert found or not wanted or not is_plainly_spelt(tail), f"kept out: {case}"
 
 
 @thoroughly

@@ -25,7 +25,7 @@ from apps.rollout.drivers.kubernetes_apply import ALLOW, Applying
 from apps.rollout.drivers.kubernetes_compare import REVISION, held_hash, labels_of, others_in, text_of
 from apps.rollout.drivers.kubernetes_connection import BadConnection, ClusterConnection, server_of
 from apps.rollout.drivers.kubernetes_errors import FieldConflict
-from apps.rollout.drivers.kubernetes_kinds import EMITTER_KINDS, KINDS, Scope, ref_of
+from apps.rollout.drivers.kubernetes_kinds import EMITTER_KINDS, KINDS, Scope, kinds_for, ref_of
 from apps.rollout.drivers.kubernetes_read import Reader, is_closed, parsed
 from apps.rollout.drivers.kubernetes_watch import Change, Seen, Watching
 
@@ -44,6 +44,7 @@ __all__ = [
     "Permission",
     "ReadBack",
     "Seen",
+    "kinds_for",
     "rbac_manifest",
     "server_of",
 ]
@@ -53,7 +54,7 @@ __all__ = [
 class ClusterConfig:
     """``cluster`` is the value of the label ``sallyport.dev/cluster`` on everything that is ours there.
 
-    ``namespaces`` and ``kinds`` (keys of ``KINDS``; see ``EMITTER_KINDS``) are those that are read back and watched.
+    ``namespaces`` and ``kinds`` (keys of ``KINDS``; see ``kinds_for``) are those that are read back and watched.
     ``access_control`` is the mesh's mode, ``allow`` or ``deny``. ``force_paths`` are artifacts whose conflicting fields
     are taken from whoever owns them, since a person said so.
     """
@@ -161,7 +162,8 @@ class KubernetesDriver:
         """Everything is tried on the server first (dry run), then written in order. Raises nothing of the cluster's.
 
         First what takes access away, in reverse order of kinds; then what gives some; then deletes, in reverse order. A
-        service of which an object is refused keeps what it has, save that what takes access away still goes.
+        service of which an object is refused keeps what it has, save that what takes access away still goes, and the
+        data our own programs decide by.
         ``Step.error`` has the server's words; ``Step.trouble`` a code of ``kubernetes_errors.CATALOGUE``. Only what
         bears our labels is deleted. While the mesh is in ``allow`` mode the last TrafficTarget of a destination is not
         deleted, which would open it to everybody: one that lets in nobody takes its place.

@@ -45,6 +45,9 @@ class _Client(GenericSyncClient):
     def listen(self, hear: Callable[[httpx2.Response], None]) -> None:
         self._client.event_hooks = {"response": [hear]}
 
+    def end(self) -> None:
+        self._client.close()
+
     def raw(self, method: str, url: str, body: object = None, **given: Any) -> httpx2.Request:
         return self.build_adapter_request(BasicRequest(method, url, data=body, **given))
 
@@ -60,13 +63,13 @@ class ClusterApi:
     ) -> None:
         timeout = httpx2.Timeout(connection.read_seconds, connect=connection.connect_seconds)
         params = ConnectionParams(timeout=timeout, trust_env=False, proxy=connection.proxy or None)
-        self._seconds = connection.read_seconds
+        self._seconds, self._connect = connection.read_seconds, connection.connect_seconds
         self._client = _Client(params, config_of(connection))
         if on_answer is not None:
             self._client.listen(on_answer)
 
     def close(self) -> None:
-        self._client.close()
+        self._client.end()
 
     # -- what there is ---------------------------------------------------------------------------------------------
     def server_version(self) -> str:
@@ -185,7 +188,7 @@ class ClusterApi:
             method, _resource(kind), obj, name, namespace, params=dict(params or {}), headers=headers
         )
         if seconds is not None:
-            prepared.timeout = httpx2.Timeout(seconds)
+            prepared.timeout = httpx2.Timeout(seconds, connect=self._connect)
         return self._client.build_adapter_request(prepared)
 
     def _found(self, what: str, request: httpx2.Request) -> Obj | None:

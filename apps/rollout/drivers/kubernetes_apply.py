@@ -168,10 +168,11 @@ class Applying:
         self._in_order(self._not_refused(rest), backwards=True, deletes=deletes)
 
     def _not_refused(self, items: Iterable[Item]) -> list[Item]:
-        """Without those of a service of which something was refused, save what takes access away."""
+        """Without those of a service of which something was refused, save what takes access away, or decides alone."""
         chosen = []
         for item in items:
-            if item.service in self.doing.refused and not (item.artifact is None and item.ref.kind.opens):
+            kind, ends = item.ref.kind, item.artifact is None
+            if item.service in self.doing.refused and not (kind.opens if ends else kind.data):
                 self.doing.left = True
             else:
                 chosen.append(item)

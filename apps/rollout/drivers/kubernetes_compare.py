@@ -89,12 +89,15 @@ def _has(wanted: object, field: str) -> bool:
 
 
 def held_hash(live: Obj | None, wanted: Obj | None = None, sha256: str = "", manager: str = OURS) -> str:
-    """``sha256`` where it is what is wanted, ``""`` where it is not there, else a hash of what it says."""
+    """``sha256`` where it is what is wanted, ``""`` where it is not there, else a hash of what it says.
+
+    That hash stays the same while the server or a controller writes what is theirs.
+    """
     if live is None:
         return ""
     if wanted is not None and holds(live, wanted, sha256, manager):
         return sha256
-    return hashlib.sha256(json.dumps(live, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plain(live), sort_keys=True).encode()).hexdigest()
 
 
 def plain(live: Obj) -> dict[str, Any]:

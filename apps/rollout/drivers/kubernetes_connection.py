@@ -101,7 +101,8 @@ def _from_text(text: str, context: str) -> SingleConfig:
 def _check_kubeconfig(document: Mapping[str, Any], chosen: SingleConfig) -> None:
     """Of the chosen context only; what else the file holds is never used."""
     users: list[Mapping[str, Any]] = document.get("users") or []
-    user: Mapping[str, Any] = next((row["user"] for row in users if row["name"] == chosen.context.user), None) or {}
+    named = [row["user"] for row in users if row["name"] == chosen.context.user]
+    user: Mapping[str, Any] = named[0] if named and named[0] else {}
     for name in _PROGRAMS:
         if user.get(name):
             raise BadConnection(f"wants a program to be run here ({name}); give it a token or a client certificate")

@@ -221,3 +221,10 @@ def explain(error: VendorError) -> Trouble:
     if error.status in _BY_STATUS:
         return CATALOGUE[_BY_STATUS[error.status]]
     return CATALOGUE["unreachable" if error.status == 0 else "unavailable"]
+
+
+def table() -> str:
+    """As it stands in the reference."""
+    lines = ["| code | what happened | does | what Sallyport does now | what you can do |", "|---|---|---|---|---|"]
+    lines += [f"| `{one.code}` | {one.what} | {one.does} | {one.now} | {one.you} |" for one in CATALOGUE.values()]
+    return "\n".join(lines) + "\n"

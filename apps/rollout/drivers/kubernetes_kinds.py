@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apps.rollout.drivers.base import VendorError
@@ -17,7 +18,7 @@ class Kind:
     """``rank``: kinds with a lower one are applied first and deleted last.
 
     ``opens``: an object of the kind gives access, so that deleting it takes some away. The others narrow, or shape what
-    is let through.
+    is let through. ``data``: it is read by a program as a whole, which decides by it alone.
     """
 
     group: str
@@ -26,6 +27,7 @@ class Kind:
     plural: str
     rank: int
     opens: bool = False
+    data: bool = False
 
     @property
     def key(self) -> str:
@@ -78,6 +80,10 @@ KINDS: dict[str, Kind] = {
         Kind("specs.smi.nginx.com", "v1alpha2", "RateLimit", "ratelimits", 30),
         Kind("specs.smi.nginx.com", "v1alpha1", "CircuitBreaker", "circuitbreakers", 30),
         Kind("split.smi-spec.io", "v1alpha3", "TrafficSplit", "trafficsplits", 30),
+        Kind("", "v1", "ConfigMap", "configmaps", 35, data=True),
+        Kind("", "v1", "Secret", "secrets", 35, data=True),
+        Kind("", "v1", "Service", "services", 36),
+        Kind("apps", "v1", "Deployment", "deployments", 37),
         Kind("k8s.nginx.org", "v1", "Policy", "policies", 40),
         Kind("k8s.nginx.org", "v1", "VirtualServerRoute", "virtualserverroutes", 50, opens=True),
         Kind("k8s.nginx.org", "v1", "VirtualServer", "virtualservers", 51, opens=True),
@@ -94,13 +100,26 @@ KINDS: dict[str, Kind] = {
 }
 """By ``key``. What an object says under its own ``apiVersion`` must be the version here."""
 
+_VERIFIER = ("configmaps.core", "services.core", "deployments.apps")
+"""What our verifier consists of, which ways in ask."""
+
 EMITTER_KINDS: dict[str, tuple[str, ...]] = {
     "smi": tuple(key for key, kind in KINDS.items() if kind.rank <= 30),
-    "nic": tuple(key for key, kind in KINDS.items() if kind.group == "k8s.nginx.org"),
-    "gateway": tuple(key for key, kind in KINDS.items() if kind.group in (_GATEWAY, _NGF)),
+    "nic": (*_VERIFIER, *(key for key, kind in KINDS.items() if kind.group == "k8s.nginx.org")),
+    "gateway": (*_VERIFIER, *(key for key, kind in KINDS.items() if kind.group in (_GATEWAY, _NGF))),
     "networkpolicy": ("networkpolicies.networking.k8s.io",),
 }
-"""Which kinds a cluster that takes an emitter has to serve: those that emitter may write."""
+"""Which kinds a cluster that takes an emitter has to serve: those that emitter may write. See ``kinds_for``."""
+
+
+def kinds_for(emitters: Iterable[str], *, plus: bool = False) -> tuple[str, ...]:
+    """Keys of the kinds these emitters write, each once. Secrets are among them only for NGINX Plus, which has the
+    public keys of tokens from one: without it nobody has to let us read the Secrets of a namespace.
+    """
+    found = [key for emitter in emitters for key in EMITTER_KINDS[emitter]]
+    if plus and "k8s.nginx.org" in {KINDS[key].group for key in found}:
+        found.append("secrets.core")
+    return tuple(dict.fromkeys(sorted(found, key=lambda key: KINDS[key].rank)))
 
 
 def ref_of(path: str) -> Ref:

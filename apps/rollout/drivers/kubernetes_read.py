@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,8 @@ MOST_GETS = 10
 MOST_MISSING = 50
 """So many that a list did not show are looked for by name: somebody may have taken our labels off them."""
 
-Given, Found = TypeVar("Given"), TypeVar("Found")
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 
 class Reader:
@@ -81,6 +83,8 @@ def parsed(artifact: Artifact) -> Obj:
     obj: Obj = json.loads(artifact.content)
     meta = obj.get("metadata") or {}
     said = (obj.get("apiVersion"), obj.get("kind"), meta.get("namespace"), meta.get("name"))
+    if obj.get("stringData"):
+        _encode(obj)
     if said != (ref.kind.api_version, ref.kind.kind, ref.namespace, ref.name):
         raise VendorError(artifact.path, 0, f"holds something else than it is called: {said}", kind="unknown_kind")
     return obj
@@ -92,3 +96,10 @@ def at_once(action: Callable[[Given], Found], items: Sequence[Given]) -> list[Fo
         return [action(item) for item in items]
     with ThreadPoolExecutor(POOL) as pool:
         return list(pool.map(action, items))
+
+
+def _encode(secret: Obj) -> None:
+    """As the server keeps it: what is sent as ``stringData`` is never shown again, and so could not be compared."""
+    texts: Mapping[str, str] = secret.pop("stringData")
+    found = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    secret["data"] = {**(secret.get("data") or {}), **found}

@@ -88,7 +88,10 @@ def _shown(grants: Collection[str]) -> Mapping[tuple[str, str, int], _Shown]:
         .distinct("grant_id", "point", "activation__target")
     )
     columns = rows.values_list("grant_id", "point", "activation__target", "expect", "state", "attempts")
-    return {(grant, point, target): _Shown(*said) for grant, point, target, *said in columns}
+    return {
+        (grant, point, target): _Shown(expect, state, attempts)
+        for grant, point, target, expect, state, attempts in columns
+    }
 
 
 def _lag(keepers: Collection[Target], shown: Mapping[int, _Shown], expect: str, patience: int) -> Lag:

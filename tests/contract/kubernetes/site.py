@@ -96,7 +96,8 @@ class Hand:
 def address(obj: Obj) -> str:
     kind = next(one for one in KINDS.values() if one.kind == obj["kind"] and one.api_version == obj["apiVersion"])
     meta = obj["metadata"]
-    return f"/apis/{kind.api_version}/namespaces/{meta['namespace']}/{kind.plural}/{meta['name']}"
+    base = "/apis" if kind.group else "/api"
+    return f"{base}/{kind.api_version}/namespaces/{meta['namespace']}/{kind.plural}/{meta['name']}"
 
 
 # -- what is brought -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from apps.compiler.artifacts import Artifact
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes import ClusterApi, ClusterConnection, KubernetesDriver
 from apps.rollout.drivers.kubernetes_closing import NOBODY
@@ -23,7 +24,7 @@ from tests.contract.kubernetes.site import (
     plan_of,
     service_objects,
 )
-from tests.localcluster.manifests import network_policy, target
+from tests.localcluster.manifests import named, network_policy, target
 
 
 def brought(driver: KubernetesDriver, *puts: object, deletes: tuple[str, ...] = (), number: int = 1) -> None:
@@ -241,3 +242,41 @@ def test_two_consoles_that_bring_the_same_do_not_get_in_each_others_way(
     assert driver.observe(objects).artifacts == {one.path: one.sha256 for one in objects}
     assert hand.get(network_policy(namespace, "old")) is None
     first.close()
+
+
+# -- what our verifier consists of -----------------------------------------------------------------------------------
+def verifier(namespace: str) -> tuple[Artifact, ...]:
+    own = {"app.kubernetes.io/name": "verifier"}
+    container = {"name": "nginx", "image": "nginx:1.27", "ports": [{"containerPort": 8080}]}
+    template = {"metadata": {"labels": own}, "spec": {"containers": [container]}}
+    deployment = {"replicas": 0, "selector": {"matchLabels": own}, "template": template}
+    ports = [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
+    objects = (
+        named("v1", "ConfigMap", namespace, "sp-verifier", data={"grants.map": "a b;"}),
+        named("v1", "Secret", namespace, "sp-keys", type="Opaque", stringData={"jwk": "{}"}),
+        named("v1", "Service", namespace, "sp-verifier", spec={"selector": own, "ports": ports}),
+        named("apps/v1", "Deployment", namespace, "sp-verifier", spec=deployment),
+    )
+    return tuple(artifact(one, "verifier") for one in objects)
+
+
+def test_what_a_verifier_consists_of_is_brought_and_found_again(
+    driver: KubernetesDriver, counted: Counting, hand: Hand, namespace: str
+) -> None:
+    objects = verifier(namespace)
+    brought(driver, *objects)
+    assert driver.observe(objects).artifacts == {one.path: one.sha256 for one in objects}
+    counted.reset()
+    brought(driver, *objects, number=2)
+    assert counted.seen == {"GET": 4}
+    brought(driver, deletes=tuple(one.path for one in objects), number=3)
+    assert set(driver.observe(objects).artifacts.values()) == {""}
+
+
+def test_what_a_program_decides_by_is_written_though_the_service_is_refused_something(
+    driver: KubernetesDriver, namespace: str
+) -> None:
+    data = artifact(named("v1", "ConfigMap", namespace, "sp-cart-policy", data={"grants.map": ""}))
+    wrong = artifact(target(namespace, "sp-cart", "web", destination={"kind": "ServiceAccount"}))
+    step = driver.apply(plan_of(driver, [data, wrong]))
+    assert (step.done, step.applied) == (False, {data.path: data.sha256})

@@ -132,8 +132,8 @@ def _key_set(surroundings: ClusterSurroundings) -> str:
 
 
 def _pod(asked: list[str], files: list[str], surroundings: ClusterSurroundings, port: int) -> dict[str, object]:
-    sources = [{"configMap": {"name": NAME, "items": [{"key": _key(path), "path": path} for path in files]}}]
-    sources += [_policy_source(service) for service in asked]
+    shared: dict[str, object] = {"name": NAME, "items": [{"key": _key(path), "path": path} for path in files]}
+    sources = [{"configMap": shared}, *map(_policy_source, asked)]
     return {
         "automountServiceAccountToken": False,
         "securityContext": {
