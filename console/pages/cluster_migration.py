@@ -12,10 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from apps.compiler.emitters.cluster import gateway, nic, smi
 from apps.compiler.emitters.cluster.leaving import Aspect, Replay, aspects, replay
-from apps.compiler.emitters.cluster.migration import Moved, compare
-from apps.compiler.emitters.cluster.objects import ingress_account
 from apps.compiler.impact import Call
 from apps.identity.pages import PageRequest, require_role
 from apps.rollout import selectors as rollout
@@ -35,12 +32,11 @@ PAGE = 10
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One service. ``moved`` is what the mesh's objects say of it, ``replay`` is of its own recorded calls."""
+    """One service. ``replay`` is of its own recorded calls."""
 
     slug: str
     name: str
     aspects: Sequence[Aspect]
-    moved: Sequence[Moved]
     replay: Replay
 
 
@@ -73,10 +69,4 @@ def migration(request: PageRequest, slug: str) -> HttpResponse:
 
 def _shown(part: AccessGraph, slug: str, around: ClusterSurroundings, calls: Sequence[Call]) -> Shown:
     service = part.services[slug]
-    moved = compare(
-        smi.objects(part, service, around),
-        [made for one in (nic, gateway) for made in one.objects(part, service, around)],
-        ingress=ingress_account(around),
-        sidecars=True,
-    )
-    return Shown(slug, service.name, aspects(part, service, around), moved, replay(part, service, around, calls))
+    return Shown(slug, service.name, aspects(part, service, around), replay(part, service, around, calls))

@@ -70,8 +70,6 @@ def test_a_probe_pod_and_a_baseline_are_a_clusters(tmp_path: Path, cluster: Targ
         (("--probe", "cart"), "Name the account as namespace/name"),
     ],
 )
-def test_what_is_missing_is_said(
-    tmp_path: Path, cluster: Target, arguments: tuple[str, ...], complaint: str
-) -> None:
+def test_what_is_missing_is_said(tmp_path: Path, cluster: Target, arguments: tuple[str, ...], complaint: str) -> None:
     with pytest.raises(CommandError, match=complaint):
         written(tmp_path, "east", *arguments)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.compiler.emitters.cluster import emit_traps
 from apps.compiler.emitters.cluster.verifier import LARGEST, policy
 from apps.compiler.emitters.edgekv import ItemTooLargeError
 from apps.compiler.graph import AccessGraph, Cause, Denial, Grant, Subject, SubjectKind
@@ -284,3 +285,4 @@ def test_a_policy_that_no_configmap_holds_is_refused_by_size() -> None:
     graph = AccessGraph({who.id: who for who in people}, {"payments": PAYMENTS}, grants)
     with pytest.raises(ItemTooLargeError, match=f"holds {LARGEST}"):
         policy(graph, PAYMENTS, SURROUNDINGS)
+    assert "too_large" in {trap.code for trap in emit_traps(graph, graph, graph, PAYMENTS, SURROUNDINGS)}

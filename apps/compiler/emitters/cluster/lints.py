@@ -24,10 +24,13 @@ Index = Mapping[tuple[str, str, str], Object]
 """Objects by kind, namespace and name."""
 
 
-def lint_objects(objects: Iterable[Object], *, plus: bool = False) -> tuple[Trap, ...]:
-    """Errors of objects that are applied together. ``plus``: the ingress controller runs NGINX Plus."""
+def lint_objects(objects: Iterable[Object], *, plus: bool = False, beside: Iterable[Object] = ()) -> tuple[Trap, ...]:
+    """Errors of objects that are applied together. ``plus``: the ingress controller runs NGINX Plus.
+
+    Those ``beside`` them may be referred to, and are not looked at themselves.
+    """
     found = tuple(objects)
-    index = {_key(one): one for one in found}
+    index = {_key(one): one for one in (*beside, *found)}
     told = [trap for rule in _RULES for one in found for trap in rule(one, index)]
     if not plus:
         told += [trap for one in found for trap in _plus_only(one)]
