@@ -65,9 +65,11 @@ def settings_of(config: Mapping[str, object]) -> ClusterSettings:
     return ClusterSettings(**{**known, **listed})  # type: ignore[arg-type]  # complaints() saw to the types
 
 
-def complaints(config: Mapping[str, object]) -> dict[str, list[str]]:
-    """What is wrong, by name; empty when nothing is."""
+def complaints(config: Mapping[str, object], slug: str = "cluster") -> dict[str, list[str]]:
+    """What is wrong, by name; empty when nothing is. The short name is a label on every object."""
     found = {**_list_complaints(config), **_text_complaints(config)}
+    if not _NAME.fullmatch(slug):
+        found["slug"] = ["The short name of a cluster has lower-case letters, digits and hyphens."]
     if "plus" in config and not isinstance(config["plus"], bool):
         found["plus"] = ["This is true or false."]
     return found

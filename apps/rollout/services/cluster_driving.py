@@ -12,7 +12,7 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes import ClusterConfig, KubernetesDriver
 from apps.rollout.drivers.kubernetes_api import ClusterApi
 from apps.rollout.drivers.kubernetes_connection import ClusterConnection
-from apps.rollout.drivers.kubernetes_kinds import EMITTER_KINDS
+from apps.rollout.drivers.kubernetes_kinds import kinds_for
 from apps.rollout.models import DriverName, Target
 from apps.rollout.surroundings import secret_of
 
@@ -66,7 +66,7 @@ def config_for(cluster: str, chosen: ClusterSettings, forced: frozenset[str] = f
 
 def kinds_of(chosen: ClusterSettings) -> tuple[str, ...]:
     """Keys of the kinds the chosen emitters write, in order and once."""
-    return tuple(dict.fromkeys(key for emitter in chosen.emitters for key in EMITTER_KINDS[emitter]))
+    return kinds_for(chosen.emitters, plus=chosen.plus)
 
 
 def holds(target: Target, service: Service) -> bool:

@@ -124,7 +124,7 @@ def _check(spec: TargetSpec) -> None:
         needed = CREDENTIALS[spec.driver] - spec.credentials.keys() | (_ADDRESS[spec.driver] - spec.config.keys())
         fields |= {name: ["This is needed."] for name in sorted(needed)}
     if spec.driver == DriverName.KUBERNETES and not fields:
-        fields = complaints(spec.config)
+        fields = complaints(spec.config, spec.slug)
     if fields:
         raise BadTarget(f"The target {spec.slug} lacks {', '.join(fields)}, or has it wrong.", fields=fields)
 

@@ -25,6 +25,7 @@ from tests.rollout.cluster.world import OLGA, agreed, cluster_spec, policy
 from tests.rollout.world import Hands, make_target, mesh_spec
 
 pytestmark = pytest.mark.django_db
+PROGRAM = {"command": "sh", "apiVersion": "client.authentication.k8s.io/v1"}
 
 
 def kubeconfig(server: str, **user: object) -> str:
@@ -68,7 +69,7 @@ def test_a_new_cluster_is_tried_and_its_credential_is_seen_nowhere(shop: factory
         (
             lambda url: Way(
                 "kubeconfig",
-                kubeconfig=kubeconfig(url, exec={"command": "sh", "apiVersion": "client.authentication.k8s.io/v1"}),
+                kubeconfig=kubeconfig(url, exec=PROGRAM),
             ),
             "wants a program to be run",
         ),
