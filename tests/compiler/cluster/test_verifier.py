@@ -139,7 +139,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         server_name {host};
-        location /_external_auth {{
+        location {asked} {{
             internal;
             proxy_pass_request_headers on;
             proxy_pass_request_body off;
@@ -148,7 +148,7 @@ http {{
             proxy_pass http://vs_auth{uri};
         }}
         location {path} {{
-            auth_request /_external_auth;
+            auth_request {asked};
             {headers}
             proxy_pass http://vs_app{rewrite};
         }}
@@ -157,9 +157,14 @@ http {{
 """
 
 
-@pytest.fixture(scope="module")
-def controller(verifier: Verifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """NGINX configured as the controller makes it of our objects: the question, the route, the headers."""
+@pytest.fixture(scope="module", params=["/_external_auth", "/_external_auth{uri}"])
+def controller(
+    request: pytest.FixtureRequest, verifier: Verifier, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
+    """NGINX configured as the controller makes it of our objects: the question, the route, the headers.
+
+    What it calls the location that asks is its own affair; it may put the address into the name.
+    """
     root, port, app = tmp_path_factory.mktemp("controller"), free_port(), free_port()
     objects = parsed(emitted(GRAPH, at_port(verifier.port)))
     asking = of_kind(objects, "Policy")["sp-payments-verify"]["spec"]["externalAuth"]
