@@ -6,7 +6,7 @@ PYTHON ?= python3
 # A Sallyport is many Python processes: each would compile Django anew if it might not keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-reset test thorough lint type arch unit e2e bench screenshots format setup setup-dev browser lock
+.PHONY: help demo demo-reset test thorough lint type arch unit e2e bench screenshots format setup setup-dev browser netns lock
 
 help:
 	@echo "make demo        start everything on this machine and print where to click"
@@ -20,7 +20,7 @@ demo: setup
 demo-reset:
 	@if [ -x $(PY) ]; then $(PY) -m deploy.demo reset; else rm -rf .demo; fi
 
-test: setup-dev browser lint type arch unit
+test: setup-dev browser netns lint type arch unit
 
 # -- installing ---------------------------------------------------------------------------------------------------
 $(VENV)/bin/python:
@@ -44,6 +44,9 @@ $(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/uv
 
 browser:
 	@sh deploy/install-browser.sh
+
+netns:
+	@sh deploy/install-netns.sh
 
 lock:
 	uv pip compile pyproject.toml --extra demo --generate-hashes --universal --no-emit-index-url --no-header -q -o requirements.lock

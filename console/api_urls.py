@@ -16,6 +16,7 @@ from apps.identity.proofs import api as proofs
 from apps.identity.proofs import aws_api as aws
 from apps.rollout import akamai_rest as akamai
 from apps.rollout import api as rollout
+from apps.rollout import cluster_api as clusters
 from apps.rollout import export_api, release_api
 from apps.rollout import list_api as lists
 from apps.rollout import origin_certificate_api as certs
@@ -92,6 +93,10 @@ urlpatterns = [
         rollout.RevisionRollBack.as_view(),
         name="revision-roll-back",
     ),
+    path("clusters/", clusters.ClusterList.as_view(), name="clusters"),
+    path("targets/<slug:slug>/cluster/", clusters.ClusterDetail.as_view(), name="target-cluster"),
+    path("targets/<slug:slug>/closings/", clusters.ClusterClosings.as_view(), name="target-closings"),
+    path("targets/<slug:slug>/take-over/", clusters.ClusterTakeOver.as_view(), name="target-take-over"),
     path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
     path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
     path("targets/<slug:slug>/stream/", stream.TargetStream.as_view(), name="target-stream"),

@@ -9,6 +9,7 @@ from apps.access.views import traffic as asking_traffic
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
 from apps.rollout import drift_views as drift
+from apps.rollout import cluster_views as clusters
 from apps.rollout import export_views as export
 from apps.rollout import list_views as lists
 from apps.rollout import origin_certificate_views as certs
@@ -21,6 +22,8 @@ from console.pages import (
     access,
     audit,
     change,
+    cluster_migration,
+    cluster_plan,
     edge_log,
     frame,
     home,
@@ -64,6 +67,7 @@ urlpatterns = [
     path("live/<slug:rid>/", live.call, name="call"),
     path("live/<slug:rid>/ask", live.ask, name="call_ask"),
     path("rollout/", rollout.rollout, name="rollout"),
+    path("rollout/add/cluster", clusters.new, name="cluster_new"),
     path("rollout/<slug:slug>/", rollout.show, name="target"),
     path("rollout/<slug:slug>/events", rollout.events, name="target_events"),
     path("rollout/<slug:slug>/approve", release_views.approve, name="target_approve"),
@@ -77,6 +81,10 @@ urlpatterns = [
     path("rollout/<slug:slug>/drift/", drift.drift, name="target_drift"),
     path("rollout/<slug:slug>/lists/", lists.lists, name="target_lists"),
     path("rollout/<slug:slug>/connect", akamai.connect, name="target_connect"),
+    path("rollout/<slug:slug>/settings", clusters.settings, name="target_settings"),
+    path("rollout/<slug:slug>/plan/", cluster_plan.plan, name="target_plan"),
+    path("rollout/<slug:slug>/migration/", cluster_migration.migration, name="target_migration"),
+    path("rollout/<slug:slug>/take-over", clusters.take_over, name="target_take_over"),
     path("rollout/<slug:slug>/export/", export.export, name="target_export"),
     path("rollout/<slug:slug>/export.zip", export.download, name="target_export_file"),
     path("rollout/<slug:slug>/preflight/", akamai.preflight, name="target_preflight"),

@@ -32,7 +32,10 @@ class Answer:
 class Client:
     """Sends requests exactly as written over kept-alive TLS connections with one client certificate (or none)."""
 
-    def __init__(self, authority_pem: bytes, key_and_certificate: bytes | None = None) -> None:
+    def __init__(
+        self, authority_pem: bytes, key_and_certificate: bytes | None = None, address: str = "127.0.0.1"
+    ) -> None:
+        self._address = address
         self._context = ssl.create_default_context(cadata=authority_pem.decode())
         self._context.check_hostname = False
         if key_and_certificate is not None:
@@ -50,7 +53,7 @@ class Client:
             self._drop(port)
 
     def connect(self, port: int, *, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        return self._context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10), session=session)
+        return self._context.wrap_socket(socket.create_connection((self._address, port), timeout=10), session=session)
 
     def session(self, port: int) -> ssl.SSLSession:
         """The TLS session of the open connection to a port."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
@@ -49,6 +51,8 @@ class EdgeSurroundings:
 class MeshSurroundings:
     """``identities`` maps the lower-case hex SHA-1 fingerprint of an issued certificate to its SPIFFE id.
 
+    ``listen`` is where doors listen on their nodes: an IPv4 address, or ``*`` where callers are on other machines.
+
     ``ingress_workload`` and ``edge_workload`` are the SPIFFE ids of the ingress and of the edge's client certificate.
     """
 
@@ -61,6 +65,7 @@ class MeshSurroundings:
     context_issuer: str
     context_audience: str
     identities: Mapping[str, str] = field(default_factory=dict)
+    listen: str = LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,11 @@ class ClusterSurroundings:
     NGINX Service Mesh. ``plus`` tells whether the ingress controller runs NGINX Plus. ``verifier`` is our verifier's
     ``namespace/service:port``, ``gateway`` the ``namespace/name`` of a Gateway, ``ingress_class`` the class of the
     ingress controller, ``tls_secret`` and ``client_ca_secret`` names of Secrets beside each VirtualServer.
-    ``isolated`` are namespaces whose pods may send nothing out unless a policy says so.
+    ``isolated`` are namespaces whose pods may send nothing out unless a policy says so. ``at`` is the moment compiled
+    for: objects know no time, so what has not started by then or has ended is not in them (at 0 nothing has started).
+    ``ingress`` is the controller's ``namespace/service account``, and ``verifier_image`` an NGINX with njs.
+    ``upstream_tls_secret`` and ``upstream_ca_secret`` are Secrets beside each service: what the ingress shows and
+    trusts where sidecars of ours stand before the pods; without them it speaks to the pods themselves.
     """
 
     cluster: str
@@ -90,6 +99,11 @@ class ClusterSurroundings:
     context_keys: tuple[VerifyKey, ...] = ()
     context_issuer: str = ""
     context_audience: str = ""
+    at: int = 0
+    ingress: str = "nginx-ingress/nginx-ingress"
+    verifier_image: str = "nginxinc/nginx-unprivileged:1.29"
+    upstream_tls_secret: str = ""
+    upstream_ca_secret: str = ""
 
 
 CLUSTER_EMITTERS = ("smi", "nic", "networkpolicy", "gateway")

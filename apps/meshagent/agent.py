@@ -11,12 +11,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from apps.meshagent import probes
+from apps.meshagent import doors, probes
 from apps.meshagent.bundle import BundleError, Manifest, Revisions
 from apps.meshagent.config import Config
 from apps.meshagent.console import Console, ConsoleError, Offer
 from apps.meshagent.identities import Identities
-from apps.meshagent.layout import Layout, point
+from apps.meshagent.layout import Layout, point, replace_file, slug
 from apps.meshagent.nginx import Nginx, NginxError
 from apps.meshagent.rehearsal import rehearse, services_to_try
 
@@ -50,6 +50,7 @@ class Agent:
         if not self._revisions.is_whole(active):
             _log.warning("Revision %d is damaged; it will be fetched again", active.revision)
             return
+        self._settle(active.digest)
         _log.info("Going on with revision %d, %s NGINX", active.revision, "running" if adopted else "starting")
         try:
             self._nginx.serve()
@@ -132,6 +133,14 @@ class Agent:
         wanted = set(manifest.hashes.values())
         contents = {sha256: content for sha256, content in (offer.inline | fetched).items() if sha256 in wanted}
         self._revisions.lay_down(manifest, offer.signed, contents)
+        self._settle(manifest.digest)
+
+    def _settle(self, digest: str) -> None:
+        """Only the doors of workloads that live here are opened here."""
+        revision = self._layout.revision(digest)
+        doors.settle(revision, {slug(workload) for workload in self._config.workloads})
+        ways = doors.ways(revision, self._config.elsewhere)
+        replace_file(self._layout.root / "node_http_doors.conf", ways.encode())
 
     def _try(self, manifest: Manifest) -> None:
         """NGINX must accept it, and it must answer its own decision tables, before anything is switched."""

@@ -19,6 +19,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from apps.meshagent.doors import where
 from apps.meshagent.layout import Layout, replace_file
 
 TYPE = "bundle+jwt"
@@ -92,7 +93,7 @@ class Revisions:
     def is_whole(self, manifest: Manifest) -> bool:
         """Whether every file of a revision is as it was signed: a machine may have lost power while writing."""
         folder = self._layout.revision(manifest.digest)
-        return all(_has(folder / path, sha256) for path, sha256 in manifest.hashes.items())
+        return all(_has(where(folder / path), sha256) for path, sha256 in manifest.hashes.items())
 
     def missing(self, manifest: Manifest, inline: Mapping[str, bytes]) -> set[str]:
         """Hashes that neither came along nor belong to the revision in force."""
@@ -123,7 +124,7 @@ class Revisions:
         if active is None:
             return {}
         folder = self._layout.revision(active.digest)
-        return {sha256: folder / path for path, sha256 in active.hashes.items()}
+        return {sha256: where(folder / path) for path, sha256 in active.hashes.items()}
 
 
 def _place(path: Path, sha256: str, contents: Mapping[str, bytes], shared: Mapping[str, Path]) -> None:

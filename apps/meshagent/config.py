@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -17,7 +18,10 @@ class Ship:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """``target`` may be left out: then the node stays with the target of the first bundle it takes."""
+    """``target`` may be left out: then the node stays with the target of the first bundle it takes.
+
+    ``elsewhere`` says by service where the doors of other nodes are (``host:port``); only an ingress needs it.
+    """
 
     console: str
     token_file: Path
@@ -29,6 +33,7 @@ class Config:
     ship: Ship | None = None
     poll_seconds: int = 25
     target: str | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Config:
@@ -45,4 +50,5 @@ class Config:
             ship=Ship(ship["url"], Path(ship["token_file"])) if ship else None,
             poll_seconds=data.get("poll_seconds", 25),
             target=data.get("target"),
+            elsewhere=dict(data.get("elsewhere", {})),
         )

@@ -175,7 +175,8 @@ def _result(result: Mapping[str, Any]) -> nodes.ProbeResult:
     said = result["verdict"] in {"allow", "deny"}
     grants = tuple(str(grant) for grant in result.get("grants", []))
     answer = DoorAnswer(str(result["verdict"]), str(result.get("reason", ""))[:40], grants) if said else None
-    return nodes.ProbeResult(_number(result["id"]), answer, str(result.get("detail", ""))[:2000])
+    control = str(result.get("control", ""))[:5]
+    return nodes.ProbeResult(_number(result["id"]), answer, str(result.get("detail", ""))[:2000], control)
 
 
 def _problem(refusal: Refusal) -> JsonResponse:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from apps.audit.errors import NotFound, Refusal
 from apps.identity.pages import PageRequest, complain, require_role
 from apps.outbox import pokes
-from apps.rollout import tasks
+from apps.rollout import cluster_facts, cluster_views, tasks
 from apps.rollout.akamai_forms import ConnectForm
 from apps.rollout.models import DriverName, Preflight, Target
 from apps.rollout.services import connecting, preflights
@@ -32,12 +32,22 @@ def akamai_target(slug: str) -> Target:
     return target
 
 
+def called_target(slug: str) -> Target:
+    """One whose vendor the console itself may call."""
+    target = get_target(slug)
+    if target.driver not in (DriverName.AKAMAI, DriverName.KUBERNETES):
+        raise NotFound
+    return target
+
+
 @require_http_methods(["GET", "POST"])
 @sensitive_variables()
-@sensitive_post_parameters("edgerc")
+@sensitive_post_parameters("edgerc", *cluster_views.SECRETS)
 def connect(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *KEEPERS)
-    target = akamai_target(slug)
+    target = called_target(slug)
+    if target.driver == DriverName.KUBERNETES:
+        return cluster_views.connect(request, target)
     known = {"account_switch_key": target.config.get("account_switch_key", "")}
     form = ConnectForm(request.POST or None, request.FILES or None, initial=known)
     if request.method == "POST" and form.is_valid() and _connect(request, form, slug):
@@ -68,18 +78,22 @@ def _connect(request: PageRequest, form: ConnectForm, slug: str) -> bool:
 def preflight(request: PageRequest, slug: str) -> HttpResponse:
     """What the account lets us do, as it was last seen; posting has it looked at again."""
     require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
-    target = akamai_target(slug)
+    target = called_target(slug)
     if request.method == "POST":
         preflights.ask(slug=slug, actor=request.subject.actor, at=timezone.now())
         return redirect("target_preflight", slug)
     last = preflights.latest(target)
     findings = last.findings if last else []
+    cluster = target.driver == DriverName.KUBERNETES
     context = {
         "target": target,
         "preflight": last,
         "areas": [(area, list(rows)) for area, rows in groupby(findings, itemgetter("area"))],
         "stoppers": preflights.stoppers(last) if last else 0,
         "seen": _mark(last),
+        "who": "the cluster" if cluster else "Akamai",
+        "rbac": cluster_facts.manifest_of(target) if cluster else "",
+        "cluster": cluster_facts.facts_of(target) if cluster else None,
     }
     return TemplateResponse(request, "rollout/preflight.html", context)
 
@@ -91,5 +105,5 @@ def _mark(last: Preflight | None) -> str:
 @require_GET
 async def preflight_events(request: PageRequest, slug: str) -> StreamingHttpResponse:
     await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(akamai_target)(slug)
+    target = await sync_to_async(called_target)(slug)
     return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(preflights.latest(target))))

@@ -13,7 +13,6 @@ from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as, given, page_of
 from apps.rollout import tasks
-from apps.rollout.drivers.akamai_errors import CATALOGUE
 from apps.rollout.models import (
     Activation,
     Delivery,
@@ -27,7 +26,7 @@ from apps.rollout.models import (
     Revision,
     Target,
 )
-from apps.rollout.services import drifting, undoing
+from apps.rollout.services import drifting, troubles, undoing
 from apps.rollout.services.driving import is_live
 from apps.rollout.services.targets import get_target
 from apps.rollout.states import ActivationState, ProbeState
@@ -55,7 +54,7 @@ class TargetSchema(serializers.Serializer[Any]):
     to_approve = serializers.CharField(help_text="The code version that waits for an operator, if one does")
 
     def get_said(self, target: Target) -> str:
-        trouble = CATALOGUE.get(target.trouble)
+        trouble = troubles.catalogue_of(target).get(target.trouble)
         return trouble.sentence if trouble else ""
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.compiler.artifacts import Artifact
+from apps.compiler.emitters import cluster
 from apps.compiler.emitters.edgekv import ItemTooLargeError, emit_item
 from apps.compiler.emitters.edgeworker import emit_code
 from apps.compiler.emitters.nginx import emit_shard, emit_static
 from apps.compiler.graph import AccessGraph
 from apps.compiler.slices import service_slice
 from apps.rollout.models import DriverName, Target
-from apps.rollout.surroundings import edge_surroundings, mesh_surroundings
+from apps.rollout.surroundings import cluster_surroundings, edge_surroundings, mesh_surroundings
 
 COMMON = ""
 """The name of what is common to all services, where a service's slug is expected."""
@@ -37,6 +38,12 @@ def emitters_of(target: Target, at: datetime) -> Emitters:
             return (emit_item(graph, service, edge),) if graph.services[service].edge else ()
 
         return Emitters(lambda graph: emit_code(graph, edge), item)
+    if target.driver == DriverName.KUBERNETES:
+        around = cluster_surroundings(target, at)
+        return Emitters(
+            lambda graph: cluster.emit_common(graph, around),
+            lambda graph, service: cluster.emit_service(graph, service, around),
+        )
     mesh = mesh_surroundings(target, at)
     return Emitters(lambda graph: emit_static(graph, mesh), lambda graph, service: emit_shard(graph, service, mesh))
 

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from django.conf import settings
 
-from apps.compiler.surroundings import EdgeSurroundings, MeshSurroundings
+from apps.compiler.surroundings import LOOPBACK, ClusterSurroundings, EdgeSurroundings, MeshSurroundings
 from apps.identity import vault
+from apps.rollout.clusters import settings_of
 from apps.rollout.models import EdgeToken, Target
 from apps.trust import selectors as trust
 from apps.trust.models import Purpose
@@ -56,6 +57,34 @@ def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
         context_issuer=context_issuer(target.config["edge"]),
         context_audience=context_audience(),
         identities=trust.identities(at=at),
+        listen=target.config.get("listen", LOOPBACK),
+    )
+
+
+def cluster_surroundings(target: Target, at: datetime) -> ClusterSurroundings:
+    chosen = settings_of(target.config)
+    return ClusterSurroundings(
+        cluster=target.slug,
+        console_url=settings.SALLYPORT_URL,
+        trust_domain=settings.SALLYPORT_TRUST_DOMAIN,
+        emitters=frozenset(chosen.emitters),
+        access_control=chosen.access_control,
+        mtls=chosen.mtls,
+        plus=chosen.plus,
+        verifier=chosen.verifier,
+        gateway=chosen.gateway,
+        ingress_class=chosen.ingress_class,
+        tls_secret=chosen.tls_secret,
+        client_ca_secret=chosen.client_ca_secret,
+        isolated=frozenset(chosen.isolated),
+        context_keys=trust.verify_keys(Purpose.CONTEXT) if chosen.edge else (),
+        context_issuer=context_issuer(chosen.edge) if chosen.edge else "",
+        context_audience=context_audience() if chosen.edge else "",
+        at=int(at.timestamp()),
+        ingress=chosen.ingress,
+        verifier_image=chosen.verifier_image,
+        upstream_tls_secret=chosen.upstream_tls_secret,
+        upstream_ca_secret=chosen.upstream_ca_secret,
     )
 
 

@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -23,9 +23,8 @@ from apps.compiler.diff import raw_diff
 from apps.identity.pages import PageRequest, require_role
 from apps.identity.selectors import has_role
 from apps.outbox import pokes
-from apps.rollout import content, tasks
+from apps.rollout import cluster_facts, content, tasks
 from apps.rollout.drivers.akamai_code import CANCELLABLE
-from apps.rollout.drivers.akamai_errors import CATALOGUE
 from apps.rollout.models import (
     Activation,
     EdgeMove,
@@ -36,7 +35,7 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import budgets, history, undoing
+from apps.rollout.services import budgets, history, troubles, undoing
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -58,10 +57,12 @@ class Health:
 
 
 @require_GET
-def rollout(request: HttpRequest) -> HttpResponse:
+def rollout(request: PageRequest) -> HttpResponse:
     at = timezone.now()
+    keeper = has_role(request.subject, *KEEPERS)
     rows = healths(Target.objects.select_related("environment").order_by("environment__slug", "point"), at)
-    return TemplateResponse(request, "rollout/rollout.html", {"rows": rows, "well": all(is_well(row) for row in rows)})
+    well = all(is_well(row) for row in rows)
+    return TemplateResponse(request, "rollout/rollout.html", {"rows": rows, "well": well, "keeper": keeper})
 
 
 def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
@@ -120,7 +121,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     rows = list(revisions[: PAGE + 1])
     activations = list(Activation.objects.filter(target=target).select_related("revision").order_by("-id")[:FEW])
     off: int = target.off  # type: ignore[attr-defined]  # annotated above
-    nodes = Node.objects.filter(target=target).order_by("name")[:100] if target.driver == "nginx" else ()
+    nodes = Node.objects.filter(target=target).order_by("name")[:100] if target.driver != "akamai" else ()
     context = {
         "target": target,
         "door": door_of(target, activations[0] if activations else None, off),
@@ -129,9 +130,10 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "revisions": rows[:PAGE],
         "older": rows[PAGE - 1].number if len(rows) > PAGE else None,
         "seen": mark_of(target, activations[0] if activations else None),
-        "trouble": CATALOGUE.get(target.trouble),
+        "trouble": troubles.catalogue_of(target).get(target.trouble),
         "keeper": has_role(request.subject, *KEEPERS),
         "edge": edge_facts(target, at) if target.driver == "akamai" and not target.is_exported else None,
+        "cluster": cluster_facts.facts_of(target) if target.driver == "kubernetes" else None,
     }
     return TemplateResponse(request, "rollout/target.html", context)
 

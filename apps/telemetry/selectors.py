@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 LARGEST_PAGE = 200
 LOOKED_BACK = 2_000
 """Of a service's latest calls, how many tell who its callers are."""
+LEAST_LOOKED_BACK = 200
 
 NEWEST = 5_000
 """Text is looked for here first: most of what people look for is recent, and a common word is found at once."""
@@ -275,16 +277,32 @@ def _door(said: Mapping[str, Any] | None) -> Door | None:
 
 def list_callers_seen(service: str, *, since: datetime, limit: int = 50) -> tuple[CallerSeen, ...]:
     """Who called ``service``, the latest first, counted over its latest LOOKED_BACK calls. Probes do not count."""
-    latest = Call.objects.filter(service=service, first_at__gte=since).order_by("-first_at", "-id")[:LOOKED_BACK]
-    calls: dict[str, list[tuple[str, datetime]]] = defaultdict(list)
-    for subject, verdict, at, probe in latest.values_list("subject", "verdict", "first_at", "probe"):
+    return list_callers_seen_by_service([service], since=since).get(service, ())[:limit]
+
+
+def list_callers_seen_by_service(services: Sequence[str], *, since: datetime) -> dict[str, tuple[CallerSeen, ...]]:
+    """As ``list_callers_seen``, for a few services in one query, which share the calls looked back at."""
+    if not services:
+        return {}
+    each = max(LOOKED_BACK // len(services), LEAST_LOOKED_BACK)
+    columns = ("service", "subject", "verdict", "first_at", "probe")
+    first, *others = (
+        Call.objects.filter(service=one, first_at__gte=since).order_by("-first_at", "-id").values_list(*columns)[:each]
+        for one in services
+    )
+    calls: dict[str, dict[str, list[tuple[str, datetime]]]] = defaultdict(lambda: defaultdict(list))
+    for service, subject, verdict, at, probe in sorted(
+        first.union(*others, all=True) if others else first, key=itemgetter(3), reverse=True
+    ):
         if subject and not probe:
-            calls[subject].append((verdict, at))
-    seen = [
-        CallerSeen(subject, len(made), sum(verdict == "deny" for verdict, _ in made), made[0][1])
-        for subject, made in calls.items()
-    ]
-    return tuple(seen[:limit])
+            calls[service][subject].append((verdict, at))
+    return {
+        service: tuple(
+            CallerSeen(subject, len(made), sum(verdict == "deny" for verdict, _ in made), made[0][1])
+            for subject, made in by_subject.items()
+        )
+        for service, by_subject in calls.items()
+    }
 
 
 def recent_calls(
@@ -306,6 +324,21 @@ def recent_calls(
         for point, has_spoken in zip(heard, said, strict=True)
         if has_spoken
     )
+
+
+def allowed_calls(
+    services: Collection[str], *, since: datetime, ask_at: datetime, limit: int = 5_000
+) -> Mapping[str, tuple[ReplayedCall, ...]]:
+    """The latest calls that were let in, by service, each once, as calls inside the mesh.
+
+    ``ask_at`` is the moment a graph is to be asked about; ``limit`` is for all services together.
+    """
+    rows = Call.objects.filter(service__in=services, first_at__gte=since, probe=False, verdict="allow")
+    found = rows.exclude(subject="").order_by("-first_at", "-id")[:limit]
+    calls: defaultdict[str, list[ReplayedCall]] = defaultdict(list)
+    for subject, method, service, path in found.values_list("subject", "method", "service", "path"):
+        calls[service].append(ReplayedCall(subject, method, service, path, Point.MESH, int(ask_at.timestamp())))
+    return {service: tuple(made) for service, made in calls.items()}
 
 
 def counts_per_minute(*, viewer: Subject, until: datetime, minutes: int = 60) -> tuple[Minute, ...]:

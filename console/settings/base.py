@@ -254,6 +254,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.read("SALLYPORT_LOG_LEVEL", "INFO")},
-    # The vendor library logs its signing key at DEBUG.
-    "loggers": {"akamai.edgegrid": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+    # The vendor library logs its signing key at DEBUG, an HTTP library each call, and headers with tokens at DEBUG.
+    "loggers": {name: {"level": "WARNING"} for name in ("akamai.edgegrid", "urllib3", "httpx2", "httpcore2")},
 }

@@ -18,6 +18,7 @@ from tests.arch.url_rows import (
     aws,
     bot,
     certified,
+    cluster,
     edge,
     first,
     granted,
@@ -36,6 +37,7 @@ from tests.arch.url_rows import (
     warned,
     watched,
 )
+from tests.factories.clusters import CONTESTED
 
 PAGES = {
     "home": page(),
@@ -84,6 +86,11 @@ PAGES = {
     "target": watched(args=mesh),
     "target_events": watched(args=mesh),
     "target_connect": watched(args=edge),
+    "cluster_new": watched(),
+    "target_settings": watched(args=cluster),
+    "target_plan": watched(args=cluster),
+    "target_migration": watched(args=cluster),
+    "target_take_over": act(args=cluster, by="olga", data=lambda there: {"path": CONTESTED, "managers": "kubectl"}),
     "target_preflight": watched(args=edge),
     "target_preflight_events": watched(args=edge),
     "target_export": watched(args=edge),
@@ -317,6 +324,15 @@ API = {
     ),
     "api:target-stream-renew": api_watched(args=logged_once, method="post", right=202, changes=True),
     "api:target-stream-end-secret": api_watched(args=logged, method="post", changes=True),
+    "api:clusters": api_watched(method="post", right=400),
+    "api:target-cluster": api_watched(args=cluster),
+    "api:target-closings": api_watched(args=cluster),
+    "api:target-take-over": api_watched(
+        args=cluster,
+        method="post",
+        data=lambda there: {"path": CONTESTED, "managers": "kubectl"},
+        changes=True,
+    ),
     "api:target-connection": api_watched(args=edge),
     "api:target-preflight": api_watched(args=edge),
     "api:target-certificate": api_watched(args=certified),

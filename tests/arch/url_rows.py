@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from apps.access.models import GuardedHost
 from tests.factories.access import environment
+from tests.factories.clusters import cluster_target
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
 
@@ -44,6 +45,10 @@ def mesh(there: House) -> list[object]:
 
 def edge(there: House) -> list[object]:
     return [edge_target(datetime.now(UTC)).slug]
+
+
+def cluster(there: House) -> list[object]:
+    return [cluster_target(datetime.now(UTC)).slug]
 
 
 def strange(there: House) -> list[object]:

@@ -48,6 +48,7 @@ class FakeConsole:
         self.gaps: list[int] = []
         self.certificates: list[str] = []
         self.taking_events = True
+        self.asked: list[dict[str, Any]] = []
         self._offer: Publication | None = None
         self._changed = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
@@ -80,11 +81,26 @@ class FakeConsole:
             self._changed.notify_all()
         return self._offer
 
-    def wait_report(self, *, revision: int, state: str, seconds: float = 15) -> dict[str, Any]:
+    def ask(self, probes: list[dict[str, Any]]) -> None:
+        """Probes and nothing else, once, as a console asks one that enforces nothing."""
+        with self._changed:
+            self.asked = probes
+            self._changed.notify_all()
+
+    def wait_probed(self, seconds: float = 15) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for report in list(self.reports):
-                if (report["revision"], report["state"]) == (revision, state):
+                if report["probes"]:
+                    return report
+            time.sleep(0.005)
+        raise AssertionError(f"nothing was probed: {self.reports}")
+
+    def wait_report(self, *, revision: int, state: str, node: str = "", seconds: float = 15) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for report in list(self.reports):
+                if (report["revision"], report["state"]) == (revision, state) and node in ("", report["node"]):
                     return report
             time.sleep(0.005)
         raise AssertionError(f"no report of revision {revision} as {state}: {self.reports}")
@@ -157,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._knows(NODE_TOKEN):
             return
         query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        if self.console.asked:
+            probes, self.console.asked = self.console.asked, []
+            self._answer(200, {"signed": "", "inline": {}, "probes": probes})
+            return
         offer = self.console.offer_to(query.get("have", ""), float(query.get("wait", "0")))
         if offer is None:
             self._answer(204, None)

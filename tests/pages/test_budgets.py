@@ -21,7 +21,7 @@ from apps.identity.proofs import bindings
 from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
 from apps.rollout.models import AddressList
-from tests.factories import access, addresses, edges, identity, pages
+from tests.factories import access, addresses, clusters, edges, identity, pages
 
 MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
 
@@ -57,6 +57,13 @@ PAGES = {
     "rollout": ("olga", "/rollout/"),
     "target": ("olga", "/rollout/mesh/"),
     "connect a target": ("olga", "/rollout/edge/connect"),
+    "add a cluster": ("olga", "/rollout/add/cluster"),
+    "a cluster": ("olga", "/rollout/cluster/"),
+    "plan of a cluster": ("olga", "/rollout/cluster/plan/"),
+    "migration of a cluster": ("olga", "/rollout/cluster/migration/"),
+    "what a cluster takes": ("olga", "/rollout/cluster/settings"),
+    "connect a cluster": ("olga", "/rollout/cluster/connect"),
+    "what a cluster lets us do": ("olga", "/rollout/cluster/preflight/"),
     "what akamai lets us do": ("olga", "/rollout/edge/preflight/"),
     "edgeworker and edgekv": ("olga", "/rollout/edge/place"),
     "releases": ("olga", "/rollout/edge/releases/"),
@@ -180,6 +187,7 @@ def open_outside(there: pages.House, number: int) -> None:
     shop, at = there.shop, datetime.now(UTC)
     addresses.guard("198.51.100.0/24", at=at)
     target = edges.address_list(at).target
+    clusters.cluster_target(at)
     for count in range(number):
         party = addresses.party(shop.ada, shop.storefront, f"Partner {count:02}", at=at)
         if not AddressAsk.objects.filter(request__subject=party).exists():

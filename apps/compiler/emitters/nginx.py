@@ -11,12 +11,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
-from string import Template
+from ipaddress import IPv4Address
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import item_key
 from apps.compiler.emitters.nginx_policy import denied_rows, grant_rows, guard_rows, limit_rows, route_rows
-from apps.compiler.emitters.nginx_text import map_file, quoted
+from apps.compiler.emitters.nginx_text import Form, map_file, quoted
 from apps.compiler.emitters.nginx_trials import trials
 from apps.compiler.emitters.traffic_rows import header_lines, header_maps, map_rows
 from apps.compiler.graph import AccessGraph, Service
@@ -35,18 +35,11 @@ _SCRIPTS = {f"js/{asset.name}": asset.read_bytes() for asset in (_ASSETS / "js")
 _SHARED = ("forward.conf", "forward_bare.conf", "sidecar_forward.conf", "nginx.conf", "rehearsal.conf")
 
 
-class _Form(Template):
-    """``@@{name}`` is filled in; everything else, dollar signs included, is NGINX's."""
-
-    delimiter = "@@"
-    idpattern = r"(?!)"
-    braceidpattern = r"[a-z_]+"
-
-
 def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Artifact, ...]:
     """What all services share. Of the graph only the exposures matter."""
     values = {
         "ingress_port": str(surroundings.ingress_port),
+        "listen": _listen(surroundings),
         "identity": identity_slug(surroundings.ingress_workload),
         "bearer": quoted(surroundings.edge_workload),
         "key_set": _key_set(surroundings),
@@ -75,13 +68,21 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "quoted": quoted(service.id),
         "key": upstream_key(service.id),
         "port": str(service.mesh.port),
+        "listen": _listen(surroundings),
         "upstream_port": str(service.mesh.upstream_port),
         "identity": identity_slug(service.mesh.workload),
         "bearer": quoted(surroundings.ingress_workload),
         "variants": _variants(service),
     }
+    texts = {"server.conf": _filled("server.conf", values), **policy_maps(graph, service)}
+    folder = f"services/{item_key(service_id)}"
+    table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
+    return (*(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items())), table)
+
+
+def policy_maps(graph: AccessGraph, service: Service) -> dict[str, str]:
+    """The policy of one service by file; those that are rare are left out where they would be empty."""
     texts = {
-        "server.conf": _filled("server.conf", values),
         "routes.map": map_file(route_rows(service)),
         "grants.map": map_file(grant_rows(graph, service)),
         "guards.map": map_file(guard_rows(graph, service)),
@@ -91,10 +92,7 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "limits.map": limit_rows(graph, service),
         "traffic.map": map_rows(graph, service, members(graph.subjects)),
     }
-    texts |= {name: text for name, rows in rare.items() if (text := map_file(rows))}
-    folder = f"services/{item_key(service_id)}"
-    table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
-    return (*(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items())), table)
+    return texts | {name: text for name, rows in rare.items() if (text := map_file(rows))}
 
 
 def identity_slug(spiffe_id: str) -> str:
@@ -114,6 +112,11 @@ def upstream_key(service_id: str) -> str:
     return key if key == key.lower() else "h-" + hashlib.sha256(service_id.encode()).hexdigest()[:32]
 
 
+def _listen(surroundings: MeshSurroundings) -> str:
+    """``*`` or an IPv4 address; anything else raises ValueError, for it would be read as configuration."""
+    return "*" if surroundings.listen == "*" else str(IPv4Address(surroundings.listen))
+
+
 def _variants(service: Service) -> str:
     """An upstream for each version beside the usual one. A dot separates, because no service's key has one."""
     return "".join(
@@ -129,7 +132,7 @@ upstream sp_app_{upstream_key(service.id)}.{variant.name} {{
 
 
 def _filled(name: str, values: Mapping[str, str]) -> str:
-    return _Form(_TEXTS[name]).substitute(values)
+    return Form(_TEXTS[name]).substitute(values)
 
 
 def _answers() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from string import Template
 
 LONGEST_KEY = 160
 
@@ -18,6 +19,14 @@ _UNSAFE = re.compile(r"""[\x00-\x20"$';A-Z\\^{}\x7f]""")
 
 class UnspeakableError(ValueError):
     """A name with a dollar sign, which NGINX takes for a variable and which it has no way to escape."""
+
+
+class Form(Template):
+    """``@@{name}`` is filled in; everything else, dollar signs included, is NGINX's."""
+
+    delimiter = "@@"
+    idpattern = r"(?!)"
+    braceidpattern = r"[a-z_]+"
 
 
 def quoted(text: str) -> str:

@@ -83,7 +83,10 @@ class PendingChange(models.Model):
 
 
 class Revision(models.Model):
-    """What a target should hold, as of a number. Only the difference to the one before is stored."""
+    """What a target should hold, as of a number. Only the difference to the one before is stored.
+
+    ``traps`` are what it brings about besides the access it is for: code, sentence, severity and service of each.
+    """
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
@@ -92,6 +95,7 @@ class Revision(models.Model):
     changes = models.JSONField(default=list)
     change_count = models.PositiveIntegerField(default=0)
     causes = models.JSONField(default=list)
+    traps = models.JSONField(default=list)
     compile_ms = models.FloatField(default=0)
     rehearsed = models.PositiveIntegerField("trials the compiled policy passed", default=0)
     created_at = models.DateTimeField()

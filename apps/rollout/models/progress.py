@@ -88,7 +88,9 @@ class Probe(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=ProbeState.values), name="rollout_probe_state_known"),
             models.UniqueConstraint(
-                fields=["grant_id", "point"], condition=Q(state__in=OPEN_PROBES), name="rollout_probe_one_open"
+                fields=["grant_id", "point", "target"],
+                condition=Q(state__in=OPEN_PROBES),
+                name="rollout_probe_one_open_each",
             ),
         ]
         indexes = [

@@ -29,6 +29,7 @@ class Delivery(models.TextChoices):
 
     DIRECT = "direct", "The console calls the vendor"
     EXPORTED = "exported", "A team applies the export; the console calls nobody"
+    PULLED = "pulled", "An agent inside fetches it; the console calls nobody"
 
 
 class Target(models.Model):
@@ -83,9 +84,21 @@ class Target(models.Model):
     def is_exported(self) -> bool:
         return self.delivery == Delivery.EXPORTED
 
+    @property
+    def is_pulled(self) -> bool:
+        return self.delivery == Delivery.PULLED
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether machines inside fetch what it should hold, and report that they have it."""
+        return self.driver == DriverName.NGINX or self.is_pulled
+
 
 class Node(models.Model):
-    """A machine in the mesh that pulls its configuration. It is known by the hash of its token."""
+    """A machine in the mesh that pulls its configuration. It is known by the hash of its token.
+
+    One that does not apply (``applies``) only tries calls, as a probe pod of a cluster does: nobody waits for it.
+    """
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="nodes")
     name = models.CharField(max_length=100)
@@ -98,6 +111,7 @@ class Node(models.Model):
     error = models.TextField(default="", blank=True)
     reported_at = models.DateTimeField(null=True)
     identities = models.JSONField(default=list)
+    applies = models.BooleanField(db_default=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["target", "name"], name="rollout_node_name_once")]

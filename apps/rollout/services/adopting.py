@@ -32,6 +32,8 @@ class PersonAdopts(NotAllowed):
 def adopt(*, drift_id: int, actor: Actor, at: datetime) -> Target:
     """Never what fails open, and never access that nobody approved. The caller pokes the target.
 
+    An object of a cluster is left as it is until what it should say changes, and is written again then.
+
     Raises NotSafeToAdopt; of code also what going back to it raises.
     """
     if not actor.id.startswith("person:"):
@@ -39,7 +41,7 @@ def adopt(*, drift_id: int, actor: Actor, at: datetime) -> Target:
     drift = Drift.objects.select_related("target").filter(pk=drift_id, resolved_at=None).first()
     if drift is None:
         raise NotFound
-    if drift.target.driver == DriverName.NGINX:
+    if drift.target.is_fetched:
         raise NotSafeToAdopt(BY_ITSELF)
     if drift.opens or drift.why_not:
         raise NotSafeToAdopt(drift.why_not or NotSafeToAdopt.default_message)
@@ -67,6 +69,9 @@ def _number_of(drift: Drift) -> int:
 
 def _take_over(drift: Drift, actor: Actor, at: datetime) -> None:
     if drift.path == CODE_GROUP:
+        return
+    if drift.target.driver == DriverName.KUBERNETES:
+        drift.adopted = True
         return
     change = property_watching.change_of(drift.target, drift.path)
     if change is None:

@@ -61,7 +61,7 @@ def note_guardrail(*, slug: str, services: Collection[str], at: datetime) -> lis
 
 def note_key(*, purpose: str, at: datetime) -> list[str]:
     """Edge tokens are checked at the edge; context tokens are made there and checked in the mesh."""
-    drivers = {"edge_token": [DriverName.AKAMAI], "context": [DriverName.AKAMAI, DriverName.NGINX]}
+    drivers = {"edge_token": [DriverName.AKAMAI], "context": list(DriverName)}
     targets = Target.objects.filter(driver__in=drivers.get(purpose, []))
     return _note(targets, [COMMON], "trust.key.changed", purpose, at)
 

@@ -19,13 +19,14 @@ from apps.catalog import selectors as catalog
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgeworker import BundleTooLargeError
 from apps.compiler.emitters.nginx import TRIALS
-from apps.compiler.graph import AccessGraph
+from apps.compiler.graph import AccessGraph, Service
 from apps.rollout import content, rehearsal
 from apps.rollout.drivers.akamai import is_code
 from apps.rollout.emitting import COMMON, Emitted, emit_services, emitters_of
 from apps.rollout.models import DriverName, PendingChange, Shard, Target, TargetArtifact
-from apps.rollout.services import probing, revising
+from apps.rollout.services import closing, probing, revising
 from apps.rollout.services.changes import GRANT_CHANGED
+from apps.rollout.services.cluster_driving import holds
 from apps.rollout.snapshots import from_json, merged
 from apps.rollout.surroundings import DEFAULT_NAMESPACE
 from apps.trust import services as trust
@@ -50,6 +51,8 @@ class Compiled:
     trials: int
     refused: Mapping[str, str] = field(default_factory=dict)
     milliseconds: float = 0.0
+    traps: Sequence[Mapping[str, object]] = ()
+    held: Collection[str] = ()
 
 
 def prepare(*, target: Target, at: datetime) -> bool:
@@ -74,8 +77,10 @@ def prepare(*, target: Target, at: datetime) -> bool:
             trials=compiled.trials,
             milliseconds=compiled.milliseconds,
             at=at,
+            traps=compiled.traps,
         )
         probing.expect(target=target, services=dirty - compiled.refused.keys(), graph=compiled.graph, at=at)
+        closing.remember(target, compiled.emitted, compiled.held, dirty, at)
         PendingChange.objects.filter(pk__in=[change.pk for change in accepted]).delete()
         refused = _put_off(batch, compiled.refused, at)
     record_errors(errors=refused, at=at)
@@ -104,18 +109,27 @@ def _compile(target: Target, dirty: set[str], changed: Collection[str], at: date
     refused = dict(emitted.refused)
     if COMMON in dirty:
         try:
-            artifacts[COMMON] = emit.common(AccessGraph(services=catalog.graph_services(None, environment)))
+            everything = catalog.graph_services(None, environment)
+            artifacts[COMMON] = emit.common(AccessGraph(services=_own(target, everything)))
         except BundleTooLargeError as error:
             refused[COMMON] = str(error)
     whole = Emitted(artifacts, emitted.slices, refused)
     rehearsed = _rehearse(target, whole, graph, changed, at)
+    waiting = closing.held(target, artifacts)
     return Compiled(
         graph=graph,
         emitted=whole,
         trials=rehearsed.trials,
-        refused=_all_refused(dirty, {**whole.refused, **rehearsed.refused}),
+        refused=_all_refused(dirty, {**whole.refused, **rehearsed.refused, **waiting}),
         milliseconds=(time.perf_counter() - began) * 1000,
+        held=waiting,
+        traps=closing.traps_of(target, {one: found for one, found in emitted.slices.items() if one not in waiting}, at),
     )
+
+
+def _own(target: Target, services: Mapping[str, Service]) -> dict[str, Service]:
+    """Those that run where the target enforces."""
+    return {slug: service for slug, service in services.items() if holds(target, service)}
 
 
 def _all_refused(dirty: Collection[str], refused: Mapping[str, str]) -> Mapping[str, str]:
@@ -130,6 +144,7 @@ def _slice(target: Target, slugs: Collection[str], at: datetime) -> AccessGraph:
     graph = access.graph_slice(service_slugs=slugs, environment_slug=target.environment.slug, at=at)
     return replace(
         graph,
+        services=_own(target, graph.services),
         grants=tuple(grant for grant in graph.grants if target.point in grant.points),
         traffic=tuple(rule for rule in graph.traffic if target.point in rule.points),
     )

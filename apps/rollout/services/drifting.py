@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -20,8 +19,18 @@ from apps.rollout.drivers.akamai_watch import FAILOVER, ORIGINS, POSITION, text_
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
-from apps.rollout.services import attaching, moving, property_watching, releases, revising
+from apps.rollout.services import (
+    attaching,
+    cluster_drift,
+    cluster_objects,
+    moving,
+    property_watching,
+    releases,
+    revising,
+    troubles,
+)
 from apps.rollout.services.compiling import current_code
+from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.holding import hold_target
@@ -30,9 +39,6 @@ from apps.rollout.states import OPEN_ACTIVATIONS, UNKNOWN
 ITEMS_AT_ONCE = 50
 """Reading is limited by the vendor: so many items a minute, in turn."""
 
-MOST_DIFF = 20_000
-UNSIGNED = "Only an approved grant opens a door: what somebody wrote by hand is never taken over."
-STILL_GRANTED = "The access it stands for is still approved; end that here, and the item goes by itself."
 FOREIGN = "This code was not made here, or was not seen to be good here: nobody knows what it lets through."
 BY_ITSELF = "A node puts itself right."
 
@@ -45,17 +51,6 @@ class NotOurs(Refusal):
 class NotOurRuleToChange(Refusal):
     code = "not_our_rule"
     default_message = "This is set outside our rule. Change it in Akamai's Property Manager."
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    path: str
-    expected: str
-    observed: str
-    detail: str
-    why_not: str = ""
-    opens: bool = False
-    diff: str = ""
 
 
 def observe_all(*, at: datetime) -> None:
@@ -74,7 +69,7 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     try:
         looked_at, found = _compare(target, at, everything=everything)
     except VendorError as error:
-        trouble = explain(error).code
+        trouble = troubles.explain(target, error).code
         Target.objects.filter(pk=target.pk).update(error=str(error), error_at=at, trouble=trouble)
         return None
     with transaction.atomic():
@@ -84,8 +79,10 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
 
 def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str], list[Difference]]:
     """What was looked at, and what of it differs."""
-    if target.driver == DriverName.NGINX:
+    if target.is_fetched:
         return _compare_nodes(target, at)
+    if target.driver == DriverName.KUBERNETES:
+        return cluster_drift.compare(target)
     if target.is_exported:
         return _compare_exported(target, at, everything=everything)
     items = _chosen(target, everything=everything)
@@ -170,7 +167,7 @@ def _compare_nodes(target: Target, at: datetime) -> tuple[set[str], list[Differe
     revision = Revision.objects.filter(target=target, number=target.active_number).first()
     wanted = revision.digest if revision else ""
     found: list[Difference] = []
-    nodes = list(Node.objects.filter(target=target))
+    nodes = list(Node.objects.filter(target=target, applies=True))
     for node in nodes:
         if not is_live(node, at):
             seen = f"{node.last_seen_at:%Y-%m-%d %H:%M:%S} UTC" if node.last_seen_at else "never"
@@ -208,12 +205,14 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
         if drift is None or drift.resolved_at is not None:
             raise NotFound
         target = hold_target(drift.target_id)
-        if target.driver == DriverName.NGINX:
+        if target.is_fetched:
             raise NotOurs
         if drift.path.startswith(property_watching.PREFIX):
             _attach_again(target, drift, actor, at)
         else:
             _forget(target, drift.path)
+            if target.driver == DriverName.KUBERNETES:
+                cluster_objects.force_once(target, drift.path, actor, at)
             _activate_again(target, at)
         drift.resolution = f"Put back by {actor.name}."[:100]
         drift.save(update_fields=["resolution"])
@@ -251,7 +250,8 @@ def _forget(target: Target, path: str) -> None:
 def _activate_again(target: Target, at: datetime) -> None:
     """Code that was seen to be good goes back to production at once."""
     version = code_version(current_code(target))
-    if TargetArtifact.objects.filter(target=target, service=COMMON, applied_sha256=UNKNOWN).exists():
+    code = TargetArtifact.objects.filter(target=target, service=COMMON, applied_sha256=UNKNOWN)
+    if target.driver == DriverName.AKAMAI and code.exists():
         number, straight = target.latest_number, releases.was_good(target, version)
         releases.begin(target=target, version=version, number=number, straight=straight, at=at)
     if Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists():

@@ -24,6 +24,7 @@ from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, EdgeMove, EdgeToken, Node, Production, Revision, Target, TargetArtifact
 from apps.rollout.services import budgets, releases
+from apps.rollout.services.cluster_driving import cluster_driver
 from apps.rollout.services.safety import safety_of
 from apps.rollout.states import ReleaseState
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
@@ -48,8 +49,12 @@ STALE_AFTER = timedelta(minutes=2)
 
 @contextmanager
 def driver_of(target: Target, at: datetime) -> Iterator[Driver]:
-    if target.driver == DriverName.NGINX:
+    if target.is_fetched:
         yield NginxDriver(node_views(target, at), partial(nudge.publish, channel_of(target.slug)))
+        return
+    if target.driver == DriverName.KUBERNETES:
+        with cluster_driver(target) as cluster:
+            yield cluster
         return
     if target.is_exported:
         yield exported_driver(target, at)
@@ -152,7 +157,7 @@ def node_views(target: Target, at: datetime) -> list[NodeView]:
             live=is_live(node, at),
             error=node.error if node.failed_number > node.active_number else "",
         )
-        for node in Node.objects.filter(target=target).order_by("name")
+        for node in Node.objects.filter(target=target, applies=True).order_by("name")
     ]
 
 
@@ -162,7 +167,7 @@ def is_live(node: Node, at: datetime) -> bool:
 
 def believed(target: Target, at: datetime) -> Observed:
     """What the target holds of what it should hold differently, as far as we were told."""
-    if target.driver == DriverName.NGINX:
+    if target.is_fetched:
         return Observed(nodes=tuple(node_views(target, at)))
     rows = _differing(target)
     return Observed(artifacts={row.path: row.applied_sha256 or "?" for row in rows})
@@ -170,7 +175,7 @@ def believed(target: Target, at: datetime) -> Observed:
 
 def desired(target: Target, revision: Revision) -> Desired:
     """What is still to be brought there. Costs what differs; the nodes of a mesh fetch theirs themselves."""
-    if target.driver == DriverName.NGINX:
+    if target.is_fetched:
         return Desired(revision.number, revision.digest)
     rows = _differing(target)
     puts = [row for row in rows if row.sha256 and not is_code(row.path)]

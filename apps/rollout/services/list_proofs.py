@@ -20,7 +20,7 @@ from apps.catalog import selectors as catalog
 from apps.compiler import address_lists as policy
 from apps.compiler.addresses import BadBlock, Block, holds, read_address
 from apps.rollout.drivers.list_calls import AT_THE_ROOT, Called, Knock, ListCaller
-from apps.rollout.services.probing import example
+from apps.rollout.services.cluster_probing import example
 
 if TYPE_CHECKING:
     from apps.access.models import GrantDoor

@@ -12,10 +12,11 @@ from django.db.models import F
 from apps.access.services import record_errors
 from apps.rollout.drivers.akamai import KvToken
 from apps.rollout.drivers.akamai_code import code_version
-from apps.rollout.drivers.akamai_errors import CATALOGUE, UNNAMED, Trouble, explain
+from apps.rollout.drivers.akamai_errors import Trouble
 from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
+from apps.rollout.drivers.kubernetes import KubernetesDriver
 from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
-from apps.rollout.services import budgets, edge_tokens, history, proving, releases
+from apps.rollout.services import budgets, cluster_objects, edge_tokens, history, proving, releases, troubles
 from apps.rollout.services.driving import akamai_driver, believed, desired, driver_of, node_views
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_activations, hold_target
@@ -25,14 +26,16 @@ POLL_FIRST, POLL_LONGEST, POLL_NODES = timedelta(seconds=0.15), timedelta(second
 MOST_EVENTS = 100
 NO_TROUBLE: Mapping[str, Any] = {"error": "", "error_at": None, "trouble": "", "waiting_for": "", "to_approve": ""}
 UNSETTLED = "unsettled"
+SETTLED_BY: Mapping[str, str] = {DriverName.AKAMAI: "kv_token_ref", DriverName.KUBERNETES: "server_version"}
+"""What ``setup`` finds, by driver: a target without it was never set up."""
 
 
 def needs_setup(target: Target) -> bool:
     """Also again after another credential came, which may belong to another account."""
     if target.is_exported:
         return False
-    facts = target.facts
-    return target.driver == DriverName.AKAMAI and ("kv_token_ref" not in facts or UNSETTLED in facts)
+    made = SETTLED_BY.get(target.driver)
+    return made is not None and not target.is_pulled and (made not in target.facts or UNSETTLED in target.facts)
 
 
 def set_up(*, target: Target, at: datetime) -> bool:
@@ -41,7 +44,7 @@ def set_up(*, target: Target, at: datetime) -> bool:
         with driver_of(target, at) as driver:
             found = driver.setup()
     except VendorError as error:
-        put_off(target, str(error), explain(error), error.retry_after, at)
+        put_off(target, str(error), troubles.explain(target, error), error.retry_after, at)
         return False
     _settle(target, found, at)
     return True
@@ -89,7 +92,10 @@ def advance(*, target: Target, at: datetime) -> bool:
     with driver_of(target, at) as driver:
         plan = driver.plan(wanted, believed(target, at))
         begin(activation, plan, at)
-        step = _apply(driver, plan)
+        step = _apply(driver, plan, target)
+        if isinstance(driver, KubernetesDriver):
+            cluster_objects.note_conflicts(target, driver, plan, step)
+            step = cluster_objects.confirmed(driver, plan, step)
     _note(activation, step, at)
     return True
 
@@ -106,11 +112,12 @@ def begin(activation: Activation, plan: Plan, at: datetime) -> None:
             activation.save(update_fields=["state", "started_at"])
 
 
-def _apply(driver: Driver, plan: Plan) -> Step:
+def _apply(driver: Driver, plan: Plan, target: Target) -> Step:
     try:
         return driver.apply(plan)
     except VendorError as error:
-        return Step(done=False, error=str(error), retry_after=error.retry_after, trouble=explain(error).code)
+        trouble = troubles.explain(target, error).code
+        return Step(done=False, error=str(error), retry_after=error.retry_after, trouble=trouble)
 
 
 def _note(activation: Activation, step: Step, at: datetime) -> None:
@@ -193,11 +200,11 @@ def _wait(activation: Activation, step: Step, at: datetime) -> None:
     """Look again soon when the vendor is working on it; later and later when it refused."""
     target = activation.target
     if step.error:
-        put_off(target, step.error, CATALOGUE.get(step.trouble, UNNAMED), step.retry_after, at)
+        put_off(target, step.error, troubles.named(target, step.trouble), step.retry_after, at)
         _tell_grants(activation, step.error, at)
         return
     age = at - (activation.started_at or at)
-    soon = min(max(POLL_FIRST, age / 5), POLL_LONGEST) if target.driver == DriverName.AKAMAI else POLL_NODES
+    soon = POLL_NODES if target.is_fetched else min(max(POLL_FIRST, age / 5), POLL_LONGEST)
     if step.retry_after is not None:
         soon = timedelta(seconds=step.retry_after)
     waiting = {**NO_TROUBLE, "waiting_for": step.waiting, "to_approve": step.to_approve}

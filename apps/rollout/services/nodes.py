@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -16,7 +16,7 @@ from apps.catalog import selectors as catalog
 from apps.compiler.artifacts import manifest_digest
 from apps.rollout import content
 from apps.rollout.drivers.base import DoorAnswer
-from apps.rollout.models import Node, Probe, Revision, RevisionArtifact, Runner, Target, TargetArtifact
+from apps.rollout.models import DriverName, Node, Probe, Revision, RevisionArtifact, Runner, Target, TargetArtifact
 from apps.rollout.services import moving, proving
 from apps.rollout.services.targets import token_hash
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ProbeState
@@ -55,9 +55,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
+    """``control`` is what came of the call that has to stay denied, where one was asked for."""
+
     id: int
     answer: DoorAnswer | None
     detail: str
+    control: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def issue_for_node(*, node: Node, workload: str, csr_pem: str, at: datetime) -> 
     """A node may have certificates for the workloads of its mesh and for the ingress, and for nobody else."""
     services = catalog.graph_services(None, node.target.environment.slug).values()
     hosted = {service.mesh.workload for service in services if service.mesh is not None}
-    if workload not in hosted | {node.target.config["ingress_workload"]}:
+    if node.target.driver != DriverName.NGINX or workload not in hosted | {node.target.config["ingress_workload"]}:
         raise ForeignWorkload
     actor = Actor(f"node:{node.name}", node.name)
     return trust.issue_certificate(workload=workload, csr_pem=csr_pem, node=node.name, actor=actor, at=at)
@@ -93,6 +96,9 @@ def issue_for_node(*, node: Node, workload: str, csr_pem: str, at: datetime) -> 
 def offer(*, node_id: int, have: str, at: datetime) -> Offer | None:
     """The newest revision if the node holds another, and the probes it should run; None when there is nothing."""
     node = Node.objects.select_related("target").get(pk=node_id)
+    if not node.applies:
+        due = list(_probes_for(node, at, news=False)[:PROBES_AT_ONCE])
+        return Offer("", {}, _asked(due)) if due else None
     revision = Revision.objects.filter(target=node.target).order_by("-number").first()
     if revision is None or _rests(node, revision, have, at):
         return None
@@ -126,11 +132,12 @@ def _asked(probes: Collection[Probe]) -> list[dict[str, object]]:
             "id": str(probe.pk),
             "workload": probe.call["workload"],
             "service": probe.service,
-            "host": LOOPBACK,
+            "host": probe.call.get("host", LOOPBACK),
             "port": probe.call["port"],
             "method": probe.call["method"],
             "path": probe.call["path"],
             "expect": probe.expect,
+            **{name: probe.call[name] for name in ("how", "control") if name in probe.call},
         }
         for probe in probes
     ]
@@ -192,14 +199,31 @@ def record_report(*, node: Node, report: Report, at: datetime) -> None:
         locked = Node.objects.select_for_update().get(pk=node.pk)
         locked.last_seen_at = locked.reported_at = at
         locked.identities = [dict(one) for one in report.identities]
-        if report.active and report.revision >= locked.active_number:
+        if not locked.applies:
+            locked.save(update_fields=["last_seen_at", "reported_at", "identities"])
+        elif report.active and report.revision >= locked.active_number:
             locked.active_number, locked.active_digest = report.revision, report.digest
             locked.failed_number, locked.error = 0, ""
         elif not report.active:
             locked.failed_number, locked.error = report.revision, report.error
         locked.save()
-    if report.active:
+    if report.active and node.applies:
         moving.complete_if_reported(target=node.target, at=at)
-    said = {result.id: proving.Found(result.answer, result.detail) for result in report.probes}
-    own = Probe.objects.filter(target=node.target, runner=Runner.NODE, pk__in=said).values_list("pk", flat=True)
-    proving.conclude(found={pk: said[pk] for pk in own}, at=at)
+    said = {result.id: result for result in report.probes}
+    own = Probe.objects.filter(target=node.target, runner=Runner.NODE, pk__in=said)
+    proving.conclude(found={probe.pk: _found(node.target, probe, said[probe.pk]) for probe in own}, at=at)
+
+
+def _found(target: Target, probe: Probe, result: ProbeResult) -> proving.Found:
+    """A cluster's door does not say by which grant: what was asked is a call that only this one decides about.
+
+    Where a call that nobody opened is let through as well, being let in shows nothing.
+    """
+    answer = result.answer
+    if answer is None or target.driver != DriverName.KUBERNETES:
+        return proving.Found(answer, result.detail)
+    if answer.verdict != "allow":
+        return proving.Found(replace(answer, grants=()), result.detail)
+    if "control" in probe.call and result.control != "deny":
+        return proving.Found(DoorAnswer("allow", proving.NOT_ENFORCED, ()), result.detail)
+    return proving.Found(replace(answer, grants=(probe.grant_id,)), result.detail)

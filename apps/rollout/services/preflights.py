@@ -17,7 +17,9 @@ from apps.outbox import services as outbox
 from apps.rollout.drivers.akamai import kv_token_name
 from apps.rollout.drivers.akamai_capabilities import CHECKS
 from apps.rollout.drivers.akamai_preflight import ALL_SECONDS, CALL_SECONDS, GRANTED, Check, Finding, Wanted, examine
+from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Preflight, Target
+from apps.rollout.services import cluster_preflight, troubles
 from apps.rollout.services.driving import NotConnected, akamai_api
 from apps.rollout.services.evidence import CHANNEL, record_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
@@ -40,17 +42,23 @@ def ask(*, slug: str, actor: Actor, at: datetime) -> Preflight:
     """Have a worker look. One at a time for each target; older results than the last few are forgotten."""
     with transaction.atomic():
         target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
-        if target.driver != DriverName.AKAMAI:
-            raise BadTarget(f"{target.name} is not at Akamai: there is nothing to ask.")
-        require_called(target)
+        asked = _questions(target)
         if Preflight.objects.filter(target=target, finished_at=None).exists():
             raise PreflightUnderWay
-        made = Preflight.objects.create(target=target, asked_at=at, asked_by=actor.name[:200], asked=len(CHECKS))
+        made = Preflight.objects.create(target=target, asked_at=at, asked_by=actor.name[:200], asked=asked)
         old = Preflight.objects.filter(target=target).order_by("-pk").values_list("pk", flat=True)[KEPT:]
         Preflight.objects.filter(pk__in=list(old)).delete()
         record_target("preflight.asked", target, actor=actor, at=at)
         outbox.enqueue(topic=ASKED, key=str(made.pk), payload={"target": target.slug}, at=at)
     return made
+
+
+def _questions(target: Target) -> int:
+    """How many there are to ask. Raises BadTarget where nobody can be asked."""
+    if target.driver == DriverName.NGINX or target.is_pulled:
+        raise BadTarget(f"The console calls nobody for {target.name}: there is nothing to ask.")
+    require_called(target)
+    return cluster_preflight.questions(target) if target.driver == DriverName.KUBERNETES else len(CHECKS)
 
 
 def due(at: datetime) -> list[int]:
@@ -66,6 +74,9 @@ def run(*, preflight_id: int, clock: Clock, checks: Sequence[Check] = CHECKS, pa
     if not Preflight.objects.filter(taken, pk=preflight_id, finished_at=None).update(started_at=at):
         return False
     preflight = Preflight.objects.select_related("target").get(pk=preflight_id)
+    if preflight.target.driver == DriverName.KUBERNETES:
+        _look_at_cluster(preflight, clock)
+        return True
     try:
         api = akamai_api(preflight.target, read_seconds=CALL_SECONDS)
     except NotConnected as error:
@@ -80,6 +91,19 @@ def run(*, preflight_id: int, clock: Clock, checks: Sequence[Check] = CHECKS, pa
         api.close()
     _finish(preflight, "", clock())
     return True
+
+
+def _look_at_cluster(preflight: Preflight, clock: Clock) -> None:
+    """All at once: the cluster answers in moments."""
+    try:
+        found = cluster_preflight.look(preflight.target)
+    except VendorError as error:
+        _finish(preflight, f"{troubles.explain(preflight.target, error).what} {error}", clock())
+        return
+    preflight.asked = len(found)
+    preflight.save(update_fields=["asked"])
+    _note(preflight, dict(enumerate((one,) for one in found)))
+    _finish(preflight, "", clock())
 
 
 def wanted_of(target: Target) -> Wanted:

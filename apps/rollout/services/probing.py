@@ -8,16 +8,21 @@ from datetime import datetime
 
 from apps.compiler import graph as policy
 from apps.compiler.decide import Action, Context, Pdp, Resource
+from apps.compiler.emitters.cluster.objects import service_name
 from apps.compiler.graph import AccessGraph, Service, SubjectKind
 from apps.identity import selectors as identity
 from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
 from apps.rollout.services import proving
+from apps.rollout.services.cluster_driving import held_of
+from apps.rollout.services.cluster_probing import call_for, example
 from apps.rollout.services.doors import DoorTask, door_tasks
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.services.trying_rules import Caller, find_caller
 from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
 
-PARAMETER = "sallyport-probe"
+DOOR_HOST = "door_host"
+"""In a mesh target's ``config``: how a door is found from another node, such as ``{service}.{namespace}.svc``."""
+
 IN_FORCE = (ActivationState.ACTIVE, ActivationState.PROVEN)
 
 
@@ -35,7 +40,7 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
 
     The caller has opened a transaction and holds the target's lock. What is being asked already is left alone.
     """
-    tasks = door_tasks(services=services, point=target.point, environment=target.environment.slug)
+    tasks = door_tasks(services=held_of(target, services), point=target.point, environment=target.environment.slug)
     activation = Activation.objects.filter(target=target).order_by("-pk").first()
     if not tasks or activation is None:
         return
@@ -46,7 +51,19 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
     fresh: list[Probe] = []
     dropped: list[Probe] = []
     for task in tasks:
-        question = _question(task, graph, pdp, subjects, at, through_edge=edge is not None)
+        question = (
+            _cluster_question(target, task, graph, pdp, subjects, at)
+            if target.driver == DriverName.KUBERNETES
+            else _question(
+                task,
+                graph,
+                pdp,
+                subjects,
+                at,
+                through_edge=edge is not None,
+                doors=str(target.config.get(DOOR_HOST, "")),
+            )
+        )
         runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
         probe = _probe(task, question, activation, runs_on, at)
         old = asked.get(task.grant_id)
@@ -69,20 +86,52 @@ def _question(
     at: datetime,
     *,
     through_edge: bool,
+    doors: str,
 ) -> Question:
-    """A call where one can be made, else the target's own report."""
+    """A call where one can be made, else the target's own report. ``doors`` is where those of the mesh's nodes are."""
     service = graph.services.get(task.service)
     caller = _caller(task, service, graph, pdp, subjects, at) if service is not None else None
     if service is None or caller is None:
         return Question(Runner.REPORT, task.subject, {})
     holder, call = caller
     if _asks_the_node(task, holder) and service.mesh is not None:
-        where: dict[str, object] = {"workload": holder.id.partition(":")[2], "port": service.mesh.port}
+        where: dict[str, object] = {
+            "workload": holder.id.partition(":")[2],
+            **_door_place(service.id, service.mesh, doors),
+        }
         return Question(Runner.NODE, holder.id, {**where, **call})
     if _asks_the_edge(task) and through_edge and service.edge is not None:
         where = {"host": service.edge.host, "base": service.edge.base_path}
         return Question(Runner.EDGE, holder.id, {**where, **call})
     return Question(Runner.REPORT, holder.id, {})
+
+
+def _door_place(slug: str, exposure: policy.MeshExposure, doors: str) -> dict[str, object]:
+    """On the caller's own node, or where ``doors`` says: there the application's port leads to the door."""
+    if not doors:
+        return {"port": exposure.port}
+    host = doors.replace("{service}", service_name(slug)).replace("{namespace}", exposure.namespace)
+    return {"host": host, "port": exposure.upstream_port}
+
+
+def _cluster_question(
+    target: Target,
+    task: DoorTask,
+    graph: AccessGraph,
+    pdp: Pdp,
+    subjects: Mapping[str, policy.Subject],
+    at: datetime,
+) -> Question:
+    """A call by a pod that runs as the workload, where one would show something."""
+    service, holder = graph.services.get(task.service), _holder(task.subject, subjects)
+    if service is None or holder is None:
+        return Question(Runner.REPORT, task.subject, {})
+    if task.wish is not None or holder.kind is not SubjectKind.WORKLOAD:
+        return Question(Runner.REPORT, holder.id, {})
+    calls = _calls(task, service, pdp, holder.id, at)
+    wanted = task.expect == Expect.ALLOW
+    call = call_for(target, service, holder.id, pdp, calls=calls, wanted=wanted, at=at)
+    return Question(Runner.REPORT, holder.id, {}) if call is None else Question(Runner.NODE, holder.id, call)
 
 
 def _caller(
@@ -141,16 +190,12 @@ def _calls(task: DoorTask, service: Service, pdp: Pdp, subject: str, at: datetim
         yield {"method": method, "path": path}
 
 
-def example(template: str) -> str:
-    """A path the template matches, with parameters that no application takes for its own."""
-    return "/".join(PARAMETER if part.startswith("{") else part for part in template.split("/"))
-
-
 def _asked_already(target: Target, tasks: Collection[DoorTask], activation: Activation) -> dict[str, Probe]:
     """What is being asked about this door, by grant; held, and the activation with it."""
     ids = {task.grant_id for task in tasks}
     rows = hold_probes(
-        Probe.objects.filter(grant_id__in=ids, point=target.point, state__in=OPEN_PROBES), also=[activation.pk]
+        Probe.objects.filter(grant_id__in=ids, point=target.point, activation__target=target, state__in=OPEN_PROBES),
+        also=[activation.pk],
     )
     return {row.grant_id: row for row in rows}
 

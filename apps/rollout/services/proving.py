@@ -14,7 +14,8 @@ from apps.access import services as access
 from apps.access.services import DoorReport
 from apps.rollout.drivers.base import DoorAnswer, Expectation, Proof
 from apps.rollout.models import Activation, DriverName, Expect, Node, Point, Probe, Runner, Target
-from apps.rollout.services.driving import caller_of
+from apps.rollout.services.doorkeepers import Door, Lag, lags
+from apps.rollout.services.driving import STALE_AFTER, caller_of
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ActivationState, ProbeState, move
@@ -25,7 +26,7 @@ RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=0.1), timedelta(seconds=30)
 PATIENCE = 3
 """A store that is eventually consistent may answer from before; only after so many tries a door is said to fail."""
 
-REPORTED = "reported"
+REPORTED, NOT_ENFORCED = "reported", "not_enforced"
 
 
 def make_ready(target: Target, *, services: Collection[str] | None, at: datetime) -> None:
@@ -37,7 +38,7 @@ def make_ready(target: Target, *, services: Collection[str] | None, at: datetime
     if services is not None:
         waiting = waiting.filter(service__in=services)
     probes = hold_probes(waiting)
-    hosted = _hosted(target) if any(probe.runner == Runner.NODE for probe in probes) else set()
+    hosted = _hosted(target, at) if any(probe.runner == Runner.NODE for probe in probes) else set()
     for probe in probes:
         move(probe, ProbeState.READY)
         probe.ready_at = probe.due_at = at
@@ -45,7 +46,8 @@ def make_ready(target: Target, *, services: Collection[str] | None, at: datetime
             probe.runner = Runner.REPORT
     Probe.objects.bulk_update(probes, ["state", "ready_at", "due_at", "runner"], batch_size=BATCH)
     reported = [probe for probe in probes if probe.runner == Runner.REPORT]
-    opening = [probe for probe in probes if probe.expect == Expect.ALLOW]
+    behind = lags(probes, PATIENCE)
+    opening = [probe for probe in probes if probe.expect == Expect.ALLOW and not _lag(behind, probe).without]
     access.mark_doors(reports=[DoorReport(one.grant_id, one.point, "open", _where(one)) for one in opening], at=at)
     _draw({probe: _as_reported(probe, target) for probe in reported}, at)
 
@@ -56,9 +58,15 @@ def _as_reported(probe: Probe, target: Target) -> Found:
     return Found(DoorAnswer(said, REPORTED, grants), _reported(target))
 
 
-def _hosted(target: Target) -> set[str]:
-    """The workloads some node holds a certificate for: only as one of those it can make a call."""
-    rows = Node.objects.filter(target=target).values_list("identities", flat=True)
+def _hosted(target: Target, at: datetime) -> set[str]:
+    """The workloads some node holds a certificate for: only as one of those it can make a call.
+
+    A pod that tries calls in a cluster may come and go, so only one that was heard of lately counts there.
+    """
+    nodes = Node.objects.filter(target=target)
+    if target.driver == DriverName.KUBERNETES:
+        nodes = nodes.filter(last_seen_at__gt=at - STALE_AFTER)
+    rows = nodes.values_list("identities", flat=True)
     return {str(one.get("workload", "")) for identities in rows for one in identities}
 
 
@@ -67,6 +75,9 @@ def _where(probe: Probe) -> str:
 
 
 def _reported(target: Target) -> str:
+    if target.driver == DriverName.KUBERNETES:
+        how = "Its agent reports that the cluster holds" if target.is_pulled else "Read back, the cluster holds"
+        return f"{how} the objects; no call was made."
     who = "Every live node" if target.driver == DriverName.NGINX else "The edge"
     return f"{who} took the revision; there is no call that could show more."
 
@@ -144,12 +155,15 @@ def _draw(found: Mapping[Probe, Found], at: datetime) -> None:
     Probe.objects.bulk_update(list(found), ANSWERED, batch_size=BATCH)
     passed = [probe for probe in found if probe.state == ProbeState.PASSED]
     failed = [probe for probe in found if probe.state == ProbeState.FAILING and probe.attempts >= PATIENCE]
-    reports = [DoorReport(one.grant_id, one.point, _door_state(one), sentence(one)) for one in (*passed, *failed)]
+    behind = lags(passed, PATIENCE) if passed else {}
+    told = [one for one in passed if not _lag(behind, one).failing]
+    reports = [_report(one, _lag(behind, one)) for one in (*told, *failed)]
     access.mark_doors(reports=reports, at=at)
-    for grant_id in _all_proven([probe for probe in passed if probe.expect == Expect.ALLOW]):
+    for grant_id in _all_proven([probe for probe in passed if probe.expect == Expect.ALLOW], behind):
         access.activate(grant_id=grant_id, at=at)
     errors = {one.grant_id: f"{one.activation.target.name}: {sentence(one)}" for one in failed}
-    access.record_errors(errors={**dict.fromkeys((one.grant_id for one in passed), ""), **errors}, at=at)
+    well = (one.grant_id for one in passed if not _lag(behind, one).behind)
+    access.record_errors(errors={**dict.fromkeys(well, ""), **errors}, at=at)
     for activation in {probe.activation.pk: probe.activation for probe in passed}.values():
         finish(activation, at=at)
 
@@ -174,14 +188,29 @@ def _as_expected(probe: Probe, answer: DoorAnswer | None) -> bool:
     return by_this if probe.expect == Expect.ALLOW else not by_this
 
 
-def _door_state(probe: Probe) -> str:
+def _lag(behind: Mapping[Door, Lag], probe: Probe) -> Lag:
+    return behind.get((probe.grant_id, probe.point), Lag())
+
+
+def _report(probe: Probe, lag: Lag) -> DoorReport:
+    """A door with several keepers is where the slowest of them is."""
     if probe.state == ProbeState.FAILING:
-        return "failing"
-    return "proven" if probe.expect == Expect.ALLOW else "closed"
+        return DoorReport(probe.grant_id, probe.point, "failing", sentence(probe))
+    if lag.behind:
+        said = f"{sentence(probe)} {lag.sentence}"
+        return DoorReport(probe.grant_id, probe.point, _on_the_way(probe.expect, lag), said)
+    there = "proven" if probe.expect == Expect.ALLOW else "closed"
+    return DoorReport(probe.grant_id, probe.point, there, sentence(probe))
 
 
-def _all_proven(passed: Sequence[Probe]) -> list[str]:
-    """The grants of which every door is proven now.
+def _on_the_way(expect: str, lag: Lag) -> str:
+    if expect != Expect.ALLOW:
+        return "closing"
+    return "opening" if lag.without else "open"
+
+
+def _all_proven(passed: Sequence[Probe], behind: Mapping[Door, Lag]) -> list[str]:
+    """The grants of which every door is proven now, by all who keep it.
 
     Asked after their rows were locked (by ``mark_doors``), so two doors proven at once are both seen.
     """
@@ -190,7 +219,11 @@ def _all_proven(passed: Sequence[Probe]) -> list[str]:
     proven: defaultdict[str, set[str]] = defaultdict(set)
     for grant_id, point in rows.values_list("grant_id", "point"):
         proven[grant_id].add(point)
-    return [grant_id for grant_id, points in wanted.items() if points <= proven[grant_id]]
+    return [
+        grant_id
+        for grant_id, points in wanted.items()
+        if points <= proven[grant_id] and not any((grant_id, point) in behind for point in points)
+    ]
 
 
 def _ask_again(probe: Probe, at: datetime) -> None:
@@ -203,10 +236,21 @@ def sentence(probe: Probe) -> str:
     """The evidence in words."""
     if probe.runner == Runner.REPORT:
         return probe.detail
-    call = f"{probe.call['method']} {probe.call.get('base', '')}{probe.call['path']} as {probe.subject}"
+    what = (
+        "a connection"
+        if probe.call.get("how")
+        else f"{probe.call['method']} {probe.call.get('base', '')}{probe.call['path']}"
+    )
+    call = f"{what} as {probe.subject}"
     if probe.verdict == "error":
         return f"{call}: {probe.detail}"
-    return f"{call}: {probe.verdict} ({probe.reason})."
+    control = probe.call.get("control")
+    if control is None:
+        return f"{call}: {probe.verdict} ({probe.reason})."
+    other = f"{control['method']} {control['path']}, which nobody opened to it,"
+    if probe.reason == NOT_ENFORCED:
+        return f"{call}: {probe.verdict}, but {other} was let through as well: nothing is enforced there."
+    return f"{call}: {probe.verdict} ({probe.reason}); {other} stayed shut."
 
 
 def finish(activation: Activation, *, at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
@@ -35,11 +36,14 @@ class TooLateToStop(Refusal):
 
 
 def set_production(*, slug: str, production: str, actor: Actor, at: datetime) -> Target:
-    """Whether code goes to production by itself once it is live on staging, or when an operator approves."""
+    """Whether code goes to production by itself once it is live on staging, or when an operator approves.
+
+    Of a cluster: whether a service may be closed for the first time by itself.
+    """
     if production not in Production.values:
         raise InvalidInput(fields={"production": [f"Choose one of {', '.join(Production.values)}."]})
     with transaction.atomic():
-        target = _locked(slug)
+        target = _of(slug, lock=True, drivers=(DriverName.AKAMAI, DriverName.KUBERNETES))
         if target.production == production:
             return target
         before, target.production, target.retry_at = target.production, production, None
@@ -113,12 +117,12 @@ def _locked(slug: str) -> Target:
     return _of(slug, lock=True)
 
 
-def _of(slug: str, *, lock: bool) -> Target:
+def _of(slug: str, *, lock: bool, drivers: Collection[str] = (DriverName.AKAMAI,)) -> Target:
     rows = Target.objects.select_for_update() if lock else Target.objects
     target = rows.filter(slug=slug).first()
     if target is None:
         raise NotFound
-    if target.driver != DriverName.AKAMAI:
+    if target.driver not in drivers:
         raise NoCode
     require_called(target)
     return target

@@ -40,6 +40,7 @@ _REASONS = {
     "rollout.token.renewed": "The token the code reads EdgeKV with was renewed.",
     "rollout.code.taken_back": "Code that came after what was taken back.",
     "rollout.target.placed": "Another EdgeWorker or namespace was chosen.",
+    "rollout.closing.agreed": "An operator agreed to what it closes.",
     "rollout.code.rolled_back": "The code of an older revision is put back.",
 }
 
@@ -54,6 +55,7 @@ def revise(
     trials: int,
     milliseconds: float,
     at: datetime,
+    traps: Sequence[Mapping[str, object]] = (),
 ) -> Revision | None:
     """The next revision, or None when what was compiled is what there is. The caller has opened a transaction."""
     held = hold_target(target.pk)
@@ -77,6 +79,7 @@ def revise(
         changes=[asdict(change) for change in changes[:MOST_CHANGES]],
         change_count=len(changes),
         causes=[list(cause) for cause in dict.fromkeys(causes)][:MOST_CAUSES],
+        traps=[dict(trap) for trap in traps[:MOST_CHANGES]],
         compile_ms=round(milliseconds, 2),
         rehearsed=trials,
         created_at=at,
@@ -162,7 +165,7 @@ def _summary(changes: Sequence[Change], causes: Iterable[tuple[str, str]]) -> st
 def _doubt_what_was_sent(activation: Activation) -> None:
     """What a vendor was asked for and did not confirm may be there all the same. Were it believed not to be, a newer
     revision that wants what was there before would leave it, and with it access that has ended."""
-    if activation.state != ActivationState.APPLYING or activation.target.driver != DriverName.AKAMAI:
+    if activation.state != ActivationState.APPLYING or activation.target.is_fetched:
         return
     sent = RevisionArtifact.objects.filter(revision=activation.revision_id, path=OuterRef("path"))
     rows = TargetArtifact.objects.filter(target=activation.target_id)

@@ -16,26 +16,40 @@ from apps.audit.errors import InvalidInput, NotFound, Refusal
 from apps.catalog import selectors as catalog
 from apps.identity import services as identity
 from apps.identity import vault
+from apps.rollout.clusters import complaints
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import DriverName, Node, PendingChange, Point, Target
+from apps.rollout.models import DriverName, Node, PendingChange, Point, Production, Target
 from apps.rollout.services.evidence import record_target
 from apps.trust import selectors as trust_selectors
 from apps.trust import services as trust
 from apps.trust.models import Purpose
 
-POINTS: Mapping[str, str] = {DriverName.AKAMAI: Point.EDGE, DriverName.NGINX: Point.MESH}
+POINTS: Mapping[str, str] = {
+    DriverName.AKAMAI: Point.EDGE,
+    DriverName.NGINX: Point.MESH,
+    DriverName.KUBERNETES: Point.MESH,
+}
 NEEDED: Mapping[str, frozenset[str]] = {
     DriverName.AKAMAI: frozenset({"group_id", "resource_tier_id"}),
     DriverName.NGINX: frozenset({"ingress_port", "ingress_workload", "edge_workload", "edge"}),
+    DriverName.KUBERNETES: frozenset({"emitters", "namespaces"}),
 }
 CREDENTIALS: Mapping[str, frozenset[str]] = {
     DriverName.AKAMAI: frozenset({"client_token", "client_secret", "access_token"}),
     DriverName.NGINX: frozenset(),
+    DriverName.KUBERNETES: frozenset({"token"}),
 }
 """All or none: a target can be made known first and connected afterwards."""
-KEPT = ("base_url", "account_switch_key", "max_body", "safety", "edgeworker_id", "namespace", "makes_namespace")
+KEPT = (
+    "base_url", "account_switch_key", "max_body", "safety", "edgeworker_id", "namespace", "makes_namespace",
+    "server", "reached",
+)  # fmt: skip
 """What pages set in ``config``; it stays unless a spec says otherwise."""
-_ADDRESS: Mapping[str, frozenset[str]] = {DriverName.AKAMAI: frozenset({"base_url"}), DriverName.NGINX: frozenset()}
+_ADDRESS: Mapping[str, frozenset[str]] = {
+    DriverName.AKAMAI: frozenset({"base_url"}),
+    DriverName.NGINX: frozenset(),
+    DriverName.KUBERNETES: frozenset({"server"}),
+}
 FIRST = "rollout.target.created"
 
 
@@ -109,8 +123,10 @@ def _check(spec: TargetSpec) -> None:
     if spec.credentials:
         needed = CREDENTIALS[spec.driver] - spec.credentials.keys() | (_ADDRESS[spec.driver] - spec.config.keys())
         fields |= {name: ["This is needed."] for name in sorted(needed)}
+    if spec.driver == DriverName.KUBERNETES and not fields:
+        fields = complaints(spec.config, spec.slug)
     if fields:
-        raise BadTarget(f"The target {spec.slug} lacks {', '.join(fields)}.", fields=fields)
+        raise BadTarget(f"The target {spec.slug} lacks {', '.join(fields)}, or has it wrong.", fields=fields)
 
 
 def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
@@ -120,6 +136,7 @@ def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
         driver=spec.driver,
         point=POINTS[spec.driver],
         environment=catalog.get_environment(spec.environment),
+        production=Production.APPROVED if spec.driver == DriverName.KUBERNETES else Production.AUTOMATIC,
         config=dict(spec.config),
         secret_sealed=_sealed({**spec.credentials, "salt": secrets.token_hex(16)}),
         created_at=at,
@@ -175,17 +192,23 @@ def _described(target: Target) -> dict[str, object]:
     return {"name": target.name, "driver": target.driver, "point": target.point, "config": dict(target.config)}
 
 
-def enroll_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> Enrolment:
-    """A token for a node. Enrolling a name again replaces its token: the old one no longer opens anything."""
+def enroll_node(*, target_slug: str, name: str, actor: Actor, at: datetime, applies: bool | None = None) -> Enrolment:
+    """A token for a node. Enrolling a name again replaces its token: the old one no longer opens anything.
+
+    A node that does not apply only tries calls. By default it does where what the target should hold is fetched.
+    """
     token = f"spn_{secrets.token_urlsafe(32)}"
     with transaction.atomic():
         target = get_target(target_slug)
-        if target.driver != DriverName.NGINX:
+        if target.driver not in (DriverName.NGINX, DriverName.KUBERNETES):
             raise BadTarget(f"{target.name} has no nodes.")
+        fetches = target.is_fetched if applies is None else applies
+        if fetches and not target.is_fetched:
+            raise BadTarget(f"The console itself writes to {target.name}: a node there can only try calls.")
         node, _ = Node.objects.select_for_update().update_or_create(
-            target=target, name=name, defaults={"token_hash": token_hash(token), "enrolled_at": at}
+            target=target, name=name, defaults={"token_hash": token_hash(token), "enrolled_at": at, "applies": fetches}
         )
-        record_target("node.enrolled", target, actor=actor, at=at, after={"node": name})
+        record_target("node.enrolled", target, actor=actor, at=at, after={"node": name, "applies": fetches})
     return Enrolment(node, token, trust_selectors.jwks(Purpose.BUNDLE))
 
 

@@ -21,13 +21,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("target")
         parser.add_argument("name")
+        parser.add_argument("--only-probes", action="store_true", help="it tries calls and takes no revisions")
         parser.add_argument("--token-out", type=Path, required=True, help="where the token goes (mode 0600)")
         parser.add_argument("--bundle-keys-out", type=Path, required=True, help="where the JWK set to pin goes")
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = Actor("operator", "An operator on the command line")
         try:
-            enrolled = enroll_node(target_slug=options["target"], name=options["name"], actor=actor, at=timezone.now())
+            enrolled = enroll_node(
+                target_slug=options["target"],
+                name=options["name"],
+                actor=actor,
+                at=timezone.now(),
+                applies=False if options["only_probes"] else None,
+            )
         except Refusal as refusal:
             raise CommandError(refusal.message) from refusal
         descriptor = os.open(options["token_out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

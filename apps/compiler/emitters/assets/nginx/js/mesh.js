@@ -84,9 +84,8 @@ function own(object, name) {
 }
 
 // Base paths are compared as they were sent, whole segments only; the longest wins.
-function locate(r, call) {
+function locate(r, call, sent) {
   let bases = own(mesh.hosts, (r.headersIn.Host || '').toLowerCase().replace(/:[0-9]+$/, '')) || {};
-  let sent = paths.sentPath(r);
   let parts = sent.split('/');
   call.path = sent;
   for (let depth = Math.min(parts.length, mesh.deepestBase); depth > 0; depth--) {
@@ -108,7 +107,7 @@ function judgeAtIngress(r, call) {
   if (fault !== null) return fault;
   let fromEdge = call.peer === mesh.edge;
   if (fromEdge) adoptRequestId(r, call);
-  if (!locate(r, call)) return 'no_service';
+  if (!locate(r, call, paths.sentPath(r))) return 'no_service';
   if (paths.segmentsOf(call.path) === null) return 'bad_path';
   return fromEdge ? tokenFault(r, call) || 'granted' : 'edge_token_absent';
 }
@@ -124,6 +123,11 @@ function judgeAtSidecar(r, call) {
   } else {
     call.subject = `workload:${call.peer}`;
   }
+  return settle(r, call);
+}
+
+/** What the policy says of a call whose subject is known, and whether it is within its limits. */
+function settle(r, call) {
   let found = policy.decideBoth(r, call);
   call.route = found.route;
   call.grants = found.grants || [];
@@ -166,7 +170,8 @@ function refuse(r, call) {
   return `${found.status}_${found.asPage ? 'page' : 'problem'}`;
 }
 
-function decideWith(r, judge) {
+/** The call with all that was found out about it; `call.reason` is never missing. */
+function judged(r, judge) {
   let call = newCall(r);
   try {
     survey(r, call);
@@ -176,6 +181,11 @@ function decideWith(r, judge) {
     call.reason = 'policy_unavailable';
   }
   tell(r, call);
+  return call;
+}
+
+function decideWith(r, judge) {
+  let call = judged(r, judge);
   if (call.reason !== 'granted') return refuse(r, call);
   return call.owned ? 'forward_bare' : 'forward';
 }
@@ -233,4 +243,7 @@ function rehearse(r) {
   r.return(200, JSON.stringify(JSON.parse(r.requestText).map((one) => rehearsed(r, one))));
 }
 
-export default { atIngress, atSidecar, peerNamed, refused, rehearse, verify: context.verify };
+export default {
+  adoptRequestId, atIngress, atSidecar, judged, locate, peerNamed, refused, rehearse, settle, tokenFault,
+  verify: context.verify,
+};

@@ -1,0 +1,85 @@
+"""Files that somebody else applies: a door beside a service, a pod that probes, a baseline. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.conf import settings
+
+from apps.catalog import selectors as catalog
+from apps.compiler.emitters.cluster import networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster.objects import Account, Object
+from apps.compiler.graph import Service
+from apps.compiler.surroundings import ClusterSurroundings
+from apps.rollout.models import DriverName, Target
+from apps.rollout.services.targets import BadTarget, get_target
+from apps.rollout.surroundings import cluster_surroundings
+
+Files = Mapping[str, str]
+"""Contents by relative path."""
+
+
+def door(*, target_slug: str, service_slug: str, image: str, at: datetime) -> Files:
+    """A kustomize component that puts a door beside a service's pods."""
+    target = get_target(target_slug)
+    service, around = _service(target, service_slug), _around(target, at)
+    return sidecar.kustomization(service, around, sidecar.Sidecar(image, _mesh_of(target)))
+
+
+def machine(*, target_slug: str, service_slug: str, node: str, at: datetime) -> Files:
+    """A door for a machine that runs the service by itself, by the paths the files belong to."""
+    target = get_target(target_slug)
+    service, around = _service(target, service_slug), _around(target, at)
+    found = sidecar.machine(service, around, sidecar.Sidecar("", _mesh_of(target)), node)
+    return {path.lstrip("/"): text for path, text in found.items()}
+
+
+def probe(*, target_slug: str, account: str, image: str, at: datetime) -> Files:
+    """``account`` is ``namespace/name``."""
+    target = _cluster(target_slug)
+    namespace, slash, name = account.partition("/")
+    if not (namespace and slash and name):
+        raise BadTarget("Name the account as namespace/name, such as shop/cart.")
+    made = probe_pod.objects(Account(namespace, name), cluster_surroundings(target, at), probe_pod.ProbePod(image))
+    return {"probe.json": _listed(made)}
+
+
+def baseline(*, target_slug: str, namespace: str, egress: bool, at: datetime) -> Files:
+    target = _cluster(target_slug)
+    made = networkpolicy.baseline(namespace, cluster_surroundings(target, at), egress=egress)
+    return {"baseline.json": sidecar.written(made)}
+
+
+def _listed(objects: tuple[Object, ...]) -> str:
+    return sidecar.written({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def _cluster(slug: str) -> Target:
+    target = get_target(slug)
+    if target.driver != DriverName.KUBERNETES:
+        raise BadTarget(f"{target.name} is no Kubernetes cluster.")
+    return target
+
+
+def _service(target: Target, slug: str) -> Service:
+    found = catalog.graph_services([slug], target.environment.slug).get(slug)
+    if found is None or found.mesh is None:
+        raise BadTarget(f"{slug} is no service that the mesh of {target.environment.slug} exposes.")
+    return found
+
+
+def _mesh_of(target: Target) -> str:
+    """The NGINX mesh of the environment: a door takes its policy from there."""
+    mesh = Target.objects.filter(environment=target.environment, driver=DriverName.NGINX).first()
+    if mesh is None:
+        raise BadTarget(
+            f"{target.environment.slug} has no target with driver nginx, which doors take their policy from."
+        )
+    return mesh.slug
+
+
+def _around(target: Target, at: datetime) -> ClusterSurroundings:
+    if target.driver == DriverName.KUBERNETES:
+        return cluster_surroundings(target, at)
+    return ClusterSurroundings(target.slug, settings.SALLYPORT_URL, settings.SALLYPORT_TRUST_DOMAIN)

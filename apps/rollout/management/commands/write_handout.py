@@ -1,0 +1,51 @@
+"""``manage.py write_handout TARGET DIRECTORY``: files that somebody else applies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from apps.audit.errors import Refusal
+from apps.rollout import handouts
+
+
+class Command(BaseCommand):
+    help = "Write files that somebody else applies: a door beside a service, a probe pod, a baseline."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("target")
+        parser.add_argument("directory", type=Path)
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--door", metavar="SERVICE", help="a door beside the service's pods, for kustomize")
+        what.add_argument("--machine", metavar="SERVICE", help="a door on a machine of its own, for systemd")
+        what.add_argument("--probe", metavar="ACCOUNT", help="a pod that probes as namespace/account")
+        what.add_argument("--baseline", metavar="NAMESPACE", help="a NetworkPolicy that lets nothing in")
+        parser.add_argument("--image", default="sallyport-door:latest", help="of a door or a probe pod")
+        parser.add_argument("--node", default="", help="name of the machine")
+        parser.add_argument("--egress", action="store_true", help="the baseline lets nothing out either")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            files = _files(options)
+        except Refusal as refusal:
+            raise CommandError(refusal.message) from refusal
+        for name, text in files.items():
+            path = options["directory"] / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            self.stdout.write(str(path))
+
+
+def _files(options: dict[str, Any]) -> handouts.Files:
+    target, at = options["target"], timezone.now()
+    if options["door"]:
+        return handouts.door(target_slug=target, service_slug=options["door"], image=options["image"], at=at)
+    if options["machine"]:
+        node = options["node"] or options["machine"]
+        return handouts.machine(target_slug=target, service_slug=options["machine"], node=node, at=at)
+    if options["probe"]:
+        return handouts.probe(target_slug=target, account=options["probe"], image=options["image"], at=at)
+    return handouts.baseline(target_slug=target, namespace=options["baseline"], egress=options["egress"], at=at)

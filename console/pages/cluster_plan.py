@@ -1,0 +1,89 @@
+"""What bringing objects to a cluster would close, beside who was seen calling; and a person's yes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from apps.audit.errors import Refusal
+from apps.identity.pages import PageRequest, require_role
+from apps.identity.selectors import has_role
+from apps.rollout import tasks
+from apps.rollout.cluster_facts import facts_of
+from apps.rollout.cluster_views import cluster_target
+from apps.rollout.services import closing
+from apps.rollout.views import KEEPERS, WATCHERS
+from apps.telemetry import selectors as telemetry
+
+if TYPE_CHECKING:
+    from apps.rollout.models import Target
+    from apps.telemetry.selectors import CallerSeen
+
+DAYS, MOST_SERVICES = 30, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """``strangers`` called lately, and will not be let in."""
+
+    service: str
+    paths: tuple[str, ...]
+    sentences: tuple[str, ...]
+    allowed: tuple[str, ...]
+    more: int
+    strangers: tuple[CallerSeen, ...]
+
+
+@require_http_methods(["GET", "POST"])
+def plan(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
+    target, at = cluster_target(slug), timezone.now()
+    complaint = _agree(request, slug, at) if request.method == "POST" else ""
+    if request.method == "POST" and not complaint:
+        tasks.poke([slug])
+        messages.success(request, f"Agreed: {request.POST['service']} is closed to everybody else now.")
+        return redirect("target_plan", slug)
+    context = {
+        "target": target,
+        "closings": shown(target, at),
+        "traps": closing.traps_lately(target),
+        "cluster": facts_of(target),
+        "keeper": has_role(request.subject, *KEEPERS),
+        "complaints": [complaint] if complaint else [],
+        "days": DAYS,
+    }
+    return TemplateResponse(request, "rollout/cluster_plan.html", context, status=422 if complaint else 200)
+
+
+def _agree(request: PageRequest, slug: str, at: datetime) -> str:
+    """Empty when it is done; else why it is not."""
+    try:
+        closing.agree(slug=slug, services=[request.POST.get("service", "")], actor=request.subject.actor, at=at)
+    except Refusal as refusal:
+        return refusal.message
+    return ""
+
+
+def shown(target: Target, at: datetime) -> list[Shown]:
+    found = closing.closings(target)[:MOST_SERVICES]
+    since = at - timedelta(days=DAYS)
+    seen = telemetry.list_callers_seen_by_service([one.service for one in found], since=since)
+    return [
+        Shown(
+            service=one.service,
+            paths=one.paths,
+            sentences=one.sentences,
+            allowed=one.allowed,
+            more=one.more,
+            strangers=tuple(who for who in seen.get(one.service, ()) if who.subject not in one.allowed),
+        )
+        for one in found
+    ]

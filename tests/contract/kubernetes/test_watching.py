@@ -1,0 +1,34 @@
+"""Reading back by watch. Against a real cluster too."""
+
+from __future__ import annotations
+
+from apps.rollout.drivers.kubernetes import KubernetesDriver, Seen
+from tests.contract.kubernetes.site import Hand, artifact, plan_of, service_objects
+from tests.localcluster.manifests import network_policy, target
+
+
+def test_a_watch_tells_what_changed_of_ours_after_a_read_back(
+    driver: KubernetesDriver, hand: Hand, namespace: str
+) -> None:
+    objects = service_objects(namespace, "cart", "web")
+    driver.apply(plan_of(driver, objects, number=7))
+    since = driver.read_back().positions
+    hand.apply(network_policy(namespace, "theirs"))
+    hand.merge(target(namespace, "sp-cart"), {"spec": {"sources": []}})
+    hand.delete(network_policy(namespace, "sp-cart"))
+    seen = [one for one in driver.watch(since, seconds=1) if one.seen != Seen.POSITION]
+    assert {(one.seen, one.path, one.revision) for one in seen} == {
+        (Seen.CHANGED, objects[1].path, "7"),
+        (Seen.REMOVED, objects[2].path, "7"),
+    }
+
+
+def test_a_later_watch_goes_on_where_an_earlier_one_ended(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
+    one = artifact(network_policy(namespace, "sp-cart", "web"))
+    driver.apply(plan_of(driver, [one]))
+    positions = dict(driver.read_back().positions)
+    for change in driver.watch(positions, seconds=1):
+        positions[change.scope] = change.version
+    hand.merge(network_policy(namespace, "sp-cart"), {"spec": {"ingress": []}})
+    again = [change for change in driver.watch(positions, seconds=1) if change.seen != Seen.POSITION]
+    assert [(change.seen, change.path) for change in again] == [(Seen.CHANGED, one.path)]

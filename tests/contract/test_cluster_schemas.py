@@ -1,0 +1,71 @@
+"""Every Kubernetes object of ours against the published schema of its kind.
+
+The schemas of custom resources are not ours to ship; where they do not lie beside the repository only the core's are
+held against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from apps.compiler.emitters.cluster.objects import Object
+from apps.compiler.graph import AccessGraph
+from apps.compiler.traffic import TrafficRule, Variant
+from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
+from tests.compiler.estate import CART, CART_ID, MESH, PAYMENTS, estate
+from tests.contract.schemas import CUSTOM, faults
+
+UNDESCRIBED = {"HTTPRoute", "ReferenceGrant"}
+"""Kinds of the Gateway API, whose descriptions do not lie here."""
+
+CORE = {"ConfigMap", "Deployment", "Secret", "Service"}
+ROUTES = frozenset(route.id for route in PAYMENTS.routes)
+
+
+described = pytest.mark.skipif(not CUSTOM.is_dir(), reason="the descriptions do not lie beside this repository")
+
+
+def everything() -> AccessGraph:
+    """An estate that makes every kind of object there is."""
+    rules = (
+        TrafficRule("t-all", "", "payments", ROUTES, MESH, 0, calls_per_minute=30),
+        TrafficRule("t-cart", CART_ID, "payments", ROUTES, MESH, 0, calls_per_minute=20),
+        TrafficRule("t-share", "", "payments", ROUTES, MESH, 0, percent=10, variant="v2"),
+    )
+    services = {"payments": replace(PAYMENTS, variants=(Variant("v2", 9203),)), "cart": CART}
+    return replace(estate(), services=services, traffic=rules)
+
+
+def objects() -> tuple[Object, ...]:
+    told = replace(SURROUNDINGS, plus=True, upstream_tls_secret="ingress-identity", upstream_ca_secret="mesh-ca")
+    return (*parsed(emitted(everything(), told)), *parsed(emitted(estate())))
+
+
+def test_what_the_core_describes_is_as_described() -> None:
+    found = [one for one in objects() if one["kind"] in CORE]
+    assert {one["kind"] for one in found} == CORE
+    assert {one["metadata"]["name"]: faults(one) for one in found if faults(one)} == {}
+
+
+@described
+def test_what_controllers_describe_is_as_described() -> None:
+    found = [one for one in objects() if one["kind"] not in CORE | UNDESCRIBED]
+    assert {one["kind"] for one in found} == {
+        "HTTPRouteGroup", "Policy", "RateLimit", "RateLimitPolicy", "TrafficSplit", "TrafficTarget", "VirtualServer",
+        "VirtualServerRoute",
+    }  # fmt: skip
+    assert {one["metadata"]["name"]: faults(one) for one in found if faults(one) != []} == {}
+
+
+@described
+def test_a_field_nobody_describes_is_a_fault() -> None:
+    """The check itself works."""
+    server = next(iter(of_kind(objects(), "VirtualServer").values()))
+    assert faults(server) == []
+    assert faults({**server, "spec": {**server["spec"], "internalRoute": True}}) != []
+    target = next(iter(of_kind(objects(), "TrafficTarget").values()))
+    assert faults({**target, "spec": {"rules": []}}) != []
+    service = next(iter(of_kind(objects(), "Service").values()))
+    assert faults({**service, "spec": {**service["spec"], "internalRoute": True}}) != []

@@ -1,0 +1,153 @@
+"""The pages of a cluster: added, reached, set, looked at, closed only after a yes, objects taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from apps.audit.models import Event
+from apps.identity.models import Subject
+from apps.rollout.models import Drift, Preflight, Target
+from apps.rollout.surroundings import secret_of
+from tests.factories import clusters, pages
+from tests.factories.clusters import CONTESTED
+
+Browse = Callable[[Subject], Client]
+SECRET = "cluster-token-1234"
+
+
+@pytest.fixture
+def olga(house: pages.House, browse: Browse) -> Client:
+    clusters.cluster_target(datetime.now(UTC))
+    return browse(house.olga)
+
+
+def text(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_cluster_is_shown_with_its_conflicts_and_what_waits(olga: Client) -> None:
+    shown = text(olga, "/rollout/cluster/")
+    assert "<b>kubectl</b> sets .spec.ingress" in shown
+    assert "Take over this object" in shown
+    assert "1 service waits for a yes" in shown
+    assert "end of sale since July 2023" in shown
+    assert "v1.32.1" in shown
+
+
+def test_the_plan_names_who_called_lately_and_may_not_then(house: pages.House, olga: Client) -> None:
+    shown = text(olga, "/rollout/cluster/plan/")
+    assert "1 service would be closed: it waits for your yes" in shown
+    assert "payments is closed to every pod that is not named." in shown
+    assert "workload:spiffe://shop.test/ns/shop/sa/cart" in shown
+    assert '<span class="mono">person:ada</span>, 1 call' in shown
+
+
+def test_a_yes_is_kept_and_asked_only_once(olga: Client) -> None:
+    answer = olga.post("/rollout/cluster/plan/", {"service": "payments"})
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/cluster/plan/")
+    facts = Target.objects.get(slug="cluster").facts
+    assert (facts["held"], facts["closings"]["payments"]["by"]) == ({}, "Olga")
+    again = olga.post("/rollout/cluster/plan/", {"service": "payments"})
+    assert again.status_code == 422
+    assert "None of these waits for a yes any more." in again.content.decode()
+    assert "Nothing waits for a yes" in text(olga, "/rollout/cluster/plan/")
+
+
+def test_an_object_is_taken_over_from_whom_was_shown_and_from_nobody_else(olga: Client) -> None:
+    olga.post("/rollout/cluster/take-over", {"path": CONTESTED, "managers": "argocd"})
+    assert Event.objects.filter(action="rollout.object.taken_over").count() == 0
+    answer = olga.post("/rollout/cluster/take-over", {"path": CONTESTED, "managers": "kubectl"})
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/cluster/")
+    assert list(Target.objects.get(slug="cluster").facts["taken"]) == [CONTESTED]
+    assert "Taken over by Olga" in text(olga, "/rollout/cluster/")
+
+
+def test_settings_are_kept_or_refused_by_name(olga: Client) -> None:
+    given = {
+        "namespaces": "shop",
+        "emitters": ["nic"],
+        "access_control": "deny",
+        "mtls": "strict",
+        "ingress": "nic/nic",
+    }
+    answer = olga.post("/rollout/cluster/settings", given)
+    assert answer.status_code == 302
+    config = Target.objects.get(slug="cluster").config
+    assert (config["emitters"], config["access_control"], config["server"]) == (["nic"], "deny", "https://127.0.0.1:1")
+    answer = olga.post("/rollout/cluster/settings", {**given, "namespaces": "Shop"})
+    assert answer.status_code == 422
+    assert "Namespaces have lower-case letters" in answer.content.decode()
+
+
+def test_a_credential_is_never_put_back_into_a_page(olga: Client) -> None:
+    file = SimpleUploadedFile("kubeconfig", b"apiVersion: v1\ntoken: fresh-secret-token\n")
+    given = {"by": "kubeconfig", "kubeconfig": "token: another-secret", "file": file}
+    answer = olga.post("/rollout/cluster/connect", given)
+    assert answer.status_code == 422
+    assert "secret" not in answer.content.decode().replace("client_ca_secret", "")
+    for path in ("connect", "preflight/", "settings", "plan/", ""):
+        assert SECRET not in text(olga, f"/rollout/cluster/{path}"), path
+    assert secret_of(Target.objects.get(slug="cluster"))["token"] == SECRET
+
+
+def test_the_least_it_has_to_grant_can_be_copied(olga: Client) -> None:
+    shown = text(olga, "/rollout/cluster/preflight/")
+    assert "Nobody has asked the cluster yet what we may do" in shown
+    assert "networkpolicies" in shown
+    assert "kind: Role" in shown
+    assert olga.post("/rollout/cluster/preflight/").status_code == 302
+    assert Preflight.objects.get().asked > 1
+
+
+def test_a_new_cluster_that_cannot_be_reached_leaves_nothing(house: pages.House, browse: Browse) -> None:
+    client = browse(house.olga)
+    assert "Add a Kubernetes cluster" in text(client, "/rollout/add/cluster")
+    given = {
+        "name": "Shop",
+        "slug": "shop-cluster",
+        "namespaces": "shop",
+        "emitters": ["networkpolicy"],
+        "access_control": "allow",
+        "mtls": "permissive",
+        "ingress": "nginx-ingress/nginx-ingress",
+        "by": "token",
+        "server": "http://127.0.0.1:1",
+        "token": "fresh-secret-token",
+    }
+    answer = client.post("/rollout/add/cluster", given)
+    assert answer.status_code == 422
+    assert "The cluster cannot be reached." in answer.content.decode()
+    assert "fresh-secret-token" not in answer.content.decode()
+    answer = client.post("/rollout/add/cluster", {**given, "by": "agent"})
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/shop-cluster/preflight/")
+    made = Target.objects.get(slug="shop-cluster")
+    assert (made.delivery, made.production, made.config["reached"]) == ("pulled", "approved", "agent")
+
+
+def test_what_differs_in_a_cluster_can_be_put_back(house: pages.House, olga: Client) -> None:
+    at = datetime.now(UTC)
+    Drift.objects.create(
+        target=Target.objects.get(slug="cluster"), path=CONTESTED, expected="a", observed="b", found_at=at, seen_at=at
+    )
+    assert "Put back" in text(olga, "/rollout/cluster/")
+
+
+def test_only_who_keeps_targets_may_change_a_cluster(house: pages.House, olga: Client, browse: Browse) -> None:
+    cyd = browse(house.shop.cyd)
+    assert cyd.get("/rollout/cluster/plan/").status_code == 200
+    assert "Close payments" not in cyd.get("/rollout/cluster/plan/").content.decode()
+    given = {"service": "payments", "path": CONTESTED, "managers": "kubectl", "namespaces": "shop", "emitters": ["nic"]}
+    before = Target.objects.get(slug="cluster")
+    for path in ("plan/", "settings", "take-over", "connect"):
+        assert "role" in cyd.post(f"/rollout/cluster/{path}", given, follow=True).content.decode(), path
+    after = Target.objects.get(slug="cluster")
+    assert (after.facts, after.config) == (before.facts, before.config)
+    assert cyd.get("/rollout/add/cluster").status_code == 403
+    assert olga.get("/rollout/mesh/plan/").status_code == 404
