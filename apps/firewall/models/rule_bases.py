@@ -27,8 +27,8 @@ class CleaningOutcome(models.TextChoices):
 class RuleBase(models.Model):
     """``read_at`` is when it was read, with ``problems`` or without; until then ``progress`` (percent) moves.
 
-    With problems there are no lines and no findings: all of it is taken, or nothing. ``defaults`` are pairs of direction
-    and action for what no line speaks of; ``undecided`` the lines about which too much would have had to be computed.
+    With problems there are no lines and no findings: all of it is taken, or nothing. ``defaults`` are pairs of
+    direction and action for what no line speaks of; ``undecided`` the lines that would take too much to decide.
     """
 
     public_id = models.CharField(max_length=32, unique=True, editable=False)
@@ -52,7 +52,9 @@ class RuleBase(models.Model):
     class Meta:
         indexes = [models.Index(fields=["-id"], name="firewall_rulebase_newest")]
         constraints = [
-            models.CheckConstraint(condition=Q(format__in=[one.value for one in Format]), name="firewall_rulebase_format"),
+            models.CheckConstraint(
+                condition=Q(format__in=[one.value for one in Format]), name="firewall_rulebase_format"
+            ),
             models.CheckConstraint(
                 condition=Q(semantics__in=[one.value for one in Semantics]), name="firewall_rulebase_semantics"
             ),

@@ -1,4 +1,4 @@
-"""Akamai network lists and client lists, as their APIs answer: each entry lets one address through to what the list guards.
+"""Akamai network lists and client lists, as their APIs answer: each entry lets an address through to what it guards.
 
 Source of the shapes: https://techdocs.akamai.com/network-lists/reference/api and
 https://techdocs.akamai.com/client-lists/reference/api. What a list is used for is set elsewhere; here it allows.
@@ -110,6 +110,4 @@ def _lines(entry: _Entry, today: date | None) -> Iterator[Line]:
     reason = text_of(item, "description") or text_of(entry.list, "description", "notes")
     text = f"{name}: {written}"[:2000]
     for source in sources:
-        yield Line(
-            entry.number, text, source, name, ANY, (), Direction.IN, Action.ALLOW, reason[:2000], until
-        )
+        yield Line(entry.number, text, source, name, ANY, (), Direction.IN, Action.ALLOW, reason[:2000], until)

@@ -13,7 +13,17 @@ from datetime import date
 
 from apps.firewall.lines import Action, Direction, Line
 from apps.firewall.rulebase.base import Base, Rule, Semantics, Undecided
-from apps.firewall.rulebase.findings import MOST_INVOLVED, Analysis, Code, Finding, lines_words
+from apps.firewall.rulebase.findings import (
+    MOST_INVOLVED,
+    Analysis,
+    Code,
+    Finding,
+    acting,
+    lines_words,
+    past,
+    sentence,
+    verb,
+)
 from apps.firewall.rulebase.region import Box, is_name
 from apps.firewall.rulebase.width import width_words
 
@@ -55,11 +65,13 @@ class _Survey:
         if self.base.semantics is Semantics.FIRST_MATCH:
             self._dead()
             self._quarrels()
+        else:
+            self._impossible()
         self._superfluous()
 
-    def _note(self, code: Code, rule: Rule, involved: Iterable[Rule], sentence: str) -> None:
+    def _note(self, code: Code, rule: Rule, involved: Iterable[Rule], said: str) -> None:
         numbers = tuple(dict.fromkeys(one.number for one in involved if one.number != rule.number))
-        self.findings.append(Finding(code, rule.number, numbers[:MOST_INVOLVED], sentence))
+        self.findings.append(Finding(code, rule.number, numbers[:MOST_INVOLVED], said))
 
     def _dead(self) -> None:
         """Rules to which nothing comes, first to last: each is held against those before it that something comes to."""
@@ -79,6 +91,11 @@ class _Survey:
             if all(rule.place in dead for rule in rules):
                 self._explain_dead(rules[0])
 
+    def _impossible(self) -> None:
+        for rules in self._places.values():
+            if all(rule.first == rule.last for rule in rules):
+                self._explain_dead(rules[0])
+
     def _explain_dead(self, rule: Rule) -> None:
         boxes = self.base.boxes_of(rule)
         if not boxes:
@@ -88,22 +105,19 @@ class _Survey:
         if twin is not None and twin.place < rule.place:
             self._note(Code.DUPLICATE, rule, (twin,), f"Line {twin.number} says exactly the same.")
             return
-        rival = self._alike.get((frozenset(boxes), _opposite(rule.action)))
+        rival = self._alike.get((frozenset(boxes), opposite(rule.action)))
         if rival is not None and rival.place < rule.place:
             said = f"Line {rival.number} says the opposite of exactly the same traffic, and comes first."
             self._note(Code.CONTRADICTORY, rule, (rival,), said)
         deciders = self.base.deciders(boxes, self.kept & rule.before)
-        named = lines_words(tuple(dict.fromkeys(one.number for one in deciders)))
-        if any(one.action is not rule.action for one in deciders):
-            verb = "denies" if rule.action is Action.ALLOW else "allows"
-            said = f"It never {'allows' if rule.action is Action.ALLOW else 'denies'} anything"
-            other = [one for one in deciders if one.action is not rule.action]
-            by = lines_words(tuple(dict.fromkeys(one.number for one in other)))
-            verb = verb if len(other) == 1 else verb.removesuffix("s") if verb == "allows" else "deny"
-            rest = "all of it" if len(other) == len(deciders) else f"some of it, and {named} decide all of it,"
-            self._note(Code.SHADOWED, rule, deciders, f"{said}: {by} {verb} {rest} earlier.")
-        else:
-            self._note(Code.REDUNDANT, rule, deciders, f"{_capital(named)} already {_says(rule, deciders)} all of it.")
+        others = [one for one in deciders if one.action is not rule.action]
+        if not others:
+            said = f"{sentence(lines_words(numbers_of(deciders)))} already {_verb_of(rule, deciders)} all of it."
+            self._note(Code.REDUNDANT, rule, deciders, said)
+            return
+        said = f"It never {verb(rule.action, many=False)} anything: {acting(numbers_of(others), opposite(rule.action))}"
+        rest = "all of it" if len(others) == len(deciders) else "a part of it, and lines that say the same the rest,"
+        self._note(Code.SHADOWED, rule, deciders, f"{said} {rest} earlier.")
 
     def _superfluous(self) -> None:
         """Rules that may go because others say the same, last to first; each is tried with those that stay."""
@@ -133,37 +147,28 @@ class _Survey:
             self._note(Code.REDUNDANT, rule, (), "What no line allows is denied anyway; a denial adds nothing.")
             return
         among = self.kept & (base.allowing if base.semantics is Semantics.ADDITIVE else ~rule.before)
-        key = frozenset(boxes)
-        twins = [one for one in base.rules_of(self._touching(boxes) & among) if frozenset(base.boxes_of(one)) == key]
-        same = [one for one in twins if one.action is rule.action]
+        twins = base.rules_of(base.index.holding(boxes[0]) & base.index.inside(boxes[0]) & among)
+        same = [one for one in twins if set(base.boxes_of(one)) == set(boxes)]
         if same and base.semantics is Semantics.ADDITIVE:
             self._note(Code.DUPLICATE, rule, same[:1], f"Line {same[0].number} says exactly the same.")
             return
         deciders = [one for one in base.deciders(boxes, among) if one.action is rule.action]
         if not deciders:
-            verb = "denies" if rule.action is Action.DENY else "allows"
-            self._note(Code.REDUNDANT, rule, (), f"It {verb} what would be {_past(rule.action)} anyway.")
-            return
-        named = lines_words(tuple(dict.fromkeys(one.number for one in deciders)))
-        self._note(Code.REDUNDANT, rule, deciders, f"{_capital(named)} would {_base(rule.action)} the same without it.")
-
-    def _touching(self, boxes: Iterable[Box]) -> int:
-        found = 0
-        for box in boxes:
-            found |= self.base.index.meeting(box)
-        return found
+            said = f"It {verb(rule.action, many=False)} what would be {past(rule.action)} anyway."
+        else:
+            named = sentence(lines_words(numbers_of(deciders)))
+            said = f"{named} would {verb(rule.action, many=True)} the same without it."
+        self._note(Code.REDUNDANT, rule, deciders, said)
 
     def _quarrels(self) -> None:
-        """Pairs of opposite rules that overlap while neither holds the other: an exception would lie inside its rule."""
+        """Pairs of opposite rules that overlap and neither holds the other: an exception would lie inside its rule."""
         for rule in self.base.rules:
             if rule.own & self.kept:
                 rivals = list(self._rivals(rule))
                 if rivals:
-                    named = lines_words(tuple(dict.fromkeys(one.number for one in rivals)))
-                    verb = _base(_opposite(rule.action)) + ("s" if len(rivals) == 1 else "")
-                    verb = "denies" if verb == "denys" else verb
-                    said = f"{_capital(named)} {verb} a part of what this would {_base(rule.action)}, and comes first."
-                    said = said if len(rivals) == 1 else said.replace("and comes", "and come")
+                    crossing = sentence(acting(numbers_of(rivals), opposite(rule.action)))
+                    order = "comes" if len(rivals) == 1 else "come"
+                    said = f"{crossing} a part of what this would {verb(rule.action, many=True)}, and {order} first."
                     self._note(Code.CONTRADICTORY, rule, rivals, said)
 
     def _rivals(self, rule: Rule) -> Iterator[Rule]:
@@ -213,23 +218,13 @@ def _unknown(lines: Iterable[Line], known: Collection[str]) -> list[str]:
     return [end for end in ends if is_name(end) and end not in known and end.lower() not in known]
 
 
-def _opposite(action: Action) -> Action:
+def opposite(action: Action) -> Action:
     return Action.DENY if action is Action.ALLOW else Action.ALLOW
 
 
-def _base(action: Action) -> str:
-    return "allow" if action is Action.ALLOW else "deny"
+def numbers_of(rules: Iterable[Rule]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(one.number for one in rules))
 
 
-def _past(action: Action) -> str:
-    return "allowed" if action is Action.ALLOW else "denied"
-
-
-def _says(rule: Rule, deciders: Sequence[Rule]) -> str:
-    if len({one.number for one in deciders}) > 1:
-        return _base(rule.action)
-    return "allows" if rule.action is Action.ALLOW else "denies"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _verb_of(rule: Rule, deciders: Sequence[Rule]) -> str:
+    return verb(rule.action, many=len(numbers_of(deciders)) > 1)

@@ -1,4 +1,4 @@
-"""A rule base as something that can be asked: what decides a packet, what covers a rule, what taking a rule out changes.
+"""A rule base as something that can be asked: what decides a packet, what covers a rule, what taking one out changes.
 
 Every answer is exact for every packet and whatever the names stand for; when finding it would take more than the work
 allowed, `Undecided` is raised and nothing is claimed.
@@ -142,7 +142,7 @@ class Base:
         return best
 
     def deciders(self, boxes: Iterable[Box], among: int, most: int = 200) -> list[Rule]:
-        """The rules among these that decide some packet of the boxes, in order; some of them when there are very many."""
+        """The rules among these that decide some packet of the boxes, in order; some when there are very many."""
         used: set[int] = set()
         waiting, pieces = list(boxes), 0
         while waiting and pieces < most:

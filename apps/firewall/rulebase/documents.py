@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from apps.firewall.rulebase.reading import Bad
 
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
 MAX_DEPTH = 40
 

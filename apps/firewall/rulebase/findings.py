@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from apps.firewall.lines import Action
+
 MOST_INVOLVED = 20
 
 
@@ -22,7 +24,10 @@ class Code(StrEnum):
 
 # In the order in which they are shown: what it is called, and what it means in a sentence.
 CODE_WORDS: Mapping[Code, tuple[str, str]] = {
-    Code.CONTRADICTORY: ("Contradictory", "Two lines say opposite things of the same traffic; only their order decides."),
+    Code.CONTRADICTORY: (
+        "Contradictory",
+        "Two lines say opposite things of the same traffic; only their order decides.",
+    ),
     Code.SHADOWED: ("Shadowed", "Earlier lines decide all of this, some of it otherwise: what it says never happens."),
     Code.DUPLICATE: ("Duplicate", "An earlier line says exactly the same."),
     Code.REDUNDANT: ("Redundant", "Without it the same traffic passes and the same does not."),
@@ -50,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Findings in the order of their lines. ``undecided`` are lines about which too much would have had to be computed."""
+    """Findings in the order of their lines. ``undecided`` are lines that would take too much to decide."""
 
     findings: tuple[Finding, ...]
     undecided: tuple[int, ...]
@@ -65,3 +70,24 @@ def lines_words(numbers: tuple[int, ...]) -> str:
     if len(shown) < 2:
         return f"line {shown[0]}" if shown else "no line"
     return f"lines {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+_VERBS = {Action.ALLOW: ("allow", "allows", "allowed"), Action.DENY: ("deny", "denies", "denied")}
+
+
+def verb(action: Action, *, many: bool) -> str:
+    """``allow`` of many lines, ``allows`` of one."""
+    return _VERBS[action][0 if many else 1]
+
+
+def past(action: Action) -> str:
+    return _VERBS[action][2]
+
+
+def acting(numbers: tuple[int, ...], action: Action) -> str:
+    """``line 3 allows``; ``lines 3 and 5 allow``."""
+    return f"{lines_words(numbers)} {verb(action, many=len(numbers) > 1)}"
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

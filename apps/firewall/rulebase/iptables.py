@@ -1,7 +1,7 @@
-"""What ``iptables-save`` and ``iptables -S`` print: the chains of the filter table, laid flat in the order they are asked.
+"""What ``iptables-save`` and ``iptables -S`` print: the chains of the filter table, laid flat as they are asked.
 
 Source of the meaning: iptables(8), iptables-save(8), iptables-extensions(8). A match that nobody here computes (an
-interface, a rate, a set) stays with its line as a condition that may hold or not, so nothing wrong is concluded from it.
+interface, a rate, a set) stays with its line as a condition that may hold or not, so nothing is concluded from it.
 """
 
 from __future__ import annotations
@@ -117,24 +117,23 @@ class _Flattening:
         if chain in path or len(path) >= MAX_DEPTH:
             raise TooMuch(f"The chain {chain[:40]} leads back to itself, or chains are deeper than {MAX_DEPTH}.")
         for rule in self._table.chains.get(chain, ()):
-            self._visits += 1
-            if self._visits > MAX_VISITS:
-                raise TooMuch("The chains call one another too often to be laid flat.")
+            self._visit()
             match = around.meet(rule.match)
             if match is None:
                 continue
-            if rule.target == "RETURN" and match == around:
-                return
-            if rule.target == "RETURN":
-                around = around.under(f"line {rule.number} does not lead back out of {chain}")
-            elif rule.target in self._table.chains:
+            if rule.target in self._table.chains:
                 self._walk(rule.target, direction, match, (*path, chain))
-                if rule.goes and match == around:
-                    return
-                if rule.goes:
-                    around = around.under(f"line {rule.number} does not lead away from {chain}")
-            else:
+            elif rule.target != "RETURN":
                 self._emit(rule, match, direction)
+            if rule.goes or rule.target == "RETURN":
+                if match == around:
+                    return
+                around = around.under(f"line {rule.number} does not lead out of {chain}")
+
+    def _visit(self) -> None:
+        self._visits += 1
+        if self._visits > MAX_VISITS:
+            raise TooMuch("The chains call one another too often to be laid flat.")
 
     def _emit(self, rule: Rule, match: Match, direction: Direction) -> None:
         if rule.target == "" or rule.target in _ASIDE:

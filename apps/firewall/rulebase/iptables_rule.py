@@ -17,7 +17,9 @@ STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"]+')
 _COUNTERS = re.compile(r"\[([0-9]{1,18}):[0-9]{1,18}\] ")
 # Modules that match nothing by themselves: their options do.
-_SILENT_MODULES = frozenset({"tcp", "udp", "sctp", "dccp", "multiport", "state", "conntrack", "comment", "icmp", "icmp6"})
+_SILENT_MODULES = frozenset(
+    {"tcp", "udp", "sctp", "dccp", "multiport", "state", "conntrack", "comment", "icmp", "icmp6"}
+)
 _LONG = {
     "--source": "-s", "--src": "-s", "--destination": "-d", "--dst": "-d", "--protocol": "-p", "--jump": "-j",
     "--goto": "-g", "--in-interface": "-i", "--out-interface": "-o", "--append": "-A", "--match": "-m",

@@ -71,7 +71,9 @@ def read(text: str, reading: Reading, today: date | None) -> None:
                 at = rule.number - number + len(rules) - 1
                 first = sum(1 for one in rules if one.direction is Direction.IN)
                 line = document.line(*path, "spec", key, at if key == "ingress" else at - first)
-                located = _Rule(rule.number, name, rule.namespace, rule.selected, rule.direction, rule.side, rule.rule, line)
+                located = _Rule(
+                    rule.number, name, rule.namespace, rule.selected, rule.direction, rule.side, rule.rule, line
+                )
                 reading.names.add(rule.selected)
                 reading.attempt(rule.number, partial(_lines, located))
 

@@ -10,7 +10,17 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import date
 
 from apps.firewall.rulebase import address_lists, iptables, network_policy, security_groups, table, ticket
-from apps.firewall.rulebase.reading import MAX_CHARACTERS, UNWANTED, Bad, Format, Note, Parsed, Problem, Reading, TooMuch
+from apps.firewall.rulebase.reading import (
+    MAX_CHARACTERS,
+    UNWANTED,
+    Bad,
+    Format,
+    Note,
+    Parsed,
+    Problem,
+    Reading,
+    TooMuch,
+)
 
 __all__ = ["Format", "Note", "Parsed", "Problem", "parse", "recognise", "without"]
 

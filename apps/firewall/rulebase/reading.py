@@ -118,7 +118,7 @@ class Reading:
             if len(self.lines) >= MAX_LINES:
                 raise TooMuch(f"Laid flat this is more than {MAX_LINES} lines.")
             if UNWANTED.search(line.text) or UNWANTED.search(line.reason):
-                line = replace(line, text=printable(line.text), reason=printable(line.reason))  # noqa: PLW2901
+                line = replace(line, text=printable(line.text), reason=printable(line.reason))
             self.lines.append(line)
 
     def attempt(self, number: int, read: Callable[[], Iterable[Line]]) -> None:

@@ -175,7 +175,7 @@ def size(box: Box) -> int:
 
 
 def minus(box: Box, hole: Box) -> Iterator[Box]:
-    """The plain packets of ``box`` outside ``hole``, in boxes apart. The two meet, and the hole asks for no other name."""
+    """The plain packets of ``box`` outside ``hole``, in boxes apart. The two meet; the hole asks for no other name."""
     if kinds := box.kinds & ~hole.kinds:
         yield box._replace(kinds=kinds)
         box = box._replace(kinds=box.kinds & hole.kinds)
@@ -212,9 +212,7 @@ def first_packet(box: Box) -> Packet:
 def as_box(packet: Packet) -> Box:
     """The packet as the smallest box."""
     source, destination, port = packet.source, packet.destination, packet.port
-    return Box(
-        packet.kind, 1 << packet.protocol, source, source, destination, destination, port, port, packet.names
-    )
+    return Box(packet.kind, 1 << packet.protocol, source, source, destination, destination, port, port, packet.names)
 
 
 def holds(box: Box, packet: Packet) -> bool:

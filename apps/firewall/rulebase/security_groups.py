@@ -1,8 +1,8 @@
 """AWS security groups, as ``aws ec2 describe-security-groups`` prints them.
 
 Source of the shapes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html. A group
-only ever allows, and what any of its rules allows passes. Each peer of a permission is a rule by itself, numbered from 1
-in reading order: that is how AWS revokes them.
+only ever allows, and what any of its rules allows passes. Each peer of a permission is a rule by itself, numbered from
+1 in reading order: that is how AWS revokes them.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ _DIRECTIONS = {
     "inbound": Direction.IN, "incoming": Direction.IN, "eingehend": Direction.IN,
     "outbound": Direction.OUT, "outgoing": Direction.OUT, "ausgehend": Direction.OUT,
 }  # fmt: skip
-_BULLET = re.compile(r"\s*(?:[-*•+>]|\(?[0-9]{1,3}[.)])\s+")
+_BULLET = re.compile(r"^\s*(?:[-*•+>]|\(?[0-9]{1,3}[.)])\s+")
 _ADDRESS = re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
 
 
@@ -72,7 +72,7 @@ def without(text: str, numbers: Collection[int]) -> str:
 
 def _words(line: str) -> list[str]:
     """Words without the signs that only set them apart."""
-    spaced = re.sub(r"(->|-->|=>|→)", r" \1 ", line[:LONGEST_LINE])
+    spaced = re.sub(r"(-->|->|=>|→)", r" \1 ", line[:LONGEST_LINE])
     return [word for raw in spaced.split() if (word := raw.strip("()[]\"'!?").rstrip(".:"))]
 
 

@@ -13,7 +13,7 @@ _REPLIES = "state "
 
 
 def width_words(line: Line) -> str:
-    """Why it is too wide, in a sentence; empty when it is not. Lines for replies or one machine's loopback never are."""
+    """Why it is too wide, in a sentence; empty when it is not. Lines for replies and loopback never are."""
     if any(_is_harmless(condition) for condition in line.conditions):
         return ""
     wide = [

@@ -48,7 +48,7 @@ _ENDLESS = frozenset({"", "-", "never", "none", "permanent", "unlimited", "unbeg
 _SEPARATORS = re.compile(r"[,;\n\r]+")
 _LIKE_ADDRESS = re.compile(r"[0-9.]+(?:[/-][0-9./]+)?|[0-9a-fA-F.]*:[0-9a-fA-F:./-]*")
 _NAME = re.compile(r"[^\W][\w .:/@+=()*&'|!,-]*", re.UNICODE)
-_RANGE = re.compile(r"([0-9]{1,5})(?:\s?[-:–]\s?([0-9]{1,5}))?")
+_RANGE = re.compile(r"([0-9]{1,5})(?:\s?[-:\u2013]\s?([0-9]{1,5}))?")
 _ISO = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T ][0-9:.+Z-]{0,20})?")
 _DOTTED = re.compile(r"([0-9]{1,2})\.\s?([0-9]{1,2})\.\s?([0-9]{4})?")
 _SLASHED = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
@@ -175,10 +175,11 @@ def _agree(protocol: str, own: str, part: str) -> str:
 
 
 def _service_parts(text: str) -> Iterator[str]:
-    """Joins ``tcp 443`` and ``8000 - 8099`` again, which blanks set apart."""
-    clean = re.sub(r"\s?[-–]\s(?=[0-9])", "-", " ".join(text.replace("&", ",").split()).replace(" and ", ","))
+    """Joins ``tcp 443`` and ``8000 - 8099`` again, which blanks set apart; in ``tcp 80, 443`` both are tcp."""
+    clean = re.sub(r"\s?[-\u2013]\s(?=[0-9])", "-", " ".join(text.replace("&", ",").split()).replace(" and ", ","))
+    said = ""
     for part in _SEPARATORS.split(clean):
-        protocol, used = "", True
+        protocol, used = said if part.strip()[:1].isdigit() else "", True
         for word in part.split():
             if word.lower() in WITH_PORTS:
                 yield from () if used else (protocol,)
@@ -187,6 +188,7 @@ def _service_parts(text: str) -> Iterator[str]:
                 yield f"{protocol}/{word}" if protocol and "/" not in word else word
                 used = True
         yield from () if used else (protocol,)
+        said = protocol
 
 
 def _service(part: str) -> tuple[tuple[str, tuple[PortRange, ...]], ...]:

@@ -99,9 +99,7 @@ def prove_cleaning(*, public_id: str, at: datetime) -> None:
 
 def _cleaned(base: RuleBase, dropped: Collection[int]) -> Cleaned:
     chosen = [Finding(Code.REDUNDANT, number, (), "") for number in dropped]
-    return clean(
-        lines_of(base), chosen, semantics=Semantics(base.semantics), defaults=tuple(defaults_of(base).items())
-    )
+    return clean(lines_of(base), chosen, semantics=Semantics(base.semantics), defaults=tuple(defaults_of(base).items()))
 
 
 def decide_cleaning(

@@ -183,7 +183,11 @@ def _write(base: RuleBase, parsed: Parsed, analysis: Analysis | Problem | None, 
         RuleBaseFinding.objects.bulk_create(
             [
                 RuleBaseFinding(
-                    base=base, code=one.code.value, number=one.number, involved=list(one.involved), sentence=one.sentence
+                    base=base,
+                    code=one.code.value,
+                    number=one.number,
+                    involved=list(one.involved),
+                    sentence=one.sentence,
                 )
                 for one in analysis.findings
             ],
