@@ -26,8 +26,9 @@ from tests.firewall.brute import Probe, decide, matches, universe
 T = TypeVar("T")
 SEED = 20261126
 SMALL = 120
+HOSTS = (0, 10, 11, 12, 20, 21, 50, 128)
 HEADING = "source,destination,protocol,port,action,hits"
-PORTS = ("443", "80", "22", "5432", "8080", "53", "8000-8099", "1024-65535", "443,8443", "any")
+PORTS = (*("443", "80", "22", "5432", "8080", "53", "9092", "3306", "443,8443", "8000-8099") * 6, "1024-65535", "any")
 
 
 def main(databases: scratch.Databases, *, quick: bool) -> None:
@@ -85,8 +86,8 @@ def written(size: int) -> str:
     """As a firewall looks after ten years: narrow lines, blocks within blocks, denials between, copies, a last one."""
     dice, rows = random.Random(SEED), []
     for _ in range(size - 1):
-        source = _block(dice, 10) if dice.random() < 0.9 else "any"
-        destination = _block(dice, 172) if dice.random() < 0.95 else "any"
+        source = _block(dice, 10) if dice.random() < 0.98 else "any"
+        destination = _block(dice, 172) if dice.random() < 0.98 else "any"
         action = "deny" if dice.random() < 0.15 else "allow"
         row = f'{source},{destination},tcp,"{dice.choice(PORTS)}",{action},{dice.randrange(0, 5000, 7)}'
         rows.append(dice.choice(rows) if rows and dice.random() < 0.05 else row)
@@ -94,8 +95,8 @@ def written(size: int) -> str:
 
 
 def _block(dice: random.Random, first: int) -> str:
-    prefix = dice.choice((32, 32, 32, 32, 28, 24, 24, 24, 22, 16))
-    number = first << 24 | dice.randrange(16) << 16 | dice.randrange(2**16)
+    prefix = dice.choice((*(32,) * 24, *(28,) * 6, *(24,) * 12, *(22,) * 3, 20, 16))
+    number = first << 24 | dice.randrange(64) << 16 | dice.randrange(256) << 8 | dice.choice(HOSTS)
     number = number >> (32 - prefix) << (32 - prefix)
     return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)) + f"/{prefix}"
 

@@ -15,8 +15,10 @@ from apps.firewall.lines import Action, Direction, Line
 from apps.firewall.rulebase.index import Index, bits, places
 from apps.firewall.rulebase.region import WAY_MASKS, Box, Packet, as_box, boxes_of, first_packet, meet, minus, size
 
-MOST_PIECES = 4_000
-MOST_WORK = 400_000
+MOST_PIECES = 2_000
+MOST_WORK = 150_000
+FEW_PIECES = 20
+"""What one answer may take; what all together may; and what one may still take after that."""
 MOST_BOXES = 100_000
 FEW_HOLES = 24
 
@@ -124,9 +126,9 @@ class Base:
             waiting.extend(minus(piece, self._widest(piece, found)))
         return None
 
-    def _spend(self, pieces: int) -> None:
+    def _spend(self, steps: int) -> None:
         self._work += 1
-        if pieces > MOST_PIECES or self._work > MOST_WORK:
+        if steps > (MOST_PIECES if self._work <= MOST_WORK else FEW_PIECES):
             raise Undecided
 
     def _widest(self, piece: Box, found: int) -> Box:
@@ -145,9 +147,11 @@ class Base:
         """The rules among these that decide some packet of the boxes, in order; some when there are very many."""
         used: set[int] = set()
         waiting, pieces = list(boxes), 0
+        most = most if self._work <= MOST_WORK else FEW_PIECES
         while waiting and pieces < most:
             piece = waiting.pop()
             pieces += 1
+            self._work += 1
             found = self.index.meeting(piece) & among & self.index.within_names(piece.names)
             if found:
                 at = (found & -found).bit_length() - 1
@@ -183,8 +187,8 @@ class Base:
             yield reached
             return
         opposed = self.everything & ~self.allowing if rule.action is Action.ALLOW else self.allowing
-        for other in places(self.index.meeting(box) & opposed & later):
-            self._spend(0)
+        for count, other in enumerate(places(self.index.meeting(box) & opposed & later)):
+            self._spend(count)
             common = meet(box, self.boxes[other])
             found = self.uncovered(common, rule.before | (later & ((1 << other) - 1))) if common else None
             if found is not None:
