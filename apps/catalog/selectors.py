@@ -201,7 +201,9 @@ def list_placed(environment: str) -> tuple[Placed, ...]:
     for row in doors.values("service__slug", "point", *_EDGE_FACTS, *_MESH_FACTS, "workload__key"):
         names = _EDGE_FACTS if row["point"] == Door.EDGE else _MESH_FACTS
         found = {name: row[name] for name in names}
-        facts[row["service__slug"]] |= found if row["point"] == Door.EDGE else {**found, "workload": row["workload__key"]}
+        facts[row["service__slug"]] |= (
+            found if row["point"] == Door.EDGE else {**found, "workload": row["workload__key"]}
+        )
     rows = Service.objects.filter(retired_at=None).order_by("slug")
     columns = rows.values_list("slug", "title", "upstream_name", "team__key", "sensitivity")
     return tuple(Placed(*row, **facts.get(row[0], {})) for row in columns)

@@ -95,7 +95,9 @@ def seconds_of(line: FirewallLine, at: datetime) -> int:
 
 def demands_of(lines: Iterable[FirewallLine]) -> tuple[Need, ...]:
     """What the zone matrix asks for besides the approval rules."""
-    said = [line.meaning.zone["sentence"] for line in lines if (line.meaning.zone or {}).get("verdict") == Verdict.SECURITY]
+    said = [
+        line.meaning.zone["sentence"] for line in lines if (line.meaning.zone or {}).get("verdict") == Verdict.SECURITY
+    ]
     if not said:
         return ()
     sentence = f"Zones: {' '.join(dict.fromkeys(said))}"[:300]
@@ -108,9 +110,11 @@ def outlook_of(bundle: Bundle, *, environment: str, actor: Subject, at: datetime
     blockers = shown.weighed.blockers if isinstance(shown, access.AddressPreview) else shown.blockers
     rules = shown.weighed.resolution if isinstance(shown, access.AddressPreview) else None
     same = next((str(one.extra.get("request", "")) for one in blockers if isinstance(one, AlreadyAsked)), "")
-    names = [one[0] for one in shown.approvals] if isinstance(shown, access.AddressPreview) else [
-        one.name for one in shown.approvals
-    ]
+    names = (
+        [one[0] for one in shown.approvals]
+        if isinstance(shown, access.AddressPreview)
+        else [one.name for one in shown.approvals]
+    )
     return Outlook(
         blockers=tuple(one for one in blockers if not isinstance(one, AlreadyAsked) or not same),
         max_duration=rules.max_duration if rules is not None else shown.max_duration,  # type: ignore[union-attr]  # of a Preview
@@ -155,7 +159,9 @@ def lasting_blockers(outlook: Outlook) -> list[Refusal]:
     return [one for one in outlook.blockers if not isinstance(one, DurationTooLong)]
 
 
-def open_bundle(bundle: Bundle, request: FirewallRequest, *, actor: Subject, origin: str, at: datetime) -> AccessRequest:
+def open_bundle(
+    bundle: Bundle, request: FirewallRequest, *, actor: Subject, origin: str, at: datetime
+) -> AccessRequest:
     """The ordinary request, with whatever it is refused for."""
     common: dict[str, Any] = {
         "actor": actor,

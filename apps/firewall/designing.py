@@ -79,9 +79,7 @@ class Wanted:
         return min(self.duration, self.longest)
 
 
-def propose(
-    live: Live, wanted: Wanted, pending: Iterable[AccessRequest], evidence: Evidence
-) -> tuple[Proposal, ...]:
+def propose(live: Live, wanted: Wanted, pending: Iterable[AccessRequest], evidence: Evidence) -> tuple[Proposal, ...]:
     """The narrowest first."""
     found = [
         *_reusing(live, wanted),

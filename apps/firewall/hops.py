@@ -99,7 +99,9 @@ def _source_words(asked: Asked) -> str:
 
 
 def _service_words(shape: Service) -> str:
-    return f"Answers on port {shape.mesh.upstream_port} behind its sidecar." if shape.mesh else "Answers behind the edge."
+    return (
+        f"Answers on port {shape.mesh.upstream_port} behind its sidecar." if shape.mesh else "Answers behind the edge."
+    )
 
 
 def _edge_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place]) -> Iterator[Hop]:

@@ -177,7 +177,9 @@ def _address_problems(source: Term, book: Book) -> list[str]:
 
 
 def _within_zone(source: Term, networks: Collection[Any]) -> bool:
-    return all(any(block.version == one.version and block.subnet_of(one) for one in networks) for block in source.blocks)
+    return all(
+        any(block.version == one.version and block.subnet_of(one) for one in networks) for block in source.blocks
+    )
 
 
 def _route(reading: Reading, shapes: Mapping[str, Service], book: Book) -> None:

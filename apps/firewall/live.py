@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """``grants`` are those by which it is open, none where it is open to everybody; ``until`` is when it stops to be."""
+    """``grants`` are those by which it is open, none where it is open to everybody; ``until`` is when that ends."""
 
     grants: tuple[str, ...]
     until: int
@@ -93,9 +93,7 @@ def load_live(
     at: datetime,
 ) -> Live:
     """A handful of queries, however many lines. The lists are read where a party calls, or when they are wanted."""
-    graph = access.graph_slice(
-        service_slugs=service_slugs, environment_slug=environment_slug, at=at, also=subject_keys
-    )
+    graph = access.graph_slice(service_slugs=service_slugs, environment_slug=environment_slug, at=at, also=subject_keys)
     teams = {team for key in subject_keys if key in graph.subjects for team in graph.subjects[key].teams}
     rows = access.list_running_of(keys={*subject_keys, *teams}, at=at).filter(environment__slug=environment_slug)
     held = {row.public_id: row for row in rows.filter(service__slug__in=service_slugs).prefetch_related("routes")}

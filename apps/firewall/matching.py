@@ -125,7 +125,7 @@ def _resembles(term: Term, one: Placed) -> Iterator[Candidate]:
     alike = max(SequenceMatcher(None, term.plain, name).ratio() for name in names if name)
     if alike >= ALIKE:
         yield Candidate(one.slug, one.title, LIKELY * alike, f"{one.title} is spelled almost like that.")
-    elif term.words & set(one.slug.replace("_", "-").split("-")) & set(one.title.lower().split() + [one.slug]):
+    elif term.words & {*one.slug.replace("_", "-").split("-"), *one.title.lower().split()}:
         yield Candidate(one.slug, one.title, MAYBE, f"{one.title} has a word of it in its name.")
 
 

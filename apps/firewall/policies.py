@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.access.policies import GOVERNORS, require_active
+from apps.access.policies import GOVERNORS, SEE_ALL, require_active
 from apps.audit.actors import SYSTEM, Actor
 from apps.firewall import refusals
 from apps.identity import selectors as identity
@@ -66,3 +66,9 @@ def can_end_all(actor: Subject, asker_id: int) -> bool:
 def require_can_end_all(actor: Subject, asker_id: int) -> None:
     if not can_end_all(actor, asker_id):
         raise refusals.NotYoursToEndAll
+
+
+def require_can_see_end(actor: Subject, service: Service) -> None:
+    """What names a service tells who may reach what: for its team and those who watch over all."""
+    if not can_propose_end(actor, service) and not identity.has_role(actor, *SEE_ALL):
+        raise refusals.NotYoursToDecommission

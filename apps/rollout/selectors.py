@@ -8,7 +8,7 @@ from datetime import datetime
 from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
-from apps.rollout.models import DriverName, Drift, Target
+from apps.rollout.models import Drift, DriverName, Target
 
 
 def list_raw_changes(

@@ -155,9 +155,7 @@ def preview(
     )
     if target.wish is not None:
         policies.require_may_ask_for_rule(actor, subject, target.service)
-    weighed = weigh(
-        requester=actor, subject=subject, target=target, duration=read_duration(duration), demands=demands
-    )
+    weighed = weigh(requester=actor, subject=subject, target=target, duration=read_duration(duration), demands=demands)
     planned = _plan(subject, target, duration, at)
     return Preview(
         subject=Person(subject.key, subject.name),

@@ -53,7 +53,7 @@ def list_named(service: Service) -> list[Named]:
         *(_grant(one) for one in found.grants),
         *(_request(one) for one in found.requests),
         *(_rule(one, service) for one in found.rules),
-        *(_guardrail(one, workloads) for one in found.guardrails),
+        *(_guardrail(one, service.slug, workloads) for one in found.guardrails),
         *_lines(service),
         *_zones(service),
         *_doors(exposures),
@@ -96,9 +96,8 @@ def _rule(rule: ApprovalRule, service: Service) -> Named:
     return Named("rule", rule.slug, rule.sentence, "Switched off." if alone else "No longer names it.")
 
 
-def _guardrail(wall: Guardrail, workloads: list[str]) -> Named:
-    """Of services it names this one, or none."""
-    only_it = len(wall.services) == 1
+def _guardrail(wall: Guardrail, slug: str, workloads: list[str]) -> Named:
+    only_it = wall.services == [slug]
     only_its = bool(wall.subjects) and not wall.kinds and set(wall.subjects) <= set(workloads)
     alone = only_it or only_its
     return Named("guardrail", wall.slug, wall.sentence, "Switched off." if alone else "No longer names it.")

@@ -17,7 +17,7 @@ PAGE = 50
 
 
 def visible_firewall_requests(viewer: Subject) -> QuerySet[FirewallRequest]:
-    """To whoever wrote one, its agent's owner, those whose callers or services its lines name, and who watch over all."""
+    """To whoever wrote one, an agent's owner, those whose callers or services it names, and who watch over all."""
     rows = FirewallRequest.objects.all()
     sight = sight_of(viewer)
     if sight.sees_all:
@@ -33,7 +33,9 @@ def visible_firewall_requests(viewer: Subject) -> QuerySet[FirewallRequest]:
     )
 
 
-def list_firewall_requests(*, viewer: Subject, mine: bool, after: int | None = None) -> tuple[list[FirewallRequest], int | None]:
+def list_firewall_requests(
+    *, viewer: Subject, mine: bool, after: int | None = None
+) -> tuple[list[FirewallRequest], int | None]:
     """Newest first, with ``total``, ``sent`` and ``left`` (lines nobody sent); and where the next page begins."""
     rows = visible_firewall_requests(viewer)
     if mine:

@@ -81,7 +81,9 @@ def _evidence(line: FirewallLine, shape: Service, viewer: Subject, at: datetime)
     subject, service = line.meaning.subject, line.meaning.service
     if subject is None or service is None:
         return Evidence()
-    caller = next((one for one in catalog.list_placed(line.request.environment.slug) if one.workload == subject.key), None)
+    caller = next(
+        (one for one in catalog.list_placed(line.request.environment.slug) if one.workload == subject.key), None
+    )
     declared = catalog.list_needed_routes(caller.slug, service) if caller is not None else ()
     filters = telemetry.CallFilter(
         subject=subject.key, service=service.slug, verdict="deny", since=at - LOOK_BACK, probes=False

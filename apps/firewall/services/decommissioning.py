@@ -1,4 +1,4 @@
-"""Giving a service up: everything that names it is found, shown, and ended as one change that somebody else approves."""
+"""Giving a service up: everything that names it is found, shown, and ended as one change that somebody approves."""
 
 from __future__ import annotations
 

@@ -95,9 +95,7 @@ def draft_request(
             format=form,
             created_at=at,
         )
-        FirewallLine.objects.bulk_create(
-            [row_of(request, number, one) for number, one in enumerate(every, start=1)]
-        )
+        FirewallLine.objects.bulk_create([row_of(request, number, one) for number, one in enumerate(every, start=1)])
         rows = lines_of(request)
         reread(request, rows, at=at)
         after = {"reason": request.reason, "ticket": request.ticket, "lines": [described(row) for row in rows]}

@@ -23,7 +23,7 @@ SIDES = ("source", "destination")
 def edit_line(*, public_id: str, number: int, written: Written, actor: Subject, at: datetime) -> FirewallLine:
     """Have a line say something else. What was chosen and confirmed about it is forgotten."""
     with transaction.atomic():
-        request, line = _held(public_id, number, actor)
+        request, line = held_line(public_id, number, actor)
         before = described(line)
         told = row_of(request, number, replace(written, text=line.text))
         told.pk = line.pk
@@ -37,7 +37,7 @@ def edit_line(*, public_id: str, number: int, written: Written, actor: Subject, 
 def choose(*, public_id: str, number: int, side: str, key: str, actor: Subject, at: datetime) -> None:
     """Say which of the candidates of one side is meant. Whoever chooses confirms what they chose."""
     with transaction.atomic():
-        request, line = _held(public_id, number, actor)
+        request, line = held_line(public_id, number, actor)
         meaning = line.meaning
         if side not in SIDES or all(one["key"] != key for one in meaning.found.get(side, [])):
             raise refusals.UnknownChoice
@@ -73,7 +73,7 @@ def is_clear(line: FirewallLine) -> bool:
 def drop(*, public_id: str, number: int, dropped: bool, actor: Subject, at: datetime) -> None:
     """Leave a line out, or take it in again. It stays where it was written."""
     with transaction.atomic():
-        request, line = _held(public_id, number, actor)
+        request, line = held_line(public_id, number, actor)
         if line.dropped != dropped:
             line.dropped = dropped
             line.save(update_fields=["dropped"])
@@ -102,7 +102,7 @@ def withdraw(*, public_id: str, actor: Subject, at: datetime) -> FirewallRequest
     return request
 
 
-def _held(public_id: str, number: int, actor: Subject) -> tuple[FirewallRequest, FirewallLine]:
+def held_line(public_id: str, number: int, actor: Subject) -> tuple[FirewallRequest, FirewallLine]:
     """A line its asker may still change. Only one change of a request happens at a time."""
     request = locked_request(public_id, actor)
     policies.require_asker(actor, request)

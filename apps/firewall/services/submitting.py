@@ -131,7 +131,9 @@ def _ready(lines: Sequence[FirewallLine], at: datetime) -> list[FirewallLine]:
     cells = {line.number: line.meaning.zone for line, stand in stands.items() if stand is Stand.FORBIDDEN}
     if cells:
         said = " ".join(dict.fromkeys(str((cell or {})["sentence"]) for cell in cells.values()))
-        raise refusals.ZoneForbids(f"{said} Nothing was sent.", extra={"lines": sorted(cells), "cells": list(cells.values())})
+        raise refusals.ZoneForbids(
+            f"{said} Nothing was sent.", extra={"lines": sorted(cells), "cells": list(cells.values())}
+        )
     wrong = {
         f"line_{line.number}": [line.meaning.problem or LABELS[stand]]
         for line, stand in stands.items()
@@ -149,7 +151,7 @@ def _ready(lines: Sequence[FirewallLine], at: datetime) -> list[FirewallLine]:
 def _sendable(
     ready: Iterable[FirewallLine], request: FirewallRequest, actor: Subject, at: datetime, sent: Sent
 ) -> list[asking.Bundle]:
-    """Those ``actor`` may ask for, no longer than the rules allow. Raises LinesNotReady for all that would be refused."""
+    """Those ``actor`` may ask for, no longer than the rules allow. Raises LinesNotReady for all that is refused."""
     found: list[asking.Bundle] = []
     wrong: dict[str, list[str]] = {}
     for bundle in asking.bundled(ready, at=at):
