@@ -19,7 +19,7 @@ from apps.compiler.address_lists import blocks_of
 from apps.compiler.addresses import complaint, write
 from apps.compiler.graph import Point, Service, SubjectKind
 from apps.compiler.paths import matches, parse_template, segments
-from apps.firewall.live import Asked, load_live
+from apps.firewall.live import Asked, load_live, wanted_until
 from apps.firewall.matching import EXACT, Caller, Candidate, callers_for, services_for, settled
 from apps.firewall.selectors.zones import get_matrix, place_of_caller, place_of_service
 from apps.firewall.terms import Term, read_term
@@ -261,12 +261,6 @@ def asked_of(reading: Reading, request: FirewallRequest, shape: Service | None, 
         blocks=reading.terms[0].blocks,
         until=wanted_until(reading.line, request, at),
     )
-
-
-def wanted_until(line: FirewallLine, request: FirewallRequest, at: datetime) -> int:
-    """In whole seconds."""
-    end = line.until or request.ends_at
-    return int(end.timestamp()) if end is not None else int(at.timestamp()) + (request.duration or 0)
 
 
 def blocks_text(term: Term) -> list[str]:

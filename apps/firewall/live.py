@@ -17,6 +17,7 @@ from apps.compiler.paths import parse_template
 
 if TYPE_CHECKING:
     from apps.access.models import Grant as GrantRow
+    from apps.firewall.models import FirewallLine, FirewallRequest
 
 FOR_EVER = address_lists.FOR_EVER
 
@@ -156,3 +157,9 @@ def sample_path(route: Route, beside: Sequence[Route]) -> str:
     while filler in literals:
         filler += "x"
     return "/" + "/".join(filler if part is None else part for part in parse_template(route.template))
+
+
+def wanted_until(line: FirewallLine, request: FirewallRequest, at: datetime) -> int:
+    """In whole seconds."""
+    end = line.until or request.ends_at
+    return int(end.timestamp()) if end is not None else int(at.timestamp()) + (request.duration or 0)

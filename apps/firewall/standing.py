@@ -82,8 +82,8 @@ def _of_meaning(line: FirewallLine) -> Stand:
     steps = (
         (bool(meaning.problem), Stand.WRONG),
         (meaning.subject_id is None or meaning.service_id is None, Stand.UNCLEAR),
-        (meaning.confirmed_by_id is None, Stand.UNCONFIRMED),
         (is_allowed(line), Stand.ALLOWED),
+        (meaning.confirmed_by_id is None, Stand.UNCONFIRMED),
         ((meaning.zone or {}).get("verdict") == Verdict.FORBIDDEN, Stand.FORBIDDEN),
         (line.design is None, Stand.CHOOSE),
     )

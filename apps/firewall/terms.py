@@ -15,6 +15,7 @@ _ARTICLES = frozenset({"a", "an", "the", "service", "team", "workload", "app", "
 _APART = re.compile(r"[\s,;]+")
 _WORDS = re.compile(r"[a-z0-9]+")
 _SCHEME = re.compile(r"^(?:https?|grpc|tcp)://", re.IGNORECASE)
+_KEY = re.compile(r"^(?:(?:person|team|workload|agent|party):|spiffe://)")
 _PORT = re.compile(r"^(?P<host>[^:/\s]+):(?P<port>\d{1,5})$")
 _CALL = re.compile(rf"\b({'|'.join(METHODS)})\s+(/[^\s,;\"']*)")
 _RANGE = re.compile(r"(\d{1,5})(?:\s*[-:]\s*(\d{1,5}))?")
@@ -54,7 +55,7 @@ def read_term(text: str) -> Term:
     blocks = _blocks(clean)
     if blocks:
         return Term(clean, lowered, blocks=blocks)
-    if lowered.startswith("spiffe://"):
+    if _KEY.match(lowered):
         return Term(clean, lowered)
     rest = _SCHEME.sub("", clean)
     host, slash, path = rest.partition("/") if _SCHEME.match(clean) or _looks_like_host(rest) else (rest, "", "")

@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.audit.actors import SYSTEM
 from apps.firewall import services
-from apps.firewall.models import FirewallLine, FirewallRequest, Zone
+from apps.firewall.models import Decommission, FirewallLine, FirewallRequest, Zone
 from apps.identity.models import Subject
 from tests.factories import access as factory
 
@@ -49,3 +49,15 @@ def zone(slug: str, **holds: Sequence[str]) -> Zone:
 
 def cell(source: str, destination: str, verdict: str, why: str = "Because of the audit.") -> None:
     services.set_cell(source=source, destination=destination, verdict=verdict, why=why, actor=SYSTEM, at=factory.AT)
+
+
+def drafted(asker: Subject, at: datetime) -> FirewallRequest:
+    """The one there is, or one with a line to choose for and one that is wrong."""
+    made = FirewallRequest.objects.filter(asker=asker).first()
+    return made or request(asker, written(asker.key, method="GET", path="/payments"), written("any"), at=at)
+
+
+def proposed(actor: Subject, at: datetime) -> Decommission:
+    """That payments be given up."""
+    made = Decommission.objects.filter(outcome="").first()
+    return made or services.propose_end(slug="payments", reason="Replaced.", actor=actor, at=at)

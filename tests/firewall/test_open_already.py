@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from apps.access.models import GuardedHost
 from apps.firewall import services
 from apps.firewall.standing import Stand, overall, stand_of
 from tests.factories import access as factory
@@ -61,10 +62,14 @@ def test_addresses_on_the_list_are_open_and_an_unguarded_host_is_open_to_all(at:
     line = written("203.0.113.4")
     outside.guard()
     grant = outside.approved(there, who=acme, duration=2 * HOUR, at=at)
-    assert stand_of(firewall.line_of(firewall.request(there.ada, line, at=at))) is Stand.CHOOSE, "it only opens"
+    assert stand_of(firewall.line_of(firewall.request(there.ada, line, at=at))) is Stand.UNCONFIRMED, "it only opens"
     factory.services.activate(grant_id=grant.public_id, at=at)
     found = firewall.line_of(firewall.request(there.ada, line, at=at))
     assert (stand_of(found), found.meaning.allowed_by) == (Stand.ALLOWED, [grant.public_id])
+    GuardedHost.objects.all().delete()
+    found = firewall.line_of(firewall.request(there.ada, line, at=at))
+    assert stand_of(found) is Stand.ALLOWED
+    assert found.meaning.found["open"] == "No list guards this host: any address comes as far as its token."
 
 
 def test_a_request_of_which_all_is_open_is_done(at: datetime) -> None:

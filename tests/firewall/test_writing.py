@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from apps.access.services import NewParty
 from apps.audit.models import Event
 from apps.firewall import refusals, selectors, services
 from apps.firewall.models import FirewallRequest
@@ -145,7 +146,7 @@ def test_a_new_party_is_named_on_the_line(at: datetime) -> None:
     there = factory.shop()
     outside.guard()
     asked = firewall.request(there.ada, written("198.51.100.4"), at=at)
-    party = services.NewParty("Bolt", "noc@bolt.example", "Carries parcels", there.storefront.key)
+    party = NewParty("Bolt", "noc@bolt.example", "Carries parcels", there.storefront.key)
     services.name_party(public_id=asked.public_id, number=1, party=party, actor=there.ada, at=at)
     line = firewall.line_of(asked)
     assert line.meaning.subject is not None

@@ -42,6 +42,6 @@ def list_pending_of(*, subject_keys: Collection[str], service_slugs: Collection[
         subject__key__in=subject_keys,
         service__slug__in=service_slugs,
         state=RequestState.PENDING,
-        treatment=None,
+        treatment__isnull=True,
     )
     return list(rows.select_related("subject", "service").prefetch_related("routes").order_by("pk"))

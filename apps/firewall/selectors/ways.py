@@ -13,8 +13,7 @@ from apps.compiler.graph import Service
 from apps.compiler.paths import matches, parse_template, segments
 from apps.firewall.designing import Evidence, Proposal, Wanted, propose
 from apps.firewall.hops import Hop, hops_of
-from apps.firewall.interpreting import wanted_until
-from apps.firewall.live import Asked, load_live
+from apps.firewall.live import Asked, load_live, wanted_until
 from apps.rollout import selectors as rollout
 from apps.telemetry import selectors as telemetry
 

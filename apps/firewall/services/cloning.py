@@ -46,7 +46,7 @@ def clone_access(
 def _lines(side: str, model: Service, copy: Service, environment: str, at: datetime) -> Iterator[Written]:
     if side == CALLEE:
         rows = access.list_open_at(service_slug=model.slug, environment_slug=environment, at=at)
-        grants = rows.filter(treatment=None).select_related("subject", "service").prefetch_related("routes")
+        grants = rows.filter(treatment__isnull=True).select_related("subject", "service").prefetch_related("routes")
         return _of_grants(grants.order_by("pk"), {model.slug: copy.slug}, "")
     keys = [one.workload for one in catalog.list_placed(environment) if one.slug == model.slug and one.workload]
     held = access.list_running_of(keys=keys, at=at).filter(environment__slug=environment)
