@@ -1,7 +1,9 @@
-"""Rule bases of old firewalls, what is wrong with them, and proposals to clean them up."""
+"""What people ask for as firewall requests, the zones it is judged by, services that are to go, and old rule bases."""
 
 from __future__ import annotations
 
+from apps.firewall.models.decommissions import Decommission, Outcome
+from apps.firewall.models.requests import FirewallLine, FirewallRequest, LineMeaning, Origin
 from apps.firewall.models.rule_bases import (
     CleaningOutcome,
     RuleBase,
@@ -9,5 +11,21 @@ from apps.firewall.models.rule_bases import (
     RuleBaseFinding,
     RuleBaseLine,
 )
+from apps.firewall.models.zones import Verdict, Zone, ZoneRule
 
-__all__ = ["CleaningOutcome", "RuleBase", "RuleBaseCleaning", "RuleBaseFinding", "RuleBaseLine"]
+__all__ = [
+    "CleaningOutcome",
+    "Decommission",
+    "FirewallLine",
+    "FirewallRequest",
+    "LineMeaning",
+    "Origin",
+    "Outcome",
+    "RuleBase",
+    "RuleBaseCleaning",
+    "RuleBaseFinding",
+    "RuleBaseLine",
+    "Verdict",
+    "Zone",
+    "ZoneRule",
+]
