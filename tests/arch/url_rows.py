@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.factories import firewall
+from tests.factories import firewall, rule_bases
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
 
@@ -114,6 +114,23 @@ def proposed(there: House) -> list[object]:
     """Proposed by Ben, who owns payments."""
     firewall.proposed(there.shop.ben, datetime.now(UTC))
     return ["payments"]
+
+
+def based(there: House) -> list[object]:
+    """A rule base Ada took in, with a clean-up that waits."""
+    return [rule_bases.proposed(there.shop.ada, datetime.now(UTC)).base.public_id]
+
+
+def unproposed(there: House) -> list[object]:
+    return [rule_bases.base(there.shop.ada, datetime.now(UTC)).public_id]
+
+
+def cleaning(there: House) -> list[object]:
+    return [rule_bases.proposed(there.shop.ada, datetime.now(UTC)).public_id]
+
+
+def cleaned(there: House) -> list[object]:
+    return [rule_bases.approved(there.shop.ada, there.shop.cyd, datetime.now(UTC)).public_id]
 
 
 SOURCE = {"issuer": "https://id.shop.test", "jwks_uri": "https://id.shop.test/keys", "audience": "us"}

@@ -18,7 +18,7 @@ from apps.firewall.models import RuleBase, RuleBaseCleaning, RuleBaseFinding, Ru
 from apps.firewall.rulebase.analysis import analyse
 from apps.firewall.rulebase.base import Semantics, TooManyBoxes
 from apps.firewall.rulebase.findings import Analysis
-from apps.firewall.rulebase.parse import Format, Parsed, Problem, parse, recognise
+from apps.firewall.rulebase.parse import Format, Note, Parsed, Problem, parse, recognise
 from apps.firewall.selectors.knowing import known_names
 from apps.identity import selectors as identity
 from apps.outbox import services as outbox
@@ -56,7 +56,7 @@ def take_rule_base(*, given: Given, actor: Subject, at: datetime) -> RuleBase:
     read = _read(given.text, found, at) if len(given.text) <= SMALL else None
     if read is not None and read.problems:
         words = f"{len(read.problems)} thing{'s' * (len(read.problems) != 1)} to put right first; nothing was kept."
-        problems = [{"line": one.number, "sentence": one.sentence} for one in read.problems]
+        problems = [_remark(one) for one in read.problems]
         raise refusals.BadRuleBase(words, extra={"problems": problems, "format": found.value})
     with transaction.atomic():
         base = store(given, found, team=team, actor=actor, at=at)
@@ -173,8 +173,8 @@ def _analysed(base: RuleBase, parsed: Parsed, at: datetime) -> Analysis | Proble
 
 def _write(base: RuleBase, parsed: Parsed, analysis: Analysis | Problem | None, *, at: datetime) -> None:
     problems = [*parsed.problems, *([analysis] if isinstance(analysis, Problem) else [])]
-    base.problems = [[one.number, one.sentence] for one in problems]
-    base.notes = [[one.number, one.sentence] for one in parsed.notes]
+    base.problems = [_remark(one) for one in problems]
+    base.notes = [_remark(one) for one in parsed.notes]
     if isinstance(analysis, Analysis) and not problems:
         base.defaults = [[way.value, action.value] for way, action in parsed.defaults]
         base.line_count, base.rule_count = len(parsed.lines), analysis.rules
@@ -204,6 +204,10 @@ def _write(base: RuleBase, parsed: Parsed, analysis: Analysis | Problem | None, 
         after={"lines": base.line_count, "problems": len(problems), "findings": _count(analysis)},
         at=at,
     )
+
+
+def _remark(one: Problem | Note) -> dict[str, object]:
+    return {"line": one.number, "sentence": one.sentence}
 
 
 def _count(analysis: Analysis | Problem | None) -> int:
