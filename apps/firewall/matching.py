@@ -114,7 +114,7 @@ def _by_port(term: Term, ports: Sequence[Sequence[int]], known: Iterable[Placed]
     for one in known:
         shared = wanted & {one.port, one.upstream_port} - {None}
         if shared:
-            why = f"It listens on port {min(shared)}; the address itself says nothing."  # type: ignore[type-var]  # no None in it
+            why = f"It listens on port {min(shared)}; the address itself says nothing."
             yield Candidate(one.slug, one.title, MAYBE, why)
 
 
