@@ -91,7 +91,7 @@ def _names_service(term: Term, one: Placed) -> Iterator[Candidate]:
     def said(confidence: float, why: str) -> Candidate:
         return Candidate(one.slug, one.title, confidence, why)
 
-    if term.name == one.slug:
+    if term.name == one.slug and term.plainly:
         yield said(EXACT, f"{one.slug} is its short name.")
     elif term.plain in {one.slug, one.title.lower()} or term.name == one.title.lower():
         yield said(NAMED, f"It is called {one.title}.")
