@@ -8,7 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.access.api_schemas import LONGEST, PersonSchema
-from apps.access.models import SENSITIVITIES, Point
+from apps.access.models import Point
+from apps.catalog.models import Sensitivity
 from apps.compiler.graph import SubjectKind
 from apps.firewall.designing import ORDER
 from apps.firewall.hops import Says
@@ -30,13 +31,13 @@ def names(longest: int) -> serializers.ListField:
 
 class CandidateSchema(serializers.Serializer[Any]):
     key = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field's name
     confidence = serializers.FloatField(min_value=0, max_value=1)
     why = serializers.CharField()
 
 
 class CellSchema(serializers.Serializer[Any]):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field's name
     destination = serializers.CharField()
     verdict = serializers.ChoiceField(choices=Verdict.choices)
     why = serializers.CharField()
@@ -58,7 +59,7 @@ class DesignSchema(serializers.Serializer[Any]):
 class LineSchema(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     text = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field's name
     destination = serializers.CharField()
     protocol = serializers.CharField()
     ports = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
@@ -147,7 +148,7 @@ class FirewallQuery(serializers.Serializer[Any]):
 
 
 class LineInput(serializers.Serializer[Any]):
-    source = serializers.CharField(max_length=500)
+    source = serializers.CharField(max_length=500)  # type: ignore[assignment]  # a field's name
     destination = serializers.CharField(max_length=500)
     protocol = words(max_length=20)
     ports = words(max_length=200, help_text="Such as 443, or 80, 8000-8010")
@@ -165,7 +166,7 @@ class NewFirewallRequest(serializers.Serializer[Any]):
     )
     ends_at = serializers.DateTimeField(required=False, default=None, allow_null=True)
     environment = serializers.CharField(required=False, default=None, allow_null=True, max_length=63)
-    lines = LineInput(many=True, required=False, default=list, max_length=MOST_LINES)
+    lines = serializers.ListField(child=LineInput(), required=False, default=list, max_length=MOST_LINES)
     pasted = words(max_length=MOST_TEXT, trim_whitespace=False, help_text="Any text that holds lines")
 
 
@@ -234,7 +235,7 @@ class ZoneInput(serializers.Serializer[Any]):
     namespaces = names(63)
     networks = names(50)
     sensitivities = serializers.ListField(
-        child=serializers.ChoiceField(choices=SENSITIVITIES), required=False, default=list
+        child=serializers.ChoiceField(choices=Sensitivity.choices), required=False, default=list
     )
     kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=[(kind.value, kind.value) for kind in SubjectKind]),
@@ -244,14 +245,16 @@ class ZoneInput(serializers.Serializer[Any]):
 
 
 class CellInput(serializers.Serializer[Any]):
-    source = serializers.CharField(max_length=40, help_text="The short name of a zone")
+    source = serializers.CharField(max_length=40, help_text="The short name of a zone")  # type: ignore[assignment]  # a field's name
     destination = serializers.CharField(max_length=40)
     verdict = serializers.ChoiceField(choices=Verdict.choices)
     why = serializers.CharField(max_length=300)
 
 
 class CloneInput(serializers.Serializer[Any]):
-    source = serializers.CharField(max_length=63, help_text="The service whose access is copied")
+    source = serializers.CharField(  # type: ignore[assignment]  # a field's name
+        max_length=63, help_text="The service whose access is copied"
+    )
     to = serializers.CharField(max_length=63)
     sides = serializers.ListField(child=serializers.ChoiceField(choices=list(SIDES)), min_length=1, max_length=2)
     title = words(max_length=200)

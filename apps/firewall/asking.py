@@ -96,7 +96,9 @@ def seconds_of(line: FirewallLine, at: datetime) -> int:
 def demands_of(lines: Iterable[FirewallLine]) -> tuple[Need, ...]:
     """What the zone matrix asks for besides the approval rules."""
     said = [
-        line.meaning.zone["sentence"] for line in lines if (line.meaning.zone or {}).get("verdict") == Verdict.SECURITY
+        str((line.meaning.zone or {})["sentence"])
+        for line in lines
+        if (line.meaning.zone or {}).get("verdict") == Verdict.SECURITY
     ]
     if not said:
         return ()

@@ -91,7 +91,7 @@ def _names_service(term: Term, one: Placed) -> Iterator[Candidate]:
     def said(confidence: float, why: str) -> Candidate:
         return Candidate(one.slug, one.title, confidence, why)
 
-    if term.name == one.slug:
+    if term.name == one.slug and term.plainly:
         yield said(EXACT, f"{one.slug} is its short name.")
     elif term.plain in {one.slug, one.title.lower()} or term.name == one.title.lower():
         yield said(NAMED, f"It is called {one.title}.")
@@ -114,7 +114,7 @@ def _by_port(term: Term, ports: Sequence[Sequence[int]], known: Iterable[Placed]
     for one in known:
         shared = wanted & {one.port, one.upstream_port} - {None}
         if shared:
-            why = f"It listens on port {min(shared)}; the address itself says nothing."  # type: ignore[type-var]  # no None in it
+            why = f"It listens on port {min(shared)}; the address itself says nothing."
             yield Candidate(one.slug, one.title, MAYBE, why)
 
 

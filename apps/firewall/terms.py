@@ -16,6 +16,8 @@ _APART = re.compile(r"[\s,;]+")
 _WORDS = re.compile(r"[a-z0-9]+")
 _SCHEME = re.compile(r"^(?:https?|grpc|tcp)://", re.IGNORECASE)
 _KEY = re.compile(r"^(?:(?:person|team|workload|agent|party):|spiffe://)")
+_POD = re.compile(r"(?:app\.kubernetes\.io/name|app|k8s-app)=(?P<name>[\w.-]+)(?: in (?P<namespace>[\w.-]+))?", re.I)
+_GROUP = re.compile(r"(?P<name>.+?) \(sg-[\w-]+\)")
 _PORT = re.compile(r"^(?P<host>[^:/\s]+):(?P<port>\d{1,5})$")
 _CALL = re.compile(rf"\b({'|'.join(METHODS)})\s+(/[^\s,;\"']*)")
 _RANGE = re.compile(r"(\d{1,5})(?:\s*[-:]\s*(\d{1,5}))?")
@@ -27,7 +29,10 @@ class BadPorts(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """``name`` is lower-cased, without scheme, port and path. ``blocks`` is filled when it is nothing but addresses."""
+    """``name`` is lower-cased, without scheme, port and path. ``blocks`` is filled when it is nothing but addresses.
+
+    ``plainly`` is false for a name that another system's notation was taken off.
+    """
 
     text: str
     name: str
@@ -35,6 +40,7 @@ class Term:
     path: str = ""
     blocks: tuple[Block, ...] = ()
     anybody: bool = False
+    plainly: bool = True
 
     @property
     def words(self) -> frozenset[str]:
@@ -48,7 +54,7 @@ class Term:
 
 
 def read_term(text: str) -> Term:
-    clean = text.strip()
+    clean = _named(text.strip())
     lowered = clean.lower()
     if lowered in _ANYBODY or lowered in _WHOLE:
         return Term(clean, lowered, anybody=True)
@@ -61,7 +67,16 @@ def read_term(text: str) -> Term:
     host, slash, path = rest.partition("/") if _SCHEME.match(clean) or _looks_like_host(rest) else (rest, "", "")
     found = _PORT.match(host)
     name = found["host"] if found else host
-    return Term(clean, name.lower().strip(), int(found["port"]) if found else None, slash + path)
+    plainly = clean == text.strip()
+    return Term(clean, name.lower().strip(), int(found["port"]) if found else None, slash + path, plainly=plainly)
+
+
+def _named(text: str) -> str:
+    """The name in what old rule bases write: pods by their label, security groups with their id."""
+    pod, group = _POD.fullmatch(text), _GROUP.fullmatch(text)
+    if pod is not None:
+        return f"{pod['namespace']}/{pod['name']}" if pod["namespace"] else pod["name"]
+    return group["name"] if group is not None else text
 
 
 def _looks_like_host(text: str) -> bool:

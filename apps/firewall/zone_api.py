@@ -59,7 +59,9 @@ class ZoneDetail(APIView):
     def put(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *GOVERNORS)
         sent = given(schemas.ZoneInput, request.data)
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()
+        }
         made = services.set_zone(slug=slug, values=services.ZoneValues(**values), actor=actor.actor, at=timezone.now())
         return Response(schemas.ZoneSchema(made).data)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.arch.firewall_rows import FIREWALL
+from tests.arch.rule_base_rows import RULE_BASES
 from tests.arch.url_rows import (
     GONE_ON,
     HIDDEN,
@@ -16,14 +18,10 @@ from tests.arch.url_rows import (
     administered,
     asked,
     aws,
-    based,
     bot,
     certified,
-    cleaned,
-    cleaning,
     edge,
     first,
-    first_line,
     granted,
     logged,
     logged_once,
@@ -32,14 +30,10 @@ from tests.arch.url_rows import (
     page,
     payments,
     planned,
-    proposed,
     strange,
-    unproposed,
     wall,
     warned,
     watched,
-    written,
-    zoned,
 )
 
 PAGES = {
@@ -78,41 +72,6 @@ PAGES = {
     "request_review": act(args=asked, by="ben", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"verdict": "approve"}),
     "request_cancel": act(args=asked, wrong=HIDDEN, agent=HIDDEN),
     "request_events": page(args=asked, wrong=HIDDEN, agent=HIDDEN),
-    "firewall": page(),
-    "firewall_new": act(
-        wrong=GONE_ON,
-        changes=False,
-        data=lambda there: {
-            "source": "me",
-            "destination": "payments",
-            "title": "x",
-            "head_reason": "x",
-            "duration": 900,
-        },
-    ),
-    "firewall_copy": page(),
-    "firewall_request": page(args=written, wrong=HIDDEN, agent=HIDDEN),
-    "firewall_act": act(args=written, wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"act": "withdraw"}),
-    "firewall_line": act(args=first_line, wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"act": "drop"}),
-    "firewall_ways": page(args=first_line, wrong=HIDDEN, agent=HIDDEN),
-    "rule_bases": page(),
-    "rule_base": page(args=based, wrong=HIDDEN, agent=HIDDEN),
-    "rule_base_lines": page(args=based, wrong=HIDDEN, agent=HIDDEN),
-    "rule_base_ask": page(args=based, wrong=HIDDEN, agent=HIDDEN),
-    "rule_base_text": page(args=based, wrong=HIDDEN, agent=HIDDEN),
-    "rule_base_propose": act(
-        args=unproposed, wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"codes": "duplicate", "reason": "So."}
-    ),
-    "rule_base_cleaning": page(args=cleaning, by="cyd", wrong=HIDDEN, agent=HIDDEN),
-    "rule_base_decide": act(
-        args=cleaning, by="cyd", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"verdict": "deny"}
-    ),
-    "rule_base_cleaned": page(args=cleaned, wrong=HIDDEN, agent=HIDDEN),
-    "zones": page(),
-    "zone": page(by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS, args=zoned),
-    "zone_remove": act(by="cyd", args=zoned),
-    "decommission": page(by="ben", wrong=NOT_YOURS, agent=NOT_YOURS, args=payments),
-    "decommission_decide": act(by="cyd", args=proposed, data=lambda there: {"outcome": "denied"}),
     "access": page(),
     "grant": page(args=granted, right=GONE_ON, wrong=HIDDEN, agent=HIDDEN),
     "grant_end": act(args=granted, wrong=HIDDEN, agent=HIDDEN),
@@ -329,50 +288,6 @@ API = {
         data=lambda there: {"host": "b.shop.localhost", "why": "Partners only."},
         changes=True,
     ),
-    "api:firewall-requests": api(),
-    "api:firewall-request": api(args=written, wrong=HIDDEN, agent=HIDDEN),
-    "api:firewall-confirm": api_act(args=written),
-    "api:firewall-narrowest": api_act(args=written, changes=True),
-    "api:firewall-send": api_act(args=written, right=422),
-    "api:firewall-withdraw": api_act(args=written, changes=True),
-    "api:firewall-line": api(args=first_line, right=405, wrong=405, agent=405),
-    "api:firewall-line-choose": api_act(
-        args=first_line, data=lambda there: {"side": "source", "key": "person:ada"}, changes=True
-    ),
-    "api:firewall-line-take": api_act(args=first_line, data=lambda there: {"proposal": "narrowest"}, changes=True),
-    "api:firewall-line-drop": api_act(args=first_line, data=lambda there: {"dropped": True}, changes=True),
-    "api:firewall-line-ways": api(args=first_line, wrong=HIDDEN, agent=HIDDEN),
-    "api:firewall-clone": api(method="post", right=WRONG_INPUT, wrong=WRONG_INPUT, agent=WRONG_INPUT),
-    "api:rule-bases": api(),
-    "api:rule-base": api(args=based, wrong=HIDDEN, agent=HIDDEN),
-    "api:rule-base-findings": api(args=based, wrong=HIDDEN, agent=HIDDEN),
-    "api:rule-base-lines": api(args=based, wrong=HIDDEN, agent=HIDDEN),
-    "api:rule-base-cleanings": api_act(
-        args=unproposed,
-        right=201,
-        data=lambda there: {"codes": ["duplicate"], "reason": "So."},
-        changes=True,
-    ),
-    "api:rule-base-cleaning": api(args=cleaning, by="cyd", wrong=HIDDEN, agent=HIDDEN),
-    "api:rule-base-decide": api_act(args=cleaning, by="cyd", data=lambda there: {"approve": False}, changes=True),
-    "api:firewall-zones": api(),
-    "api:firewall-zone": api(args=zoned, right=405, wrong=405, agent=405),
-    "api:firewall-zone-cells": api_act(
-        by="cyd",
-        wrong=NOT_YOURS,
-        agent=NOT_YOURS,
-        data=lambda there: {"source": zoned(there)[0], "destination": "shop", "verdict": "security", "why": "So."},
-        changes=True,
-    ),
-    "api:firewall-decommission": api(args=payments, by="ben", wrong=NOT_YOURS, agent=NOT_YOURS),
-    "api:firewall-decommission-decide": api_act(
-        by="cyd",
-        args=proposed,
-        wrong=NOT_YOURS,
-        agent=NOT_YOURS,
-        data=lambda there: {"outcome": "denied"},
-        changes=True,
-    ),
     "api:requests": api(),
     "api:request": api(args=asked, wrong=HIDDEN, agent=HIDDEN),
     "api:request-review": api_act(args=asked, by="ben", data=lambda there: {"verdict": "approve"}, changes=True),
@@ -450,4 +365,4 @@ MACHINES = {
     "oidc_backchannel_logout": page(method="post", args=acme, anonymous=400, wrong=400, agent=400, right=400),
 }
 
-MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES}
+MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES, **FIREWALL, **RULE_BASES}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.factories import firewall, rule_bases
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
 
@@ -95,42 +94,6 @@ def okta(there: House) -> list[object]:
 
 def aws(there: House) -> list[object]:
     return [there.principal.stable_id]
-
-
-def written(there: House) -> list[object]:
-    """A firewall request of Ada's, with a line that can be chosen for."""
-    return [firewall.drafted(there.shop.ada, datetime.now(UTC)).public_id]
-
-
-def first_line(there: House) -> list[object]:
-    return [*written(there), 1]
-
-
-def zoned(there: House) -> list[object]:
-    return [firewall.zone("shop", namespaces=["shop"]).slug]
-
-
-def proposed(there: House) -> list[object]:
-    """Proposed by Ben, who owns payments."""
-    firewall.proposed(there.shop.ben, datetime.now(UTC))
-    return ["payments"]
-
-
-def based(there: House) -> list[object]:
-    """A rule base Ada took in, with a clean-up that waits."""
-    return [rule_bases.proposed(there.shop.ada, datetime.now(UTC)).base.public_id]
-
-
-def unproposed(there: House) -> list[object]:
-    return [rule_bases.base(there.shop.ada, datetime.now(UTC)).public_id]
-
-
-def cleaning(there: House) -> list[object]:
-    return [rule_bases.proposed(there.shop.ada, datetime.now(UTC)).public_id]
-
-
-def cleaned(there: House) -> list[object]:
-    return [rule_bases.approved(there.shop.ada, there.shop.cyd, datetime.now(UTC)).public_id]
 
 
 SOURCE = {"issuer": "https://id.shop.test", "jwks_uri": "https://id.shop.test/keys", "audience": "us"}

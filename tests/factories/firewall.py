@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from apps.audit.actors import SYSTEM
+from apps.catalog.models import Service
 from apps.firewall import services
-from apps.firewall.models import Decommission, FirewallLine, FirewallRequest, Zone
+from apps.firewall.models import Decommission, FirewallLine, FirewallRequest, LineMeaning, Zone
 from apps.identity.models import Subject
 from tests.factories import access as factory
 
@@ -51,13 +52,40 @@ def cell(source: str, destination: str, verdict: str, why: str = "Because of the
     services.set_cell(source=source, destination=destination, verdict=verdict, why=why, actor=SYSTEM, at=factory.AT)
 
 
-def drafted(asker: Subject, at: datetime) -> FirewallRequest:
-    """The one there is, or one with a line to choose for and one that is wrong."""
+def drafted(asker: Subject, service: Service, at: datetime) -> FirewallRequest:
+    """The one there is, or one with a line to choose for, without a trace in the record."""
     made = FirewallRequest.objects.filter(asker=asker).first()
-    return made or request(asker, written(asker.key, method="GET", path="/payments"), written("any"), at=at)
+    if made is not None:
+        return made
+    head = {"title": "Payments", "reason": "To look.", "duration": HOUR, "created_at": at}
+    made = FirewallRequest.objects.create(
+        public_id="fw_drafted", asker=asker, environment=factory.environment(), **head
+    )
+    said = {"source": asker.key, "destination": service.slug, "method": "GET", "path": "/payments", "action": "allow"}
+    line = FirewallLine.objects.create(request=made, number=1, **said)
+    candidate = {"key": asker.key, "label": asker.name, "confidence": 1.0, "why": "So it is."}
+    LineMeaning.objects.create(
+        line=line,
+        subject=asker,
+        service=service,
+        routes=["list"],
+        points=["edge", "mesh"],
+        confidence=1.0,
+        found={"source": [candidate], "destination": []},
+        confirmed_by=asker,
+        confirmed_at=at,
+    )
+    return made
 
 
-def proposed(actor: Subject, at: datetime) -> Decommission:
-    """That payments be given up."""
-    made = Decommission.objects.filter(outcome="").first()
-    return made or services.propose_end(slug="payments", reason="Replaced.", actor=actor, at=at)
+def quiet_zone(at: datetime) -> Zone:
+    """Without a trace in the record."""
+    return Zone.objects.get_or_create(slug="shop", defaults={"name": "Shop", "namespaces": ["shop"], "created_at": at})[
+        0
+    ]
+
+
+def proposed(actor: Subject, service: Service, at: datetime) -> Decommission:
+    """That the service be given up; without a trace in the record."""
+    given = {"asker": actor, "reason": "Replaced.", "digest": "0" * 64, "created_at": at, "public_id": "dc_proposed"}
+    return Decommission.objects.get_or_create(service=service, outcome="", defaults=given)[0]

@@ -55,7 +55,7 @@ def test_a_small_one_is_read_at_once_and_explained(shop: Shop) -> None:
         ("shadowed", 6, [2]),
         ("contradictory", 6, [2]),
         ("never_hit", 6, []),
-        ("redundant", 7, [4]),
+        ("redundant", 7, [2, 4]),
         ("orphaned", 7, []),
     ]
     assert actions() == ["firewall.rule_base.taken", "firewall.rule_base.read"]

@@ -37,6 +37,8 @@ ACME = Caller("party:acme", "party", "Acme", blocks=(read_block("203.0.113.0/28"
         ("the Payments service", 0.95, "It is called Payments."),
         ("PaymentService", 0.95, "Its authors call it paymentservice."),
         ("payments.shop.svc.cluster.local:50051", 0.95, "It runs in the namespace shop under this name."),
+        ("app.kubernetes.io/name=payments in shop", 0.95, "It runs in the namespace shop under this name."),
+        ("Payments (sg-0a1b2c)", 0.95, "It is called Payments."),
         ("shop/payments", 0.95, "It runs in the namespace shop under this name."),
         ("https://api.shop.test/payments/refunds", 0.95, "It answers at api.shop.test/payments."),
         ("spiffe://shop.test/ns/shop/sa/payments", 0.95, "It answers with this workload identity."),

@@ -196,7 +196,9 @@ def widen_rule_base(there: pages.House) -> None:
         row.pk, row.place, row.number = None, number, number
         RuleBaseLine.objects.bulk_create([row])
         RuleBaseFinding.objects.create(base=base, code="redundant", number=number, involved=[2, 3], sentence="So.")
-        rule_bases.taken(shop.ada, name=f"Firewall {number}", at=at)
+    quiet = [RuleBase(public_id=f"rb_{n}", name=f"Firewall {n}", taken_by=shop.ada, taken_at=at, format="table",
+                      semantics="additive", text="x") for n in range(MANY)]  # fmt: skip
+    RuleBase.objects.bulk_create(quiet)
     RuleBaseCleaning.objects.update(dropped=list(range(100, 100 + MANY)))
 
 

@@ -96,7 +96,7 @@ def test_the_way_is_drawn_with_words_and_the_narrowest_is_first(house: pages.Hou
     shown = text(client.get(f"{here}ways/"))
     for hop in ("source", "list", "edge", "ingress", "sidecar", "service"):
         assert f'data-hop="{hop}"' in shown
-    assert "Blocks it; then it lets it through." in shown
+    assert "Lets a part through; then it lets it through." in shown
     assert shown.index("what was refused lately") < shown.index("A new rule for everything")
 
 

@@ -48,7 +48,7 @@ def list_firewall_requests(
         allowed=Count("lines", filter=_allowed()),
         dropped=Count("lines", filter=Q(lines__dropped=True) | Q(lines__action="deny")),
     )
-    found = list(counted.select_related("asker").order_by("-pk")[: PAGE + 1])
+    found: list[FirewallRequest] = [*counted.select_related("asker").order_by("-pk")[: PAGE + 1]]
     return found[:PAGE], found[PAGE - 1].pk if len(found) > PAGE else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -73,7 +73,7 @@ def draft_request(
     """
     require_active(actor)
     clean = _read_head(head, at)
-    more, form = read_pasted(pasted)
+    more, form = read_pasted(pasted, today=at.date())
     every = [*lines, *more]
     if not every:
         raise refusals.BadFirewallRequest(fields={"lines": ["Write at least one line, or paste some."]})
@@ -118,15 +118,18 @@ def row_of(request: FirewallRequest, number: int, one: Written) -> FirewallLine:
     )
 
 
-def read_pasted(text: str) -> tuple[list[Written], str]:
-    """The lines of a text and as what it was read. What could not be read becomes a line that only has its text."""
+def read_pasted(text: str, *, today: date) -> tuple[list[Written], str]:
+    """The lines of a text and as what it was read. What could not be read becomes a line that only has its text.
+
+    A day without its year is the next one from ``today`` on.
+    """
     if not text.strip():
         return [], ""
     if len(text) > MOST_TEXT:
         complaint = f"That is more than {MOST_TEXT // 1000} thousand characters; paste a part of it."
         raise refusals.BadFirewallRequest(complaint, fields={"pasted": [complaint]})
     form = recognise(text) or Format.TICKET
-    parsed = parse(text, form)
+    parsed = parse(text, form, today)
     rows = text.splitlines()
     good = [(line.number, _written(line)) for line in parsed.lines]
     bad = [(one.number, Written(text=_quoted(rows, one.number, one.sentence))) for one in parsed.problems]

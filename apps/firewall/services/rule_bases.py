@@ -179,7 +179,7 @@ def _write(base: RuleBase, parsed: Parsed, analysis: Analysis | Problem | None, 
         base.defaults = [[way.value, action.value] for way, action in parsed.defaults]
         base.line_count, base.rule_count = len(parsed.lines), analysis.rules
         base.undecided = list(analysis.undecided)
-        RuleBaseLine.objects.bulk_create(_rows(base, parsed.lines), batch_size=BATCH)
+        RuleBaseLine.objects.bulk_create(rows_of(base, parsed.lines), batch_size=BATCH)
         RuleBaseFinding.objects.bulk_create(
             [
                 RuleBaseFinding(
@@ -214,7 +214,8 @@ def _count(analysis: Analysis | Problem | None) -> int:
     return len(analysis.findings) if isinstance(analysis, Analysis) else 0
 
 
-def _rows(base: RuleBase, lines: Sequence[Line]) -> list[RuleBaseLine]:
+def rows_of(base: RuleBase, lines: Sequence[Line]) -> list[RuleBaseLine]:
+    """Not saved."""
     return [
         RuleBaseLine(
             base=base,

@@ -9,10 +9,10 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from apps.access.models import SENSITIVITIES
 from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.catalog import selectors as catalog
+from apps.catalog.models import Sensitivity
 from apps.compiler.addresses import BadBlock, merge, read_block, write
 from apps.compiler.graph import SubjectKind
 from apps.compiler.words import listed
@@ -108,7 +108,7 @@ def _read(values: ZoneValues) -> ZoneValues:
     fields: dict[str, list[str]] = {}
     known = set(catalog.list_living_services().filter(slug__in=values.services).values_list("slug", flat=True))
     _complain(fields, "services", "service", set(values.services) - known)
-    _complain(fields, "sensitivities", "sensitivity", set(values.sensitivities) - set(SENSITIVITIES))
+    _complain(fields, "sensitivities", "sensitivity", set(values.sensitivities) - set(Sensitivity.values))
     _complain(fields, "kinds", "kind of caller", set(values.kinds) - {kind.value for kind in SubjectKind})
     try:
         networks = tuple(write(block) for block in merge(read_block(text) for text in values.networks))

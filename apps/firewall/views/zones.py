@@ -12,13 +12,14 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.access.models import SENSITIVITIES
 from apps.access.policies import GOVERNORS
-from apps.access.views.governing import KINDS, Names, pairs, some
+from apps.access.views.governing import KINDS, Names, some
 from apps.audit.errors import Refusal
+from apps.catalog.models import Sensitivity
 from apps.firewall import policies, selectors, services
 from apps.firewall.models import Verdict, Zone
 from apps.firewall.refusals import UnknownZone
+from apps.firewall.services import ZoneValues
 from apps.firewall.zoning import Matrix, members_words
 from apps.identity.pages import PageRequest, asked_text, complain, require_role
 
@@ -38,7 +39,7 @@ class ZoneForm(forms.Form):
     services = Names(label="Services", required=False, help_text="Their short names. The closest name wins.")
     namespaces = Names(label="Namespaces", required=False, help_text="Of the mesh: services that run there.")
     networks = Names(label="Networks", required=False, help_text="Blocks such as 203.0.113.0/24, for callers.")
-    sensitivities = some("Services that are", pairs(SENSITIVITIES))
+    sensitivities = some("Services that are", list(Sensitivity.choices))
     kinds = some("Callers that are a", KINDS)
 
     def clean_slug(self) -> str:
@@ -47,9 +48,10 @@ class ZoneForm(forms.Form):
             raise forms.ValidationError("Take another: this name stands for one that is not there yet.")
         return slug
 
-    def values(self) -> services.ZoneValues:
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in self.cleaned_data.items()}
-        return services.ZoneValues(**{name: value for name, value in given.items() if name != "slug"})
+    def values(self) -> ZoneValues:
+        given: dict[str, Any] = dict(self.cleaned_data)
+        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list | tuple)}
+        return ZoneValues(name=given["name"], **lists)
 
 
 @require_http_methods(["GET", "POST"])
