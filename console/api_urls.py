@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_replace
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.access import address_api as addresses
@@ -86,6 +86,7 @@ urlpatterns = [
     path("grants/<slug:public_id>/end/", access.GrantEnd.as_view(), name="grant-end"),
     path("calls/", telemetry.CallList.as_view(), name="calls"),
     path("calls/gaps/", telemetry.GapList.as_view(), name="call-gaps"),
+    path("firewall/", include("apps.firewall.api_urls")),
     path("targets/", rollout.TargetList.as_view(), name="targets"),
     path("targets/<slug:slug>/revisions/", rollout.RevisionList.as_view(), name="revisions"),
     path(

@@ -60,6 +60,7 @@ urlpatterns = [
     path("requests/<slug:public_id>/review", requests.review, name="request_review"),
     path("requests/<slug:public_id>/cancel", requests.cancel, name="request_cancel"),
     path("requests/<slug:public_id>/events", events.request_events, name="request_events"),
+    path("firewall/", include("apps.firewall.urls")),
     path("access/", access.access, name="access"),
     path("access/<slug:public_id>/", grants.show, name="grant"),
     path("access/<slug:public_id>/end", grants.end, name="grant_end"),

@@ -6,7 +6,7 @@ All matching rules combine to the strictest: per approver selector the highest c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.access.models import ApprovalRule, SelectorKind
 
@@ -71,11 +71,12 @@ class Resolution:
         }
 
 
-def resolve(rules: Iterable[ApprovalRule], facts: Facts) -> Resolution:
+def resolve(rules: Iterable[ApprovalRule], facts: Facts, demands: Sequence[Need] = ()) -> Resolution:
+    """``demands`` are asked for besides what the rules ask for; a selector that both name is asked once, strictly."""
     matched = sorted((rule for rule in rules if matches(rule, facts)), key=lambda rule: rule.slug)
     max_duration, why = _shortest(matched, facts)
     return Resolution(
-        needs=_needs(matched, facts),
+        needs=_joined(_needs(matched, facts), demands),
         max_duration=max_duration,
         max_duration_why=why,
         rules=tuple(MatchedRule(rule.slug, rule.sentence) for rule in matched),
@@ -117,6 +118,18 @@ def _needs(matched: Iterable[ApprovalRule], facts: Facts) -> tuple[Need, ...]:
         )
         for (kind, value), asking in sorted(by_selector.items())
     )
+
+
+def _joined(needs: Sequence[Need], demands: Sequence[Need]) -> tuple[Need, ...]:
+    found = {(need.kind, need.value): need for need in needs}
+    for more in demands:
+        same = found.get((more.kind, more.value))
+        if same is None:
+            found[more.kind, more.value] = more
+        else:
+            count, sentence = max(same.count, more.count), f"{same.sentence} {more.sentence}"[:300]
+            found[more.kind, more.value] = replace(same, count=count, sentence=sentence)
+    return tuple(found[selector] for selector in sorted(found))
 
 
 def _selector(rule: ApprovalRule, facts: Facts) -> tuple[str, str]:

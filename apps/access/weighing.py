@@ -32,8 +32,11 @@ class Weighed:
     blockers: tuple[Refusal, ...]
 
 
-def weigh(*, requester: Subject, subject: Subject, target: Target, duration: int) -> Weighed:
-    resolution = resolve(ApprovalRule.objects.filter(enabled=True), facts(subject, target))
+def weigh(
+    *, requester: Subject, subject: Subject, target: Target, duration: int, demands: Sequence[Need] = ()
+) -> Weighed:
+    """``demands`` are approvals that something besides the rules asks for."""
+    resolution = resolve(ApprovalRule.objects.filter(enabled=True), facts(subject, target), demands)
     able = tuple(candidates(resolution.needs, barred(requester, subject)))
     blocked = standing_obstacles(subject, target)
     return Weighed(

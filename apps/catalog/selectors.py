@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -34,6 +35,26 @@ class ServiceCall:
     callee: str
     workload: str | None
     routes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A living service and where it answers in one environment; empty or None where it has no such door.
+
+    ``team`` and ``workload`` are subject keys.
+    """
+
+    slug: str
+    title: str
+    upstream_name: str
+    team: str
+    sensitivity: str
+    host: str = ""
+    base_path: str = ""
+    namespace: str = ""
+    port: int | None = None
+    upstream_port: int | None = None
+    workload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +192,31 @@ def _route_keys(service_ids: Iterable[int]) -> dict[int, list[str]]:
     for service_id, key in rows.values_list("service_id", "key"):
         keys[service_id].append(key)
     return keys
+
+
+def list_placed(environment: str) -> tuple[Placed, ...]:
+    """Every living service as it stands in an environment. Two queries."""
+    doors = Exposure.objects.filter(environment__slug=environment, service__retired_at=None)
+    facts: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in doors.values("service__slug", "point", *_EDGE_FACTS, *_MESH_FACTS, "workload__key"):
+        names = _EDGE_FACTS if row["point"] == Door.EDGE else _MESH_FACTS
+        found = {name: row[name] for name in names}
+        facts[row["service__slug"]] |= (
+            found if row["point"] == Door.EDGE else {**found, "workload": row["workload__key"]}
+        )
+    rows = Service.objects.filter(retired_at=None).order_by("slug")
+    columns = rows.values_list("slug", "title", "upstream_name", "team__key", "sensitivity")
+    return tuple(Placed(*row, **facts.get(row[0], {})) for row in columns)
+
+
+_EDGE_FACTS = ("host", "base_path")
+_MESH_FACTS = ("namespace", "port", "upstream_port")
+
+
+def list_needed_routes(caller_slug: str, callee: Service) -> tuple[str, ...]:
+    """Keys of the routes of ``callee`` that the catalogue says ``caller_slug`` needs; empty when it names none."""
+    found = Dependency.objects.filter(caller__slug=caller_slug, callee=callee).first()
+    return tuple(found.routes) if found is not None else ()
 
 
 def list_edge_addresses() -> tuple[EdgeAddress, ...]:

@@ -8,18 +8,20 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.audit.errors import Refusal
 from apps.catalog import policies
+from apps.catalog.errors import UnknownService
 from apps.catalog.imports.backstage import Reading, read_catalogue
 from apps.catalog.imports.current import load
 from apps.catalog.imports.estate import Estate
 from apps.catalog.imports.plan import Change, ChangeKind, Plan, check_claims, check_needs, make_plan
 from apps.catalog.imports.problems import Findings, Place, Problem
 from apps.catalog.imports.write import Writer
-from apps.catalog.models import ImportedItem, ImportRun, Service
+from apps.catalog.models import Dependency, Exposure, ImportedItem, ImportRun, Service
 from apps.outbox import services as outbox
 
 CHANGED = "catalog.service.changed"
@@ -46,6 +48,42 @@ class ImportResult:
 
     def count(self, kind: str) -> int:
         return sum(change.kind == kind for change in self.changes)
+
+
+def hold_service(slug: str) -> Service:
+    """Its row, locked until the transaction ends; raises UnknownService."""
+    found = Service.objects.select_for_update(of=("self",)).select_related("team").filter(slug=slug).first()
+    if found is None:
+        raise UnknownService
+    return found
+
+
+def retire_service(*, slug: str, actor: Actor, at: datetime) -> Service:
+    """Nothing on it can be opened any more; whom it calls and who calls it is no longer said. Whoever calls this
+    decides that it may be.
+
+    An import that names the service brings it back.
+    """
+    with transaction.atomic():
+        service = hold_service(slug)
+        if service.retired_at is not None:
+            return service
+        Dependency.objects.filter(Q(caller=service) | Q(callee=service)).delete()
+        Exposure.objects.filter(service=service).delete()
+        service.retired_at = at
+        service.save(update_fields=["retired_at"])
+        audit.record(
+            action="catalog.service.retired",
+            actor=actor,
+            target_type="catalog.service",
+            target_id=slug,
+            target_name=service.title,
+            before={"retired_at": None},
+            after={"retired_at": at.isoformat()},
+            at=at,
+        )
+        outbox.enqueue(topic=CHANGED, key=slug, at=at)
+    return service
 
 
 class _Undone(Exception):

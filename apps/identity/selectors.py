@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
 from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Lower
 
 from apps.audit.actors import Actor
 from apps.compiler import graph
@@ -89,6 +89,15 @@ def _number(rows: QuerySet[Any], by: str) -> Coalesce:
 def list_by_keys(keys: Iterable[str]) -> dict[str, Subject]:
     """The subjects that exist, by key."""
     return {one.key: one for one in Subject.objects.select_related("owner", "team").filter(key__in=set(keys))}
+
+
+def list_called(words: Collection[str]) -> QuerySet[Subject]:
+    """Those whose key, its name part, shown name, mail or SPIFFE id is one of ``words``, whatever the case."""
+    lowered = [word.lower() for word in words if "\x00" not in word]
+    keys = [f"{kind}:{word}" for word in lowered for kind in Kind.values] + lowered
+    rows = Subject.objects.select_related("owner", "team").annotate(called=Lower("name"), mailed=Lower("email"))
+    named = Q(called__in=lowered) | Q(key__in=keys) | Q(mailed__in=lowered) | Q(spiffe_id__in=list(words))
+    return rows.filter(named).order_by("key")
 
 
 def list_teams_of(subject: Subject) -> QuerySet[Subject]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
@@ -48,3 +49,20 @@ def list_alarms(limit: int = 5) -> list[Drift]:
     """What was changed by hand so that calls may pass unchecked, for whoever keeps the targets; the newest first."""
     rows = Drift.objects.filter(opens=True, resolved_at=None).select_related("target")
     return list(rows.order_by("-found_at")[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A target as far as others need to know of it. Of clusters an environment may have any number."""
+
+    slug: str
+    name: str
+    point: str
+    is_cluster: bool
+
+
+def list_places(environment_slug: str) -> tuple[Place, ...]:
+    """Where access is enforced in an environment."""
+    rows = Target.objects.filter(environment__slug=environment_slug).order_by("point", "slug")
+    columns = rows.values_list("slug", "name", "point", "driver")
+    return tuple(Place(slug, name, point, driver == DriverName.KUBERNETES) for slug, name, point, driver in columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.arch.firewall_rows import FIREWALL
+from tests.arch.rule_base_rows import RULE_BASES
 from tests.arch.url_rows import (
     GONE_ON,
     HIDDEN,
@@ -396,4 +398,4 @@ MACHINES = {
     "oidc_backchannel_logout": page(method="post", args=acme, anonymous=400, wrong=400, agent=400, right=400),
 }
 
-MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES}
+MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES, **FIREWALL, **RULE_BASES}

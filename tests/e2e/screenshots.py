@@ -12,6 +12,7 @@ from deploy.demo.places import REPOSITORY
 from tests.e2e.browsing import LOOKS, PAGES, Look, context_for, settle, visit
 from tests.e2e.conftest import CHROMIUM
 from tests.e2e.furnishing import furnished
+from tests.e2e.several import ask_for_several
 from tests.running import Running, running_demo, wait_until
 
 
@@ -37,7 +38,13 @@ def tell_a_story(demo: Running) -> dict[str, str]:
     used = demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}").headers["X-Request-Id"]
     waiting = ada.post("requests/", {**body, "routes": ["getCharge"], "reason": "Looking at one charge."}).json()
     wait_until(lambda: ada.get("calls/", rid=used)["results"], what="the call in the record")
-    return {"request": request["id"], "waiting": waiting["id"], "rid": used, "revision": "1"}
+    return {
+        "request": request["id"],
+        "waiting": waiting["id"],
+        "rid": used,
+        "revision": "1",
+        "firewall": ask_for_several(demo),
+    }
 
 
 def take(demo: Running, target: Path, names: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from apps.access.selectors.addresses import (
     count_address_uses,
     get_guarded_host,
     list_address_doors,
+    list_addresses_asked,
     list_guarded_hosts,
     meaning_of,
     preview_addresses,
@@ -29,6 +30,7 @@ from apps.access.selectors.grants import (
     who_can_reach,
 )
 from apps.access.selectors.graph import full_graph, graph_slice
+from apps.access.selectors.naming import Naming, list_naming, list_pending_of
 from apps.access.selectors.pages import Page
 from apps.access.selectors.policy import get_guardrail, get_rule, list_guardrails, list_rules
 from apps.access.selectors.preview import Planned, Preview, planned_change, preview
@@ -43,19 +45,21 @@ from apps.access.selectors.requests import (
 )
 from apps.access.selectors.timeline import Moment, timeline
 from apps.access.selectors.traffic import Rule, Rules, list_rules_of
-from apps.access.selectors.visibility import visible_grants, visible_requests
+from apps.access.selectors.visibility import Sight, sight_of, visible_grants, visible_requests
 
 __all__ = [
     "SLACK",
     "AddressPreview",
     "Ending",
     "Moment",
+    "Naming",
     "Page",
     "Planned",
     "Preview",
     "Reach",
     "Rule",
     "Rules",
+    "Sight",
     "Standing",
     "Waiting",
     "address_graph",
@@ -69,6 +73,7 @@ __all__ = [
     "get_visible_request",
     "graph_slice",
     "list_address_doors",
+    "list_addresses_asked",
     "list_busy_doors",
     "list_ending_soon",
     "list_endings_by_suspension",
@@ -77,8 +82,10 @@ __all__ = [
     "list_guardrails",
     "list_held",
     "list_inbox",
+    "list_naming",
     "list_open_at",
     "list_open_to",
+    "list_pending_of",
     "list_requests",
     "list_rules",
     "list_rules_of",
@@ -88,6 +95,7 @@ __all__ = [
     "preview",
     "preview_addresses",
     "reach_of",
+    "sight_of",
     "standings",
     "timeline",
     "visible_grants",

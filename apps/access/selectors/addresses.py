@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from apps.access.addresses import MEANING, Addressed, read_addressed, sponsored
 from apps.access.judging import judge_risk
 from apps.access.models import AccessRequest, AddressAsk, Grant, GrantDoor, GuardedHost
 from apps.access.risk import Risk
+from apps.access.rules import Need
 from apps.access.selectors.graph import seconds
 from apps.access.states import BUSY_DOORS, LIVE_GRANTS, RequestState
 from apps.access.weighing import Weighed, span, weigh
@@ -123,6 +124,7 @@ def preview_addresses(
     addresses: str,
     duration: int,
     environment: str | None = None,
+    demands: Sequence[Need] = (),
     at: datetime,
 ) -> AddressPreview:
     """As ``preview``, for an outside party's addresses. Nothing is written."""
@@ -131,13 +133,22 @@ def preview_addresses(
     now = address_graph(environment_slug=asked.target.environment.slug, at=at)
     return AddressPreview(
         asked=asked,
-        weighed=weigh(requester=actor, subject=party, target=asked.target, duration=duration),
+        weighed=weigh(requester=actor, subject=party, target=asked.target, duration=duration, demands=demands),
         risk=judge_risk(party, asked.target, duration),
         duration=duration,
         changes=tuple(opening_words(party.name, asked.host, asked.values, duration)),
         already=tuple(_already(now, asked, seconds(at))),
         sharing=sharing(asked.host, asked.target.environment.slug, but=asked.target.service.slug),
     )
+
+
+def list_addresses_asked(party_keys: Collection[str]) -> dict[str, list[str]]:
+    """The blocks that were asked for before, by the key of the party."""
+    rows = AddressAsk.objects.filter(request__subject__key__in=party_keys).order_by("pk")
+    found: dict[str, list[str]] = {}
+    for key, blocks in rows.values_list("request__subject__key", "blocks"):
+        found.setdefault(key, []).extend(blocks)
+    return found
 
 
 def opening_words(party: str, host: str, values: Sequence[str], duration: int) -> Iterator[str]:

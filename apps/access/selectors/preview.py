@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from apps.access.asks import Target, read_duration, read_subject, read_target
 from apps.access.judging import affected, judge_risk
 from apps.access.models import AccessRequest
 from apps.access.risk import Risk
-from apps.access.rules import MatchedRule
+from apps.access.rules import MatchedRule, Need
 from apps.access.selectors.addresses import addresses_of, opening_words
 from apps.access.selectors.graph import graph_slice, seconds
 from apps.access.states import RequestState
@@ -138,6 +138,7 @@ def preview(
     duration: int,
     environment: str | None = None,
     treatment: Mapping[str, Any] | None = None,
+    demands: Sequence[Need] = (),
     at: datetime,
 ) -> Preview:
     """What asking for this would mean. Input that makes no sense is refused; what stands against sending is listed."""
@@ -154,7 +155,7 @@ def preview(
     )
     if target.wish is not None:
         policies.require_may_ask_for_rule(actor, subject, target.service)
-    weighed = weigh(requester=actor, subject=subject, target=target, duration=read_duration(duration))
+    weighed = weigh(requester=actor, subject=subject, target=target, duration=read_duration(duration), demands=demands)
     planned = _plan(subject, target, duration, at)
     return Preview(
         subject=Person(subject.key, subject.name),

@@ -20,6 +20,7 @@ from apps.access.services.grants import (
     follow_subjects,
 )
 from apps.access.services.requests import cancel_request, expire_due_requests, open_request
+from apps.access.services.retiring import end_all_of
 from apps.access.services.reviews import ItemResult, review, review_many
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "activate",
     "cancel_request",
     "create_standing_grant",
+    "end_all_of",
     "end_grant",
     "ensure_default_rules",
     "expire_due_grants",

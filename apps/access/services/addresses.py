@@ -5,7 +5,7 @@ From here on such a request goes the road of every other: the same rules, review
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from apps.access.addresses import (
 from apps.access.asks import REASON_LENGTH, TICKET_LENGTH, read_duration, read_text
 from apps.access.ids import new_request_id
 from apps.access.models import AccessRequest, AddressAsk, GuardedHost, Origin
+from apps.access.rules import Need
 from apps.access.services.records import announce_request, record_request
 from apps.access.services.requests import LIFETIME, store_request
 from apps.access.weighing import weigh
@@ -62,6 +63,7 @@ def open_address_request(
     reason: str,
     ticket: str = "",
     origin: str = Origin.WEB,
+    demands: Sequence[Need] = (),
     at: datetime,
 ) -> AccessRequest:
     """Ask that the addresses of a party, by key or described, may reach the host of a service.
@@ -86,7 +88,7 @@ def open_address_request(
             created_at=at,
             expires_at=at + LIFETIME,
         )
-        weighed = weigh(requester=actor, subject=subject, target=asked.target, duration=duration)
+        weighed = weigh(requester=actor, subject=subject, target=asked.target, duration=duration, demands=demands)
         if weighed.blockers:
             raise weighed.blockers[0]
         store_request(request, asked.target, weighed)

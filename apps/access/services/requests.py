@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from apps.access.asks import (
 from apps.access.ids import new_request_id
 from apps.access.judging import judge_risk
 from apps.access.models import AccessRequest, Origin, Requirement
+from apps.access.rules import Need
 from apps.access.selectors.visibility import visible_requests
 from apps.access.services.records import announce_request, record_request
 from apps.access.states import RequestState, move
@@ -48,9 +49,11 @@ def open_request(
     ticket: str = "",
     origin: str = Origin.WEB,
     treatment: Mapping[str, Any] | None = None,
+    demands: Sequence[Need] = (),
     at: datetime,
 ) -> AccessRequest:
     """Ask. The rules are resolved now and kept with the request; the first thing against it is raised as a refusal.
+    ``demands`` are approvals that are needed besides what the rules ask for.
 
     The same ask cannot be open twice: of two that come at once the database lets one through. With a ``treatment`` it
     is a traffic rule that is asked for; one that contradicts another is refused with TrafficConflict.
@@ -87,7 +90,7 @@ def open_request(
             created_at=at,
             expires_at=at + LIFETIME,
         )
-        weighed = weigh(requester=actor, subject=subject, target=target, duration=duration)
+        weighed = weigh(requester=actor, subject=subject, target=target, duration=duration, demands=demands)
         if weighed.blockers:
             raise weighed.blockers[0]
         store_request(request, target, weighed)

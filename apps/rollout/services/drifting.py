@@ -14,7 +14,6 @@ from apps.compiler.artifacts import Artifact
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai import is_code
 from apps.rollout.drivers.akamai_code import code_version
-from apps.rollout.drivers.akamai_errors import explain
 from apps.rollout.drivers.akamai_watch import FAILOVER, ORIGINS, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('rollout', '0009_kubernetes_targets'),
+        ('rollout', '0010_adopted_streams'),
     ]
 
     operations = [

@@ -1,0 +1,67 @@
+"""One line of a firewall, whoever wrote it and however: what every format is read into and every page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import TypeAlias
+
+ANY = "any"
+
+PortRange: TypeAlias = tuple[int, int]
+
+
+class Action(StrEnum):
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Direction(StrEnum):
+    """Seen from what is guarded. ``THROUGH`` is what a router passes on; ``BOTH`` is in, out and through."""
+
+    IN = "in"
+    OUT = "out"
+    THROUGH = "through"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One source may, or may not, reach one destination.
+
+    ``number`` is where it was written, from 1: the line of the text, or in JSON and YAML the count of the rule in
+    reading order. A rule that names several sources or destinations becomes several of these, of one number and text.
+    ``source`` and ``destination`` are ``any``, a block in its normal form (``10.1.0.0/16``, ``2001:db8::1``), or a name
+    as written. ``protocol`` is ``any``, a name such as ``tcp``, or a number as text. ``ports`` are inclusive ranges in
+    order, none touching another; empty is every port. ``until`` is the last day it is meant for. ``hits`` are the
+    packets counted, where somebody counted. ``conditions`` is what else must hold, as written: nobody here computes it,
+    so it may hold or not.
+    """
+
+    number: int
+    text: str
+    source: str
+    destination: str
+    protocol: str
+    ports: tuple[PortRange, ...]
+    direction: Direction
+    action: Action
+    reason: str
+    until: date | None
+    hits: int | None = None
+    conditions: tuple[str, ...] = ()
+
+
+def ports_words(ports: tuple[PortRange, ...]) -> str:
+    """``443``, ``80, 8000-8099``; ``any`` when every port is meant."""
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ports) or ANY
+
+
+def line_words(line: Line) -> str:
+    """The line as a sentence's middle: ``allow tcp 443 from 10.1.2.0/24 to payments``."""
+    what = line.protocol if line.protocol != ANY else "any protocol"
+    ports = f" {ports_words(line.ports)}" if line.ports else ""
+    only = f" if {' and '.join(line.conditions)}" if line.conditions else ""
+    way = "" if line.direction is Direction.BOTH else f" ({line.direction.value})"
+    return f"{line.action.value} {what}{ports} from {line.source} to {line.destination}{way}{only}"

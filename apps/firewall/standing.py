@@ -1,0 +1,154 @@
+"""How far a line and its request are, in one word and in words. Derived from rows; nothing is stored. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from apps.firewall.models import Verdict
+
+if TYPE_CHECKING:
+    from apps.access.models import AccessRequest, Grant
+    from apps.firewall.models import FirewallLine, FirewallRequest
+
+
+class Stand(StrEnum):
+    """From what has yet to be understood to what is over."""
+
+    UNREADABLE = "unreadable"
+    WRONG = "wrong"
+    UNCLEAR = "unclear"
+    UNCONFIRMED = "unconfirmed"
+    FORBIDDEN = "forbidden"
+    CHOOSE = "choose"
+    READY = "ready"
+    WAITING = "waiting"
+    DENIED = "denied"
+    OPENING = "opening"
+    FAILING = "failing"
+    OPEN = "open"
+    PROVEN = "proven"
+    ALLOWED = "allowed"
+    ENDED = "ended"
+    NO_OPENING = "no_opening"
+    DROPPED = "dropped"
+
+
+LABELS = {
+    Stand.UNREADABLE: "Cannot be read",
+    Stand.WRONG: "Cannot be opened so",
+    Stand.UNCLEAR: "Which one is meant?",
+    Stand.UNCONFIRMED: "Is this right?",
+    Stand.FORBIDDEN: "Forbidden between these zones",
+    Stand.CHOOSE: "How should it be opened?",
+    Stand.READY: "Ready to send",
+    Stand.WAITING: "Waits for approval",
+    Stand.DENIED: "Not approved",
+    Stand.OPENING: "Opening",
+    Stand.FAILING: "Failing",
+    Stand.OPEN: "Open",
+    Stand.PROVEN: "Open and proven",
+    Stand.ALLOWED: "Allowed already",
+    Stand.ENDED: "Ended",
+    Stand.NO_OPENING: "Asks to close, not to open",
+    Stand.DROPPED: "Left out",
+}
+TODO = frozenset(
+    {Stand.UNREADABLE, Stand.WRONG, Stand.UNCLEAR, Stand.UNCONFIRMED, Stand.FORBIDDEN, Stand.CHOOSE, Stand.READY}
+)
+"""What its asker has to do something about before it is sent."""
+MOVING = frozenset({Stand.WAITING, Stand.OPENING, Stand.FAILING, Stand.OPEN})
+OPENED = frozenset({Stand.PROVEN, Stand.ALLOWED})
+
+
+def stand_of(line: FirewallLine) -> Stand:
+    asked = line.access_request
+    if asked is not None:
+        return _of_request(asked)
+    if line.dropped:
+        return Stand.DROPPED
+    if line.action == "deny":
+        return Stand.NO_OPENING
+    if not line.source and not line.destination:
+        return Stand.UNREADABLE
+    return _of_meaning(line)
+
+
+def _of_meaning(line: FirewallLine) -> Stand:
+    meaning = line.meaning
+    steps = (
+        (bool(meaning.problem), Stand.WRONG),
+        (meaning.subject_id is None or meaning.service_id is None, Stand.UNCLEAR),
+        (is_allowed(line), Stand.ALLOWED),
+        (meaning.confirmed_by_id is None, Stand.UNCONFIRMED),
+        ((meaning.zone or {}).get("verdict") == Verdict.FORBIDDEN, Stand.FORBIDDEN),
+        (line.design is None, Stand.CHOOSE),
+    )
+    return next((stand for holds, stand in steps if holds), Stand.READY)
+
+
+def is_allowed(line: FirewallLine) -> bool:
+    """By grants, or because nothing guards it, or because its asker took what is open until then."""
+    reused = (line.design or {}).get("kind") == "reuse"
+    return bool(line.meaning.allowed_by or line.meaning.found.get("open") or reused)
+
+
+def _of_request(asked: AccessRequest) -> Stand:
+    if asked.state == "pending":
+        return Stand.WAITING
+    grant = getattr(asked, "grant", None)
+    if grant is None:
+        return Stand.DENIED
+    return _of_grant(grant)
+
+
+def _of_grant(grant: Grant) -> Stand:
+    if grant.ended_at is not None:
+        return Stand.ENDED
+    doors = [door.state for door in grant.doors.all()]
+    if "failing" in doors:
+        return Stand.FAILING
+    if doors and all(door == "proven" for door in doors):
+        return Stand.PROVEN
+    return Stand.OPEN if doors and all(door in ("open", "proven") for door in doors) else Stand.OPENING
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """Of a whole request. ``state`` is ``draft``, ``moving``, ``done`` or ``withdrawn``."""
+
+    state: str
+    sentence: str
+    counts: tuple[tuple[Stand, int], ...]
+
+
+def overall(request: FirewallRequest, stands: Sequence[Stand]) -> Overall:
+    counts = Counter(stands)
+    ordered = tuple((stand, counts[stand]) for stand in Stand if counts[stand])
+    if request.withdrawn_at is not None:
+        return Overall("withdrawn", "Withdrawn. What was sent before goes its own way.", ordered)
+    todo, moving = _sum(counts, TODO), _sum(counts, MOVING)
+    if todo:
+        ready = counts[Stand.READY]
+        more = f" {_lines(ready)} can be sent." if ready else ""
+        waits = todo - ready
+        return Overall("draft", (f"{_lines(waits)} need you." if waits > 1 else _needs(waits)) + more, ordered)
+    if moving:
+        return Overall("moving", f"{_lines(moving)} on the way; this page moves by itself.", ordered)
+    opened = _sum(counts, OPENED)
+    return Overall("done", f"{_lines(opened)} of {len(stands)} open. Nothing is left to do here.", ordered)
+
+
+def _needs(count: int) -> str:
+    return "One line needs you." if count else ""
+
+
+def _sum(counts: Counter[Stand], stands: Iterable[Stand]) -> int:
+    return sum(counts[stand] for stand in stands)
+
+
+def _lines(count: int) -> str:
+    return f"{count} line{'' if count == 1 else 's'}"

@@ -1,0 +1,261 @@
+"""One firewall request and its lines: how each is understood, how it could be opened, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.access.services import NewParty
+from apps.audit.errors import NotFound, Refusal
+from apps.catalog import selectors as catalog
+from apps.compiler.paths import METHODS
+from apps.firewall import policies, selectors, services
+from apps.firewall.lines import ports_words
+from apps.firewall.standing import LABELS, MOVING, Stand, is_allowed, overall, stand_of
+from apps.firewall.views.writing import Row, written_of
+from apps.identity import selectors as identity
+from apps.identity.pages import PageRequest
+
+if TYPE_CHECKING:
+    from apps.firewall.models import FirewallLine, FirewallRequest
+
+STATES = {
+    Stand.UNREADABLE: "failed",
+    Stand.WRONG: "failed",
+    Stand.UNCLEAR: "waiting",
+    Stand.UNCONFIRMED: "waiting",
+    Stand.FORBIDDEN: "denied",
+    Stand.CHOOSE: "waiting",
+    Stand.READY: "tried",
+    Stand.WAITING: "pending",
+    Stand.DENIED: "denied",
+    Stand.OPENING: "opening",
+    Stand.FAILING: "failed",
+    Stand.OPEN: "active",
+    Stand.PROVEN: "proven",
+    Stand.ALLOWED: "done",
+    Stand.ENDED: "expired",
+    Stand.NO_OPENING: "noted",
+    Stand.DROPPED: "cancelled",
+}
+"""How each is drawn: the console's state of the same look, under a word of our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A line as its list shows it. ``doors`` are the states of its doors, empty where nothing was opened."""
+
+    line: FirewallLine
+    stand: Stand
+    routes: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.stand]
+
+    @property
+    def drawn(self) -> str:
+        return STATES[self.stand]
+
+    @property
+    def percent(self) -> int:
+        return round(self.line.meaning.confidence * 100)
+
+    @property
+    def ports(self) -> str:
+        return ports_words(tuple((low, high) for low, high in self.line.ports)) if self.line.ports else ""
+
+    @property
+    def doors(self) -> dict[str, str]:
+        grant = getattr(self.line.access_request, "grant", None)
+        return {door.point: door.state for door in grant.doors.all()} if grant is not None else {}
+
+    @property
+    def says(self) -> str:
+        """What there is to read about it, the most pressing first."""
+        meaning = self.line.meaning
+        if self.stand is Stand.UNREADABLE:
+            return self.line.text.rpartition("\n")[2]
+        if self.stand is Stand.ALLOWED:
+            by = ", ".join(meaning.allowed_by) or str((self.line.design or {}).get("beside", ""))
+            return f"By {by}." if by else str(meaning.found.get("open", ""))
+        said = self.line.refusal or meaning.problem
+        return said or str((self.line.design or {}).get("others", ""))
+
+
+@require_GET
+def firewall_request(request: PageRequest, public_id: str) -> HttpResponse:
+    asked = selectors.get_firewall_request(viewer=request.subject, public_id=public_id)
+    return TemplateResponse(request, "firewall/request.html", context_of(asked, request))
+
+
+def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object]:
+    lines = list(asked.lines.all())
+    shown = [_shown(line) for line in lines]
+    stands = [one.stand for one in shown]
+    mine = policies.is_asker(request.subject, asked)
+    waiting = Stand.CHOOSE in stands
+    return {
+        "asked": asked,
+        "lines": shown,
+        "overall": overall(asked, stands),
+        "counts": [(LABELS[stand], STATES[stand], count) for stand, count in overall(asked, stands).counts],
+        "moves": any(stand in MOVING for stand in stands),
+        "may_change": mine and asked.withdrawn_at is None,
+        "may_confirm": mine and Stand.UNCONFIRMED in stands,
+        "may_take": mine and waiting,
+        "may_send": Stand.READY in stands and asked.withdrawn_at is None,
+    }
+
+
+def _shown(line: FirewallLine) -> Shown:
+    keys = tuple((line.design or {}).get("routes", ())) or tuple(line.meaning.routes)
+    return Shown(line, stand_of(line), keys)
+
+
+ACTS: Mapping[str, Callable[..., Any]] = {
+    "confirm": services.confirm,
+    "narrowest": services.take_narrowest,
+    "send": services.submit,
+    "again": services.look_again,
+    "withdraw": services.withdraw,
+}
+
+
+@require_POST
+def firewall_act(request: PageRequest, public_id: str) -> HttpResponse:
+    """What is done to a request as a whole."""
+    act = ACTS.get(request.POST.get("act", ""))
+    if act is None:
+        return redirect("firewall_request", public_id)
+    try:
+        done = act(public_id=public_id, actor=request.subject, at=timezone.now())
+    except NotFound:
+        raise
+    except Refusal as refusal:
+        _tell_refusal(request, refusal)
+    else:
+        _tell(request, done)
+    return redirect("firewall_request", public_id)
+
+
+def _tell_refusal(request: PageRequest, refusal: Refusal) -> None:
+    """All of it at once: one message for each line."""
+    messages.error(request, refusal.message)
+    for name, complaints in list(refusal.fields.items())[:20]:
+        messages.error(request, f"{name.replace('_', ' ').capitalize()}: {' '.join(complaints)}")
+
+
+def _tell(request: PageRequest, done: object) -> None:
+    if isinstance(done, services.Sent):
+        if done.opened:
+            messages.success(request, f"Sent as {len(done.opened)} request(s). This page moves by itself.")
+        for number, why in list(done.left.items())[:20]:
+            messages.warning(request, f"Line {number}: {why}")
+    elif isinstance(done, dict):
+        for number, why in list(done.items())[:20]:
+            messages.warning(request, f"Line {number}: {why}")
+    elif isinstance(done, int):
+        messages.success(request, f"{done} line(s) confirmed.")
+
+
+@require_http_methods(["GET", "POST"])
+def firewall_line(request: PageRequest, public_id: str, number: int) -> HttpResponse:
+    """How one line is understood, and everything that can be said about that."""
+    row, errors = None, {}
+    if request.method == "POST":
+        row = _typed(request, number)
+        try:
+            _change(request, public_id, number, row)
+        except NotFound:
+            raise
+        except Refusal as refusal:
+            errors = refusal.fields or {"": [refusal.message]}
+        else:
+            if not row.error:
+                return redirect("firewall_line", public_id, number)
+            errors = {"": [row.error]}
+    asked = selectors.get_firewall_request(viewer=request.subject, public_id=public_id)
+    line = selectors.get_line(asked, number)
+    context = line_context(request, asked, line) | {"row": row or _row_of(line), "errors": errors}
+    context["whole"] = [one for many in errors.values() for one in many]
+    return TemplateResponse(request, "firewall/line.html", context, status=422 if errors else 200)
+
+
+def line_context(request: PageRequest, asked: FirewallRequest, line: FirewallLine) -> dict[str, object]:
+    may = policies.is_asker(request.subject, asked) and not policies.is_settled(line)
+    stand = stand_of(line)
+    return {
+        "asked": asked,
+        "line": line,
+        "shown": _shown(line),
+        "may_change": may,
+        "clear": line.meaning.subject_id is not None and line.meaning.service_id is not None,
+        "is_allowed": is_allowed(line),
+        "may_confirm": may and stand is Stand.UNCONFIRMED,
+        "methods": METHODS,
+        "teams": identity.teams_of(request.subject) if may and line.meaning.blocks else [],
+    }
+
+
+def _typed(request: PageRequest, number: int) -> Row:
+    given = request.POST
+    names = ("source", "destination", "method", "path", "ports", "protocol", "reason")
+    return Row(number - 1, **{name: given.get(name, "").strip()[:500] for name in names})
+
+
+def _row_of(line: FirewallLine) -> Row:
+    return Row(
+        line.number - 1,
+        source=line.source,
+        destination=line.destination,
+        method=line.method,
+        path=line.path,
+        ports=ports_words(tuple((low, high) for low, high in line.ports)) if line.ports else "",
+        protocol=line.protocol,
+        reason=line.reason,
+    )
+
+
+def _change(request: PageRequest, public_id: str, number: int, row: Row) -> None:
+    """One of the forms of the page; ``row`` is what was typed into the one that edits."""
+    given, at = request.POST, timezone.now()
+    where: dict[str, Any] = {"public_id": public_id, "number": number, "actor": request.subject, "at": at}
+    act = given.get("act", "")
+    if act == "choose":
+        services.choose(side=given.get("side", ""), key=given.get("key", ""), **where)
+    elif act == "confirm":
+        services.confirm(public_id=public_id, numbers=[number], actor=request.subject, at=at)
+    elif act in ("drop", "restore"):
+        services.drop(dropped=act == "drop", **where)
+    elif act == "take":
+        services.take(proposal=given.get("proposal", ""), **where)
+    elif act == "party":
+        facts = {name: given.get(f"party_{name}", "")[:400] for name in ("name", "contact", "purpose", "team")}
+        services.name_party(party=NewParty(**facts), **where)
+    else:
+        written = written_of(row)
+        if not row.error:
+            services.edit_line(written=written, **where)
+
+
+@require_GET
+def firewall_ways(request: PageRequest, public_id: str, number: int) -> HttpResponse:
+    """What stands on the way of one line, and how it could be opened: fetched by its page, or opened by itself."""
+    asked = selectors.get_firewall_request(viewer=request.subject, public_id=public_id)
+    line = selectors.get_line(asked, number)
+    ways = selectors.get_ways(line=line, viewer=request.subject, at=timezone.now())
+    context = line_context(request, asked, line) | {"ways": ways}
+    context["templates"] = {}
+    if line.meaning.service is not None:
+        routes = catalog.list_routes(line.meaning.service)
+        context["templates"] = {route.key: (route.methods, route.template) for route in routes}
+    return TemplateResponse(request, "firewall/ways.html", context)

@@ -1,0 +1,173 @@
+"""The pages of firewall requests: written without a script, looked at line by line, sent, and followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+
+from apps.access.models import AccessRequest, Grant
+from apps.catalog.models import Service
+from apps.firewall import services
+from apps.firewall.models import FirewallLine, FirewallRequest, Zone
+from apps.identity.models import Subject
+from tests.factories import access as factory
+from tests.factories import firewall, pages
+from tests.factories.firewall import written
+from tests.pages.test_addresses import text
+
+pytestmark = pytest.mark.django_db
+Browse = Callable[[Subject], Client]
+HEAD = {"title": "Refund desk", "head_reason": "Customers wait.", "duration": "3600"}
+COLUMNS = ("source", "destination", "method", "path", "ports", "protocol", "reason")
+
+
+def rows(*given: tuple[str, ...], **more: str) -> dict[str, object]:
+    """What the form posts: every column once a row."""
+    full = [(*row, *[""] * (len(COLUMNS) - len(row))) for row in given]
+    return {**HEAD, **{name: [row[n] for row in full] for n, name in enumerate(COLUMNS)}, **more}
+
+
+def test_rows_are_added_and_nothing_typed_is_lost(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    assert client.get("/firewall/new").content.count(b'name="source"') == 3
+    shown = text(client.post("/firewall/new", rows(("ada", "payments"), add="1")))
+    assert shown.count('name="source"') == 6
+    for typed in ('value="ada"', 'value="payments"', 'value="Refund desk"', "Customers wait."):
+        assert typed in shown
+    assert not FirewallRequest.objects.exists()
+
+
+def test_wrong_rows_are_told_all_at_once(house: pages.House, browse: Browse) -> None:
+    given = rows(("ada", "payments", "", "", "https"), ("", "payments"), ("ada", "payments"), title="")
+    answer = browse(house.shop.ada).post("/firewall/new", given)
+    shown = text(answer)
+    assert answer.status_code == 422
+    for words in ("is no port and no range", "Write both who calls and what is called.", "each says why"):
+        assert words.replace("'", "&#x27;") in shown, words
+    assert not FirewallRequest.objects.exists()
+
+
+def test_from_a_form_to_a_proven_line(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    answer = client.post(
+        "/firewall/new", rows(("me", "payments", "GET", "/payments"), ("any", "payments")), follow=True
+    )
+    shown, asked = text(answer), FirewallRequest.objects.get()
+    here = f"/firewall/{asked.public_id}/"
+    assert answer.redirect_chain[-1][0] == here
+    for words in ("95 % sure", "Is this right?", "Anybody is nobody", "Cannot be opened so"):
+        assert words in shown, words
+    client.post(f"{here}lines/2/", {"act": "drop"})
+    client.post(f"{here}act", {"act": "confirm"})
+    client.post(f"{here}act", {"act": "narrowest"})
+    shown = text(client.post(f"{here}act", {"act": "send"}, follow=True))
+    assert "Sent as 1 request" in shown
+    assert "Waits for approval" in shown
+    assert 'hx-trigger="every 5s"' in shown
+    request = AccessRequest.objects.get(subject=house.shop.ada, state="pending", routes__key="list")
+    at = datetime.now(UTC)
+    factory.approve(request, house.shop.ben, at=at)
+    grant = Grant.objects.get(request=request)
+    for point in ("edge", "mesh"):
+        factory.services.mark_door(grant_id=grant.public_id, point=point, state="proven", at=at)
+    part = client.get(here, headers={"HX-Request": "true", "HX-Target": "moving"}).content.decode()
+    assert part.lstrip().startswith('<div class="split" id="moving"')
+    assert "Open and proven" in part
+    assert "every 5s" not in part, "nothing moves any more"
+
+
+def test_a_line_shows_its_candidates_and_takes_a_choice(house: pages.House, browse: Browse) -> None:
+    factory.service("orders", team=house.shop.payments_team)
+    asked = firewall.request(house.shop.ada, written("person:ada", "api.shop.localhost"), at=datetime.now(UTC))
+    client, here = browse(house.shop.ada), f"/firewall/{asked.public_id}/lines/1/"
+    shown = text(client.get(here))
+    assert "It is one of 2 services behind api.shop.localhost." in shown
+    client.post(here, {"act": "choose", "side": "destination", "key": "orders"})
+    assert "Confirmed by Ada" in text(client.get(here))
+
+
+def test_the_way_is_drawn_with_words_and_the_narrowest_is_first(house: pages.House, browse: Browse) -> None:
+    asked = firewall.request(house.shop.ada, written("person:ada"), at=datetime.now(UTC))
+    client, here = browse(house.shop.ada), f"/firewall/{asked.public_id}/lines/1/"
+    assert f'hx-get="{here}ways/"' in client.get(here).content.decode()
+    shown = text(client.get(f"{here}ways/"))
+    for hop in ("source", "list", "edge", "ingress", "sidecar", "service"):
+        assert f'data-hop="{hop}"' in shown
+    assert "Lets a part through; then it lets it through." in shown
+    assert shown.index("what was refused lately") < shown.index("A new rule for everything")
+
+
+def test_an_edited_line_keeps_what_was_typed_when_it_is_wrong(house: pages.House, browse: Browse) -> None:
+    asked = firewall.request(house.shop.ada, written("person:ada"), at=datetime.now(UTC))
+    client, here = browse(house.shop.ada), f"/firewall/{asked.public_id}/lines/1/"
+    given = {"act": "edit", "source": "ben", "destination": "payments", "ports": "http"}
+    answer = client.post(here, given)
+    assert answer.status_code == 422
+    assert 'value="ben"' in text(answer)
+    assert FirewallLine.objects.get().source == "person:ada"
+    assert client.post(here, {**given, "ports": "443"}).status_code == 302
+    assert FirewallLine.objects.get().source == "ben"
+
+
+def test_what_cannot_be_sent_is_said_line_by_line(house: pages.House, browse: Browse) -> None:
+    asked = firewall.request(
+        house.shop.ada, written("person:ada", path="/refunds"), written("ada"), at=datetime.now(UTC)
+    )
+    services.take(public_id=asked.public_id, number=1, proposal="narrowest", actor=house.shop.ada, at=datetime.now(UTC))
+    client = browse(house.shop.ada)
+    shown = text(client.post(f"/firewall/{asked.public_id}/act", {"act": "send"}, follow=True))
+    assert "Some lines cannot be sent yet; nothing was sent." in shown
+    assert "Line 2: Is this right?" in shown
+
+
+def test_the_matrix_is_set_cell_by_cell(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.cyd)
+    assert "Nothing is zoned" in text(client.get("/firewall/zones/"))
+    assert client.post("/firewall/zones/new/", {"slug": "web", "name": "Web", "kinds": ["person"]}).status_code == 302
+    client.post("/firewall/zones/new/", {"slug": "cards", "name": "Cards", "services": "payments"})
+    assert Zone.objects.count() == 2
+    cell = {"source": "web", "destination": "cards", "verdict": "forbidden", "why": "Never from a desk."}
+    assert client.post("/firewall/zones/", cell).status_code == 302
+    shown = text(browse(house.shop.ada).get("/firewall/zones/?source=web&destination=cards"))
+    assert "Web to Cards: forbidden. Never from a desk." in shown
+    assert "Keep it" not in shown
+    assert client.post("/firewall/zones/", {**cell, "why": ""}).status_code == 422
+    assert browse(house.shop.ada).post("/firewall/zones/", cell).status_code == 302
+    client.post("/firewall/zones/web/", {"name": "Web people", "services": "nothing"})
+    assert Zone.objects.get(slug="web").name == "Web"
+
+
+def test_giving_a_service_up_is_proposed_by_one_and_decided_by_another(house: pages.House, browse: Browse) -> None:
+    here = "/firewall/decommission/payments/"
+    ben, cyd = browse(house.shop.ben), browse(house.shop.cyd)
+    shown = text(ben.get(here))
+    for words in ("things name Payments", "Requests that wait", "Ada asked for Ada to Payments", "The edge at api"):
+        assert words in shown, words
+    shown = text(ben.post(here, {"reason": "Replaced by billing."}, follow=True))
+    assert "Waits for security or an administrator." in shown
+    assert "and retire Payments" in text(cyd.get(here))
+    cyd.post(f"{here}decide", {"outcome": "approved"})
+    assert Service.objects.get(slug="payments").retired_at is not None
+    assert "Payments is given up" in text(cyd.get(here))
+
+
+def test_copying_writes_a_request_with_a_line_for_each(house: pages.House, browse: Browse) -> None:
+    factory.service("billing", team=house.shop.payments_team)
+    client = browse(house.shop.ada)
+    given = {"from": "payments", "to": "billing", "sides": ["callee"], "reason": "It replaces it.", "duration": "3600"}
+    answer = client.post("/firewall/copy", given, follow=True)
+    assert "billing like payments" in text(answer)
+    assert FirewallLine.objects.get().path == "/payments/{id}"
+    answer = client.post("/firewall/copy", {**given, "sides": ["caller"]})
+    assert answer.status_code == 422
+    assert "has no access of that kind" in text(answer)
+
+
+def test_requests_home_and_the_catalogue_lead_there(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    for path in ("/", "/requests/"):
+        assert 'href="/firewall/new"' in client.get(path).content.decode(), path
+    assert 'href="/firewall/copy?from=payments"' in client.get("/catalogue/payments/").content.decode()
