@@ -52,6 +52,11 @@ def get_environment(slug: str | None = None) -> Environment:
     return found
 
 
+def get_environment_by_id(pk: int) -> Environment:
+    """For whoever has a row that points at it: it is there."""
+    return Environment.objects.get(pk=pk)
+
+
 def list_environments() -> QuerySet[Environment]:
     return Environment.objects.order_by("-is_default", "slug")
 

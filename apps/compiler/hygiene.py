@@ -200,7 +200,7 @@ def _cover(cells: Mapping[str, int], grant: Grant, own: Collection[Grant], compa
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What ``subject`` can no longer call. ``until`` is when that would have ended by itself; None is never."""
+    """What ``subject`` can no longer call."""
 
     subject: str
     sentence: str
