@@ -13,9 +13,10 @@ from apps.access import refusals
 from apps.access.models import CleanUp, Grant
 from apps.access.selectors.graph import graph_slice, seconds
 from apps.access.selectors.pages import PAGE, Page, page_of
-from apps.access.selectors.visibility import sight_of
+from apps.access.selectors.visibility import sight_of, visible_grants
+from apps.access.states import LIVE_GRANTS
 from apps.compiler.equivalence import Proof, compare, prove, without
-from apps.compiler.graph import AccessGraph
+from apps.compiler.graph import AccessGraph, SubjectKind
 from apps.compiler.hygiene import losses
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ def visible_clean_ups(viewer: Subject) -> QuerySet[CleanUp]:
             rows.filter(grants__subject__in=sight.subjects).values("pk"),
         )
     )
+
+
+def list_proposable(*, viewer: Subject, public_ids: Collection[str]) -> list[Grant]:
+    """Those of them that are open, seen by ``viewer``, and can be part of a clean-up."""
+    rows = visible_grants(viewer).filter(public_id__in=public_ids, state__in=LIVE_GRANTS, treatment__isnull=True)
+    rows = rows.exclude(subject__kind=SubjectKind.PARTY).select_related("subject", "service__team", "environment")
+    return list(rows.prefetch_related("routes").order_by("pk"))
 
 
 def list_clean_ups(
