@@ -21,7 +21,6 @@ from apps.access.services import cleaning as clean_ups
 from apps.access.services import standing as answers
 from apps.catalog import selectors as catalog
 from apps.identity.acting import acting, acting_as, given
-from apps.identity.models import Scope
 
 
 class Findings(APIView):
@@ -178,7 +177,6 @@ def _schedule() -> dict[str, Any]:
 
 
 class AccessMapView(APIView):
-    token_scope = Scope.READ
 
     @extend_schema(
         operation_id="map_list",

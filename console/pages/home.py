@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.access import selectors
+from apps.access.selectors.standing import waiting_standing
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
 from apps.rollout.selectors import list_alarms
@@ -40,6 +41,7 @@ def home(request: PageRequest) -> HttpResponse:
         "waiting": waiting,
         "waiting_count": len(waiting.to_decide),
         "held": held,
+        "standing_count": waiting_standing(request.subject).count(),
         "alarms": list_alarms() if has_role(request.subject, *KEEPERS) else [],
         "denials": recent_denials(request),
         "soon": [one for one in held if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],

@@ -94,6 +94,12 @@ def with_parts(rows: QuerySet[StandingReview]) -> QuerySet[StandingReview]:
     return rows.prefetch_related("grant__routes").annotate(last_used_at=Max("grant__uses__last_at"))
 
 
+def asked_about(grant_ids: Collection[int]) -> dict[int, datetime]:
+    """Of these grants (by primary key) those about which somebody is asked now, and until when. One query."""
+    rows = StandingReview.objects.filter(grant__in=grant_ids, state=StandingState.OPEN)
+    return dict(rows.values_list("grant", "due_at"))
+
+
 def get_standing(*, viewer: Subject, public_id: str) -> StandingReview:
     """Raises UnknownStandingReview for what ``viewer`` may not see."""
     row = with_parts(visible_standing(viewer)).filter(public_id=public_id).first()
