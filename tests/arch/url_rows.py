@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
+from tests.factories.upkeep import clean_up, question, standing_grant
 
 SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
 
@@ -82,6 +83,19 @@ def ada(there: House) -> list[object]:
 
 def wall(there: House) -> list[object]:
     return [guardrail().slug]
+
+
+def tidied(there: House) -> list[object]:
+    return [clean_up(there.shop, datetime.now(UTC)).public_id]
+
+
+def questioned(there: House) -> list[object]:
+    return [question(there.shop, datetime.now(UTC)).public_id]
+
+
+def standing(there: House) -> str:
+    """The id of access that has no end."""
+    return standing_grant(there.shop, datetime.now(UTC)).public_id
 
 
 def acme(there: House) -> list[object]:
