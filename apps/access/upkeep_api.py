@@ -177,7 +177,6 @@ def _schedule() -> dict[str, Any]:
 
 
 class AccessMapView(APIView):
-
     @extend_schema(
         operation_id="map_list",
         summary="What edge and mesh let each team do with each service, and where they differ",
@@ -216,4 +215,6 @@ class AccessMapDetail(APIView):
         for cell, _ in cells:
             for one in cell.held:
                 held.setdefault(one.subject, {"held": one, "teams": []})["teams"].append(cell.team)
-        return Response(schemas.MapServiceSchema({"service": slug, "results": [held[key] for key in sorted(held)]}).data)
+        return Response(
+            schemas.MapServiceSchema({"service": slug, "results": [held[key] for key in sorted(held)]}).data
+        )

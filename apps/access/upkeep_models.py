@@ -70,8 +70,8 @@ class UpkeepFinding(models.Model):
 class CleanUp(models.Model):
     """A proposal to end grants of one service, decided once, by somebody else than whoever proposed it.
 
-    ``safe`` promises that no call is refused afterwards that is let in now: proven when it is proposed and again when it
-    is done. Without it, ``losses`` says whom it takes what from. ``proof`` is what the last comparison counted.
+    ``safe`` promises that no call is refused afterwards that is let in now: proven when it is proposed and again when
+    it is done. Without it, ``losses`` says whom it takes what from. ``proof`` is what the last comparison counted.
     """
 
     machine: ClassVar[str] = "clean-up"

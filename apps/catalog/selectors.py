@@ -243,9 +243,7 @@ def list_shapes(
     return Shapes(items, shown[-1].slug if len(rows) > limit else None)
 
 
-def _shape(
-    service: Service, routes: Iterable[graph.Route], doors: Mapping[tuple[int, str], Exposure]
-) -> graph.Service:
+def _shape(service: Service, routes: Iterable[graph.Route], doors: Mapping[tuple[int, str], Exposure]) -> graph.Service:
     edge, mesh = doors.get((service.pk, Door.EDGE)), doors.get((service.pk, Door.MESH))
     return graph.Service(service.slug, service.title, tuple(routes), _edge(edge), _mesh(mesh), _variants(mesh))
 

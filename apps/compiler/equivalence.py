@@ -2,12 +2,12 @@
 
 There are endlessly many calls, but finitely many that decide() can tell apart. It looks at a caller's kind, whether it
 is active, which named teams it is in and whether it is named itself; at the route that a path leads to; and at a moment
-only by what starts or ends there. So one caller of each kind of caller, one path for each route and one moment for each
-stretch of time stand for all of them.
+only by what starts or ends there. So one caller of each sort, one path for each route and one moment for each stretch
+of time stand for all of them.
 
 Two things need no cases. Whoever holds none of the grants that differ is asked with the same grants before and after.
-And the age of a token: a denial turns away more callers the older their token is, whatever they hold, so two graphs that
-differ for any token differ for a call that shows none.
+And the age of a token: a denial may turn away those with an older token, whatever they hold, so two graphs that differ
+for any token differ for a call that shows none.
 """
 
 from __future__ import annotations

@@ -86,7 +86,9 @@ def _window(grant: Grant) -> tuple[object, ...]:
 
 
 def _expired(graph: AccessGraph, grant: Grant) -> Finding:
-    when = "" if grant.ends_at is None else f" It ended {moment(grant.ends_at)} and is still on the list of what is open."
+    when = (
+        "" if grant.ends_at is None else f" It ended {moment(grant.ends_at)} and is still on the list of what is open."
+    )
     return _finding(Code.EXPIRED, Severity.ERROR, f"{_says(graph, grant)}.{when}", grant)
 
 
@@ -152,7 +154,8 @@ def _among(service: Service, own: list[Grant], company: list[Grant], at: int) ->
     cells = _cells(service, [*own, *company], at)
     kept = [grant for grant in own if cells[grant.id]]
     going: list[Grant] = []
-    for grant in sorted(reversed(kept), key=lambda one: (cells[one.id].bit_count(), -one.starts_at)):
+    last_first = sorted(kept, key=lambda one: one.id, reverse=True)
+    for grant in sorted(last_first, key=lambda one: (cells[one.id].bit_count(), -one.starts_at)):
         rest = [other for other in (*kept, *company) if other is not grant]
         if not _uncovered(cells, grant, rest):
             kept.remove(grant)
@@ -161,14 +164,16 @@ def _among(service: Service, own: list[Grant], company: list[Grant], at: int) ->
 
 
 def _cells(service: Service, grants: Iterable[Grant], at: int) -> dict[str, int]:
-    """What each grant opens from ``at`` on, as bits: one for each route, point and stretch of time between two turns."""
+    """What each grant opens from ``at`` on, as bits: one for each route, point and stretch between two turns."""
     grants = list(grants)
     turns = {turn for grant in grants for turn in (grant.starts_at, grant.ends_at) if turn is not None and turn > at}
     starts = [at, *sorted(turns)]
     ways = [(route.id, point) for route in service.routes for point in Point]
     found = {}
     for grant in grants:
-        open_ways = sum(1 << n for n, (route, point) in enumerate(ways) if route in grant.routes and point in grant.points)
+        open_ways = sum(
+            1 << n for n, (route, point) in enumerate(ways) if route in grant.routes and point in grant.points
+        )
         stretches = [n for n, start in enumerate(starts) if _runs(grant, start)]
         found[grant.id] = sum(open_ways << n * len(ways) for n in stretches)
     return found
@@ -185,7 +190,9 @@ def _uncovered(cells: Mapping[str, int], grant: Grant, others: Iterable[Grant]) 
     return left
 
 
-def _cover(cells: Mapping[str, int], grant: Grant, own: Collection[Grant], company: Collection[Grant]) -> Iterator[Grant]:
+def _cover(
+    cells: Mapping[str, int], grant: Grant, own: Collection[Grant], company: Collection[Grant]
+) -> Iterator[Grant]:
     """Few that cover it together, the holder's own before its teams'."""
     left = cells[grant.id]
     for among in (own, company):

@@ -291,9 +291,13 @@ def list_placed(keys: Iterable[str], *, at: datetime) -> dict[str, Placed]:
     teams = Membership.objects.filter(member=OuterRef("pk")).order_by("team__key")
     proofs = WorkloadIdentity.objects.filter(subject=OuterRef("pk"), ended_at=None)
     tokens = ApiToken.objects.filter(subject=OuterRef("pk"), revoked_at=None, expires_at__gt=at)
-    found = Subject.objects.select_related("owner", "team").filter(key__in=set(keys)).annotate(
-        near=ArraySubquery(teams.values(json=JSONObject(key="team__key", name="team__name"))),
-        is_proven=Exists(proofs) | Exists(tokens),
+    found = (
+        Subject.objects.select_related("owner", "team")
+        .filter(key__in=set(keys))
+        .annotate(
+            near=ArraySubquery(teams.values(json=JSONObject(key="team__key", name="team__name"))),
+            is_proven=Exists(proofs) | Exists(tokens),
+        )
     )
     return {one.key: _placed(one) for one in found}
 

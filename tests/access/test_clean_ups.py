@@ -22,7 +22,9 @@ pytestmark = pytest.mark.django_db
 LATER = timedelta(minutes=5)
 
 
-def standing(to: Subject, *routes: str, at: datetime, service_slug: str = "payments", points: tuple[str, ...] = ()) -> Grant:
+def standing(
+    to: Subject, *routes: str, at: datetime, service_slug: str = "payments", points: tuple[str, ...] = ()
+) -> Grant:
     made = services.create_standing_grant(
         actor=SYSTEM, subject_key=to.key, service_slug=service_slug, route_keys=routes, points=points, at=at
     )

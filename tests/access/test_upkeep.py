@@ -15,8 +15,8 @@ from apps.access.models import Examined, Grant, UpkeepFinding
 from apps.access.selectors.access_map import AccessMap, access_map
 from apps.access.selectors.upkeep import count_findings, list_findings
 from apps.access.services.examining import EVERY, examine_due
-from apps.access.services.uses import note_uses
 from apps.access.services.standing import ensure_watching
+from apps.access.services.uses import note_uses
 from apps.catalog.models import Service
 from tests.access.test_clean_ups import standing, twins
 from tests.factories import identity

@@ -147,9 +147,7 @@ PAGES = {
     ),
     "clean_up_withdraw": act(args=tidied, wrong=HIDDEN, agent=HIDDEN),
     "standing": page(),
-    "standing_answer": act(
-        args=questioned, by="ben", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"answer": "end"}
-    ),
+    "standing_answer": act(args=questioned, by="ben", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"answer": "end"}),
     "standing_schedule": page(by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
     "outbox": watched(),
     "outbox_retry": act(args=lambda there: [there.dead.pk], by="olga"),

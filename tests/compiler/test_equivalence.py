@@ -29,7 +29,13 @@ def differing(situation: Situation, after: AccessGraph) -> set[tuple[str, str, s
         if case.service is None or case.at < T0:
             continue
         for issued in (None, case.at, case.at - 30, case.at - 1000):
-            asked = (case.subject, Action(case.method), Resource(case.service, case.path), Context(point, issued), case.at)
+            asked = (
+                case.subject,
+                Action(case.method),
+                Resource(case.service, case.path),
+                Context(point, issued),
+                case.at,
+            )
             one, other = before.decide(*asked), now.decide(*asked)
             if one.allowed != other.allowed:
                 found.add((case.subject, str(one.route), case.method, point))
@@ -37,9 +43,7 @@ def differing(situation: Situation, after: AccessGraph) -> set[tuple[str, str, s
 
 
 def told(comparison: Comparison) -> set[tuple[str, str, str, Point]]:
-    return {
-        (subject, one.route, one.method, one.point) for one in comparison.differences for subject in one.subjects
-    }
+    return {(subject, one.route, one.method, one.point) for one in comparison.differences for subject in one.subjects}
 
 
 @settings(max_examples=60, **QUIET)
@@ -88,7 +92,9 @@ def test_a_member_whose_team_holds_the_same_loses_nothing() -> None:
     graph = graph_of(ADA, TEAM)
     proof = prove(graph, without(graph, {"g1"}), NIGHT)
     assert proof.is_safe
-    assert (proof.now.subjects, proof.now.cases) == (1, 2 * 2), "one caller, one route at two doors, until it ends and after"
+    assert (proof.now.subjects, proof.now.cases) == (1, 2 * 2), (
+        "one caller, one route at two doors, until it ends and after"
+    )
 
 
 def test_a_team_whose_members_hold_the_same_does() -> None:
@@ -136,10 +142,9 @@ def test_losses_name_everybody_and_what_at_which_door() -> None:
     graph = replace(base, subjects={**base.subjects, eve.id: eve})
     after = without(graph, {"g2"})
     assert [one.sentence for one in losses(graph, compare(graph, after, NIGHT).differences)] == [
-        "Ada could no longer call GET or HEAD /orders/{id} and POST /orders/{id}/refunds from the edge and inside the mesh"
-        " on Payments.",
-        "Eve could no longer call GET or HEAD /orders/{id} and POST /orders/{id}/refunds from the edge and inside the mesh"
-        " on Payments.",
+        f"{name} could no longer call GET or HEAD /orders/{{id}} and POST /orders/{{id}}/refunds"
+        " from the edge and inside the mesh on Payments."
+        for name in ("Ada", "Eve")
     ]
     at_one_door = graph_of(replace(ADA, points=EDGE))
     lost = losses(at_one_door, compare(at_one_door, without(at_one_door, {"g1"}), NIGHT).differences)

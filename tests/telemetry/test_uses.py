@@ -29,9 +29,7 @@ def test_a_call_is_noted_at_its_grant_and_the_next_one_costs_no_write() -> None:
     grant = access.active_grant(there.ada, there.ben, routes=("read",), at=AT)
     said = replace(event(1), verdict="allow", route="read", grants=(grant.public_id, "g_unknown"), at=AT)
     services.store([said])
-    assert list(GrantUse.objects.values_list("grant__public_id", "route", "last_at")) == [
-        (grant.public_id, "read", AT)
-    ]
+    assert list(GrantUse.objects.values_list("grant__public_id", "route", "last_at")) == [(grant.public_id, "read", AT)]
     with CaptureQueriesContext(connection) as asked:
         services.store([replace(said, rid=f"{2:032x}", at=AT + timedelta(minutes=1))])
     assert sum("access_grantuse" in query["sql"] for query in asked) == 1

@@ -30,7 +30,7 @@ NO_TEAM = ("", "No team")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``edge`` and ``mesh`` count routes that somebody of the team may call there; ``gaps`` those the doors differ on."""
+    """``edge`` and ``mesh`` count routes that somebody of the team may call there, ``gaps`` where they differ."""
 
     service: str
     team: str
@@ -83,7 +83,7 @@ class AccessMap:
 def access_map(
     *, at: datetime, team: str = "", owner: str = "", query: str = "", after: str = "", limit: int = SERVICES
 ) -> AccessMap:
-    """``team`` (a key) is whose access it is about, ``owner`` whose services. Everybody may read it: it names no people."""
+    """``team`` (a key) is whose access it is about, ``owner`` whose services. Everybody may read it."""
     slugs = _reached_by(team, at) if team else None
     page = catalog.list_shapes(query=query, team=owner, slugs=slugs, after=after, limit=limit)
     found, names = _cells([shape for _, shape in page.items], at)

@@ -114,9 +114,7 @@ def list_clean_ups(
 
 def get_clean_up(*, viewer: Subject, public_id: str) -> CleanUp:
     """With everything its page shows; raises UnknownCleanUp for what ``viewer`` may not see."""
-    rows = visible_clean_ups(viewer).select_related(
-        "service__team", "environment", "proposer__owner", "decided_by"
-    )
+    rows = visible_clean_ups(viewer).select_related("service__team", "environment", "proposer__owner", "decided_by")
     row = rows.prefetch_related("grants__subject", "grants__routes").filter(public_id=public_id).first()
     if row is None:
         raise refusals.UnknownCleanUp

@@ -52,7 +52,11 @@ def get_schedule() -> Schedule:
     row = StandingPolicy.objects.first()
     if row is None:
         return Schedule(StandingValues(), NEW, None)
-    return Schedule(StandingValues(**{name: getattr(row, name) for name in asdict(StandingValues())}), row.version, row.watched_since)
+    return Schedule(
+        StandingValues(**{name: getattr(row, name) for name in asdict(StandingValues())}),
+        row.version,
+        row.watched_since,
+    )
 
 
 def visible_standing(viewer: Subject) -> QuerySet[StandingReview]:

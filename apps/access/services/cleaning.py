@@ -82,7 +82,9 @@ def _proposable(grant_ids: Collection[str], actor: Subject) -> list[Grant]:
 
 
 def _not_the_same(weighed: Weighing) -> refusals.NotTheSame:
-    told = list(weighed.losses) or ["It changes nothing as things stand, but would once a wall in front of it is lifted."]
+    told = list(weighed.losses) or [
+        "It changes nothing as things stand, but would once a wall in front of it is lifted."
+    ]
     return refusals.NotTheSame(f"This is not safe. {told[0]}", extra={"losses": told})
 
 

@@ -146,7 +146,9 @@ def _question(grant: Grant, cause: StandingCause, values: StandingValues, at: da
 
 
 def answer_standing(*, public_id: str, actor: Subject, keep: bool, comment: str = "", at: datetime) -> StandingReview:
-    """Keep it, with a reason, or end it. Raises HolderNeverKeeps, NotYoursToAnswer, AgentsNeverDecide, StandingAnswered.
+    """Keep it, with a reason, or end it.
+
+    Raises HolderNeverKeeps, NotYoursToAnswer, AgentsNeverDecide, StandingAnswered.
 
     When the access is gone meanwhile the question is settled, and nothing else happens.
     """
