@@ -46,18 +46,18 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """``now`` is about the graph as it stands.
+    """``as_it_is`` is about the graph as it stands.
 
     ``ever`` is about the same grants with nothing in front of them: no guardrail, nobody turned away or suspended, and
     somebody new in each team that holds one of those that go. What is equal there stays equal whatever is lifted later.
     """
 
-    now: Comparison
+    as_it_is: Comparison
     ever: Comparison
 
     @property
     def is_safe(self) -> bool:
-        return not self.now.differences and not self.ever.differences
+        return not self.as_it_is.differences and not self.ever.differences
 
 
 @dataclass(frozen=True, slots=True)

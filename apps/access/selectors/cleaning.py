@@ -47,19 +47,19 @@ def weigh_removal(grants: Collection[Grant], at: datetime) -> Weighing:
     before = graph_slice(service_slugs=[first.service.slug], environment_slug=first.environment.slug, at=at)
     after = without(before, gone)
     proof = prove(before, after, seconds(at))
-    told = tuple(one.sentence for one in losses(before, proof.now.differences))
+    told = tuple(one.sentence for one in losses(before, proof.as_it_is.differences))
     more = (f"And {len(told) - FEW} more.",) if len(told) > FEW else ()
     return Weighing(
         is_safe=proof.is_safe,
         losses=(*told[:FEW], *more),
         leans_on=tuple(sorted(set(_leaned_on(before, gone, seconds(at))))) if proof.is_safe else (),
         subjects=_most(proof, "subjects"),
-        cases=proof.now.cases + proof.ever.cases,
+        cases=proof.as_it_is.cases + proof.ever.cases,
     )
 
 
 def _most(proof: Proof, name: str) -> int:
-    return int(max(getattr(proof.now, name), getattr(proof.ever, name)))
+    return int(max(getattr(proof.as_it_is, name), getattr(proof.ever, name)))
 
 
 def _leaned_on(before: AccessGraph, gone: Collection[str], at: int) -> Iterator[str]:
