@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from apps.access import upkeep_schemas as schemas
 from apps.access.policies import GOVERNORS
 from apps.access.selectors import cleaning, standing, upkeep
-from apps.access.selectors.access_map import access_map, cells_of
+from apps.access.selectors.access_map import access_map, service_map
 from apps.access.selectors.standing import StandingValues
 from apps.access.services import cleaning as clean_ups
 from apps.access.services import standing as answers
@@ -210,9 +210,9 @@ class AccessMapDetail(APIView):
         acting(request)
         service = catalog.get_service(slug)
         page = catalog.list_shapes(slugs=[service.slug], limit=1)
-        cells = cells_of(page.items[0][1], timezone.now()) if page.items else ()
+        cells = service_map(page.items[0][1], timezone.now()).cells if page.items else ()
         held: dict[str, Any] = {}
-        for cell, _ in cells:
+        for cell in cells:
             for one in cell.held:
                 held.setdefault(one.subject, {"held": one, "teams": []})["teams"].append(cell.team)
         return Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.arch.url_rows import (
     GONE_ON,
     HIDDEN,
+    NOT_SO,
     NOT_YOURS,
     OK,
     SIGN_IN,
@@ -138,8 +139,8 @@ PAGES = {
     "clean_ups": page(),
     "clean_up_new": act(
         data=lambda there: {"grant": standing(there), "reason": "I do not need it.", "sure": "1"},
-        wrong=OK,
-        agent=OK,
+        wrong=NOT_SO,
+        agent=NOT_SO,
     ),
     "clean_up": page(args=tidied, by="ben", wrong=HIDDEN, agent=HIDDEN),
     "clean_up_decide": act(

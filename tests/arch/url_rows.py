@@ -10,7 +10,7 @@ from tests.factories.edges import address_list, edge_stream, edge_target, origin
 from tests.factories.pages import House, guardrail
 from tests.factories.upkeep import clean_up, question, standing_grant
 
-SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
+SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, NOT_SO, OK = 302, 302, 403, 404, 422, 200
 
 
 @dataclass(frozen=True)

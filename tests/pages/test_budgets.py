@@ -109,7 +109,6 @@ PAGES = {
     "upkeep of everything": ("cyd", "/settings/upkeep/?safe=1"),
     "clean-ups": ("ben", "/settings/upkeep/clean-ups/"),
     "clean-up": ("ben", "/settings/upkeep/clean-ups/cu_1/"),
-    "propose a clean-up": ("ada", "/settings/upkeep/clean-ups/new?grant=g_standing_edge"),
     "standing access": ("ben", "/settings/upkeep/standing/"),
     "open standing access": ("cyd", "/settings/upkeep/standing/?show=open"),
     "how often": ("cyd", "/settings/upkeep/schedule/"),

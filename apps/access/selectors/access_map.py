@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -86,16 +86,26 @@ def access_map(
     """``team`` (a key) is whose access it is about, ``owner`` whose services. Everybody may read it."""
     slugs = _reached_by(team, at) if team else None
     page = catalog.list_shapes(query=query, team=owner, slugs=slugs, after=after, limit=limit)
-    found, names = _cells([shape for _, shape in page.items], at)
-    columns = _columns(found, team)
-    rows = tuple(_row(service, shape, found[service.slug], columns) for service, shape in page.items)
-    return AccessMap(tuple((key, names.get(key, key)) for key in columns), rows, page.after)
+    read = _read([shape for _, shape in page.items], at)
+    columns = _columns(read.cells, team)
+    rows = tuple(_row(service, shape, read.cells[service.slug], columns) for service, shape in page.items)
+    return AccessMap(tuple((key, read.names.get(key, key)) for key in columns), rows, page.after)
 
 
-def cells_of(shape: graph.Service, at: datetime) -> tuple[tuple[Cell, str], ...]:
-    """Of one service, each with the name of its team. Two queries."""
-    found, names = _cells([shape], at)
-    return tuple((cell, names[key]) for key, cell in sorted(found[shape.id].items()))
+@dataclass(frozen=True, slots=True)
+class ServiceMap:
+    """``names`` are those of the teams, ``subjects`` those who hold something, both by key."""
+
+    cells: tuple[Cell, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    subjects: Mapping[str, graph.Subject] = field(default_factory=dict)
+
+
+def service_map(shape: graph.Service, at: datetime) -> ServiceMap:
+    """Of one service. Two queries."""
+    found = _read([shape], at)
+    cells = tuple(cell for _, cell in sorted(found.cells[shape.id].items()))
+    return ServiceMap(cells, found.names, found.subjects)
 
 
 def _reached_by(team: str, at: datetime) -> Collection[str]:
@@ -111,8 +121,16 @@ def _running(at: datetime) -> QuerySet[Grant]:
     return rows.exclude(ends_at__lte=at).exclude(subject__kind=graph.SubjectKind.PARTY)
 
 
-def _cells(shapes: Collection[graph.Service], at: datetime) -> tuple[dict[str, dict[str, Cell]], dict[str, str]]:
-    """By service and team, and the names of the teams."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """``cells`` by service and team."""
+
+    cells: Mapping[str, Mapping[str, Cell]]
+    names: Mapping[str, str]
+    subjects: Mapping[str, graph.Subject]
+
+
+def _read(shapes: Collection[graph.Service], at: datetime) -> _Read:
     grants: dict[str, list[graph.Grant]] = defaultdict(list)
     for grant in graph_grants(_running(at).filter(service__slug__in=[shape.id for shape in shapes]), at):
         grants[grant.service].append(grant)
@@ -127,7 +145,7 @@ def _cells(shapes: Collection[graph.Service], at: datetime) -> tuple[dict[str, d
             for team, _ in placed[held.subject].belongs or (NO_TEAM,):
                 together[team].append(held)
         found[shape.id] = {team: Cell(shape.id, team, tuple(many)) for team, many in together.items()}
-    return found, names
+    return _Read(found, names, who.subjects)
 
 
 def _columns(found: Mapping[str, Mapping[str, Cell]], team: str) -> list[str]:

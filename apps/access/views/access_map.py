@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from apps.access.selectors.access_map import Cell, access_map, cells_of
+from apps.access.selectors.access_map import Cell, ServiceMap, access_map, service_map
 from apps.catalog import selectors as catalog
 from apps.compiler.both_doors import Gap, Held, Missing
-from apps.compiler.graph import Route, Service
+from apps.compiler.graph import Route, Service, Subject
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text
 
@@ -104,29 +104,26 @@ def shown_together(cells: tuple[Cell, ...]) -> Shown | None:
 @require_GET
 def service(request: PageRequest, slug: str) -> HttpResponse:
     """One service: each holder, both doors, and what is missing where they differ. ``team`` narrows it."""
-    at, team = timezone.now(), asked_text(request, "team")
-    page = catalog.list_shapes(slugs=[catalog.get_service(slug).slug], limit=1)
-    cells = cells_of(page.items[0][1], at) if page.items else ()
-    if team:
-        cells = tuple((cell, name) for cell, name in cells if cell.team == team)
+    team = asked_text(request, "team")
+    page = catalog.list_shapes(slugs=[slug], limit=1)
     row, shape = page.items[0] if page.items else (catalog.get_service(slug), Service(slug, slug))
-    held = {one.subject: one for cell, _ in cells for one in cell.held}
+    found = service_map(shape, timezone.now()) if page.items else ServiceMap()
+    held = {one.subject: one for cell in found.cells for one in cell.held if not team or cell.team == team}
     mine = {one.key for one in identity.acting_for(request.subject)}
-    names = identity.list_by_keys(held)
-    holders = [_holder(shape, one, names[key].kind, names[key].name, mine) for key, one in sorted(held.items())]
+    holders = [_holder(shape, one, found.subjects[key], mine) for key, one in sorted(held.items())]
     context = {
         "service": row,
         "team": team,
-        "team_name": next((name for cell, name in cells), team),
+        "team_name": found.names.get(team, team),
         "holders": [one for one in holders if one.ways] + [one for one in holders if not one.ways],
         "gaps": sum(len(one.ways) for one in holders),
     }
     return TemplateResponse(request, "access/map_service.html", context)
 
 
-def _holder(shape: Service, held: Held, kind: str, name: str, mine: Iterable[str]) -> Holder:
+def _holder(shape: Service, held: Held, who: Subject, mine: Collection[str]) -> Holder:
     ways = tuple(_way(shape, held, gap, may_ask=held.subject in mine) for gap in held.gaps)
-    return Holder(kind, name, held, _routes(shape, held.edge), _routes(shape, held.mesh), ways)
+    return Holder(who.kind.value, who.name or who.id, held, _routes(shape, held.edge), _routes(shape, held.mesh), ways)
 
 
 def _routes(shape: Service, keys: frozenset[str]) -> tuple[Route, ...]:

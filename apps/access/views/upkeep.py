@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from apps.access import policies
 from apps.access.models import CleanUp
@@ -39,6 +39,9 @@ LABELS = {
     Code.MESH_WITHOUT_EDGE: "Mesh only",
 }
 
+CODES = frozenset(code.value for code in Code)
+SEVERITIES = frozenset(severity.value for severity in Severity)
+
 
 @require_GET
 def findings(request: PageRequest) -> HttpResponse:
@@ -62,8 +65,8 @@ def findings(request: PageRequest) -> HttpResponse:
 
 def known(asked: dict[str, str]) -> dict[str, str]:
     """Filters as they can be: one that names nothing we know is none."""
-    code = asked["code"] if asked["code"] in Code else ""
-    severity = asked["severity"] if asked["severity"] in Severity else ""
+    code = asked["code"] if asked["code"] in CODES else ""
+    severity = asked["severity"] if asked["severity"] in SEVERITIES else ""
     return {"service": asked["service"], "code": code, "severity": severity}
 
 
@@ -86,14 +89,15 @@ class CleanUpForm(forms.Form):
     reason = forms.CharField(label="Why", max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-@require_http_methods(["GET", "POST"])
+@require_POST
 def propose(request: PageRequest) -> HttpResponse:
-    given = request.POST if request.method == "POST" else request.GET
+    """Weighing it asks the database more than a page should, so it is done for whoever presses the button only."""
+    given = request.POST
     chosen = [text[:32] for text in given.getlist("grant") if text][: services.MOST]
     if not chosen:
         messages.warning(request, "Tick what should end first.")
         return redirect("upkeep")
-    form = CleanUpForm(given if request.method == "POST" and given.get("sure") else None)
+    form = CleanUpForm(given if given.get("sure") else None)
     if form.is_bound and form.is_valid():
         made = _proposed(request, chosen, form)
         if made is not None:
