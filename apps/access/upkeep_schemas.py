@@ -164,7 +164,7 @@ class MapQuery(serializers.Serializer[Any]):
     owner = serializers.CharField(required=False, default="", max_length=300, help_text="Whose services, as team:x")
     q = serializers.CharField(required=False, default="", max_length=200)
     after = serializers.CharField(required=False, default="", max_length=63)
-    limit = serializers.IntegerField(required=False, default=20, min_value=1, max_value=50)
+    limit = serializers.IntegerField(required=False, default=15, min_value=1, max_value=50)
 
 
 class CellSchema(serializers.Serializer[Cell]):

@@ -204,7 +204,7 @@ def tidy(there: pages.House, number: int) -> None:
     upkeep.question(shop, at)
     for count in range(number):
         upkeep.finding(shop, at, count)
-        holder = Subject.objects.filter(kind="person").order_by("key")[count]
+        holder = Subject.objects.filter(kind="person").order_by("key")[count + (number > 1)]
         given = {"subject_key": holder.key, "service_slug": "payments", "route_keys": ["read", "refund"], "at": at}
         made = access_services.create_standing_grant(actor=SYSTEM, **given)
         access_services.activate(grant_id=made.public_id, at=at)

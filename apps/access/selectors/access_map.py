@@ -24,7 +24,7 @@ from apps.identity import selectors as identity
 if TYPE_CHECKING:
     from apps.catalog.models import Service
 
-SERVICES, TEAMS = 20, 8
+SERVICES, TEAMS = 15, 6
 NO_TEAM = ("", "No team")
 
 

@@ -13,12 +13,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.access.selectors.access_map import Cell, ServiceMap, access_map, service_map
+from apps.access.views.upkeep import number
 from apps.catalog import selectors as catalog
 from apps.compiler.both_doors import Gap, Held, Missing
 from apps.compiler.graph import Route, Service, Subject
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text
 
+HOLDERS = 20
 NEEDED = {
     Missing.CLAIM: "claim sub",
     Missing.HEADER: "header Txn-Token",
@@ -111,11 +113,15 @@ def service(request: PageRequest, slug: str) -> HttpResponse:
     held = {one.subject: one for cell in found.cells for one in cell.held if not team or cell.team == team}
     mine = {one.key for one in identity.acting_for(request.subject)}
     holders = [_holder(shape, one, found.subjects[key], mine) for key, one in sorted(held.items())]
+    holders = [one for one in holders if one.ways] + [one for one in holders if not one.ways]
+    start = number(asked_text(request, "after")) or 0
     context = {
         "service": row,
         "team": team,
         "team_name": found.names.get(team, team),
-        "holders": [one for one in holders if one.ways] + [one for one in holders if not one.ways],
+        "many": len(holders),
+        "holders": holders[start : start + HOLDERS],
+        "after": start + HOLDERS if len(holders) > start + HOLDERS else None,
         "gaps": sum(len(one.ways) for one in holders),
     }
     return TemplateResponse(request, "access/map_service.html", context)

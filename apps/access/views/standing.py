@@ -19,7 +19,7 @@ from apps.access.selectors.standing import StandingValues
 from apps.access.services import standing as services
 from apps.access.standing_models import Lapse
 from apps.access.states import StandingState
-from apps.access.views.upkeep import number
+from apps.access.views.upkeep import ROWS, number
 from apps.audit.errors import Refusal
 from apps.identity.pages import PageRequest, asked_text, complain, require_role
 from apps.identity.selectors import has_role
@@ -39,6 +39,7 @@ def questions(request: PageRequest) -> HttpResponse:
         states=ANSWERED if shown == "answered" else OPEN,
         service=asked_text(request, "service"),
         after=number(asked_text(request, "after")),
+        limit=ROWS,
     )
     context = {
         "rows": page.items,

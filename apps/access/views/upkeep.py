@@ -25,6 +25,7 @@ from apps.identity.pages import PageRequest, asked_text, complain
 if TYPE_CHECKING:
     from apps.identity.models import Subject
 
+ROWS = 25
 LABELS = {
     Code.DUPLICATE: "Said twice",
     Code.SHADOWED: "Inside another",
@@ -47,7 +48,7 @@ SEVERITIES = frozenset(severity.value for severity in Severity)
 def findings(request: PageRequest) -> HttpResponse:
     asked = {name: asked_text(request, name) for name in ("service", "code", "severity")}
     after, safe = asked_text(request, "after"), bool(request.GET.get("safe"))
-    page = upkeep.list_findings(viewer=request.subject, safe=safe, after=number(after), **known(asked))
+    page = upkeep.list_findings(viewer=request.subject, safe=safe, after=number(after), limit=ROWS, **known(asked))
     counts = upkeep.count_findings(viewer=request.subject, service=asked["service"])
     many_safe = counts.pop("safe")
     context = {
@@ -78,7 +79,8 @@ def number(text: str) -> int | None:
 def clean_ups(request: PageRequest) -> HttpResponse:
     state = asked_text(request, "state")
     states = [state] if state in CleanUpState.values else []
-    page = cleaning.list_clean_ups(viewer=request.subject, states=states, after=number(asked_text(request, "after")))
+    after = number(asked_text(request, "after"))
+    page = cleaning.list_clean_ups(viewer=request.subject, states=states, after=after, limit=ROWS)
     context = {"rows": page.items, "after": page.after, "state": state, "states": CleanUpState}
     return TemplateResponse(request, "access/clean_ups.html", context)
 
