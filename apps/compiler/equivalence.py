@@ -75,8 +75,7 @@ def prove(before: AccessGraph, after: AccessGraph, at: int) -> Proof:
     """What ``after`` changes from ``at`` on. Raises ValueError when the graphs differ in more than their grants."""
     changed = _changed(before, after)
     teams = {grant.subject for grant in changed}
-    bare = (_bare(graph, teams) for graph in (before, after))
-    return Proof(compare(before, after, at), compare(*bare, at))
+    return Proof(compare(before, after, at), compare(_bare(before, teams), _bare(after, teams), at))
 
 
 def _bare(graph: AccessGraph, holders: Collection[str]) -> AccessGraph:

@@ -131,4 +131,5 @@ def count_findings(*, viewer: Subject, service: str = "") -> dict[str, int]:
 
 def examined_since() -> datetime | None:
     """The oldest examination that the lists rest on."""
-    return Examined.objects.aggregate(oldest=Min("at"))["oldest"]
+    oldest: datetime | None = Examined.objects.aggregate(oldest=Min("at"))["oldest"]
+    return oldest

@@ -116,7 +116,7 @@ def _unused(values: StandingValues, watched_since: datetime | None, at: datetime
     if not values.unused_days or watched_since is None or watched_since > since:
         return Grant.objects.none()
     used = GrantUse.objects.filter(grant=OuterRef("pk"), last_at__gt=since)
-    return _standing().filter(starts_at__lte=since, looked_at__lte=since).exclude(Exists(used))
+    return _standing().filter(Q(looked_at__lte=since), starts_at__lte=since).exclude(Exists(used))
 
 
 def _open(ids: Sequence[int], cause: StandingCause, values: StandingValues, at: datetime) -> int:

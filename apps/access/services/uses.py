@@ -16,7 +16,7 @@ SELECT g.id, told.route, told.at
 FROM jsonb_to_recordset(%(told)s::jsonb) AS told(public_id text, route text, at timestamptz)
 JOIN access_grant g ON g.public_id = told.public_id
 LEFT JOIN access_grantuse known ON known.grant_id = g.id AND known.route = told.route
-WHERE known.last_at IS NULL OR known.last_at <= told.at - %(every)s
+WHERE known.last_at IS NULL OR known.last_at <= told.at - make_interval(secs => %(every)s)
 ORDER BY g.id, told.route
 ON CONFLICT (grant_id, route) DO UPDATE SET last_at = GREATEST(access_grantuse.last_at, EXCLUDED.last_at)
 """
@@ -31,4 +31,4 @@ def note_uses(uses: Mapping[tuple[str, str], datetime]) -> None:
         return
     told = [{"public_id": grant, "route": route, "at": at} for (grant, route), at in uses.items()]
     with connection.cursor() as cursor:
-        cursor.execute(_NOTE, {"told": orjson.dumps(told).decode(), "every": NOTED_EVERY})
+        cursor.execute(_NOTE, {"told": orjson.dumps(told).decode(), "every": NOTED_EVERY.total_seconds()})
