@@ -68,7 +68,8 @@ def held_at(
 
 
 def _usable(graph: AccessGraph, holder: str, by_holder: dict[str, list[Grant]]) -> list[Grant]:
-    return [grant for one in (holder, *sorted(graph.subjects[holder].teams)) for grant in by_holder.get(one, ())]
+    teams = [team for team in sorted(graph.subjects[holder].teams & by_holder.keys()) if graph.subjects[team].active]
+    return [grant for one in (holder, *teams) for grant in by_holder[one]]
 
 
 def _held(

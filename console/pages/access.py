@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -56,9 +56,9 @@ def access(request: PageRequest) -> HttpResponse:
         token, ends = issued.token, issued.expires_in
     grants = list(selectors.list_held(subject=request.subject, at=at)[: MOST + 1])
     asked = asked_about([grant.pk for grant in grants])
-    held = [replace(one, asked_until=asked.get(one.grant.pk)) for one in present(grants[:MOST], request.subject)]
+    shown = [replace(one, asked_until=asked.get(one.grant.pk)) for one in present(grants[:MOST], request.subject)]
     context = {
-        "rows": with_commands(held, token),
+        "rows": with_commands(shown, token),
         "more": len(grants) > MOST,
         "token": token,
         "ends": ends,
@@ -68,11 +68,11 @@ def access(request: PageRequest) -> HttpResponse:
 
 
 def present(grants: Iterable[Grant], viewer: Subject) -> list[Held]:
-    return [_held(grant, viewer) for grant in grants]
+    return [held(grant, viewer, {door.point: door.state for door in grant.doors.all()}) for grant in grants]
 
 
-def _held(grant: Grant, viewer: Subject) -> Held:
-    doors = {door.point: door.state for door in grant.doors.all()}
+def held(grant: Grant, viewer: Subject, doors: Mapping[str, str]) -> Held:
+    """``doors`` are the states of its doors, by point."""
     asker = grant.request.requester_id if grant.request else None
     return Held(
         grant=grant,

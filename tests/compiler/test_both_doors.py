@@ -64,6 +64,17 @@ def test_a_team_closes_the_gap_of_its_member_and_not_of_a_stranger() -> None:
     ]
 
 
+def test_a_suspended_team_closes_nothing() -> None:
+    team = replace(ADA, id="g3", subject="team:storefront", points=MESH)
+    graph = estate()
+    asleep = replace(graph.subjects["team:storefront"], active=False)
+    graph = replace(graph, subjects={**graph.subjects, asleep.id: asleep})
+    assert [one.subject for one in held_at(graph, PAYMENTS, [ADA, team]) if one.gaps] == [
+        "person:ada",
+        "team:storefront",
+    ]
+
+
 def test_what_the_catalogue_does_not_name_is_not_to_be_had_by_asking() -> None:
     [one] = held(ADA, service=replace(PAYMENTS, mesh=None))
     assert (one.gaps[0].missing, one.gaps[0].by_asking) == ((Missing.NAMESPACE, Missing.SERVICE_ACCOUNT), False)

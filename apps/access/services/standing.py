@@ -160,7 +160,7 @@ def answer_standing(*, public_id: str, actor: Subject, keep: bool, comment: str 
         row.comment = read_text("comment", comment, longest=REASON_LENGTH, required=keep)
         grant = _live(row)
         if grant is None:
-            _close(row, StandingState.SETTLED, None, at)
+            _settle_locked(row, at)
             return row
         if not keep:
             why = f"Standing access looked at again: {row.comment or row.get_cause_display()}"
@@ -209,9 +209,13 @@ def _settle(pk: int, at: datetime) -> bool:
         row = _locked(Q(pk=pk, state=StandingState.OPEN))
         if row is None:
             return False
-        _close(row, StandingState.SETTLED, None, at)
-        record_standing("settled", [row], actor=SYSTEM, at=at)
+        _settle_locked(row, at)
     return True
+
+
+def _settle_locked(row: StandingReview, at: datetime) -> None:
+    _close(row, StandingState.SETTLED, None, at)
+    record_standing("settled", [row], actor=SYSTEM, at=at)
 
 
 def _follow(pk: int, values: StandingValues, at: datetime) -> bool:
@@ -221,7 +225,7 @@ def _follow(pk: int, values: StandingValues, at: datetime) -> bool:
             return False
         grant = _live(row)
         if grant is None:
-            _close(row, StandingState.SETTLED, None, at)
+            _settle_locked(row, at)
         elif row.escalated_at is None and (values.escalate_days or not _may_end(row, values)):
             _pass_on(row, values, at)
         elif _may_end(row, values):
