@@ -13,10 +13,7 @@ from apps.compiler.words import grant_words, listed, moment, points_words, route
 
 DAY = 24 * 3600
 OVERLAPS = frozenset({Code.DUPLICATE, Code.SHADOWED, Code.REDUNDANT})
-"""What can go without a change for anybody."""
-
-GONE = frozenset({Code.ORPHANED, Code.EXPIRED, Code.NEVER_EFFECTIVE, Code.NEVER_HIT})
-"""What may go, and could be missed."""
+"""What can go without a change for anybody: the first grant of such a finding, and all of those together."""
 
 
 @dataclass(frozen=True, slots=True)

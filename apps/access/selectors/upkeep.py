@@ -29,10 +29,9 @@ UNUSED_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """``removable`` are the grants that could go together without a change for anybody; ``services`` ids by slug."""
+    """``services`` are ids by slug."""
 
     findings: tuple[Finding, ...]
-    removable: frozenset[str]
     services: Mapping[str, int]
 
 
@@ -42,11 +41,8 @@ def examine(*, service_ids: Collection[int] | None, environment_id: int, at: dat
     grants = _held(environment_id, service_ids)
     services = dict(grants.order_by().values_list("service__slug", "service_id").distinct())
     graph = _graph(services, grants, where.slug, at)
-    moment = seconds(at)
-    usage = usage_of(grants, at)
-    findings = (*hygiene.examine(graph, moment, usage), *_on_retired(grants, graph.services))
-    ids = frozenset(one.grant.id for one in hygiene.removable(graph, moment))
-    return Examination(findings, ids, services)
+    found = hygiene.examine(graph, seconds(at), usage_of(grants, at))
+    return Examination((*found, *_on_retired(grants, graph.services)), services)
 
 
 def _held(environment_id: int, service_ids: Collection[int] | None) -> QuerySet[Grant]:

@@ -11,6 +11,7 @@ from django.db.models import Min, OuterRef, Subquery
 from apps.access.models import Examined, Grant, UpkeepFinding
 from apps.access.selectors.upkeep import Examination, examine
 from apps.access.states import LIVE_GRANTS
+from apps.compiler.hygiene import OVERLAPS
 
 EVERY = timedelta(hours=6)
 MOST = 100
@@ -54,7 +55,7 @@ def _rows(found: Examination, environment_id: int, at: datetime) -> Iterable[Upk
             severity=one.severity,
             sentence=one.sentence,
             grants=list(one.grant_ids[:50]),
-            removable=one.grant_ids[0] in found.removable,
+            removable=one.code in OVERLAPS,
             found_at=at,
         )
         for one in found.findings
