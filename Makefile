@@ -73,6 +73,7 @@ unit:
 # what is too slow for it.
 thorough: setup-dev
 	SALLYPORT_AGREEMENT_CASES=20000 $(VENV)/bin/pytest -q tests/agreement/test_one_policy.py
+	SALLYPORT_EQUIVALENCE_EXAMPLES=1000 $(VENV)/bin/pytest -q tests/compiler/test_equivalence.py
 	SALLYPORT_FUZZ_EXAMPLES=200 $(VENV)/bin/pytest -q -n 2 tests/api/test_open_addresses.py
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile -m "slow and not kill"
 	SALLYPORT_KILL_ROLLOUTS=50 $(VENV)/bin/pytest -q tests/kill

@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from apps.access import address_api as addresses
 from apps.access import api as access
 from apps.access import governing_api as governing
+from apps.access import upkeep_api as upkeep
 from apps.catalog import api as catalog
 from apps.identity import api as identity
 from apps.identity.proofs import api as proofs
@@ -84,6 +85,16 @@ urlpatterns = [
     path("grants/", access.GrantList.as_view(), name="grants"),
     path("grants/<slug:public_id>/", access.GrantDetail.as_view(), name="grant"),
     path("grants/<slug:public_id>/end/", access.GrantEnd.as_view(), name="grant-end"),
+    path("upkeep/findings/", upkeep.Findings.as_view(), name="findings"),
+    path("upkeep/clean-ups/", upkeep.CleanUps.as_view(), name="clean-ups"),
+    path("upkeep/clean-ups/<slug:public_id>/", upkeep.CleanUpDetail.as_view(), name="clean-up"),
+    path("upkeep/clean-ups/<slug:public_id>/decide/", upkeep.CleanUpDecide.as_view(), name="clean-up-decide"),
+    path("upkeep/clean-ups/<slug:public_id>/withdraw/", upkeep.CleanUpWithdraw.as_view(), name="clean-up-withdraw"),
+    path("upkeep/schedule/", upkeep.StandingSchedule.as_view(), name="standing-schedule"),
+    path("upkeep/standing/", upkeep.StandingList.as_view(), name="standing"),
+    path("upkeep/standing/<slug:public_id>/answer/", upkeep.StandingAnswer.as_view(), name="standing-answer"),
+    path("map/", upkeep.AccessMapView.as_view(), name="map"),
+    path("map/<slug:slug>/", upkeep.AccessMapDetail.as_view(), name="map-service"),
     path("calls/", telemetry.CallList.as_view(), name="calls"),
     path("calls/gaps/", telemetry.GapList.as_view(), name="call-gaps"),
     path("firewall/", include("apps.firewall.api_urls")),

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from apps.access.views import addresses, asking, events, governance, governing, grants, inbox
+from apps.access.views import (
+    access_map,
+    addresses,
+    asking,
+    events,
+    governance,
+    governing,
+    grants,
+    inbox,
+    standing,
+    upkeep,
+)
 from apps.access.views import traffic as asking_traffic
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
@@ -49,6 +60,8 @@ urlpatterns = [
     path("catalogue/<slug:slug>/", service.show, name="service"),
     path("catalogue/<slug:slug>/around/", service.around, name="service_around"),
     path("catalogue/<slug:slug>/traffic/", traffic.show, name="service_traffic"),
+    path("map/", access_map.show, name="access_map"),
+    path("map/<slug:slug>/", access_map.service, name="access_map_service"),
     path("requests/", inbox.requests, name="requests"),
     path("requests/waiting", inbox.waiting, name="waiting"),
     path("requests/decide", inbox.decide, name="decide"),
@@ -133,6 +146,15 @@ urlpatterns = [
         {"what": governing.GUARDRAIL},
         name="guardrail_retire",
     ),
+    path("settings/upkeep/", upkeep.findings, name="upkeep"),
+    path("settings/upkeep/clean-ups/", upkeep.clean_ups, name="clean_ups"),
+    path("settings/upkeep/clean-ups/new", upkeep.propose, name="clean_up_new"),
+    path("settings/upkeep/clean-ups/<slug:public_id>/", upkeep.clean_up, name="clean_up"),
+    path("settings/upkeep/clean-ups/<slug:public_id>/decide", upkeep.decide, name="clean_up_decide"),
+    path("settings/upkeep/clean-ups/<slug:public_id>/withdraw", upkeep.withdraw, name="clean_up_withdraw"),
+    path("settings/upkeep/standing/", standing.questions, name="standing"),
+    path("settings/upkeep/standing/<slug:public_id>/answer", standing.answer, name="standing_answer"),
+    path("settings/upkeep/schedule/", standing.schedule, name="standing_schedule"),
     path("settings/signals/", signals.signals, name="signals"),
     path("settings/outbox/", outbox.outbox, name="outbox"),
     path("settings/outbox/<int:message_id>/retry", outbox.retry, name="outbox_retry"),

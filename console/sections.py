@@ -28,7 +28,7 @@ _GROUPS = (
             ("aws", "AWS"),
         ),
     ),
-    ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"), ("hosts", "Guarded hosts"))),
+    ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"), ("hosts", "Guarded hosts"), ("upkeep", "Upkeep"))),
     ("System", (("outbox", "Outbox"),)),
 )
 

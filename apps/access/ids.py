@@ -16,3 +16,11 @@ def channel_of(request_id: str) -> str:
 
 def new_grant_id() -> str:
     return f"g_{secrets.token_hex(8)}"
+
+
+def new_clean_up_id() -> str:
+    return f"cu_{secrets.token_hex(8)}"
+
+
+def new_standing_id() -> str:
+    return f"sr_{secrets.token_hex(8)}"

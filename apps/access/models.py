@@ -10,7 +10,13 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
+from apps.access.standing_models import StandingPolicy as StandingPolicy
+from apps.access.standing_models import StandingReview as StandingReview
 from apps.access.states import BUSY_DOORS, ENDED_GRANTS, LIVE_GRANTS, DoorState, GrantState, RequestState
+from apps.access.upkeep_models import CleanUp as CleanUp
+from apps.access.upkeep_models import Examined as Examined
+from apps.access.upkeep_models import GrantUse as GrantUse
+from apps.access.upkeep_models import UpkeepFinding as UpkeepFinding
 from apps.compiler.graph import SubjectKind
 from apps.compiler.paths import METHODS
 

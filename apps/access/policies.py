@@ -10,8 +10,8 @@ from django.conf import settings
 
 from apps.access import refusals
 from apps.access.approvers import Person, barred, candidates
-from apps.access.models import AccessRequest, Grant, Requirement
-from apps.access.states import GrantState, RequestState
+from apps.access.models import AccessRequest, CleanUp, Grant, Requirement, StandingReview
+from apps.access.states import CleanUpState, GrantState, RequestState, StandingState
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
 from apps.identity import selectors as identity
@@ -172,3 +172,42 @@ def require_can_govern(actor: Actor) -> None:
     subject = identity.find_subject(actor.id)
     if subject is None or not identity.has_role(subject, *GOVERNORS):
         raise refusals.NotYoursToGovern
+
+
+def require_may_clean_up(actor: Subject, row: CleanUp) -> None:
+    """Whoever answers for the service or for all of it, and proposed nothing: the decision takes two."""
+    if row.state != CleanUpState.PENDING:
+        raise refusals.CleanUpDecided
+    if actor.kind != "person":
+        raise refusals.AgentsNeverDecide
+    require_active(actor)
+    if actor.pk in {row.proposer_id, row.proposer.owner_id}:
+        raise refusals.OwnProposal
+    if not answers_for(actor, row.service):
+        raise refusals.NotYoursToCleanUp
+
+
+def require_may_withdraw(actor: Subject, row: CleanUp) -> None:
+    if row.state != CleanUpState.PENDING:
+        raise refusals.CleanUpDecided
+    require_active(actor)
+    if actor.pk not in {row.proposer_id, row.proposer.owner_id}:
+        raise refusals.NotYoursToCancel
+
+
+def require_may_answer(actor: Subject, row: StandingReview, *, keep: bool) -> None:
+    """Owners of the service and security; that it stays is never said by whoever could have asked for it."""
+    if row.state != StandingState.OPEN:
+        raise refusals.StandingAnswered
+    if actor.kind != "person":
+        raise refusals.AgentsNeverDecide
+    require_active(actor)
+    own = any(row.grant.subject_id == one.pk for one in identity.acting_for(actor))
+    if keep and own:
+        raise refusals.HolderNeverKeeps
+    if not answers_for(actor, row.grant.service) and not (own and holds(actor, row.grant)):
+        raise refusals.NotYoursToAnswer
+
+
+def answers_for(actor: Subject, service: Service) -> bool:
+    return identity.is_owner(actor, service.team) or identity.has_role(actor, *GOVERNORS)

@@ -201,3 +201,68 @@ class NoEdgeHost(Refusal):
 
 class BadHost(InvalidInput):
     code = "bad_host"
+
+
+class UnknownCleanUp(NotFound):
+    code = "unknown_clean_up"
+    default_message = "There is no such clean-up, or you may not see it."
+
+
+class BadCleanUp(InvalidInput):
+    code = "bad_clean_up"
+
+
+class NotTheSame(Refusal):
+    """What was to change nothing for anybody would. ``losses`` in its extras say what."""
+
+    code = "not_the_same"
+    status = 422
+
+
+class AlreadyProposed(Refusal):
+    code = "already_proposed"
+    default_message = "Somebody has proposed to end some of these already. Decide about that first."
+
+
+class CleanUpDecided(Refusal):
+    code = "clean_up_decided"
+    default_message = "This clean-up is decided already."
+
+
+class CleanUpOvertaken(Refusal):
+    code = "clean_up_overtaken"
+    default_message = "What is open has changed since this was proposed. Nothing was ended; propose it again."
+
+
+class OwnProposal(NotAllowed):
+    code = "own_proposal"
+    default_message = "You proposed this, so somebody else has to decide."
+
+
+class NotYoursToCleanUp(NotAllowed):
+    code = "not_yours_to_clean_up"
+    default_message = "The owners of the service and security decide about this."
+
+
+class UnknownStandingReview(NotFound):
+    code = "unknown_standing_review"
+    default_message = "There is no such question, or you may not see it."
+
+
+class StandingAnswered(Refusal):
+    code = "standing_answered"
+    default_message = "This was answered already."
+
+
+class NotYoursToAnswer(NotAllowed):
+    code = "not_yours_to_answer"
+    default_message = "The owners of the service and security answer for its standing access."
+
+
+class HolderNeverKeeps(NotAllowed):
+    code = "holder_never_keeps"
+    default_message = "It is yours, so somebody else has to say that it stays. You may end it."
+
+
+class BadStandingPolicy(InvalidInput):
+    code = "bad_standing_policy"

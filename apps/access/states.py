@@ -1,4 +1,4 @@
-"""The state machines of a request, a grant and a door, and the one function that moves any of them."""
+"""The state machines of this app, and the one function that moves any of them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ class DoorState(models.TextChoices):
     CLOSING = "closing", "Closing"
 
 
+class CleanUpState(models.TextChoices):
+    PENDING = "pending", "Waiting for an answer"
+    APPLIED = "applied", "Done"
+    DECLINED = "declined", "Declined"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+class StandingState(models.TextChoices):
+    """How a question about standing access went."""
+
+    OPEN = "open", "Waiting for an answer"
+    KEPT = "kept", "Kept"
+    ENDED = "ended", "Ended"
+    LAPSED = "lapsed", "Ended because nobody answered"
+    SETTLED = "settled", "No longer a question"
+
+
 LIVE_GRANTS = (GrantState.PENDING, GrantState.ACTIVE)
 ENDED_GRANTS = (GrantState.EXPIRED, GrantState.REVOKED, GrantState.HANDED_BACK)
 
@@ -47,6 +64,10 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "grant": {
         GrantState.PENDING: (GrantState.ACTIVE, *ENDED_GRANTS),
         GrantState.ACTIVE: ENDED_GRANTS,
+    },
+    "clean-up": {CleanUpState.PENDING: (CleanUpState.APPLIED, CleanUpState.DECLINED, CleanUpState.WITHDRAWN)},
+    "standing review": {
+        StandingState.OPEN: (StandingState.KEPT, StandingState.ENDED, StandingState.LAPSED, StandingState.SETTLED)
     },
     "door": {
         DoorState.CLOSED: (DoorState.OPENING,),

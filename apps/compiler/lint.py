@@ -17,8 +17,14 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Code(StrEnum):
+    """``lint`` gives all but the four after ``SHADOWED``, which ``hygiene`` adds."""
+
     DUPLICATE = "duplicate"
     SHADOWED = "shadowed"
+    REDUNDANT = "redundant"
+    EXPIRED = "expired"
+    NEVER_HIT = "never_hit"
+    WIDER_THAN_USED = "wider_than_used"
     TOO_WIDE = "too_wide"
     NEVER_EFFECTIVE = "never_effective"
     ORPHANED = "orphaned"

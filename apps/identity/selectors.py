@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
 from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Lower
+from django.db.models.functions import Coalesce, JSONObject, Lower
 
 from apps.audit.actors import Actor
 from apps.compiler import graph
@@ -281,6 +281,46 @@ def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:
         )
     )
     return {one.key: _graph_subject(one, frozenset(one.team_keys), one.per_minute) for one in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A subject where it stands: ``teams`` are those whose grants it may use, ``belongs`` those it is counted to.
+
+    Both by key and name. ``is_unproven``: a workload or an agent without any way to a token.
+    """
+
+    subject: graph.Subject
+    belongs: tuple[tuple[str, str], ...]
+    is_unproven: bool
+
+
+def list_placed(keys: Iterable[str], *, at: datetime) -> dict[str, Placed]:
+    """Those that exist, by key. One query."""
+    teams = Membership.objects.filter(member=OuterRef("pk")).order_by("team__key")
+    proofs = WorkloadIdentity.objects.filter(subject=OuterRef("pk"), ended_at=None)
+    tokens = ApiToken.objects.filter(subject=OuterRef("pk"), revoked_at=None, expires_at__gt=at)
+    found = (
+        Subject.objects.select_related("owner", "team")
+        .filter(key__in=set(keys))
+        .annotate(
+            near=ArraySubquery(teams.values(json=JSONObject(key="team__key", name="team__name"))),
+            is_proven=Exists(proofs) | Exists(tokens),
+        )
+    )
+    return {one.key: _placed(one) for one in found}
+
+
+def _placed(one: Any) -> Placed:
+    near = tuple((team["key"], team["name"]) for team in one.near)
+    own = ((one.key, one.name),) if one.kind == Kind.TEAM else ()
+    owned = ((one.team.key, one.team.name),) if one.team is not None else ()
+    machine = one.kind in (Kind.WORKLOAD, Kind.AGENT)
+    return Placed(
+        subject=_graph_subject(one, frozenset(key for key, _ in near), None),
+        belongs=own or owned or near,
+        is_unproven=machine and not one.is_proven,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,3 +101,14 @@ def calls_of_agents(calls: Iterable[Doors]) -> dict[tuple[str, datetime], int]:
         minute = datetime.fromisoformat(found["first_at"])
         counted.update((name, minute) for name in who if name.startswith("agent:"))
     return dict(counted)
+
+
+def uses_of(events: Iterable[Event]) -> dict[tuple[str, str], datetime]:
+    """When each grant last let one of these calls through, by the route it took. Probes use nothing."""
+    found: dict[tuple[str, str], datetime] = {}
+    for event in events:
+        if event.verdict == "allow" and not event.probe:
+            for grant in event.grants:
+                key = (grant, event.route)
+                found[key] = max(event.at, found.get(key, event.at))
+    return found

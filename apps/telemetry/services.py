@@ -14,6 +14,7 @@ import orjson
 from django.db import connection, transaction
 from django.db.models import F, Q
 
+from apps.access.services.uses import note_uses
 from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.catalog import selectors as catalog
@@ -22,7 +23,7 @@ from apps.identity.proofs import limits
 from apps.outbox import nudge
 from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnreadableBatch
 from apps.telemetry.events import Event, TooLarge, Unreadable, read_batch
-from apps.telemetry.joining import Doors, calls_of_agents, columns, join
+from apps.telemetry.joining import Doors, calls_of_agents, columns, join, uses_of
 from apps.telemetry.models import POINTS, Call, Feed, TelemetrySource
 
 CHANNEL = "calls"
@@ -117,6 +118,7 @@ def store(events: Collection[Event]) -> frozenset[str]:
         limits.count_calls(counted)
         changed |= _update({rid: said for rid, said in by_call.items() if rid not in changed})
         if changed:
+            note_uses(uses_of(events))
             _move_feed()
     return frozenset(key for key, _ in counted)
 

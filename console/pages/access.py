@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
@@ -14,6 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from apps.access import selectors
+from apps.access.selectors.standing import asked_about
 from apps.catalog import selectors as catalog
 from apps.identity.pages import PageRequest
 from apps.trust import services as trust
@@ -29,13 +31,17 @@ MOST = 30
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A grant as its holder sees it. ``edge`` and ``mesh`` are door states, empty where no door was asked for."""
+    """A grant as its holder sees it. ``edge`` and ``mesh`` are door states, empty where no door was asked for.
+
+    ``asked_until`` is until when somebody else is asked whether it stays.
+    """
 
     grant: Grant
     edge: str
     mesh: str
     mine: bool
     curl: str = ""
+    asked_until: datetime | None = None
 
 
 @never_cache
@@ -49,8 +55,10 @@ def access(request: PageRequest) -> HttpResponse:
         trust.count_token(subject=request.subject.key, client_id="console", at=at)
         token, ends = issued.token, issued.expires_in
     grants = list(selectors.list_held(subject=request.subject, at=at)[: MOST + 1])
+    asked = asked_about([grant.pk for grant in grants])
+    shown = [replace(one, asked_until=asked.get(one.grant.pk)) for one in present(grants[:MOST], request.subject)]
     context = {
-        "rows": with_commands(present(grants[:MOST], request.subject), token),
+        "rows": with_commands(shown, token),
         "more": len(grants) > MOST,
         "token": token,
         "ends": ends,
@@ -60,11 +68,11 @@ def access(request: PageRequest) -> HttpResponse:
 
 
 def present(grants: Iterable[Grant], viewer: Subject) -> list[Held]:
-    return [_held(grant, viewer) for grant in grants]
+    return [held(grant, viewer, {door.point: door.state for door in grant.doors.all()}) for grant in grants]
 
 
-def _held(grant: Grant, viewer: Subject) -> Held:
-    doors = {door.point: door.state for door in grant.doors.all()}
+def held(grant: Grant, viewer: Subject, doors: Mapping[str, str]) -> Held:
+    """``doors`` are the states of its doors, by point."""
     asker = grant.request.requester_id if grant.request else None
     return Held(
         grant=grant,

@@ -11,14 +11,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.access import selectors
+from apps.access.selectors.standing import waiting_standing
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
 from apps.rollout.selectors import list_alarms
 from apps.rollout.views import KEEPERS
 from apps.telemetry.views import recent_denials
-from console.pages.access import Held, present
+from console.pages.access import Held, held
 
 if TYPE_CHECKING:
+    from apps.access.models import Grant
     from apps.identity.models import Subject
 
 SOON = timedelta(hours=2)
@@ -27,21 +29,27 @@ FEW = 8
 
 def list_brief(viewer: Subject, at: datetime) -> list[Held]:
     """What is held, without its routes: those are on the page of each."""
-    grants = selectors.list_held(subject=viewer, at=at).prefetch_related(None).prefetch_related("doors")
-    return present(list(grants[:FEW]), viewer)
+    grants = selectors.list_held_briefly(subject=viewer, at=at)[:FEW]
+    return [held(grant, viewer, {door["point"]: door["state"] for door in states_of(grant)}) for grant in grants]
+
+
+def states_of(grant: Grant) -> list[dict[str, str]]:
+    """As the selector gave them along."""
+    return list(grant.door_states)  # type: ignore[attr-defined]  # annotated by the selector
 
 
 @require_GET
 def home(request: PageRequest) -> HttpResponse:
     at = timezone.now()
     waiting = selectors.waiting_for(subject=request.subject, at=at)
-    held = list_brief(request.subject, at)
+    brief = list_brief(request.subject, at)
     context = {
         "waiting": waiting,
         "waiting_count": len(waiting.to_decide),
-        "held": held,
+        "held": brief,
+        "standing_count": waiting_standing(request.subject).count(),
         "alarms": list_alarms() if has_role(request.subject, *KEEPERS) else [],
         "denials": recent_denials(request),
-        "soon": [one for one in held if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],
+        "soon": [one for one in brief if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],
     }
     return TemplateResponse(request, "console/home.html", context)

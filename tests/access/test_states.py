@@ -8,9 +8,20 @@ from typing import ClassVar
 
 import pytest
 
-from apps.access.states import EDGES, DoorState, GrantState, MoveRefused, RequestState, can_move, move
+from apps.access.states import (
+    EDGES,
+    CleanUpState,
+    DoorState,
+    GrantState,
+    MoveRefused,
+    RequestState,
+    StandingState,
+    can_move,
+    move,
+)
 
 STATES = {"request": RequestState, "grant": GrantState, "door": DoorState}
+STATES |= {"clean-up": CleanUpState, "standing review": StandingState}
 
 
 @dataclass
@@ -39,6 +50,11 @@ def test_only_edges_can_be_walked(name: str) -> None:
 
 def test_a_request_is_decided_once() -> None:
     assert {start for start, to in EDGES["request"].items() if to} == {"pending"}
+
+
+def test_a_clean_up_and_a_question_are_decided_once() -> None:
+    assert set(EDGES["clean-up"]) == {"pending"}
+    assert set(EDGES["standing review"]) == {"open"}
 
 
 def test_an_ended_grant_and_a_closed_door_do_not_open_again() -> None:

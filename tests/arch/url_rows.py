@@ -11,8 +11,9 @@ from tests.factories.access import environment
 from tests.factories.clusters import cluster_target
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
+from tests.factories.upkeep import clean_up, question, standing_grant
 
-SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, OK = 302, 302, 403, 404, 200
+SIGN_IN, GONE_ON, NOT_YOURS, HIDDEN, NOT_SO, OK = 302, 302, 403, 404, 422, 200
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,19 @@ def unguarding(there: House) -> dict[str, object]:
 
 def wall(there: House) -> list[object]:
     return [guardrail().slug]
+
+
+def tidied(there: House) -> list[object]:
+    return [clean_up(there.shop, datetime.now(UTC)).public_id]
+
+
+def questioned(there: House) -> list[object]:
+    return [question(there.shop, datetime.now(UTC)).public_id]
+
+
+def standing(there: House) -> str:
+    """The id of access that has no end."""
+    return standing_grant(there.shop, datetime.now(UTC)).public_id
 
 
 def acme(there: House) -> list[object]:

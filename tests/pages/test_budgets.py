@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import services as access_services
-from apps.access.models import AddressAsk
+from apps.access.models import AddressAsk, CleanUp, StandingReview
 from apps.audit.actors import SYSTEM
 from apps.firewall.models import FirewallRequest, RuleBase, RuleBaseCleaning, RuleBaseFinding, RuleBaseLine
 from apps.identity import services
@@ -22,7 +22,7 @@ from apps.identity.proofs import bindings
 from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
 from apps.rollout.models import AddressList
-from tests.factories import access, addresses, clusters, edges, firewall, identity, pages, rule_bases
+from tests.factories import access, addresses, clusters, edges, firewall, identity, pages, rule_bases, upkeep
 
 MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
 
@@ -126,6 +126,15 @@ PAGES = {
     "a rule": ("cyd", "/settings/rules/owner-approves/"),
     "a guardrail": ("cyd", "/settings/guardrails/agents-never-delete/"),
     "a new guardrail": ("cyd", "/settings/guardrails/new/?sentence=x&slug=x&version=0"),
+    "map": ("ada", "/map/"),
+    "map of a service": ("ada", "/map/payments/"),
+    "upkeep": ("ben", "/settings/upkeep/"),
+    "upkeep of everything": ("cyd", "/settings/upkeep/?safe=1"),
+    "clean-ups": ("ben", "/settings/upkeep/clean-ups/"),
+    "clean-up": ("ben", "/settings/upkeep/clean-ups/cu_1/"),
+    "standing access": ("ben", "/settings/upkeep/standing/"),
+    "open standing access": ("cyd", "/settings/upkeep/standing/?show=open"),
+    "how often": ("cyd", "/settings/upkeep/schedule/"),
     "signals": ("eve", "/settings/signals/"),
     "a sender of signals": ("olga", "/settings/signals/okta/"),
     "outbox": ("olga", "/settings/outbox/"),
@@ -234,6 +243,31 @@ def write_firewall(there: pages.House, number: int) -> None:
     lines = [firewall.written(shop.ada.key, path="/refunds"), firewall.written("any")]
     for _ in range(max(number // 10, 1)):
         firewall.request(shop.ada, *lines * max(number // 2, 1), at=at)
+def tidy(there: pages.House, number: int) -> None:
+    """Findings, clean-ups and questions about standing access."""
+    shop, at = there.shop, datetime.now(UTC)
+    upkeep.clean_up(shop, at)
+    upkeep.question(shop, at)
+    for count in range(number):
+        upkeep.finding(shop, at, count)
+        holder = Subject.objects.filter(kind="person").order_by("key")[count + (number > 1)]
+        given = {"subject_key": holder.key, "service_slug": "payments", "route_keys": ["read", "refund"], "at": at}
+        made = access_services.create_standing_grant(actor=SYSTEM, **given)
+        access_services.activate(grant_id=made.public_id, at=at)
+        row = CleanUp.objects.create(
+            public_id=f"cu_{uuid4().hex[:12]}",
+            service=shop.service,
+            environment=made.environment,
+            proposer=shop.cyd,
+            safe=True,
+            reason="Twice.",
+            created_at=at,
+        )
+        row.grants.set([made])
+        due = at + timedelta(days=14)
+        StandingReview.objects.create(
+            public_id=f"sr_{uuid4().hex[:12]}", grant=made, cause="schedule", opened_at=at, due_at=due
+        )
 
 
 def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
@@ -271,12 +305,14 @@ def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pag
     edges.edge_stream(datetime.now(UTC), secrets=2)
     edges.origin_certificate(datetime.now(UTC))
     pages.guardrail()
+    tidy(house, 1)
     few = {name: look(house, *page) for name, page in PAGES.items()}
     assert {name: cost for name, cost in few.items() if cost[0] > MOST_QUERIES} == {}
     fill(house)
     open_outside(house, MANY)
     write_firewall(house, MANY)
     widen_rule_base(house)
+    tidy(house, MANY)
     many = {name: look(house, *page) for name, page in PAGES.items()}
     grown = {name: (few[name][0], cost[0]) for name, cost in many.items() if cost[0] > MOST_QUERIES}
     assert grown == {}

@@ -78,10 +78,19 @@ def list_running_of(*, keys: Collection[str], at: datetime) -> QuerySet[Grant]:
 def list_open_to(*, viewer: Subject, keys: Collection[str], at: datetime) -> QuerySet[Grant]:
     """What is open or opening to any of these subjects, as far as ``viewer`` may see it; with ``door_states``."""
     seen = visible_grants(viewer).filter(pk__in=_running(at).filter(subject__key__in=keys).values("pk"))
-    doors = GrantDoor.objects.filter(grant=OuterRef("pk")).order_by("point")
-    states = ArraySubquery(doors.values(json=JSONObject(point="point", state="state")))
-    held = seen.select_related("subject", "service", "request").annotate(door_states=states)
+    held = seen.select_related("subject", "service", "request").annotate(door_states=_door_states())
     return held.order_by(F("ends_at").asc(nulls_last=True), "pk")
+
+
+def _door_states() -> ArraySubquery:
+    doors = GrantDoor.objects.filter(grant=OuterRef("pk")).order_by("point")
+    return ArraySubquery(doors.values(json=JSONObject(point="point", state="state")))
+
+
+def list_held_briefly(*, subject: Subject, at: datetime) -> QuerySet[Grant]:
+    """As ``list_held`` with ``door_states``, in one query: without routes."""
+    rows = list_held(subject=subject, at=at).prefetch_related(None)
+    return rows.annotate(door_states=_door_states())
 
 
 def list_ending_soon(*, subject: Subject, at: datetime, within: timedelta = SOON) -> QuerySet[Grant]:

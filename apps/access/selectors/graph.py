@@ -164,6 +164,11 @@ def read_rows(grants: QuerySet[Grant]) -> Iterator[_Row]:
     return (_Row(*values) for values in rows)
 
 
+def graph_grants(grants: QuerySet[Grant], at: datetime) -> tuple[graph.Grant, ...]:
+    """Those that open something, in one query."""
+    return tuple(_graph_grant(row, at) for row in read_rows(grants) if row.treatment is None)
+
+
 def _graph_grant(row: _Row, at: datetime) -> graph.Grant:
     starts_at, ends_at = _window(row, at)
     return graph.Grant(

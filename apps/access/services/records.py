@@ -9,7 +9,7 @@ from functools import partial
 from django.db import transaction
 
 from apps.access.ids import channel_of
-from apps.access.models import AccessRequest, Grant
+from apps.access.models import AccessRequest, CleanUp, Grant, StandingReview
 from apps.access.states import LIVE_GRANTS
 from apps.audit import services as audit
 from apps.audit.actors import Actor
@@ -18,6 +18,8 @@ from apps.outbox import services as outbox
 
 GRANT_CHANGED = "access.grant.changed"
 GUARDRAIL_CHANGED = "access.guardrail.changed"
+CLEAN_UP_CHANGED = "access.clean_up.changed"
+STANDING_CHANGED = "access.standing.changed"
 
 
 def poke_watchers(request: AccessRequest | None) -> None:
@@ -104,4 +106,62 @@ def _news(grant: Grant) -> dict[str, object]:
         "environment": grant.environment.slug,
         "points": sorted(grant.points),
         "state": grant.state,
+    }
+
+
+def record_clean_up(
+    verb: str,
+    row: CleanUp,
+    *,
+    actor: Actor,
+    at: datetime,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    """On the record, and told to whoever follows."""
+    audit.record(
+        action=f"access.clean_up.{verb}",
+        actor=actor,
+        target_type="access.clean_up",
+        target_id=row.public_id,
+        target_name=row.service.title,
+        before=before,
+        after=after,
+        at=at,
+    )
+    payload = {"service": row.service.slug, "state": row.state}
+    outbox.enqueue(topic=CLEAN_UP_CHANGED, key=row.public_id, payload=payload, at=at)
+
+
+def record_standing(
+    verb: str, rows: Sequence[StandingReview], *, actor: Actor, at: datetime, after: Mapping[str, object] | None = None
+) -> None:
+    """On the record, and told to whoever follows: the holder and those who answer. With grant, subject and service."""
+    entries = [
+        audit.Entry(
+            f"access.standing.{verb}",
+            actor,
+            "access.standing",
+            row.public_id,
+            f"{row.grant.subject.name} to {row.grant.service.title}",
+            None,
+            {"grant": row.grant.public_id, "cause": row.cause, "due_at": row.due_at.isoformat(), **(after or {})},
+        )
+        for row in rows
+    ]
+    audit.record_all(entries, at=at)
+    payloads = {row.public_id: _asked(row) for row in rows}
+    outbox.enqueue_many(topic=STANDING_CHANGED, payloads=payloads, at=at)
+
+
+def _asked(row: StandingReview) -> dict[str, object]:
+    grant = row.grant
+    return {
+        "grant": grant.public_id,
+        "service": grant.service.slug,
+        "holder": grant.subject.key,
+        "owner": grant.service.team.key,
+        "cause": row.cause,
+        "state": row.state,
+        "due_at": row.due_at.isoformat(),
     }
