@@ -19,8 +19,8 @@ from apps.access.views import (
 from apps.access.views import traffic as asking_traffic
 from apps.catalog import views as catalog
 from apps.rollout import akamai_views as akamai
-from apps.rollout import drift_views as drift
 from apps.rollout import cluster_views as clusters
+from apps.rollout import drift_views as drift
 from apps.rollout import export_views as export
 from apps.rollout import list_views as lists
 from apps.rollout import origin_certificate_views as certs

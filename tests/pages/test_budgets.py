@@ -243,6 +243,8 @@ def write_firewall(there: pages.House, number: int) -> None:
     lines = [firewall.written(shop.ada.key, path="/refunds"), firewall.written("any")]
     for _ in range(max(number // 10, 1)):
         firewall.request(shop.ada, *lines * max(number // 2, 1), at=at)
+
+
 def tidy(there: pages.House, number: int) -> None:
     """Findings, clean-ups and questions about standing access."""
     shop, at = there.shop, datetime.now(UTC)
