@@ -28,7 +28,7 @@ class Findings(APIView):
         operation_id="findings_list",
         summary="What could be tidied up among the grants you may see, with counts",
         parameters=[schemas.FindingQuery],
-        responses=schemas.FindingPage,
+        responses=schemas.UpkeepFindingPage,
         tags=["upkeep"],
     )
     def get(self, request: Request) -> Response:
@@ -38,7 +38,7 @@ class Findings(APIView):
         safe = counts.pop("safe")
         as_of = upkeep.examined_since()
         return Response(
-            schemas.FindingPage(
+            schemas.UpkeepFindingPage(
                 {"results": page.items, "after": page.after, "counts": counts, "safe": safe, "as_of": as_of}
             ).data
         )

@@ -33,7 +33,7 @@ class FindingQuery(PageQuery):
     safe = serializers.BooleanField(required=False, default=False, help_text="Only what can go without a change")
 
 
-class FindingSchema(serializers.Serializer[Any]):
+class UpkeepFindingSchema(serializers.Serializer[Any]):
     service = serializers.CharField(source="service.slug")
     environment = serializers.CharField(source="environment.slug")
     code = serializers.ChoiceField(choices=CODES)
@@ -44,8 +44,8 @@ class FindingSchema(serializers.Serializer[Any]):
     found_at = serializers.DateTimeField()
 
 
-class FindingPage(serializers.Serializer[Any]):
-    results = FindingSchema(many=True)
+class UpkeepFindingPage(serializers.Serializer[Any]):
+    results = UpkeepFindingSchema(many=True)
     after = serializers.IntegerField(allow_null=True, help_text=LATER)
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="By code, whatever is filtered by code")
     safe = serializers.IntegerField(help_text="How many can go without a change for anybody")
@@ -187,7 +187,7 @@ class MapPage(serializers.Serializer[Any]):
     after = serializers.CharField(allow_null=True, help_text=LATER)
 
 
-class GapSchema(serializers.Serializer[Any]):
+class DoorGapSchema(serializers.Serializer[Any]):
     sentence = serializers.CharField()
     shut = serializers.ChoiceField(choices=Point.choices)
     routes = serializers.SerializerMethodField()
@@ -205,7 +205,7 @@ class HeldSchema(serializers.Serializer[Any]):
     edge = serializers.SerializerMethodField()
     mesh = serializers.SerializerMethodField()
     grants = serializers.ListField(child=serializers.CharField(), source="held.grant_ids")
-    gaps = GapSchema(many=True, source="held.gaps")
+    gaps = DoorGapSchema(many=True, source="held.gaps")
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_edge(self, row: dict[str, Held]) -> list[str]:

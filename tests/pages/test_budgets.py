@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.access import services as access_services
 from apps.access.models import AddressAsk, CleanUp, StandingReview
 from apps.audit.actors import SYSTEM
+from apps.catalog.models import Service
 from apps.firewall.models import FirewallRequest, RuleBase, RuleBaseCleaning, RuleBaseFinding, RuleBaseLine
 from apps.identity import services
 from apps.identity.models import DirectoryUser, Group, GroupRule, Provider, Subject
@@ -250,15 +251,17 @@ def tidy(there: pages.House, number: int) -> None:
     shop, at = there.shop, datetime.now(UTC)
     upkeep.clean_up(shop, at)
     upkeep.question(shop, at)
+    if not Service.objects.filter(slug="tidied").exists():
+        access.service("tidied", team=shop.payments_team, doors=("mesh",))
     for count in range(number):
         upkeep.finding(shop, at, count)
         holder = Subject.objects.filter(kind="person").order_by("key")[count + (number > 1)]
-        given = {"subject_key": holder.key, "service_slug": "payments", "route_keys": ["read", "refund"], "at": at}
+        given = {"subject_key": holder.key, "service_slug": "tidied", "route_keys": ["read"], "at": at}
         made = access_services.create_standing_grant(actor=SYSTEM, **given)
         access_services.activate(grant_id=made.public_id, at=at)
         row = CleanUp.objects.create(
             public_id=f"cu_{uuid4().hex[:12]}",
-            service=shop.service,
+            service=made.service,
             environment=made.environment,
             proposer=shop.cyd,
             safe=True,
