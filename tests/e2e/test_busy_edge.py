@@ -6,10 +6,10 @@ One console of our own with rows from the factories: nothing moves, so it is qui
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -29,12 +29,10 @@ SHOWN = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def beside_playwright() -> Iterator[None]:
-    """Playwright's loop runs in this thread, where Django would not let us ask the database otherwise."""
+@pytest.fixture(scope="session")
+def beside_playwright() -> None:
+    """Playwright's loop runs in this thread, where Django would not ask the database otherwise, to the very end."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    yield
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def looked_at(browser: Browser, console: str, cookie: str, look: Look) -> Browse
         reduced_motion="reduce",
     )
     context.set_default_timeout(10_000)
-    context.add_cookies([{"name": "sessionid", "value": cookie, "url": console}])
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": console}])
     # Nothing moves here; a stream of events would keep a thread of this small server.
     context.route("**/events*", lambda route: route.abort())
     return context
@@ -61,7 +59,7 @@ def looked_at(browser: Browser, console: str, cookie: str, look: Look) -> Browse
 def test_a_busy_edge_is_readable_in_every_look_and_put_right_by_hand(console: str, browser: Browser) -> None:
     house = pages.house()
     busy_edge.fill(datetime.now(UTC))
-    cookie = pages.signed_in(house.olga).cookies["sessionid"].value
+    cookie = pages.signed_in(house.olga).cookies[settings.SESSION_COOKIE_NAME].value
     for look in (LOOKS[0], LOOKS[3]):
         context = looked_at(browser, console, cookie, look)
         page = context.new_page()
