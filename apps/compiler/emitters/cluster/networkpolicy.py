@@ -12,7 +12,7 @@ No method, path, person or ServiceAccount can be seen here. A pod is known by it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from apps.compiler.decide import Pdp
 from apps.compiler.emitters.cluster.objects import (
@@ -116,7 +116,7 @@ def _egress(service: Service, namespace: str, callers: Iterable[Account], surrou
 
 
 def _policy(
-    namespace: str, name: str, service: Service, surroundings: ClusterSurroundings, spec: dict[str, object]
+    namespace: str, name: str, service: Service, surroundings: ClusterSurroundings, spec: Mapping[str, object]
 ) -> Object:
     return made(VERSION, KIND, namespace, name, labels(surroundings, service.id), spec=spec)
 
