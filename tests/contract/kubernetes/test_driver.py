@@ -199,6 +199,17 @@ def test_of_several_targets_one_keeps_the_door_shut(driver: KubernetesDriver, ha
     assert [one is not None for one in left] == [True, False]
 
 
+def test_a_target_for_all_ports_keeps_them_all_shut(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
+    on_port = {"destination": {"kind": "ServiceAccount", "name": "cart", "namespace": namespace, "port": 80}}
+    trio = [artifact(target(namespace, name, "web", **on_port)) for name in ("sp-a", "sp-b")]
+    trio.append(artifact(target(namespace, "sp-c", "web")))
+    brought(driver, *trio)
+    brought(driver, deletes=(trio[0].path,), number=2)
+    brought(driver, deletes=(trio[1].path, trio[2].path), number=3)
+    left = [hand.get(target(namespace, name)) for name in ("sp-a", "sp-b", "sp-c")]
+    assert [one is not None for one in left] == [False, False, True]
+
+
 def test_a_target_that_is_not_the_last_goes(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
     hand.apply(target(namespace, "theirs", "web"))
     brought(driver, artifact(target(namespace, "sp-a", "web")))
