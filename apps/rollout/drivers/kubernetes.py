@@ -164,9 +164,11 @@ class KubernetesDriver:
         First what takes access away, in reverse order of kinds; then what gives some; then deletes, in reverse order. A
         service of which an object is refused keeps what it has, save that what takes access away still goes, and the
         data our own programs decide by.
-        ``Step.error`` has the server's words; ``Step.trouble`` a code of ``kubernetes_errors.CATALOGUE``. Only what
-        bears our labels is deleted. While the mesh is in ``allow`` mode the last TrafficTarget of a destination is not
-        deleted, which would open it to everybody: one that lets in nobody takes its place.
+        ``Step.error`` has the server's words; ``Step.trouble`` a code of ``kubernetes_errors.CATALOGUE``.
+
+        Only what bears our label, or lost it after we applied it, is deleted. While the mesh is in ``allow`` mode the
+        last TrafficTarget of a destination is not deleted, which would open it to everybody: one that lets in nobody
+        takes its place.
         """
         applying = Applying(
             self._api,

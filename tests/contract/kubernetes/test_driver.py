@@ -152,6 +152,16 @@ def test_only_what_bears_our_labels_is_deleted(driver: KubernetesDriver, hand: H
     assert [hand.get(one) is None for one in (mine, theirs, other)] == [True, False, False]
 
 
+def test_taking_our_labels_off_an_object_does_not_save_it(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
+    kept, ended = network_policy(namespace, "kept", "web"), network_policy(namespace, "ended", "web")
+    brought(driver, artifact(kept), artifact(ended))
+    for one in (kept, ended):
+        hand.merge(one, {"metadata": {"labels": None}})
+    brought(driver, artifact(kept), deletes=(artifact(ended).path,), number=2)
+    assert hand.get(ended) is None
+    assert driver.observe([artifact(kept)]).artifacts == {artifact(kept).path: artifact(kept).sha256}
+
+
 def test_strays_are_ours_but_in_no_revision(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
     known, stray = artifact(network_policy(namespace, "known")), artifact(network_policy(namespace, "stray"))
     brought(driver, known, stray)
