@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+
+from django.db.models import Q
 
 from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
-from apps.rollout.models import Drift, Target
+from apps.rollout.models import Drift, DriverName, Shard, Target
+from apps.rollout.snapshots import from_json
 
 
 def list_raw_changes(
@@ -25,6 +29,19 @@ def list_raw_changes(
         texts = raw_diff(old.artifacts.get(service, ()), new.artifacts.get(service, ()))
         found += [(target.name, path, text) for path, text in texts.items()]
     return found
+
+
+def list_compiled(
+    *, target: Target, namespaces: Collection[str], after: str, limit: int
+) -> list[tuple[str, AccessGraph]]:
+    """Services of these namespaces with what was last compiled of them for the mesh, here or at its nodes.
+
+    In order of slug, from ``after`` on; one more than ``limit`` where there are more.
+    """
+    here = Q(target=target) | Q(target__environment=target.environment_id, target__driver=DriverName.NGINX)
+    rows = Shard.objects.filter(here, service__gt=after, graph__services__0__4__0__in=list(namespaces))
+    found = rows.order_by("service", "target_id").distinct("service")[: limit + 1]
+    return [(row.service, from_json(row.graph)) for row in found]
 
 
 def list_alarms(limit: int = 5) -> list[Drift]:

@@ -299,26 +299,33 @@ def recent_calls(
 
     ``ask_at`` is the moment both graphs are asked about; by default each call's own.
     """
-    return recent_calls_of([service], since=since, ask_at=ask_at, limit=limit).get(service, ())
-
-
-def recent_calls_of(
-    services: Collection[str], *, since: datetime, ask_at: datetime | None = None, limit: int = 5_000
-) -> Mapping[str, tuple[ReplayedCall, ...]]:
-    """As ``recent_calls``, by service; ``limit`` is for all of them together."""
-    rows = Call.objects.filter(service__in=services, first_at__gte=since, probe=False).exclude(subject="")
+    rows = Call.objects.filter(service=service, first_at__gte=since, probe=False).exclude(subject="")
     heard = {Point.EDGE: "edge", Point.MESH: "sidecar"}
     spoken = {f"at_{point}": ExpressionWrapper(Q(doors__has_key=name), BooleanField()) for point, name in heard.items()}
     found = rows.annotate(**spoken).order_by("-first_at", "-id")[:limit]
-    replayed: defaultdict[str, list[ReplayedCall]] = defaultdict(list)
-    for subject, method, service, path, first_at, *said in found.values_list(
-        "subject", "method", "service", "path", "first_at", *spoken
-    ):
-        moment = int((ask_at or first_at).timestamp())
-        for point, has_spoken in zip(heard, said, strict=True):
-            if has_spoken:
-                replayed[service].append(ReplayedCall(subject, method, service, path, point, moment))
-    return {service: tuple(made) for service, made in replayed.items()}
+    return tuple(
+        ReplayedCall(subject, method, service, path, point, int((ask_at or first_at).timestamp()))
+        for subject, method, path, first_at, *said in found.values_list(
+            "subject", "method", "path", "first_at", *spoken
+        )
+        for point, has_spoken in zip(heard, said, strict=True)
+        if has_spoken
+    )
+
+
+def allowed_calls(
+    services: Collection[str], *, since: datetime, ask_at: datetime, limit: int = 5_000
+) -> Mapping[str, tuple[ReplayedCall, ...]]:
+    """The latest calls that were let in, by service, each once, as calls inside the mesh.
+
+    ``ask_at`` is the moment a graph is to be asked about; ``limit`` is for all services together.
+    """
+    rows = Call.objects.filter(service__in=services, first_at__gte=since, probe=False, verdict="allow")
+    found = rows.exclude(subject="").order_by("-first_at", "-id")[:limit]
+    calls: defaultdict[str, list[ReplayedCall]] = defaultdict(list)
+    for subject, method, service, path in found.values_list("subject", "method", "service", "path"):
+        calls[service].append(ReplayedCall(subject, method, service, path, Point.MESH, int(ask_at.timestamp())))
+    return {service: tuple(made) for service, made in calls.items()}
 
 
 def counts_per_minute(*, viewer: Subject, until: datetime, minutes: int = 60) -> tuple[Minute, ...]:

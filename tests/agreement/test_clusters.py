@@ -108,13 +108,20 @@ WORKLOADS = [subject for subject in ACTORS if subject.startswith("workload:")]
 
 
 def given_to_workloads(graph: AccessGraph) -> AccessGraph:
-    """The same estate where workloads hold everything, for good, and nobody is turned away: what is left is paths."""
+    """The same routes with a method in common, held in turns by two workloads: what is left is whose path it is."""
+    services = {
+        service.id: replace(
+            service, routes=tuple(replace(route, methods=route.methods | {"GET"}) for route in service.routes)
+        )
+        for service in graph.services.values()
+    }
+    pairs = [(service.id, route.id) for service in services.values() for route in service.routes]
     grants = tuple(
-        replace(grant, subject=WORKLOADS[place % 2], points=frozenset({Point.MESH}), starts_at=T0, ends_at=None)
-        for place, grant in enumerate(graph.grants)
+        Grant(f"g{place}", WORKLOADS[place % 2], service, frozenset({route}), frozenset({Point.MESH}), T0)
+        for place, (service, route) in enumerate(pairs)
     )
     subjects = {**graph.subjects, **{who: replace(graph.subjects[who], active=True) for who in WORKLOADS}}
-    return replace(graph, subjects=subjects, grants=grants, denials=())
+    return AccessGraph(subjects, services, grants, graph.guardrails)
 
 
 @thoroughly
@@ -122,7 +129,8 @@ def given_to_workloads(graph: AccessGraph) -> AccessGraph:
 def test_every_path_is_let_through_to_the_route_that_answers_it_only(graph: AccessGraph, data: st.DataObject) -> None:
     targets = Targets(given_to_workloads(graph), T0, "deny")
     tails = data.draw(paths_below(graph))
-    for service, tail, who in product(graph.services.values(), (*tails, *PLAIN_PATHS, *HOSTILE_PATHS), WORKLOADS):
+    below = (*tails, *PLAIN_PATHS, *HOSTILE_PATHS)
+    for service, tail, who in product(targets.graph.services.values(), below, WORKLOADS):
         for method in sorted({method for route in service.routes for method in route.methods}):
             case = Case(who, method, service.id, "", "", tail, T0)
             wanted, found = targets.may(who, case), targets.passes(who, case)

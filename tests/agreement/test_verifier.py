@@ -15,7 +15,7 @@ from tests.ports import free_block
 
 CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1500")) // 3
 CASES_PER_SITUATION = 100
-"""Every so-manieth of a situation: each begins with a start of NGINX, and no two are alike."""
+"""At most so many of each, spread over it: a start of NGINX costs as much, and no two situations are alike."""
 
 ENOUGH_FOR_GRANTS = 2000
 
@@ -24,7 +24,7 @@ def test_the_verifier_and_the_reference_answer_alike(tmp_path: Path) -> None:
     port, seen = free_block(2), Counter[str]()
 
     @settings(
-        max_examples=max(1, CASES // CASES_PER_SITUATION),
+        max_examples=max(3, CASES // CASES_PER_SITUATION),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -38,5 +38,5 @@ def test_the_verifier_and_the_reference_answer_alike(tmp_path: Path) -> None:
         assert difference is None, difference
 
     all_agree()
-    assert seen.total() >= CASES // 2, f"only {seen.total()} cases were generated"
+    assert seen.total() >= CASES // 4, f"only {seen.total()} cases were generated"
     assert CASES < ENOUGH_FOR_GRANTS or "granted" in seen

@@ -86,6 +86,7 @@ PAGES = {
     "cluster_new": watched(),
     "target_settings": watched(args=cluster),
     "target_plan": watched(args=cluster),
+    "target_migration": watched(args=cluster),
     "target_take_over": act(args=cluster, by="olga", data=lambda there: {"path": CONTESTED, "managers": "kubectl"}),
     "target_preflight": watched(args=edge),
     "target_preflight_events": watched(args=edge),

@@ -58,6 +58,7 @@ PAGES = {
     "add a cluster": ("olga", "/rollout/add/cluster"),
     "a cluster": ("olga", "/rollout/cluster/"),
     "plan of a cluster": ("olga", "/rollout/cluster/plan/"),
+    "migration of a cluster": ("olga", "/rollout/cluster/migration/"),
     "what a cluster takes": ("olga", "/rollout/cluster/settings"),
     "connect a cluster": ("olga", "/rollout/cluster/connect"),
     "what a cluster lets us do": ("olga", "/rollout/cluster/preflight/"),

@@ -8,13 +8,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pytest
 from django.test import Client
 
+from apps.access.selectors import graph_slice
 from apps.audit.actors import SYSTEM
 from apps.identity.models import Subject
 from apps.rollout.clusters import ClusterSettings
-from apps.rollout.models import DriverName, Target
+from apps.rollout.models import DriverName, Shard, Target
 from apps.rollout.services.targets import TargetSpec, ensure_target
+from apps.rollout.snapshots import to_json
 from apps.telemetry.services import ingest, register_source
 from tests.factories import pages
 
@@ -25,6 +28,14 @@ CHOSEN = ClusterSettings(("smi",), ("shop",), mtls="strict")
 def cluster(chosen: ClusterSettings = CHOSEN) -> Target:
     spec = TargetSpec("east", "East", DriverName.KUBERNETES, chosen.config)
     return ensure_target(spec=spec, actor=SYSTEM, at=datetime.now(UTC))
+
+
+@pytest.fixture(autouse=True)
+def compiled(house: pages.House) -> None:
+    """The nodes of the environment's mesh hold what the doors would decide by."""
+    at = datetime.now(UTC)
+    graph = graph_slice(service_slugs=["payments"], environment_slug=house.target.environment.slug, at=at)
+    Shard.objects.create(target=house.target, service="payments", graph=to_json(graph))
 
 
 def called(who: Subject, at: datetime, times: int, method: str = "POST", path: str = "/refunds") -> None:

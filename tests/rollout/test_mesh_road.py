@@ -6,6 +6,7 @@ import pytest
 
 from apps.access import services as access
 from apps.access.models import Grant
+from apps.catalog import selectors as catalog
 from apps.rollout.models import Activation, Node, Probe, Revision, Target
 from apps.rollout.services import nodes
 from tests.factories import access as factory
@@ -75,6 +76,28 @@ def test_a_standing_grant_is_proven_by_the_node_and_starts(node: FakeNode, shop:
         (CART, "GET", "/payments/sallyport-probe", "allow")
     ]
     assert Activation.objects.order_by("-pk")[0].state == "proven"
+
+
+def test_a_door_on_another_node_is_probed_where_it_is_found(
+    node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands
+) -> None:
+    """There the application's port leads to the door."""
+    mesh.config = {**mesh.config, "door_host": "{service}.{namespace}.svc"}
+    mesh.save(update_fields=["config"])
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    asked: list[tuple[object, object]] = []
+
+    def answer(probe: dict[str, object]) -> str:
+        asked.append((probe["host"], probe["port"]))
+        return "allow"
+
+    node.answers = answer
+    node.take(AT)
+    exposure = catalog.graph_services(["payments"])["payments"].mesh
+    assert exposure is not None
+    assert asked == [("payments.shop.svc", exposure.upstream_port)]
+    assert doors(grant) == {"mesh": "proven"}
 
 
 def test_an_ended_grant_is_closed_when_the_node_is_refused(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:

@@ -74,8 +74,15 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "bearer": quoted(surroundings.ingress_workload),
         "variants": _variants(service),
     }
+    texts = {"server.conf": _filled("server.conf", values), **policy_maps(graph, service)}
+    folder = f"services/{item_key(service_id)}"
+    table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
+    return (*(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items())), table)
+
+
+def policy_maps(graph: AccessGraph, service: Service) -> dict[str, str]:
+    """The policy of one service by file; those that are rare are left out where they would be empty."""
     texts = {
-        "server.conf": _filled("server.conf", values),
         "routes.map": map_file(route_rows(service)),
         "grants.map": map_file(grant_rows(graph, service)),
         "guards.map": map_file(guard_rows(graph, service)),
@@ -85,10 +92,7 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "limits.map": limit_rows(graph, service),
         "traffic.map": map_rows(graph, service, members(graph.subjects)),
     }
-    texts |= {name: text for name, rows in rare.items() if (text := map_file(rows))}
-    folder = f"services/{item_key(service_id)}"
-    table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
-    return (*(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items())), table)
+    return texts | {name: text for name, rows in rare.items() if (text := map_file(rows))}
 
 
 def identity_slug(spiffe_id: str) -> str:

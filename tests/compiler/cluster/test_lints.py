@@ -65,6 +65,15 @@ def test_a_server_that_asks_for_certificates_needs_tls_and_its_routes() -> None:
     assert "dangling" in spoilt("VirtualServer", name, lambda spec: spec["routes"][0].update(route="shop/gone"))
 
 
+@pytest.mark.parametrize(
+    ("part", "text"), [("name", "Sp"), ("namespace", ""), ("namespace", "a/b"), ("name", "x" * 64)]
+)
+def test_a_name_is_a_dns_label(part: str, text: str) -> None:
+    objects = deepcopy(SOUND)
+    objects[0]["metadata"][part] = text
+    assert "illegal_name" in {trap.code for trap in lint_objects(objects)}
+
+
 def limit(own_name: str, rate: str = "3r/m", /, **source: str) -> Object:
     spec = {"name": own_name, "destination": {"kind": "Service", "name": "x"}, "rate": rate, "sources": [source]}
     metadata = {"name": own_name, "namespace": "shop"}

@@ -158,6 +158,10 @@ def test_traps_of_an_ingress_are_told() -> None:
     assert "edge_unproved" in codes(estate(), replace(NIC, tls_secret=""))
     assert "no_gateway" in codes(estate(), replace(GATEWAY, gateway=""))
     assert "pods_unguarded" not in codes(estate(), replace(NIC, emitters=frozenset({"nic", "smi"})))
+    assert PAYMENTS.mesh is not None
+    nowhere = replace(PAYMENTS, mesh=replace(PAYMENTS.mesh, namespace="a/b"))
+    assert "no_namespace" in codes(replace(estate(), services={"payments": nowhere}), NIC)
+    assert emit_service(replace(estate(), services={"payments": nowhere}), "payments", SURROUNDINGS) == ()
     twin = replace(CART, edge=PAYMENTS.edge)
     assert "address_shared" in codes(replace(estate(), services={"payments": PAYMENTS, "cart": twin}), NIC)
 

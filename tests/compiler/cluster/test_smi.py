@@ -9,7 +9,7 @@ import pytest
 from apps.compiler.emitters.cluster import emit_service, emit_traps
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object
-from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Subject, SubjectKind
+from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Route, Subject, SubjectKind
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.traffic import TrafficRule, Variant
@@ -158,6 +158,13 @@ def test_who_is_no_service_account_is_named() -> None:
     graph = replace(estate(), services={"payments": unseen})
     assert objects(graph) == ()
     assert "server_unseen" in codes(graph, graph)
+
+
+def test_a_path_that_nginx_cannot_hold_is_told() -> None:
+    deep = Route("deep", frozenset({"GET"}), "".join(f"/{{p{place}}}" for place in range(10)))
+    graph = replace(estate(), services={"payments": replace(PAYMENTS, routes=(*PAYMENTS.routes, deep))})
+    assert "pattern_too_long" in codes(graph, graph)
+    assert "pattern_too_long" not in codes(estate(), estate())
 
 
 def test_two_services_behind_one_account_and_port_are_told_apart_by_nothing() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.cluster import gateway, networkpolicy, nic, smi
+from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object, as_artifact
 from apps.compiler.emitters.cluster.traps import Trap
+from apps.compiler.emitters.edgekv import ItemTooLargeError
 from apps.compiler.graph import AccessGraph, Service
+from apps.compiler.lint import Severity
 from apps.compiler.surroundings import CLUSTER_EMITTERS, ClusterSurroundings
 
 Objects = Callable[[AccessGraph, Service, ClusterSurroundings], tuple[Object, ...]]
@@ -48,19 +51,27 @@ def _chosen(surroundings: ClusterSurroundings) -> list[Emitter]:
 
 
 def emit_service(graph: AccessGraph, service_id: str, surroundings: ClusterSurroundings) -> tuple[Artifact, ...]:
-    """The objects of one service, from its slice or a larger graph, by every emitter the cluster takes."""
-    service = graph.services[service_id]
-    found = chain.from_iterable(one.objects(graph, service, surroundings) for one in _chosen(surroundings))
-    return _artifacts(found)
+    """The objects of one service, from its slice or a larger graph, by every emitter the cluster takes.
+
+    Raises ItemTooLargeError where one of them would be larger than an API server takes.
+    """
+    return _artifacts(_objects(graph, graph.services[service_id], surroundings))
 
 
 def emit_common(graph: AccessGraph, surroundings: ClusterSurroundings) -> tuple[Artifact, ...]:
     """What services share. Of the graph only the exposures matter."""
-    found = chain.from_iterable(one.common(graph, surroundings) for one in _chosen(surroundings))
-    return _artifacts(found)
+    return _artifacts(_common(graph, surroundings))
 
 
-def _artifacts(objects: chain[Object]) -> tuple[Artifact, ...]:
+def _objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Object]:
+    return chain.from_iterable(one.objects(graph, service, surroundings) for one in _chosen(surroundings))
+
+
+def _common(graph: AccessGraph, surroundings: ClusterSurroundings) -> Iterator[Object]:
+    return chain.from_iterable(one.common(graph, surroundings) for one in _chosen(surroundings))
+
+
+def _artifacts(objects: Iterable[Object]) -> tuple[Artifact, ...]:
     """By path, each once: two emitters may need the same object."""
     found = {artifact.path: artifact for artifact in map(as_artifact, objects)}
     return tuple(found[path] for path in sorted(found))
@@ -69,6 +80,21 @@ def _artifacts(objects: chain[Object]) -> tuple[Artifact, ...]:
 def emit_traps(
     graph: AccessGraph, before: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
 ) -> tuple[Trap, ...]:
-    """What a reviewer of the change from ``before`` to ``after`` (slices of the service) must know."""
+    """What a reviewer of the change from ``before`` to ``after`` (slices of the service) must know.
+
+    ``graph`` is as much of the whole as there is: what two services have in common is only seen where both are in it.
+    """
     told = [one.traps(graph, before, after, service, surroundings) for one in _chosen(surroundings)]
-    return tuple(dict.fromkeys(chain.from_iterable(told)))
+    return tuple(dict.fromkeys((*chain.from_iterable(told), *_faults(after, service, surroundings))))
+
+
+def _faults(after: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[Trap, ...]:
+    """What a controller would not take, or would take for something else. There is none unless an emitter is wrong."""
+    found = after.services.get(service.id)
+    if found is None:
+        return ()
+    try:
+        objects = tuple(_objects(after, found, surroundings))
+    except ItemTooLargeError as error:
+        return (Trap("too_large", str(error), Severity.ERROR),)
+    return lint_objects(objects, plus=surroundings.plus, beside=_common(after, surroundings))

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from apps.compiler.emitters.cluster.objects import Object
+from apps.compiler.emitters.cluster.objects import Object, is_label
 from apps.compiler.emitters.cluster.regexes import LONGEST
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.lint import Severity
@@ -24,10 +24,13 @@ Index = Mapping[tuple[str, str, str], Object]
 """Objects by kind, namespace and name."""
 
 
-def lint_objects(objects: Iterable[Object], *, plus: bool = False) -> tuple[Trap, ...]:
-    """Errors of objects that are applied together. ``plus``: the ingress controller runs NGINX Plus."""
+def lint_objects(objects: Iterable[Object], *, plus: bool = False, beside: Iterable[Object] = ()) -> tuple[Trap, ...]:
+    """Errors of objects that are applied together. ``plus``: the ingress controller runs NGINX Plus.
+
+    Those ``beside`` them may be referred to, and are not looked at themselves.
+    """
     found = tuple(objects)
-    index = {_key(one): one for one in found}
+    index = {_key(one): one for one in (*beside, *found)}
     told = [trap for rule in _RULES for one in found for trap in rule(one, index)]
     if not plus:
         told += [trap for one in found for trap in _plus_only(one)]
@@ -41,6 +44,11 @@ def _key(one: Object) -> tuple[str, str, str]:
 def _error(code: str, one: Object, sentence: str) -> Trap:
     kind, namespace, name = _key(one)
     return Trap(code, f"{kind} {namespace}/{name}: {sentence}", Severity.ERROR)
+
+
+def _legal_names(one: Object, index: Index) -> Iterator[Trap]:
+    if not all(is_label(one["metadata"].get(part, "")) for part in ("namespace", "name")):
+        yield _error("illegal_name", one, "its name or namespace is no DNS label.")
 
 
 def _policy_kinds(one: Object) -> frozenset[str]:
@@ -215,6 +223,7 @@ def _same_match(one: Object, index: Index) -> Iterator[Trap]:
 
 
 _RULES: tuple[Callable[[Object, Index], Iterator[Trap]], ...] = (
+    _legal_names,
     _exactly_one,
     _no_snippets,
     _rates,

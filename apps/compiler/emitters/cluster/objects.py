@@ -112,11 +112,12 @@ def account_of(spiffe_id: str, trust_domain: str) -> Account | None:
     """The ServiceAccount behind ``spiffe://<trust domain>/ns/<namespace>/sa/<account>``; None for any other form."""
     prefix = f"spiffe://{trust_domain}/ns/"
     namespace, _, account = spiffe_id.removeprefix(prefix).partition("/sa/")
-    legal = spiffe_id.startswith(prefix) and all(map(_is_name, (namespace, account)))
+    legal = spiffe_id.startswith(prefix) and is_label(namespace) and is_label(account)
     return Account(namespace, account) if legal else None
 
 
-def _is_name(text: str) -> bool:
+def is_label(text: str) -> bool:
+    """Whether Kubernetes takes it for the name of a namespace, an account or an object of ours."""
     return len(text) <= LONGEST_NAME and _LABEL.fullmatch(text) is not None
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from apps.compiler.emitters.cluster import treatments, verifier
+from apps.compiler.emitters.cluster.objects import is_label
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.graph import AccessGraph, EdgeExposure, Service
 from apps.compiler.lint import Severity
@@ -58,6 +59,11 @@ def traps(
         return
     if not surroundings.verifier:
         yield Trap("no_verifier", f"No verifier is named, so nothing lets anybody in to {name}.", Severity.ERROR)
+        return
+    if not is_label(service.mesh.namespace):
+        yield Trap(
+            "no_namespace", f"{name} stands in '{service.mesh.namespace}', which is no namespace.", Severity.ERROR
+        )
         return
     yield from _same_address(graph, service)
     if "smi" not in surroundings.emitters and not surroundings.upstream_tls_secret:

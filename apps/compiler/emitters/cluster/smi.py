@@ -25,7 +25,7 @@ from apps.compiler.emitters.cluster.objects import (
     service_name,
     unseen,
 )
-from apps.compiler.emitters.cluster.regexes import LONGEST, NOTHING, Lane, lanes
+from apps.compiler.emitters.cluster.regexes import NOTHING, Lane, lanes
 from apps.compiler.emitters.cluster.traps import Trap, ends_by_console
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.lint import Severity
@@ -199,8 +199,6 @@ def _standing(
 ) -> Iterator[Trap]:
     yield from _unseen(graph, after, service, surroundings)
     yield from _shared_account(graph, service, surroundings)
-    if any(len(pattern) > LONGEST for lane in lanes(service.routes) for pattern in lane.patterns):
-        yield Trap("pattern_too_long", f"A path of {service.name or service.id} is too long for NGINX.", Severity.ERROR)
     yield from _ingress_unasked(after, service, surroundings)
     yield from treatments.traps(after, service, surroundings, treatments.workload_limits(after, service, surroundings))
 

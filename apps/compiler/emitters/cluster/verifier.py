@@ -10,9 +10,9 @@ import hashlib
 import json
 from importlib import resources
 
-from apps.compiler.emitters.cluster.objects import NAME_LABEL, Account, Object, labels, made, object_name
+from apps.compiler.emitters.cluster.objects import NAME_LABEL, Account, Object, is_label, labels, made, object_name
 from apps.compiler.emitters.edgekv import ItemTooLargeError, item_key
-from apps.compiler.emitters.nginx import emit_shard, emit_static, upstream_key
+from apps.compiler.emitters.nginx import emit_static, policy_maps, upstream_key
 from apps.compiler.emitters.nginx_text import Form
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.surroundings import ClusterSurroundings, MeshSurroundings
@@ -38,8 +38,12 @@ def place(surroundings: ClusterSurroundings) -> tuple[Account, int]:
 
 
 def is_asked(service: Service, surroundings: ClusterSurroundings) -> bool:
-    """Whether an ingress has to ask about calls of a service: it is reachable from outside, and there is a verifier."""
-    return service.edge is not None and service.mesh is not None and surroundings.verifier != ""
+    """Whether an ingress has to ask about calls of a service: it is reachable from outside, and there is a verifier.
+
+    A namespace that Kubernetes does not know by that name has nothing in it that could be reached.
+    """
+    there = service.mesh is not None and is_label(service.mesh.namespace)
+    return service.edge is not None and there and surroundings.verifier != ""
 
 
 def address(service: Service, ingress: str) -> str:
@@ -73,8 +77,7 @@ def policy(graph: AccessGraph, service: Service, surroundings: ClusterSurroundin
     if not is_asked(service, surroundings):
         return ()
     (namespace, _), _ = place(surroundings)
-    shard = emit_shard(graph, service.id, _mesh(surroundings))
-    texts = {artifact.path.rpartition("/")[2]: artifact.content.decode() for artifact in shard}
+    texts = policy_maps(graph, service)
     data = {name: texts.get(name, "") for name in TABLES}
     size = sum(map(len, data.values()))
     if size > LARGEST:

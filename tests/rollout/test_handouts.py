@@ -1,0 +1,75 @@
+"""Files that somebody else applies are written from what the console knows, hold no secret, and say what is missing."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.audit.actors import SYSTEM
+from apps.rollout.clusters import ClusterSettings
+from apps.rollout.models import DriverName, Target
+from apps.rollout.services.targets import TargetSpec, ensure_target
+from tests.factories import access
+from tests.factories.pages import mesh_target
+
+
+@pytest.fixture
+def shop(db: None) -> access.Shop:
+    return access.shop()
+
+
+@pytest.fixture
+def cluster(shop: access.Shop, at: datetime) -> Target:
+    spec = TargetSpec("east", "East", DriverName.KUBERNETES, ClusterSettings(("networkpolicy",), ("shop",)).config)
+    return ensure_target(spec=spec, actor=SYSTEM, at=at)
+
+
+def written(folder: Path, *arguments: str) -> dict[str, str]:
+    call_command("write_handout", *arguments[:1], str(folder), *arguments[1:])
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_door_for_pods_takes_its_policy_from_the_mesh_of_the_environment(
+    tmp_path: Path, cluster: Target, at: datetime
+) -> None:
+    mesh_target(at)
+    files = written(tmp_path, "east", "--door", "payments", "--image", "shop/door:1")
+    assert files.keys() == {"kustomization.yaml", "config-map.json", "patch.json"}
+    settings = json.loads(json.loads(files["config-map.json"])["data"]["agent.json"])
+    assert settings["target"] == "mesh"
+    assert settings["workloads"] == ["spiffe://shop.test/ns/shop/sa/payments"]
+    assert '"image": "shop/door:1"' in files["patch.json"]
+
+
+def test_a_door_for_a_machine_needs_no_cluster(tmp_path: Path, shop: access.Shop, at: datetime) -> None:
+    mesh_target(at)
+    files = written(tmp_path, "mesh", "--machine", "payments", "--node", "till-1")
+    assert json.loads(files["etc/sallyport/agent.json"])["node"] == "till-1"
+    assert "etc/systemd/system/sallyport-door.service" in files
+
+
+def test_a_probe_pod_and_a_baseline_are_a_clusters(tmp_path: Path, cluster: Target, at: datetime) -> None:
+    [probe] = written(tmp_path / "probe", "east", "--probe", "shop/cart").values()
+    assert [one["kind"] for one in json.loads(probe)["items"]] == ["ConfigMap", "Deployment"]
+    [baseline] = written(tmp_path / "base", "east", "--baseline", "shop", "--egress").values()
+    assert json.loads(baseline)["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    mesh_target(at)
+    with pytest.raises(CommandError, match="is no Kubernetes cluster"):
+        written(tmp_path, "mesh", "--baseline", "shop")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--door", "payments"), "has no target with driver nginx"),
+        (("--door", "nothing"), "nothing is no service that the mesh of"),
+        (("--probe", "cart"), "Name the account as namespace/name"),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path: Path, cluster: Target, arguments: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        written(tmp_path, "east", *arguments)
