@@ -96,7 +96,7 @@ def agreement(graph: AccessGraph, at: int) -> list[bool]:
         for name, service in graph.services.items()
         for policy in objects(service_slice(graph, name), service, given_to)
     ]
-    model = Model([*made, baseline("shop", given_to, egress=True)])
+    model = Model([*made, baseline("shop", egress=True)])
     return [answer for service in graph.services.values() for answer in _of_service(graph, service, at, model)]
 
 
