@@ -214,12 +214,13 @@ class Server:
     def _load(self, body: Obj) -> None:
         """Many objects at once, each as if ``manager`` had applied it."""
         options = Options(manager=str(body.get("manager", "loader")))
-        for obj in body["objects"]:
-            resource = self._registry.of_kind(obj["apiVersion"], obj["kind"])
-            if resource is None:
-                raise bad_request(f"no matches for kind {obj['kind']} in version {obj['apiVersion']}")
-            meta = obj["metadata"]
-            self._operations.apply(resource, (meta.get("namespace", ""), meta["name"]), obj, options)
+        with self._objects.together():
+            for obj in body["objects"]:
+                resource = self._registry.of_kind(obj["apiVersion"], obj["kind"])
+                if resource is None:
+                    raise bad_request(f"no matches for kind {obj['kind']} in version {obj['apiVersion']}")
+                meta = obj["metadata"]
+                self._operations.apply(resource, (meta.get("namespace", ""), meta["name"]), obj, options)
 
 
 def _verb(address: Address, request: Request) -> str:

@@ -21,6 +21,8 @@ from apps.localcluster.store import Objects
 
 FILE = "localcluster.sqlite3"
 MANAGER = "localcluster"
+KEEP_ALIVE = 90
+"""Seconds an idle connection is kept: the real server keeps it for minutes."""
 
 
 class Service:
@@ -70,6 +72,7 @@ class Service:
                 access_log=False,
                 log_level="warning",
                 timeout_graceful_shutdown=1,
+                timeout_keep_alive=KEEP_ALIVE,
             )
         )
         try:

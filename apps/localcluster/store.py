@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,11 +113,23 @@ class Objects:
         self._tell(Event(version, store, DELETED, gone, before))
         return gone
 
-    def _keep(self, sql: str, values: tuple[object, ...], version: int) -> None:
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Many writes as one transaction of the file. What was written before an error stays."""
         self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
+    def _keep(self, sql: str, values: tuple[object, ...], version: int) -> None:
+        alone = not self._connection.in_transaction
+        if alone:
+            self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(sql, values)
         self._connection.execute("UPDATE counter SET version=?", (version,))
-        self._connection.execute("COMMIT")
+        if alone:
+            self._connection.execute("COMMIT")
         self.version = version
 
     def _tell(self, event: Event) -> None:

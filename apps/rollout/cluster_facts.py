@@ -13,7 +13,7 @@ from apps.rollout.services.cluster_driving import CONFLICTS, TAKEN, kinds_of
 
 def manifest_of(target: Target) -> str:
     chosen = settings_of(target.config)
-    return rbac_manifest(chosen.namespaces, kinds_of(chosen))
+    return rbac_manifest(chosen.namespaces, kinds_of(chosen), verifier=chosen.verifier_namespace)
 
 
 def facts_of(target: Target) -> Mapping[str, object]:

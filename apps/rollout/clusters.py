@@ -53,6 +53,11 @@ class ClusterSettings:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
     @property
+    def verifier_namespace(self) -> str:
+        """Where our verifier runs; empty where there is none."""
+        return self.verifier.partition("/")[0]
+
+    @property
     def closes_by_first(self) -> bool:
         """Whether the first object about a service closes it to everybody it does not name."""
         return SMI in self.emitters and self.access_control == "allow"
@@ -112,6 +117,9 @@ def _text_complaints(config: Mapping[str, object]) -> dict[str, list[str]]:
     for name, values in (("access_control", ACCESS_CONTROL), ("mtls", MTLS)):
         if config.get(name, values[0]) not in values:
             found[name] = [f"Choose one of {', '.join(values)}."]
+    home = str(config.get("verifier", "")).partition("/")[0]
+    if home and "verifier" not in found and home not in _names(config.get("namespaces")):
+        found["verifier"] = [f"{home}: not among the namespaces that may be touched."]
     if "gateway" in _names(config.get("emitters")) and not config.get("gateway"):
         found["gateway"] = ["Gateway API objects need to know their Gateway: namespace/name."]
     return found

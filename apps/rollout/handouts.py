@@ -45,10 +45,9 @@ def probe(*, target_slug: str, account: str, image: str, at: datetime) -> Files:
     return {"probe.json": _listed(made)}
 
 
-def baseline(*, target_slug: str, namespace: str, egress: bool, at: datetime) -> Files:
-    target = _cluster(target_slug)
-    made = networkpolicy.baseline(namespace, cluster_surroundings(target, at), egress=egress)
-    return {"baseline.json": sidecar.written(made)}
+def baseline(*, target_slug: str, namespace: str, egress: bool) -> Files:
+    _cluster(target_slug)
+    return {"baseline.json": sidecar.written(networkpolicy.baseline(namespace, egress=egress))}
 
 
 def _listed(objects: tuple[Object, ...]) -> str:

@@ -5,15 +5,21 @@ from itertools import count
 
 import pytest
 
-from tests.localcluster.cluster import LocalCluster
+from tests.localcluster.cluster import ADMIN, LocalCluster
 from tests.localcluster.definitions import DEFINITIONS
 
+READER = "reader-token"
+RULE = {"namespaces": ["shop"], "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
+TOKENS = {
+    ADMIN: {"user": "admin", "groups": ["system:masters"]},
+    READER: {"user": "reader", "rules": [RULE]},
+}
 _NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    cluster = LocalCluster(tmp_path_factory.mktemp("localcluster"), bookmark_seconds=0.1)
+    cluster = LocalCluster(tmp_path_factory.mktemp("localcluster"), bookmark_seconds=0.1, tokens=TOKENS)
     cluster.start()
     cluster.load(DEFINITIONS)
     yield cluster

@@ -5,6 +5,10 @@ They are not ours to ship; the tests run where they lie beside the repository.
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import pytest
 import yaml
 
@@ -19,10 +23,16 @@ FILES = sorted(PUBLISHED.glob("*.yaml"))
 pytestmark = pytest.mark.skipif(not FILES, reason="The published definitions do not lie beside this repository")
 
 
+@cache
+def read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
+    return found
+
+
 def test_every_kind_we_write_is_defined_in_the_version_we_write() -> None:
     registry = Registry()
     for file in FILES:
-        registry.define(yaml.safe_load(file.read_text()))
+        registry.define(read(file))
     groups = {one.group for one in registry.served()}
     missing = [
         kind.key
@@ -35,6 +45,6 @@ def test_every_kind_we_write_is_defined_in_the_version_we_write() -> None:
 def test_each_definition_is_taken(cluster: LocalCluster) -> None:
     home = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for file in FILES:
-        found = yaml.safe_load(file.read_text())
+        found = read(file)
         answer = cluster.apply(f"{home}/{found['metadata']['name']}?dryRun=All", found, force="true")
         assert answer.status_code in (200, 201), answer.text

@@ -18,11 +18,12 @@ from tests.localcluster.manifests import TARGETS, target
 PATH = TARGETS.format("shop")
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[LocalCluster]:
-    file = tmp_path / "definitions.yaml"
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    directory = tmp_path_factory.mktemp("persistence")
+    file = directory / "definitions.yaml"
     file.write_text("\n---\n".join(json.dumps(one) for one in DEFINITIONS))
-    cluster = LocalCluster(tmp_path / "own", definitions=[str(file)])
+    cluster = LocalCluster(directory / "own", definitions=[str(file)])
     cluster.start()
     yield cluster
     cluster.stop()
@@ -43,7 +44,7 @@ def test_objects_owners_and_the_count_of_versions_survive_a_kill(own: LocalClust
 
 def test_a_watch_from_before_the_kill_begins_anew(own: LocalCluster) -> None:
     since = own.call("GET", PATH).json()["metadata"]["resourceVersion"]
-    own.apply(f"{PATH}/a", target("shop", "a", "web"))
+    own.apply(f"{PATH}/d", target("shop", "d", "web"))
     own.kill()
     own.start()
     given = {"watch": "true", "resourceVersion": since, "timeoutSeconds": "1"}

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.localcluster.cluster import LocalCluster
+from tests.localcluster.conftest import READER
 from tests.localcluster.manifests import CONFIG_MAPS, config_map, named
 
-READER = "reader-token"
-RULE = {"namespaces": ["shop"], "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
 RBAC = "rbac.authorization.k8s.io"
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    directory: Path = tmp_path_factory.mktemp("guarded")
-    tokens = {
-        "test-admin-token": {"user": "admin", "groups": ["system:masters"]},
-        READER: {"user": "reader", "rules": [RULE]},
-    }
-    cluster = LocalCluster(directory, tokens=tokens)
-    cluster.start()
-    yield cluster
-    cluster.stop()
 
 
 def review(cluster: LocalCluster, token: str, namespace: str, verb: str) -> dict[str, object]:
@@ -37,11 +18,11 @@ def review(cluster: LocalCluster, token: str, namespace: str, verb: str) -> dict
     return dict(answer.json()["status"])
 
 
-def test_a_right_is_for_its_namespace_and_its_verbs(guarded: LocalCluster) -> None:
+def test_a_right_is_for_its_namespace_and_its_verbs(cluster: LocalCluster) -> None:
     shop, default = CONFIG_MAPS.format("shop"), CONFIG_MAPS.format("default")
-    assert guarded.call("GET", shop, token=READER).status_code == 200
-    assert guarded.call("GET", default, token=READER).status_code == 403
-    refused = guarded.call("POST", shop, config_map("shop", "a"), token=READER)
+    assert cluster.call("GET", shop, token=READER).status_code == 200
+    assert cluster.call("GET", default, token=READER).status_code == 403
+    refused = cluster.call("POST", shop, config_map("shop", "a"), token=READER)
     assert refused.json() == {
         "kind": "Status",
         "apiVersion": "v1",
@@ -53,15 +34,15 @@ def test_a_right_is_for_its_namespace_and_its_verbs(guarded: LocalCluster) -> No
         "details": {"kind": "configmaps"},
         "code": 403,
     }
-    assert review(guarded, READER, "shop", "list") == {"allowed": True}
-    assert review(guarded, READER, "default", "list") == {"allowed": False}
+    assert review(cluster, READER, "shop", "list") == {"allowed": True}
+    assert review(cluster, READER, "default", "list") == {"allowed": False}
 
 
-def test_an_apply_of_what_is_not_there_needs_the_right_to_create(guarded: LocalCluster) -> None:
-    token = bound(guarded, "patcher", ["get", "patch"])
+def test_an_apply_of_what_is_not_there_needs_the_right_to_create(cluster: LocalCluster) -> None:
+    token = bound(cluster, "patcher", ["get", "patch"])
     path = f"{CONFIG_MAPS.format('shop')}/new"
     headers = {"Content-Type": "application/apply-patch+yaml"}
-    refused = guarded.call("PATCH", f"{path}?fieldManager=x", config_map("shop", "new"), token=token, headers=headers)
+    refused = cluster.call("PATCH", f"{path}?fieldManager=x", config_map("shop", "new"), token=token, headers=headers)
     assert (refused.status_code, "cannot create resource" in refused.json()["message"]) == (403, True)
 
 
@@ -79,17 +60,17 @@ def bound(cluster: LocalCluster, name: str, verbs: list[str]) -> str:
     return str(answer.json()["status"]["token"])
 
 
-def test_a_role_counts_once_it_is_bound(guarded: LocalCluster) -> None:
-    token = bound(guarded, "lister", ["list"])
-    assert guarded.call("GET", CONFIG_MAPS.format("shop"), token=token).status_code == 200
-    assert review(guarded, token, "shop", "list") == {
+def test_a_role_counts_once_it_is_bound(cluster: LocalCluster) -> None:
+    token = bound(cluster, "lister", ["list"])
+    assert cluster.call("GET", CONFIG_MAPS.format("shop"), token=token).status_code == 200
+    assert review(cluster, token, "shop", "list") == {
         "allowed": True,
         "reason": 'RBAC: allowed by RoleBinding "lister/shop" of Role "lister" to ServiceAccount "shop/lister"',
     }
-    guarded.call("DELETE", f"/apis/{RBAC}/v1/namespaces/shop/rolebindings/lister")
-    assert guarded.call("GET", CONFIG_MAPS.format("shop"), token=token).status_code == 403
+    cluster.call("DELETE", f"/apis/{RBAC}/v1/namespaces/shop/rolebindings/lister")
+    assert cluster.call("GET", CONFIG_MAPS.format("shop"), token=token).status_code == 403
 
 
-def test_a_watch_is_a_right_of_its_own(guarded: LocalCluster) -> None:
-    refused = guarded.call("GET", CONFIG_MAPS.format("shop"), token=READER, params={"watch": "1"})
+def test_a_watch_is_a_right_of_its_own(cluster: LocalCluster) -> None:
+    refused = cluster.call("GET", CONFIG_MAPS.format("shop"), token=READER, params={"watch": "1"})
     assert (refused.status_code, "cannot watch" in refused.json()["message"]) == (403, True)

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from apps.rollout.drivers.kubernetes import BadConnection, ClusterApi, ClusterConnection, server_of
+from apps.rollout.drivers.kubernetes import (
+    BadConnection,
+    ClusterApi,
+    ClusterConnection,
+    kinds_for,
+    rbac_manifest,
+    server_of,
+)
 from apps.rollout.drivers.kubernetes_connection import config_of
 
 URL = "https://cluster.example.com:6443"
@@ -81,3 +88,20 @@ def test_outside_a_cluster_nobody_is_inside_one() -> None:
 def test_secrets_are_not_shown() -> None:
     shown = repr(ClusterConnection(url=URL, token="secret", kubeconfig=kubeconfig()))
     assert "secret" not in shown
+
+
+def test_only_where_the_verifier_runs_may_anything_be_run() -> None:
+    manifest = rbac_manifest(["shop", "pay"], kinds_for(["nic", "networkpolicy"]), verifier="sallyport")
+    roles = [one for one in yaml.safe_load_all(manifest) if one["kind"] == "Role"]
+    allowed = {
+        role["metadata"]["namespace"]: sorted(kind for rule in role["rules"] for kind in rule["resources"])
+        for role in roles
+    }
+    narrow = ["networkpolicies", "policies", "virtualserverroutes", "virtualservers"]
+    assert allowed == {"shop": narrow, "pay": narrow, "sallyport": ["configmaps", "deployments", "services"]}
+
+
+def test_secrets_are_read_only_for_nginx_plus() -> None:
+    assert "secrets.core" not in kinds_for(["smi", "nic", "gateway", "networkpolicy"])
+    assert "secrets.core" in kinds_for(["nic"], plus=True)
+    assert "secrets.core" not in kinds_for(["smi"], plus=True)

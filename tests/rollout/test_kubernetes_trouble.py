@@ -117,11 +117,16 @@ def test_a_write_whose_answer_was_lost_is_not_made_again(
     cluster: LocalCluster, driver: KubernetesDriver, counted: Counting
 ) -> None:
     wanted = [artifact(network_policy("shop", "lost", "web"))]
-    cluster.faults({"method": "PATCH", "path": ".*", "status": 0, "skip": 1, "cut": True})
+    cluster.faults({"method": "PATCH", "path": ".*", "status": 0, "skip": 1, "cut": True, "times": 2})
     assert driver.apply(plan_of(driver, wanted)).trouble == "cut"
     counted.reset()
     assert driver.apply(plan_of(driver, wanted)).done
     assert counted.seen == {"GET": 1}
+
+
+def test_a_connection_that_broke_once_is_no_trouble(cluster: LocalCluster, driver: KubernetesDriver) -> None:
+    cluster.faults({"path": ".*", "status": 0, "cut": True})
+    assert driver.apply(plan_of(driver, [artifact(network_policy("shop", "again", "web"))])).done
 
 
 def test_a_server_that_is_not_there_is_unreachable() -> None:

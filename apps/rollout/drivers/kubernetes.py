@@ -25,7 +25,7 @@ from apps.rollout.drivers.kubernetes_apply import ALLOW, Applying
 from apps.rollout.drivers.kubernetes_compare import REVISION, held_hash, labels_of, others_in, text_of
 from apps.rollout.drivers.kubernetes_connection import BadConnection, ClusterConnection, server_of
 from apps.rollout.drivers.kubernetes_errors import FieldConflict
-from apps.rollout.drivers.kubernetes_kinds import EMITTER_KINDS, KINDS, Scope, kinds_for, ref_of
+from apps.rollout.drivers.kubernetes_kinds import EMITTER_KINDS, KINDS, Scope, kinds_for, ref_of, scopes_of
 from apps.rollout.drivers.kubernetes_read import Reader, is_closed, parsed
 from apps.rollout.drivers.kubernetes_watch import Change, Seen, Watching
 
@@ -55,6 +55,7 @@ class ClusterConfig:
     """``cluster`` is the value of the label ``sallyport.dev/cluster`` on everything that is ours there.
 
     ``namespaces`` and ``kinds`` (keys of ``KINDS``; see ``kinds_for``) are those that are read back and watched.
+    ``verifier`` is the namespace our verifier runs in: its parts are looked for there only (``""``: everywhere).
     ``access_control`` is the mesh's mode, ``allow`` or ``deny``. ``force_paths`` are artifacts whose conflicting fields
     are taken from whoever owns them, since a person said so.
     """
@@ -64,6 +65,7 @@ class ClusterConfig:
     kinds: tuple[str, ...] = tuple(KINDS)
     access_control: str = ALLOW
     force_paths: frozenset[str] = frozenset()
+    verifier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class KubernetesDriver:
         return Watching(self._api, self._config.cluster, seconds).changes(self._scopes(), since)
 
     def _scopes(self) -> list[Scope]:
-        return [Scope(kind.key, namespace) for namespace in self._config.namespaces for kind in self._kinds]
+        return scopes_of(self._config.kinds, self._config.namespaces, self._config.verifier)
 
     # -- moving ----------------------------------------------------------------------------------------------------
     def plan(self, desired: Desired, observed: Observed) -> Plan:
@@ -164,9 +166,11 @@ class KubernetesDriver:
         First what takes access away, in reverse order of kinds; then what gives some; then deletes, in reverse order. A
         service of which an object is refused keeps what it has, save that what takes access away still goes, and the
         data our own programs decide by.
-        ``Step.error`` has the server's words; ``Step.trouble`` a code of ``kubernetes_errors.CATALOGUE``. Only what
-        bears our labels is deleted. While the mesh is in ``allow`` mode the last TrafficTarget of a destination is not
-        deleted, which would open it to everybody: one that lets in nobody takes its place.
+        ``Step.error`` has the server's words; ``Step.trouble`` a code of ``kubernetes_errors.CATALOGUE``.
+
+        Only what bears our label, or lost it after we applied it, is deleted. While the mesh is in ``allow`` mode the
+        last TrafficTarget of a destination is not deleted, which would open it to everybody: one that lets in nobody
+        takes its place.
         """
         applying = Applying(
             self._api,
@@ -182,4 +186,4 @@ class KubernetesDriver:
     # -- rights ----------------------------------------------------------------------------------------------------
     def access_review(self) -> AccessReview:
         """Asks about every verb, kind and namespace of the configuration. Raises VendorError."""
-        return review(self._api, self._kinds, self._config.namespaces)
+        return review(self._api, self._scopes())

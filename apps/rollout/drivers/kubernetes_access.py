@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from apps.rollout.drivers.kubernetes_api import ClusterApi
-from apps.rollout.drivers.kubernetes_kinds import KINDS, Kind
+from apps.rollout.drivers.kubernetes_kinds import KINDS, Kind, Scope, scopes_of
 from apps.rollout.drivers.kubernetes_read import at_once
 
 VERBS = ("get", "list", "watch", "create", "patch", "delete")
@@ -56,25 +56,33 @@ def missing_kinds(api: ClusterApi, kinds: Iterable[Kind]) -> tuple[str, ...]:
     return tuple(kind.key for kind, there in zip(asked, at_once(api.serves, asked), strict=True) if not there)
 
 
-def review(api: ClusterApi, kinds: Sequence[Kind], namespaces: Sequence[str]) -> AccessReview:
+def review(api: ClusterApi, scopes: Sequence[Scope]) -> AccessReview:
     version = api.server_version()
-    missing = missing_kinds(api, kinds)
+    missing = missing_kinds(api, dict.fromkeys(KINDS[scope.kind] for scope in scopes))
 
-    def ask(question: tuple[str, Kind, str]) -> Permission:
-        namespace, kind, verb = question
-        allowed, reason = api.allows(kind, namespace, verb)
-        return Permission(namespace, kind.key, verb, allowed, reason)
+    def ask(question: tuple[Scope, str]) -> Permission:
+        scope, verb = question
+        allowed, reason = api.allows(KINDS[scope.kind], scope.namespace, verb)
+        return Permission(scope.namespace, scope.kind, verb, allowed, reason)
 
-    there = [kind for kind in kinds if kind.key not in missing]
-    questions = [(namespace, kind, verb) for namespace in namespaces for kind in there for verb in VERBS]
+    there = [scope for scope in scopes if scope.kind not in missing]
+    questions = [(scope, verb) for scope in there for verb in VERBS]
     return AccessReview(version, missing, tuple(at_once(ask, questions)))
 
 
 def rbac_manifest(
-    namespaces: Sequence[str], kinds: Sequence[str] = tuple(KINDS), *, account: str = ACCOUNT, home: str = HOME
+    namespaces: Sequence[str],
+    kinds: Sequence[str] = tuple(KINDS),
+    *,
+    account: str = ACCOUNT,
+    home: str = HOME,
+    verifier: str = "",
 ) -> str:
     """YAML to be applied by an administrator: a ServiceAccount ``account`` in namespace ``home`` with a token Secret,
     and in each of ``namespaces`` a Role that allows just what the driver does, bound to it.
+
+    ``verifier`` is the namespace our verifier runs in: only there is a Deployment allowed, since who may make one
+    anywhere may run as any service account of that namespace.
     """
     documents: list[Mapping[str, Any]] = [
         _named("v1", "Namespace", home, None),
@@ -84,12 +92,14 @@ def rbac_manifest(
             "type": "kubernetes.io/service-account-token",
         },
     ]
-    rules = _rules([KINDS[key] for key in kinds])
+    inside: defaultdict[str, list[Kind]] = defaultdict(list)
+    for scope in scopes_of(kinds, namespaces, verifier):
+        inside[scope.namespace].append(KINDS[scope.kind])
     subject = {"kind": "ServiceAccount", "name": account, "namespace": home}
-    for namespace in namespaces:
+    for namespace, held in inside.items():
         role = {"apiGroup": _RBAC, "kind": "Role", "name": account}
         bound = {"roleRef": role, "subjects": [subject]}
-        documents.append({**_named(f"{_RBAC}/v1", "Role", account, namespace), "rules": rules})
+        documents.append({**_named(f"{_RBAC}/v1", "Role", account, namespace), "rules": _rules(held)})
         documents.append({**_named(f"{_RBAC}/v1", "RoleBinding", account, namespace), **bound})
     return "---\n".join(yaml.dump(document, sort_keys=False, Dumper=_Plain) for document in documents)
 

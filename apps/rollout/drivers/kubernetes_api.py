@@ -200,9 +200,19 @@ class ClusterApi:
                 return None
             raise
 
+    def _sent(self, request: httpx2.Request) -> httpx2.Response:
+        """Once more where the connection broke: it may have been an idle one the server had just given up. Every
+        request made here may be repeated.
+        """
+        try:
+            answer: httpx2.Response = self._client.send(request)
+        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+            answer = self._client.send(request)
+        return answer
+
     def _json(self, what: str, request: httpx2.Request) -> Obj:
         with _told(what):
-            answer: httpx2.Response = self._client.send(request)
+            answer = self._sent(request)
         if answer.status_code >= 300:
             raise vendor_error(what, answer)
         return _body(what, answer.status_code, answer.content)

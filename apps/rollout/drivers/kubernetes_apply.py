@@ -132,11 +132,11 @@ class Applying:
         return same
 
     def _is_gone(self, item: Item) -> bool:
-        if item.live is not None and is_ours(item.live, self._cluster) and not is_closed(item.live):
+        ours = item.live is not None and is_ours(item.live, self._cluster, MANAGER)
+        if ours and item.live is not None and not is_closed(item.live):
             return False
-        theirs = item.live is not None and not is_ours(item.live, self._cluster)
-        left = f"{item.ref.words} is not ours and was left." if theirs else ""
-        self.doing.note(item.path, "", left)
+        theirs = item.live is not None and not ours
+        self.doing.note(item.path, "", f"{item.ref.words} is not ours and was left." if theirs else "")
         return True
 
     # -- trying ----------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class Applying:
 
     def _dry(self, item: Item) -> None:
         forced = item.path in self._force
-        if item.live is not None and not forced and not is_ours(item.live, self._cluster):
+        if item.live is not None and not forced and not is_ours(item.live, self._cluster, MANAGER):
             raise _not_ours(item.ref, makers_of(item.live, MANAGER))
         answer = self._api.apply(item.ref, self._body(item), dry_run=True, force=forced)
         if item.live is None and not forced and (makers := makers_of(answer, MANAGER)):

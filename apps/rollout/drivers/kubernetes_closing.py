@@ -24,20 +24,23 @@ class Closing:
         self._api, self._cluster = api, cluster
 
     def last_ones(self, gone: Sequence[Ref], live: Mapping[str, Obj]) -> set[str]:
-        """Of the TrafficTargets that are about to go, one for each destination that would be left without any.
+        """Of the TrafficTargets that are about to go, one for each destination that would be left without any; several
+        where they were for different ports and none for all of them.
 
         ``live`` are all that will have gone in the end, by path.
         """
-        targets = sorted((ref for ref in gone if ref.kind.key == TRAFFIC_TARGETS and ref.path in live), key=str)
-        last: dict[tuple[Destination, object], str] = {}
+        targets = [ref for ref in gone if ref.kind.key == TRAFFIC_TARGETS and ref.path in live]
+        last: set[str] = set()
         for namespace in {ref.namespace for ref in targets}:
             kind = KINDS[TRAFFIC_TARGETS]
             there = self._api.list(kind, namespace).objects
             staying = [one for one in there if Ref(kind, namespace, one["metadata"]["name"]).path not in live]
-            for ref in targets:
-                if ref.namespace == namespace and not any(_covers(one, live[ref.path]) for one in staying):
-                    last.setdefault((_destination(live[ref.path]), _port(live[ref.path])), ref.path)
-        return set(last.values())
+            inside = [ref.path for ref in targets if ref.namespace == namespace]
+            for path in sorted(inside, key=lambda path: (_port(live[path]) is not None, path)):
+                if not any(_covers(one, live[path]) for one in staying):
+                    staying.append(live[path])
+                    last.add(path)
+        return last
 
     def close(self, ref: Ref, live: Obj, number: int) -> None:
         labels = {

@@ -33,9 +33,13 @@ def labels_of(obj: Obj) -> Mapping[str, str]:
     return (obj.get("metadata") or {}).get("labels") or {}
 
 
-def is_ours(obj: Obj, cluster: str) -> bool:
+def is_ours(obj: Obj, cluster: str, manager: str) -> bool:
+    """By its label; where somebody took that off, by our having applied it."""
     labels = labels_of(obj)
-    return labels.get(MANAGED_BY) == OURS and labels.get(CLUSTER) == cluster
+    if CLUSTER in labels:
+        return labels[CLUSTER] == cluster
+    rows = (obj.get("metadata") or {}).get("managedFields") or ()
+    return any(row.get("manager") == manager and row.get("operation") == "Apply" for row in rows)
 
 
 def selector(cluster: str) -> str:

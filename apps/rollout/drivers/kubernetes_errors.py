@@ -60,7 +60,7 @@ def silence(what: str, error: httpx2.HTTPError) -> VendorError:
     kind = "unreachable"
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
         kind = "timeout"
-    elif isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError):
+    elif isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
         kind = "cut"
     return VendorError(what, 0, f"no answer ({error or type(error).__name__})"[:MOST_WORDS], kind=kind)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apps.rollout.drivers.base import VendorError
@@ -120,6 +120,12 @@ def kinds_for(emitters: Iterable[str], *, plus: bool = False) -> tuple[str, ...]
     if plus and "k8s.nginx.org" in {KINDS[key].group for key in found}:
         found.append("secrets.core")
     return tuple(dict.fromkeys(sorted(found, key=lambda key: KINDS[key].rank)))
+
+
+def scopes_of(kinds: Sequence[str], namespaces: Sequence[str], verifier: str = "") -> list[Scope]:
+    """Each kind in each namespace; what our verifier consists of in its own namespace only, where that is known."""
+    inside = [(kind, (verifier,) if verifier and kind in _VERIFIER else tuple(namespaces)) for kind in kinds]
+    return [Scope(kind, namespace) for kind, homes in inside for namespace in homes]
 
 
 def ref_of(path: str) -> Ref:

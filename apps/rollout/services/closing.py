@@ -32,7 +32,6 @@ from apps.rollout.snapshots import from_json
 from apps.rollout.surroundings import cluster_surroundings
 
 NETWORK_POLICIES = "networkpolicies.networking.k8s.io"
-AGREED_TO = "rollout.closing.agreed"
 MOST = 1000
 """So many names are kept of each."""
 FEW_REVISIONS, MOST_TRAPS = 10, 20

@@ -61,6 +61,7 @@ def config_for(cluster: str, chosen: ClusterSettings, forced: frozenset[str] = f
         kinds=kinds_of(chosen),
         access_control=chosen.access_control,
         force_paths=forced,
+        verifier=chosen.verifier_namespace,
     )
 
 

@@ -60,10 +60,13 @@ def observe_all(*, at: datetime) -> None:
 def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     """Compare the target with what it should hold; returns how many differences there are.
 
-    None when it cannot be told now: while an activation is under way, or when the vendor does not answer.
+    None when it cannot be told now: while an activation is under way, or when the vendor does not answer. Of a cluster
+    what is applied already is told at any time: one object that somebody else keeps from us must not hide the others.
     """
     target = Target.objects.select_related("environment").get(slug=slug)
-    if Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists() or moving.needs_setup(target):
+    waits = target.is_fetched or target.driver != DriverName.KUBERNETES
+    under_way = waits and Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists()
+    if under_way or moving.needs_setup(target):
         return None
     try:
         looked_at, found = _compare(target, at, everything=everything)

@@ -40,7 +40,6 @@ _REASONS = {
     "rollout.token.renewed": "The token the code reads EdgeKV with was renewed.",
     "rollout.code.taken_back": "Code that came after what was taken back.",
     "rollout.target.placed": "Another EdgeWorker or namespace was chosen.",
-    "rollout.closing.agreed": "An operator agreed to what it closes.",
     "rollout.code.rolled_back": "The code of an older revision is put back.",
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from apps.compiler.emitters.cluster import probe_pod, sidecar
+from apps.compiler.emitters.cluster import networkpolicy, probe_pod, sidecar
 from apps.compiler.emitters.cluster.objects import Account
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.traffic import Variant
@@ -130,3 +130,9 @@ def test_the_probe_pod_is_its_workload_and_never_takes_its_calls() -> None:
     assert json.loads(settings["data"]["probe.json"])["workloads"] == ["spiffe://shop.test/ns/shop/sa/cart"]
     plain = probe_pod.objects(CART, replace(CLUSTER, emitters=frozenset({"networkpolicy"})), PROBE)
     assert "injector.nsm.nginx.com/auto-inject" not in plain[1]["spec"]["template"]["metadata"]["labels"]
+
+
+def test_nothing_of_it_bears_the_labels_by_which_the_console_removes_what_is_its_own() -> None:
+    found = [sidecar.config_map(PAYMENTS, CLUSTER, DOOR), *probe_objects(), networkpolicy.baseline("shop")]
+    for one in found:
+        assert not {"app.kubernetes.io/managed-by", "sallyport.dev/cluster"} & one["metadata"]["labels"].keys()

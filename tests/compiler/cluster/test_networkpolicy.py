@@ -78,7 +78,7 @@ def test_golden(name: str) -> None:
 
 
 def test_what_is_emitted_is_valid() -> None:
-    made = [*policies(graph_with(grant())), baseline("shop", CLUSTER), baseline("shop", CLUSTER, egress=True)]
+    made = [*policies(graph_with(grant())), baseline("shop"), baseline("shop", egress=True)]
     made += policies(replace(graph_with(), grants=()))
     for one in made:
         kubernetes_validate.validate(one, "1.31", strict=True)
@@ -199,7 +199,7 @@ def test_what_kubernetes_cannot_know_is_an_error_and_not_passed_over() -> None:
 def test_the_baseline_is_never_emitted_by_itself() -> None:
     paths = [artifact.path for artifact in emit_service(graph_with(grant()), "payments", CLUSTER)]
     assert not [path for path in paths if "baseline" in path]
-    assert json.loads(json.dumps(baseline("shop", CLUSTER)["spec"])) == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    assert json.loads(json.dumps(baseline("shop")["spec"])) == {"podSelector": {}, "policyTypes": ["Ingress"]}
 
 
 def test_a_workload_calls_as_its_account() -> None:

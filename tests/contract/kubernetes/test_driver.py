@@ -152,6 +152,16 @@ def test_only_what_bears_our_labels_is_deleted(driver: KubernetesDriver, hand: H
     assert [hand.get(one) is None for one in (mine, theirs, other)] == [True, False, False]
 
 
+def test_taking_our_labels_off_an_object_does_not_save_it(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
+    kept, ended = network_policy(namespace, "kept", "web"), network_policy(namespace, "ended", "web")
+    brought(driver, artifact(kept), artifact(ended))
+    for one in (kept, ended):
+        hand.merge(one, {"metadata": {"labels": None}})
+    brought(driver, artifact(kept), deletes=(artifact(ended).path,), number=2)
+    assert hand.get(ended) is None
+    assert driver.observe([artifact(kept)]).artifacts == {artifact(kept).path: artifact(kept).sha256}
+
+
 def test_strays_are_ours_but_in_no_revision(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
     known, stray = artifact(network_policy(namespace, "known")), artifact(network_policy(namespace, "stray"))
     brought(driver, known, stray)
@@ -197,6 +207,17 @@ def test_of_several_targets_one_keeps_the_door_shut(driver: KubernetesDriver, ha
     brought(driver, deletes=tuple(one.path for one in pair), number=2)
     left = [hand.get(target(namespace, name)) for name in ("sp-a", "sp-b")]
     assert [one is not None for one in left] == [True, False]
+
+
+def test_a_target_for_all_ports_keeps_them_all_shut(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
+    on_port = {"destination": {"kind": "ServiceAccount", "name": "cart", "namespace": namespace, "port": 80}}
+    trio = [artifact(target(namespace, name, "web", **on_port)) for name in ("sp-a", "sp-b")]
+    trio.append(artifact(target(namespace, "sp-c", "web")))
+    brought(driver, *trio)
+    brought(driver, deletes=(trio[0].path,), number=2)
+    brought(driver, deletes=(trio[1].path, trio[2].path), number=3)
+    left = [hand.get(target(namespace, name)) for name in ("sp-a", "sp-b", "sp-c")]
+    assert [one is not None for one in left] == [False, False, True]
 
 
 def test_a_target_that_is_not_the_last_goes(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:

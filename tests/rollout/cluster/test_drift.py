@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apps.rollout.models import Drift, Target
-from apps.rollout.services import adopting, drifting
+from apps.rollout.services import adopting, changes, drifting
 from apps.rollout.services.adopting import NotSafeToAdopt
 from tests.factories import access as factory
 from tests.factories.access import AT
@@ -98,3 +98,18 @@ def test_a_cluster_that_does_not_answer_tells_nothing(target: Target, cluster: L
     assert look() is None
     target.refresh_from_db()
     assert target.trouble == "unavailable"
+
+
+def test_one_object_in_dispute_does_not_hide_another(
+    target: Target, cluster: LocalCluster, shop: factory.Shop, hands: Hands
+) -> None:
+    factory.service("orders", team=shop.payments_team, doors=("mesh",))
+    changes.note_service(slug="orders", at=AT)
+    agreed(hands)
+    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"ingress": [{"from": []}]}}
+    assert cluster.apply(OURS, body, "argocd", force="true").status_code == 200
+    standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    cluster.call("DELETE", f"{POLICIES}/sp-orders")
+    assert look() == 1
+    assert Drift.objects.get().path.endswith("/sp-orders.json")

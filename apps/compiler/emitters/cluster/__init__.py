@@ -89,7 +89,7 @@ def emit_traps(
 
 
 def _faults(after: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[Trap, ...]:
-    """What a controller would not take, or would take for something else. There is none unless an emitter is wrong."""
+    """What an API server or a controller would not take, or would take for something else."""
     found = after.services.get(service.id)
     if found is None:
         return ()

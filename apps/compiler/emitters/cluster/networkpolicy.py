@@ -12,13 +12,14 @@ No method, path, person or ServiceAccount can be seen here. A pod is known by it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from apps.compiler.decide import Pdp
 from apps.compiler.emitters.cluster.objects import (
     NAME_LABEL,
     Account,
     Object,
+    handout_labels,
     ingress_account,
     label_value,
     labels,
@@ -84,14 +85,14 @@ def _comes_round(graph: AccessGraph, service: Service, surroundings: ClusterSurr
     return any(subject.startswith(f"{SubjectKind.WORKLOAD}:") for subject in both)
 
 
-def baseline(namespace: str, surroundings: ClusterSurroundings, *, egress: bool = False) -> Object:
+def baseline(namespace: str, *, egress: bool = False) -> Object:
     """Nothing may enter the namespace's pods, with ``egress`` nor leave them, unless another policy says so.
 
     Never emitted by itself: an administrator puts it in force, knowing what else runs in the namespace.
     """
     kinds = ["Ingress", "Egress"] if egress else ["Ingress"]
     spec = {"podSelector": {}, "policyTypes": kinds}
-    return made(VERSION, KIND, namespace, "sallyport-baseline", labels(surroundings), spec=spec)
+    return made(VERSION, KIND, namespace, "sallyport-baseline", handout_labels(), spec=spec)
 
 
 def _ingress(service: Service, callers: Sequence[Account], surroundings: ClusterSurroundings) -> Object:
@@ -116,7 +117,7 @@ def _egress(service: Service, namespace: str, callers: Iterable[Account], surrou
 
 
 def _policy(
-    namespace: str, name: str, service: Service, surroundings: ClusterSurroundings, spec: dict[str, object]
+    namespace: str, name: str, service: Service, surroundings: ClusterSurroundings, spec: Mapping[str, object]
 ) -> Object:
     return made(VERSION, KIND, namespace, name, labels(surroundings, service.id), spec=spec)
 

@@ -93,6 +93,11 @@ def labels(surroundings: ClusterSurroundings, service: str = "") -> dict[str, st
     return {**found, SERVICE_LABEL: label_value(service)} if service else found
 
 
+def handout_labels() -> dict[str, str]:
+    """Those of what somebody else applies: without the ones by which the console knows, and removes, its own."""
+    return {"app.kubernetes.io/part-of": MANAGER}
+
+
 def made(version: str, kind: str, namespace: str, name: str, labelled: Mapping[str, str], **body: object) -> Object:
     """One namespaced object; ``body`` is what follows its metadata (``spec``, ``data``)."""
     metadata = {"name": name, "namespace": namespace, "labels": dict(labelled)}

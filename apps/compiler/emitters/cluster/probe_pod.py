@@ -12,8 +12,8 @@ from apps.compiler.emitters.cluster.objects import (
     NAME_LABEL,
     Account,
     Object,
+    handout_labels,
     label_value,
-    labels,
     legal_name,
     made,
 )
@@ -36,7 +36,7 @@ class ProbePod:
 def objects(account: Account, surroundings: ClusterSurroundings, pod: ProbePod) -> tuple[Object, ...]:
     """Its settings and the Deployment that keeps it running."""
     name = legal_name(f"sp-probe-{account.name}")
-    own = {**labels(surroundings), PROBE_LABEL: label_value(account.name)}
+    own = {**handout_labels(), PROBE_LABEL: label_value(account.name)}
     data = {"probe.json": written(_settings(account, surroundings))}
     spec = {
         "replicas": 1,

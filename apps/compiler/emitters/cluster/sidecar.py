@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from apps.compiler.emitters.cluster.objects import (
     NAME_LABEL,
     Object,
+    handout_labels,
     label_value,
-    labels,
     made,
     object_name,
     service_name,
@@ -94,7 +94,7 @@ def config_map(service: Service, surroundings: ClusterSurroundings, sidecar: Sid
     settings = agent_settings(service, surroundings, sidecar, service_name(service.id))
     data = {"agent.json": written(settings), "redirect.nft": redirection(service)}
     name, namespace = object_name(service.id, "door"), service.mesh.namespace
-    return made("v1", "ConfigMap", namespace, name, labels(surroundings, service.id), data=data)
+    return made("v1", "ConfigMap", namespace, name, handout_labels(), data=data)
 
 
 def patch(service: Service, surroundings: ClusterSurroundings, sidecar: Sidecar) -> Object:

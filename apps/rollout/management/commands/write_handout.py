@@ -48,4 +48,4 @@ def _files(options: dict[str, Any]) -> handouts.Files:
         return handouts.machine(target_slug=target, service_slug=options["machine"], node=node, at=at)
     if options["probe"]:
         return handouts.probe(target_slug=target, account=options["probe"], image=options["image"], at=at)
-    return handouts.baseline(target_slug=target, namespace=options["baseline"], egress=options["egress"], at=at)
+    return handouts.baseline(target_slug=target, namespace=options["baseline"], egress=options["egress"])
