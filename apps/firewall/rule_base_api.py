@@ -108,7 +108,7 @@ class RuleBaseFindingPage(serializers.Serializer[Any]):
 class RuleBaseLineSchema(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     text = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field's name
     destination = serializers.CharField()
     protocol = serializers.CharField()
     ports = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
