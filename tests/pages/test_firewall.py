@@ -170,4 +170,6 @@ def test_requests_home_and_the_catalogue_lead_there(house: pages.House, browse: 
     client = browse(house.shop.ada)
     for path in ("/", "/requests/"):
         assert 'href="/firewall/new"' in client.get(path).content.decode(), path
+    here = client.get("/firewall/").content.decode()
+    assert 'href="/requests/" aria-current="page"' in here, "it belongs to Requests"
     assert 'href="/firewall/copy?from=payments"' in client.get("/catalogue/payments/").content.decode()
