@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
 from apps.compiler.addresses import BadBlock, Block, merge, read_block
 from apps.compiler.paths import METHODS
@@ -100,6 +101,14 @@ def read_call(text: str) -> tuple[str, str]:
     """A method and a path out of a sentence such as "POST /refunds, until Friday"; empty when there are none."""
     found = _CALL.search(text)
     return (found[1], found[2].rstrip(".")) if found else ("", "")
+
+
+def end_of(day: date) -> datetime | None:
+    """When a day is over, in UTC; None for the last day there is."""
+    try:
+        return datetime.combine(day + timedelta(days=1), time(), UTC)
+    except OverflowError:
+        return None
 
 
 def read_ports(text: str) -> list[list[int]]:
