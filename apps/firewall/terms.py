@@ -13,6 +13,8 @@ MOST_BLOCKS = 50
 _ANYBODY = frozenset({"", "*", "all", "any", "anybody", "anyone", "anywhere", "everybody", "internet", "world"})
 _WHOLE = frozenset({"0.0.0.0/0", "::/0"})
 _ARTICLES = frozenset({"a", "an", "the", "service", "team", "workload", "app", "host", "server"})
+_KINDS = {"team": "team", "service": "workload", "workload": "workload", "app": "workload", "agent": "agent"}
+"""The kind of caller that is meant where one of these words stands beside the name."""
 _APART = re.compile(r"[\s,;]+")
 _WORDS = re.compile(r"[a-z0-9]+")
 _SCHEME = re.compile(r"^(?:https?|grpc|tcp)://", re.IGNORECASE)
@@ -46,6 +48,11 @@ class Term:
     @property
     def words(self) -> frozenset[str]:
         return frozenset(_WORDS.findall(self.name)) - _ARTICLES
+
+    @property
+    def kind(self) -> str:
+        """``the payments team`` is a team; empty where nothing says so."""
+        return next((_KINDS[word] for word in self.name.split() if word in _KINDS), "")
 
     @property
     def plain(self) -> str:
