@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from apps.firewall import api, zone_api
 
@@ -20,6 +20,7 @@ urlpatterns = [
     path(f"{LINE}take/", api.FirewallLineTake.as_view(), name="firewall-line-take"),
     path(f"{LINE}drop/", api.FirewallLineDrop.as_view(), name="firewall-line-drop"),
     path(f"{LINE}ways/", api.FirewallLineWays.as_view(), name="firewall-line-ways"),
+    path("rulebases/", include("apps.firewall.rule_base_api_urls")),
     path("clone/", api.FirewallClone.as_view(), name="firewall-clone"),
     path("zones/", zone_api.Zones.as_view(), name="firewall-zones"),
     path("zones/cells/", zone_api.ZoneCells.as_view(), name="firewall-zone-cells"),

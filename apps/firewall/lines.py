@@ -30,13 +30,13 @@ class Direction(StrEnum):
 class Line:
     """One source may, or may not, reach one destination.
 
-    ``number`` is where it was written: the line of the text, or in JSON and YAML the count of the rule in reading order,
-    from 1. A rule that names several sources or destinations becomes several of these, of one number and text.
+    ``number`` is where it was written, from 1: the line of the text, or in JSON and YAML the count of the rule in
+    reading order. A rule that names several sources or destinations becomes several of these, of one number and text.
     ``source`` and ``destination`` are ``any``, a block in its normal form (``10.1.0.0/16``, ``2001:db8::1``), or a name
     as written. ``protocol`` is ``any``, a name such as ``tcp``, or a number as text. ``ports`` are inclusive ranges in
-    order, none touching another; empty is every port. ``until`` is the last day it is meant for. ``hits`` are the packets
-    counted, where somebody counted. ``conditions`` is what else must hold, as written: nobody here computes it, so it may
-    hold or not.
+    order, none touching another; empty is every port. ``until`` is the last day it is meant for. ``hits`` are the
+    packets counted, where somebody counted. ``conditions`` is what else must hold, as written: nobody here computes it,
+    so it may hold or not.
     """
 
     number: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from apps.firewall.views import requests, services, writing, zones
 
@@ -10,6 +10,7 @@ urlpatterns = [
     path("", writing.firewall, name="firewall"),
     path("new", writing.firewall_new, name="firewall_new"),
     path("copy", services.firewall_copy, name="firewall_copy"),
+    path("rulebases/", include("apps.firewall.rule_base_urls")),
     path("zones/", zones.zones, name="zones"),
     path("zones/<slug:slug>/", zones.zone, name="zone"),
     path("zones/<slug:slug>/remove", zones.zone_remove, name="zone_remove"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.arch.firewall_rows import FIREWALL
+from tests.arch.rule_base_rows import RULE_BASES
 from tests.arch.url_rows import (
     GONE_ON,
     HIDDEN,
@@ -364,4 +365,4 @@ MACHINES = {
     "oidc_backchannel_logout": page(method="post", args=acme, anonymous=400, wrong=400, agent=400, right=400),
 }
 
-MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES, **FIREWALL}
+MATRIX: dict[str, Row] = {**PAGES, **API, **MACHINES, **FIREWALL, **RULE_BASES}

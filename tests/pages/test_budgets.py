@@ -15,14 +15,14 @@ from django.test.utils import CaptureQueriesContext
 from apps.access import services as access_services
 from apps.access.models import AddressAsk
 from apps.audit.actors import SYSTEM
-from apps.firewall.models import FirewallRequest
+from apps.firewall.models import FirewallRequest, RuleBase, RuleBaseCleaning, RuleBaseFinding, RuleBaseLine
 from apps.identity import services
 from apps.identity.models import DirectoryUser, Group, GroupRule, Provider, Subject
 from apps.identity.proofs import bindings
 from apps.identity.proofs.bindings import Outside
 from apps.outbox.models import Message
 from apps.rollout.models import AddressList
-from tests.factories import access, addresses, edges, firewall, identity, pages
+from tests.factories import access, addresses, edges, firewall, identity, pages, rule_bases
 
 MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
 
@@ -48,6 +48,11 @@ PAGES = {
     "a new firewall request": ("ada", "/firewall/new"),
     "a firewall request": ("ada", "/firewall/{firewall}/"),
     "a line of it": ("ada", "/firewall/{firewall}/lines/1/"),
+    "rule bases": ("ada", "/firewall/rulebases/"),
+    "a rule base": ("ada", "/firewall/rulebases/{base}/"),
+    "lines of it": ("ada", "/firewall/rulebases/{base}/lines/"),
+    "lines to ask for": ("ada", "/firewall/rulebases/{base}/ask/?number=2&number=3"),
+    "a clean-up": ("cyd", "/firewall/rulebases/cleanings/{cleaning}/"),
     "zones": ("cyd", "/firewall/zones/?source=shop&destination=shop"),
     "a zone": ("cyd", "/firewall/zones/shop/"),
     "copy access": ("ada", "/firewall/copy?from=payments"),
@@ -182,6 +187,21 @@ def fill_directory(provider: Provider, at: datetime) -> None:
         )
 
 
+def widen_rule_base(there: pages.House) -> None:
+    """More of all that a rule base has, and more of them."""
+    shop, at = there.shop, datetime.now(UTC)
+    base = RuleBase.objects.earliest("pk")
+    row = base.lines.earliest("pk")
+    for number in range(100, 100 + MANY):
+        row.pk, row.place, row.number = None, number, number
+        RuleBaseLine.objects.bulk_create([row])
+        RuleBaseFinding.objects.create(base=base, code="redundant", number=number, involved=[2, 3], sentence="So.")
+    quiet = [RuleBase(public_id=f"rb_{n}", name=f"Firewall {n}", taken_by=shop.ada, taken_at=at, format="table",
+                      semantics="additive", text="x") for n in range(MANY)]  # fmt: skip
+    RuleBase.objects.bulk_create(quiet)
+    RuleBaseCleaning.objects.update(dropped=list(range(100, 100 + MANY)))
+
+
 def open_outside(there: pages.House, number: int) -> None:
     """Guarded hosts, their lists, and outside parties that ask for them."""
     shop, at = there.shop, datetime.now(UTC)
@@ -221,6 +241,8 @@ def look(there: pages.House, who: str | None, path: str) -> tuple[int, int]:
         exchange=there.directory.exchange.pk,
         outside=AddressAsk.objects.earliest("pk").request.public_id,
         firewall=FirewallRequest.objects.latest("pk").public_id,
+        base=RuleBaseCleaning.objects.earliest("pk").base.public_id,
+        cleaning=RuleBaseCleaning.objects.earliest("pk").public_id,
         workload=Subject.objects.filter(kind="workload").earliest("key").key,
     )
     with CaptureQueriesContext(connection) as asked:
@@ -235,6 +257,7 @@ def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pag
     edges.property_change(datetime.now(UTC))
     open_outside(house, 1)
     write_firewall(house, 1)
+    rule_bases.proposed(house.shop.ada, datetime.now(UTC))
     edges.edge_stream(datetime.now(UTC), secrets=2)
     edges.origin_certificate(datetime.now(UTC))
     pages.guardrail()
@@ -243,6 +266,7 @@ def test_every_page_is_cheap_with_little_and_costs_the_same_with_much(house: pag
     fill(house)
     open_outside(house, MANY)
     write_firewall(house, MANY)
+    widen_rule_base(house)
     many = {name: look(house, *page) for name, page in PAGES.items()}
     grown = {name: (few[name][0], cost[0]) for name, cost in many.items() if cost[0] > MOST_QUERIES}
     assert grown == {}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from apps.firewall.lines import Action, Direction, Line
 
+T = TypeVar("T")
+
+# Control characters that are no white space, and halves of surrogate pairs.
+UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 MAX_CHARACTERS = 5 * 1024 * 1024
 MAX_LINES = 50_000
 MAX_PER_RULE = 1_000
@@ -55,17 +61,33 @@ class Note:
 class Parsed:
     """Lines in the order in which they are asked. Usable as a rule base only when there are no problems.
 
-    ``defaults`` is what happens to what no line speaks of, where that is not a denial.
+    ``defaults`` is what happens to what no line speaks of, where that is not a denial. ``names`` are the names the text
+    itself explains.
     """
 
     lines: tuple[Line, ...]
     problems: tuple[Problem, ...]
     notes: tuple[Note, ...] = ()
     defaults: tuple[tuple[Direction, Action], ...] = ()
+    names: frozenset[str] = frozenset()
+
+
+def printable(text: str) -> str:
+    """The text without what PostgreSQL cannot keep, which JSON may smuggle in by escapes."""
+    return UNWANTED.sub("\ufffd", text)
 
 
 class Bad(ValueError):
     """A part of a line cannot be taken; the message is a whole sentence."""
+
+
+def attempt(read: Callable[[], T], otherwise: T, problems: list[str]) -> T:
+    """What ``read`` gives; or ``otherwise``, and the problem is added to the others."""
+    try:
+        return read()
+    except Bad as error:
+        problems.append(str(error))
+        return otherwise
 
 
 class TooMuch(ValueError):
@@ -80,20 +102,23 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     defaults: dict[Direction, Action] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
 
     def blame(self, number: int, sentence: str) -> None:
         if len(self.problems) >= MAX_PROBLEMS:
             raise TooMuch(f"There are more than {MAX_PROBLEMS} problems; the first are shown.")
-        self.problems.append(Problem(number, sentence))
+        self.problems.append(Problem(number, printable(sentence)))
 
     def note(self, number: int, sentence: str) -> None:
         if len(self.notes) < MAX_PROBLEMS:
-            self.notes.append(Note(number, sentence))
+            self.notes.append(Note(number, printable(sentence)))
 
     def add(self, lines: Iterable[Line]) -> None:
         for line in lines:
             if len(self.lines) >= MAX_LINES:
                 raise TooMuch(f"Laid flat this is more than {MAX_LINES} lines.")
+            if UNWANTED.search(line.text) or UNWANTED.search(line.reason):
+                line = replace(line, text=printable(line.text), reason=printable(line.reason))
             self.lines.append(line)
 
     def attempt(self, number: int, read: Callable[[], Iterable[Line]]) -> None:
@@ -107,4 +132,4 @@ class Reading:
 
     def done(self) -> Parsed:
         defaults = tuple((way, action) for way, action in self.defaults.items() if action is Action.ALLOW)
-        return Parsed(tuple(self.lines), tuple(self.problems), tuple(self.notes), defaults)
+        return Parsed(tuple(self.lines), tuple(self.problems), tuple(self.notes), defaults, frozenset(self.names))

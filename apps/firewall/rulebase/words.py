@@ -1,0 +1,273 @@
+"""The words of a firewall line, whatever they were written in: ends, protocols, ports and service names, days."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+from apps.compiler.addresses import BadBlock, Block, read_block, write
+from apps.firewall.lines import ANY, PortRange
+from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad
+
+LONGEST_NAME = 200
+LONGEST_CELL = 20_000
+ALL_PORTS: PortRange = (0, 65535)
+
+ANYTHING = frozenset({"any", "all", "*", "alle", "alles", "beliebig", "jeder", "everywhere", "anywhere", "every"})
+# https://www.iana.org/assignments/protocol-numbers
+PROTOCOLS = {
+    "icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "udp": 17, "dccp": 33, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58,
+    "ospf": 89, "pim": 103, "vrrp": 112, "sctp": 132, "udplite": 136,
+}  # fmt: skip
+PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
+WITH_PORTS = frozenset({"tcp", "udp", "dccp", "sctp", "udplite"})
+_ALIASES = {"ipv6-icmp": "icmpv6", "icmp6": "icmpv6", "icmpv4": "icmp", "ping": "icmp", "ip": ANY, "-1": ANY, "0": ANY}
+# https://www.iana.org/assignments/service-names-port-numbers, and what the usual products listen on
+SERVICES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "ftp": ("tcp", (21,)), "ssh": ("tcp", (22,)), "sftp": ("tcp", (22,)), "telnet": ("tcp", (23,)),
+    "smtp": ("tcp", (25,)), "dns": (ANY, (53,)), "domain": (ANY, (53,)), "tftp": ("udp", (69,)), "http": ("tcp", (80,)),
+    "kerberos": (ANY, (88,)), "pop3": ("tcp", (110,)), "ntp": ("udp", (123,)), "imap": ("tcp", (143,)),
+    "snmp": ("udp", (161,)), "bgp": ("tcp", (179,)), "ldap": ("tcp", (389,)), "https": ("tcp", (443,)),
+    "smb": ("tcp", (445,)), "syslog": ("udp", (514,)), "ldaps": ("tcp", (636,)), "imaps": ("tcp", (993,)),
+    "pop3s": ("tcp", (995,)), "mssql": ("tcp", (1433,)), "oracle": ("tcp", (1521,)), "radius": ("udp", (1812, 1813)),
+    "mysql": ("tcp", (3306,)), "rdp": ("tcp", (3389,)), "postgres": ("tcp", (5432,)), "postgresql": ("tcp", (5432,)),
+    "amqp": ("tcp", (5672,)), "vnc": ("tcp", (5900,)), "redis": ("tcp", (6379,)), "mqtt": ("tcp", (1883,)),
+    "elasticsearch": ("tcp", (9200,)), "kafka": ("tcp", (9092,)), "mongodb": ("tcp", (27017,)),
+}  # fmt: skip
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        ("jan", "feb", "mar mär mrz", "apr", "may mai", "jun", "jul", "aug", "sep", "oct okt", "nov", "dec dez"), 1
+    )
+    for name in names.split()
+}
+_ENDLESS = frozenset({"", "-", "never", "none", "permanent", "unlimited", "unbegrenzt", "nie", "n/a"})
+
+NO_ENDS: tuple[str, ...] = ()
+NO_SERVICES: tuple[tuple[str, tuple[PortRange, ...]], ...] = ()
+
+_SEPARATORS = re.compile(r"[,;\n\r]+")
+_LIKE_ADDRESS = re.compile(r"[0-9.]+(?:[/-][0-9./]+)?|[0-9a-fA-F.]*:[0-9a-fA-F:./-]*")
+_NAME = re.compile(r"[^\W][\w .:/@+=()*&'|!,-]*", re.UNICODE)
+_RANGE = re.compile(r"([0-9]{1,5})(?:\s?[-:\u2013]\s?([0-9]{1,5}))?")
+_ISO = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T ][0-9:.+Z-]{0,20})?")
+_DOTTED = re.compile(r"([0-9]{1,2})\.\s?([0-9]{1,2})\.\s?([0-9]{4})?")
+_SLASHED = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
+_DAY_MONTH = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|\.)?\s?([A-Za-zä]{3,9})\.?,?\s?([0-9]{4})?")
+_MONTH_DAY = re.compile(r"([A-Za-zä]{3,9})\.?\s?([0-9]{1,2})(?:st|nd|rd|th)?,?\s?([0-9]{4})?")
+
+
+def short(text: str) -> str:
+    """What was written, fit for a sentence."""
+    clean = " ".join(text[:200].split())
+    return f"'{clean[:60]}…'" if len(clean) > 60 else f"'{clean}'"
+
+
+def read_ends(text: str, what: str) -> tuple[str, ...]:
+    """The sources or destinations of a cell: blocks in their normal form, ``any``, names. Raises Bad."""
+    if len(text) > LONGEST_CELL:
+        raise Bad(f"The {what} is longer than {LONGEST_CELL} characters.")
+    parts = [part.strip() for part in _SEPARATORS.split(text)]
+    written = [one for part in parts if part for one in _apart(part)]
+    if not written:
+        raise Bad(f"There is no {what}.")
+    found = tuple(dict.fromkeys(end for one in written for end in read_end(one, what)))
+    if len(found) > MAX_PER_RULE:
+        raise Bad(f"The {what} is more than {MAX_PER_RULE} blocks.")
+    return (ANY,) if ANY in found else found
+
+
+def _apart(part: str) -> list[str]:
+    """Addresses may be set apart by a blank; a name may hold one."""
+    words = part.split()
+    return words if len(words) > 1 and all(_LIKE_ADDRESS.fullmatch(word) for word in words) else [part]
+
+
+def read_end(text: str, what: str) -> tuple[str, ...]:
+    if text.lower() in ANYTHING:
+        return (ANY,)
+    if _LIKE_ADDRESS.fullmatch(text):
+        return tuple(write(block) for block in read_blocks(text))
+    if len(text) > LONGEST_NAME or not _NAME.fullmatch(text):
+        raise Bad(f"The {what} {short(text)} is neither an address nor a name.")
+    return (text,)
+
+
+def read_blocks(text: str) -> tuple[Block, ...]:
+    """A block, or a range ``10.0.0.1-10.0.0.9`` as the fewest blocks that make it up. Raises Bad."""
+    first, dash, last = text.partition("-")
+    try:
+        if not dash:
+            return (read_block(text),)
+        low, high = ipaddress.ip_address(first.strip()), ipaddress.ip_address(last.strip())
+        return tuple(ipaddress.summarize_address_range(low, high))
+    except BadBlock as error:
+        raise Bad(str(error)) from None
+    except (ValueError, TypeError):
+        raise Bad(f"{short(text)} is no range such as 10.0.0.1-10.0.0.9.") from None
+
+
+def read_protocol(text: str) -> str:
+    """``any``, a name, or a number nobody here has a name for. Raises Bad."""
+    word = text.strip().lower()
+    word = _ALIASES.get(word, word)
+    if word in ANYTHING or not word:
+        return ANY
+    if word in PROTOCOLS:
+        return word
+    if re.fullmatch(r"[0-9]{1,3}", word) and int(word) <= 255:
+        return PROTOCOL_NAMES.get(int(word), str(int(word)))
+    raise Bad(f"{short(text)} is no protocol such as tcp, udp or icmp.")
+
+
+def read_range(text: str) -> PortRange:
+    """``443``, ``8000-8099``, ``1024:65535``. Raises Bad."""
+    found = _RANGE.fullmatch(text.strip())
+    if not found:
+        raise Bad(f"{short(text)} is no port, and no service we know by name.")
+    low, high = int(found[1]), int(found[2] or found[1])
+    if high > 65535 or low > high:
+        raise Bad(f"{short(text)} is no range of ports: they go up to 65535, the lower first.")
+    return low, high
+
+
+def tidy_ports(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
+    """In order and apart; nothing at all when it is every port."""
+    done: list[PortRange] = []
+    for low, high in sorted(ranges):
+        if done and low <= done[-1][1] + 1:
+            done[-1] = (done[-1][0], max(high, done[-1][1]))
+        else:
+            done.append((low, high))
+    return () if done == [ALL_PORTS] else tuple(done)
+
+
+def read_services(text: str, protocol: str = ANY) -> tuple[tuple[str, tuple[PortRange, ...]], ...]:
+    """Ports as people write them, by protocol: ``443``, ``tcp/443 udp/53``, ``https, 8000-8099``, ``icmp``, ``any``.
+
+    ``protocol`` is what another column says; a part that says another one is refused. Raises Bad.
+    """
+    if len(text) > LONGEST_CELL:
+        raise Bad(f"The ports are longer than {LONGEST_CELL} characters.")
+    found: dict[str, list[PortRange] | None] = {}
+    for part in _service_parts(text):
+        for own, ranges in _service(part):
+            agreed = _agree(protocol, own, part)
+            held = found.setdefault(agreed, [])
+            if ranges and held is not None:
+                held.extend(ranges)
+            elif not ranges:
+                found[agreed] = None
+    if not found:
+        return ((protocol, ()),)
+    return tuple((_ported(name, ranges), tidy_ports(ranges or ())) for name, ranges in found.items())
+
+
+def _ported(protocol: str, ranges: list[PortRange] | None) -> str:
+    if ranges and protocol not in WITH_PORTS and protocol != ANY:
+        raise Bad(f"{protocol} has no ports.")
+    return protocol
+
+
+def _agree(protocol: str, own: str, part: str) -> str:
+    if ANY in (protocol, own) or protocol == own:
+        return own if protocol == ANY else protocol
+    raise Bad(f"{short(part)} is {own}, but the line says {protocol}.")
+
+
+def _service_parts(text: str) -> Iterator[str]:
+    """Joins ``tcp 443`` and ``8000 - 8099`` again, which blanks set apart; in ``tcp 80, 443`` both are tcp."""
+    clean = re.sub(r"\s?[-\u2013]\s(?=[0-9])", "-", " ".join(text.replace("&", ",").split()).replace(" and ", ","))
+    said = ""
+    for part in _SEPARATORS.split(clean):
+        protocol, used = said if part.strip()[:1].isdigit() else "", True
+        for word in part.split():
+            if word.lower() in WITH_PORTS:
+                yield from () if used else (protocol,)
+                protocol, used = word, False
+            else:
+                yield f"{protocol}/{word}" if protocol and "/" not in word else word
+                used = True
+        yield from () if used else (protocol,)
+        said = protocol
+
+
+def _service(part: str) -> tuple[tuple[str, tuple[PortRange, ...]], ...]:
+    word = part.strip().lower()
+    if word in ANYTHING:
+        return ((ANY, ()),)
+    if word in SERVICES:
+        protocol, ports = SERVICES[word]
+        return tuple((one, tuple((port, port) for port in ports)) for one in _both(protocol))
+    first, slash, last = word.partition("/")
+    if slash:
+        protocol, ports_text = (last, first) if first[:1].isdigit() else (first, last)
+        return ((read_protocol(protocol), _ranges(ports_text)),)
+    if not word[:1].isdigit() and (word in PROTOCOLS or word in _ALIASES):
+        return ((read_protocol(word), ()),)
+    return ((ANY, (read_range(word),)),)
+
+
+def _ranges(word: str) -> tuple[PortRange, ...]:
+    if word in ANYTHING:
+        return ()
+    return tuple((port, port) for port in SERVICES[word][1]) if word in SERVICES else (read_range(word),)
+
+
+def _both(protocol: str) -> tuple[str, ...]:
+    return ("tcp", "udp") if protocol == ANY else (protocol,)
+
+
+def read_day(text: str, today: date | None) -> date | None:
+    """The last day: ``2026-12-31``, ``31.12.2026``, ``31 Dec``, ``Dec 31, 2026``; None when it never ends. Raises Bad.
+
+    A day without its year is the next one from ``today`` on.
+    """
+    word = " ".join(text[:60].split()).strip(" .,;")
+    if word.lower() in _ENDLESS:
+        return None
+    parts = _day_parts(word)
+    if parts is None:
+        raise Bad(f"{short(text)} is no day such as 2026-12-31.")
+    year, month, day = parts
+    if year is None and today is None:
+        raise Bad(f"{short(text)} has no year: write the day like 2026-12-31.")
+    try:
+        if year is not None:
+            return date(year, month, day)
+        assert today is not None  # noqa: S101 said above
+        this_year = date(today.year, month, day)
+        return this_year if this_year >= today else date(today.year + 1, month, day)
+    except ValueError:
+        raise Bad(f"{short(text)} is no day of the calendar.") from None
+
+
+def _day_parts(word: str) -> tuple[int | None, int, int] | None:
+    if found := _ISO.fullmatch(word):
+        return int(found[1]), int(found[2]), int(found[3])
+    if found := _DOTTED.fullmatch(word) or _DOTTED.fullmatch(f"{word}."):
+        return _year(found[3]), int(found[2]), int(found[1])
+    if found := _SLASHED.fullmatch(word):
+        return _slashed(int(found[1]), int(found[2]), int(found[3]), word)
+    if found := _DAY_MONTH.fullmatch(word):
+        return _named(found[2], found[1], found[3])
+    if found := _MONTH_DAY.fullmatch(word):
+        return _named(found[1], found[2], found[3])
+    return None
+
+
+def _slashed(first: int, second: int, year: int, word: str) -> tuple[int, int, int]:
+    if first <= 12 and second <= 12 and first != second:
+        raise Bad(f"{short(word)} may be two different days: write it like {year}-12-31.")
+    return (year, first, second) if second > 12 else (year, second, first)
+
+
+def _named(month: str, day: str, year: str | None) -> tuple[int | None, int, int] | None:
+    number = _MONTHS.get(month.lower()[:3])
+    return (_year(year), number, int(day)) if number else None
+
+
+def _year(text: str | None) -> int | None:
+    return int(text) if text else None
