@@ -107,6 +107,20 @@ def store(
 
 
 def _checked(given: Given, actor: Subject) -> tuple[Format, Subject | None]:
+    fields = _faults(given)
+    team = identity.find_subject(given.team) if given.team else None
+    if given.team and team is None:
+        fields["team"] = ["There is no such team."]
+    found = None if fields else (Format(given.format) if given.format else recognise(given.text))
+    if not fields and found is None:
+        fields["format"] = ["This looks like no format we know. Say which it is."]
+    if fields or found is None:
+        raise refusals.BadRuleBase(fields=fields)
+    policies.require_may_take(actor, team)
+    return found, team
+
+
+def _faults(given: Given) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     if not 0 < len(given.name.strip()) <= 200 or "\x00" in given.name:
         fields["name"] = ["Give it a name, of at most 200 characters."]
@@ -118,16 +132,7 @@ def _checked(given: Given, actor: Subject) -> tuple[Format, Subject | None]:
         fields["format"] = [f"One of {', '.join(Format)}, or leave it empty."]
     if given.semantics and given.semantics not in set(Semantics):
         fields["semantics"] = [f"One of {', '.join(Semantics)}, or leave it empty."]
-    team = identity.find_subject(given.team) if given.team else None
-    if given.team and team is None:
-        fields["team"] = ["There is no such team."]
-    found = None if fields else (Format(given.format) if given.format else recognise(given.text))
-    if not fields and found is None:
-        fields["format"] = ["This looks like no format we know. Say which it is."]
-    if fields or found is None:
-        raise refusals.BadRuleBase(fields=fields)
-    policies.require_may_take(actor, team)
-    return found, team
+    return fields
 
 
 def _usual(found: Format) -> Semantics:
