@@ -28,11 +28,15 @@ _PLACES = (
     ("settings", "Settings", False),
 )
 
+_UNDER = {"requests": "/firewall/"}
+"""What else belongs to a place."""
+
 
 def places(path: str) -> list[Place]:
     """``path`` is the page shown."""
     found = []
     for name, label, first in _PLACES:
         url = reverse(name)
-        found.append(Place(name, label, url, first, path == url or (url != "/" and path.startswith(url))))
+        here = path == url or (url != "/" and path.startswith((url, _UNDER.get(name, url))))
+        found.append(Place(name, label, url, first, here))
     return found

@@ -55,23 +55,29 @@ class Outlook:
     already: str = ""
 
 
-def bundled(lines: Iterable[FirewallLine], *, at: datetime) -> list[Bundle]:
-    """Of lines that are ready. A line that has less time left than its design says is asked for that long only."""
+def bundled(
+    lines: Iterable[FirewallLine], *, designs: Mapping[int, Mapping[str, Any]] | None = None, at: datetime
+) -> list[Bundle]:
+    """Of lines that are ready, or would be with these ``designs``, by number. A line that has less time left than its
+    design says is asked for that long only."""
     alike: dict[tuple[Any, ...], list[FirewallLine]] = {}
-    for line in lines:
-        design, meaning = line.design or {}, line.meaning
-        key = (_key(meaning.subject), _slug(meaning.service), tuple(design["points"]), seconds_of(line, at))
+    known = list(lines)
+    given = designs or {line.number: line.design or {} for line in known}
+    for line in known:
+        design, meaning = given[line.number], line.meaning
+        seconds = _seconds(line, int(design["duration"]), at)
+        key = (_key(meaning.subject), _slug(meaning.service), tuple(design["points"]), seconds)
         alike.setdefault(key, []).append(line)
-    return [_bundle(key, found) for key, found in alike.items()]
+    return [_bundle(key, found, given) for key, found in alike.items()]
 
 
-def _bundle(key: tuple[Any, ...], lines: Sequence[FirewallLine]) -> Bundle:
+def _bundle(key: tuple[Any, ...], lines: Sequence[FirewallLine], designs: Mapping[int, Mapping[str, Any]]) -> Bundle:
     subject, service, points, duration = key
     return Bundle(
         lines=tuple(lines),
         subject=subject,
         service=service,
-        routes=tuple(sorted({route for line in lines for route in (line.design or {})["routes"]})),
+        routes=tuple(sorted({route for line in lines for route in designs[line.number]["routes"]})),
         points=points,
         duration=duration,
         blocks=tuple(dict.fromkeys(block for line in lines for block in line.meaning.blocks)),
@@ -88,7 +94,10 @@ def _slug(service: Any) -> str:
 
 
 def seconds_of(line: FirewallLine, at: datetime) -> int:
-    duration = int((line.design or {})["duration"])
+    return _seconds(line, int((line.design or {})["duration"]), at)
+
+
+def _seconds(line: FirewallLine, duration: int, at: datetime) -> int:
     end = line.until or line.request.ends_at
     return duration if end is None else min(duration, int((end - at).total_seconds()))
 

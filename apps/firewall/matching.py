@@ -151,7 +151,12 @@ def callers_for(term: Term, asker: Caller, callers: Iterable[Caller], placed: It
         found.append(Candidate(asker.key, asker.name, NAMED, "You asked."))
     found += [hit for one in known for hit in _names_caller(term, one)]
     services = [hit for one in placed if one.workload for hit in _workload_of(term, one)]
-    return _best_first([*found, *services])
+    return _best_first(_of_kind(term.kind, [*found, *services]))
+
+
+def _of_kind(kind: str, found: list[Candidate]) -> list[Candidate]:
+    """Only those of the kind that was written, where there are any."""
+    return [one for one in found if kind and one.key.startswith(f"{kind}:")] or found
 
 
 def _by_address(term: Term, known: Iterable[Caller]) -> Iterator[Candidate]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.access.policies import SEE_ALL, require_active
+from apps.access.refusals import SubjectSuspended
+from apps.audit.errors import NotAllowed
 from apps.firewall import rule_base_refusals as refusals
 from apps.identity import selectors as identity
 
@@ -43,6 +45,6 @@ def why_not_decide(actor: Subject, base: RuleBase, cleaning: RuleBaseCleaning) -
     """For pages: what ``actor`` would be told; None when they may answer."""
     try:
         require_may_decide(actor, base, cleaning)
-    except refusals.NotAllowed as refusal:
+    except (NotAllowed, SubjectSuspended) as refusal:
         return refusal
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
 from apps.compiler.addresses import BadBlock, Block, merge, read_block
 from apps.compiler.paths import METHODS
@@ -12,6 +13,8 @@ MOST_BLOCKS = 50
 _ANYBODY = frozenset({"", "*", "all", "any", "anybody", "anyone", "anywhere", "everybody", "internet", "world"})
 _WHOLE = frozenset({"0.0.0.0/0", "::/0"})
 _ARTICLES = frozenset({"a", "an", "the", "service", "team", "workload", "app", "host", "server"})
+_KINDS = {"team": "team", "service": "workload", "workload": "workload", "app": "workload", "agent": "agent"}
+"""The kind of caller that is meant where one of these words stands beside the name."""
 _APART = re.compile(r"[\s,;]+")
 _WORDS = re.compile(r"[a-z0-9]+")
 _SCHEME = re.compile(r"^(?:https?|grpc|tcp)://", re.IGNORECASE)
@@ -45,6 +48,11 @@ class Term:
     @property
     def words(self) -> frozenset[str]:
         return frozenset(_WORDS.findall(self.name)) - _ARTICLES
+
+    @property
+    def kind(self) -> str:
+        """``the payments team`` is a team; empty where nothing says so."""
+        return next((_KINDS[word] for word in self.name.split() if word in _KINDS), "")
 
     @property
     def plain(self) -> str:
@@ -100,6 +108,14 @@ def read_call(text: str) -> tuple[str, str]:
     """A method and a path out of a sentence such as "POST /refunds, until Friday"; empty when there are none."""
     found = _CALL.search(text)
     return (found[1], found[2].rstrip(".")) if found else ("", "")
+
+
+def end_of(day: date) -> datetime | None:
+    """When a day is over, in UTC; None for the last day there is."""
+    try:
+        return datetime.combine(day + timedelta(days=1), time(), UTC)
+    except OverflowError:
+        return None
 
 
 def read_ports(text: str) -> list[list[int]]:

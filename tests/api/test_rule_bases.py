@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.api.calling import Caller, refused
-from tests.factories import rule_bases as factory
 from tests.factories.access import Shop
+from tests.firewall.samples import TEXT
 
 pytestmark = pytest.mark.django_db
 HERE = "firewall/rulebases/"
@@ -14,7 +14,7 @@ HERE = "firewall/rulebases/"
 
 def test_it_is_taken_looked_through_cleaned_and_taken_out(there: Shop) -> None:
     ada, cyd = Caller(there.ada), Caller(there.cyd)
-    answer = ada.post(HERE, {"name": "Old firewall", "text": factory.TEXT})
+    answer = ada.post(HERE, {"name": "Old firewall", "text": TEXT})
     made = answer.json()
     here = f"{HERE}{made['id']}/"
     assert (answer.status_code, made["format"], made["progress"], made["lines"]) == (201, "table", 100, 6)

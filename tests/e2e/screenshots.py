@@ -12,7 +12,7 @@ from deploy.demo.places import REPOSITORY
 from tests.e2e.browsing import LOOKS, PAGES, Look, context_for, settle, visit
 from tests.e2e.conftest import CHROMIUM
 from tests.e2e.furnishing import furnished
-from tests.e2e.several import ask_for_several
+from tests.e2e.several import ask_for_several, take_rule_base
 from tests.running import Running, running_demo, wait_until
 
 
@@ -44,6 +44,7 @@ def tell_a_story(demo: Running) -> dict[str, str]:
         "rid": used,
         "revision": "1",
         "firewall": ask_for_several(demo),
+        **take_rule_base(demo),
     }
 
 

@@ -1,7 +1,8 @@
-"""A firewall request to look at, told to a running demo over its API."""
+"""A firewall request and an old rule base to look at, told to a running demo over its API."""
 
 from __future__ import annotations
 
+from tests.firewall.samples import TEXT
 from tests.running import Running
 
 
@@ -19,3 +20,16 @@ def ask_for_several(demo: Running) -> str:
     answer = demo.api("ada").post("firewall/requests/", body)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
+
+
+def take_rule_base(demo: Running) -> dict[str, str]:
+    """A rule base with every kind of finding, and a clean-up of it that waits."""
+    ada = demo.api("ada")
+    base = ada.post("firewall/rulebases/", {"name": "Old border firewall", "text": TEXT})
+    assert base.status_code == 201, base.text
+    codes = ["duplicate", "shadowed", "redundant"]
+    asked = ada.post(
+        f"firewall/rulebases/{base.json()['id']}/cleanings/", {"codes": codes, "reason": "Nobody needs these."}
+    )
+    assert asked.status_code == 201, asked.text
+    return {"base": str(base.json()["id"]), "cleaning": str(asked.json()["id"])}

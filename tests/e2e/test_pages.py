@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle, visit
 from tests.e2e.furnishing import furnished
-from tests.e2e.several import ask_for_several
+from tests.e2e.several import ask_for_several, take_rule_base
 from tests.running import Api, Running, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -29,7 +29,8 @@ def names(demo: Running) -> Iterator[dict[str, str]]:
     rid = call.headers["X-Request-Id"]
     wait_until(lambda: ada.get("calls/", rid=rid)["results"], what="the call in the record")
     with furnished(demo) as made:
-        yield {"request": waiting, "rid": rid, "revision": "1", "firewall": ask_for_several(demo), **made}
+        asked = {"firewall": ask_for_several(demo), **take_rule_base(demo)}
+        yield {"request": waiting, "rid": rid, "revision": "1", **asked, **made}
 
 
 def ask(api: Api, service: str, route: str) -> str:

@@ -8,16 +8,7 @@ from apps.firewall.models import RuleBase, RuleBaseCleaning, RuleBaseFinding, Ru
 from apps.firewall.rulebase.parse import Format, parse
 from apps.firewall.services import cleaning, rule_bases
 from apps.identity.models import Subject
-
-TEXT = """\
-source,destination,port,protocol,action,hits
-10.1.0.0/16,payments,443,tcp,allow,12
-10.1.2.0/24,payments,443,tcp,allow,0
-any,any,any,any,allow,7
-10.1.0.0/16,payments,443,tcp,allow,3
-10.1.0.0/16,payments,443,tcp,deny,0
-ghost,payments,443,tcp,allow,1
-"""
+from tests.firewall.samples import TEXT
 
 
 def taken(

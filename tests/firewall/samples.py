@@ -142,3 +142,14 @@ NETWORK_LIST = json.dumps(
         "list": ["198.51.100.7"],
     }
 )
+
+TEXT = """\
+source,destination,port,protocol,action,hits
+10.1.0.0/16,payments,443,tcp,allow,12
+10.1.2.0/24,payments,443,tcp,allow,0
+any,any,any,any,allow,7
+10.1.0.0/16,payments,443,tcp,allow,3
+10.1.0.0/16,payments,443,tcp,deny,0
+ghost,payments,443,tcp,allow,1
+"""
+"""Every kind of finding: lines 2 to 7."""

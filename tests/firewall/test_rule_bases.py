@@ -23,6 +23,7 @@ from tests.bench.rulebase import written
 from tests.factories import access, identity
 from tests.factories import rule_bases as factory
 from tests.factories.access import Shop
+from tests.firewall.samples import TEXT
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -62,7 +63,7 @@ def test_a_small_one_is_read_at_once_and_explained(shop: Shop) -> None:
 
 
 def test_nothing_is_kept_of_one_with_a_single_bad_line_and_every_bad_line_is_told(shop: Shop) -> None:
-    text = factory.TEXT + "10.0.0.1/8,payments,443,tcp,allow,1\n,payments,443,tcp,allow,x\n"
+    text = TEXT + "10.0.0.1/8,payments,443,tcp,allow,1\n,payments,443,tcp,allow,x\n"
     with pytest.raises(refusals.BadRuleBase) as refused:
         factory.taken(shop.ada, text=text, at=AT)
     assert refused.value.extra["problems"] == [
@@ -77,13 +78,14 @@ def test_nothing_is_kept_of_one_with_a_single_bad_line_and_every_bad_line_is_tol
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        (Given("", factory.TEXT), "name"),
+        (Given("", TEXT), "name"),
         (Given("x", " "), "text"),
+        (Given("x", "src,dst\n10.0.0.1,a\x00b\n"), "text"),
         (Given("x", "Hello."), "format"),
-        (Given("x", factory.TEXT, format="excel"), "format"),
-        (Given("x", factory.TEXT, semantics="random"), "semantics"),
-        (Given("x", factory.TEXT, team="team:none"), "team"),
-        (Given("x", factory.TEXT, team="team:payments"), "team"),
+        (Given("x", TEXT, format="excel"), "format"),
+        (Given("x", TEXT, semantics="random"), "semantics"),
+        (Given("x", TEXT, team="team:none"), "team"),
+        (Given("x", TEXT, team="team:payments"), "team"),
     ],
 )
 def test_what_is_missing_is_said_beside_its_field(shop: Shop, given: Given, field: str) -> None:

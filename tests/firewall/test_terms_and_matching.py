@@ -109,6 +109,16 @@ def test_two_callers_of_one_name_are_a_choice() -> None:
     assert settled(found) is None
 
 
+def test_a_team_and_a_workload_of_one_name_are_told_apart_by_the_word_beside_it() -> None:
+    team = Caller("team:payments", "team", "Payments")
+    both = [one.key for one in callers_for(read_term("payments"), ADA, (ADA, team), KNOWN)]
+    assert both == ["team:payments", PAYMENTS.workload]
+    for written, key in (("the payments team", "team:payments"), ("payments service", PAYMENTS.workload)):
+        found = callers_for(read_term(written), ADA, (ADA, team), KNOWN)
+        assert [one.key for one in found] == [key]
+        assert settled(found) is not None
+
+
 def test_methods_and_paths_are_read_out_of_sentences() -> None:
     assert read_call("please open POST /refunds/{id}, until Friday") == ("POST", "/refunds/{id}")
     assert read_call("GET /payments.") == ("GET", "/payments")

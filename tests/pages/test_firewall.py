@@ -50,6 +50,20 @@ def test_wrong_rows_are_told_all_at_once(house: pages.House, browse: Browse) -> 
     assert not FirewallRequest.objects.exists()
 
 
+@pytest.mark.parametrize("day", ["soon", "2026-02-30", "9999-12-31"])
+def test_a_day_that_is_none_is_told_at_its_field(house: pages.House, browse: Browse, day: str) -> None:
+    answer = browse(house.shop.ada).post("/firewall/new", rows(("ada", "payments"), ends_on=day))
+    assert answer.status_code == 422
+    assert "Write the day as 2026-03-31." in text(answer)
+
+
+def test_signs_no_database_keeps_are_left_out(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    given = rows(("a\x00da", "payments"), pasted="from ada\x00 to payments", title="Refunds\x00")
+    assert client.post("/firewall/new", given).status_code == 302
+    assert client.post("/firewall/copy", {"from": "pay\x00", "to": "b", "reason": "x"}).status_code in (404, 422)
+
+
 def test_from_a_form_to_a_proven_line(house: pages.House, browse: Browse) -> None:
     client = browse(house.shop.ada)
     answer = client.post(
@@ -170,4 +184,6 @@ def test_requests_home_and_the_catalogue_lead_there(house: pages.House, browse: 
     client = browse(house.shop.ada)
     for path in ("/", "/requests/"):
         assert 'href="/firewall/new"' in client.get(path).content.decode(), path
+    here = client.get("/firewall/").content.decode()
+    assert 'href="/requests/" aria-current="page"' in here, "it belongs to Requests"
     assert 'href="/firewall/copy?from=payments"' in client.get("/catalogue/payments/").content.decode()

@@ -14,6 +14,7 @@ from apps.identity.models import Subject
 from tests.bench.rulebase import written
 from tests.factories import pages
 from tests.factories import rule_bases as factory
+from tests.firewall.samples import TEXT
 from tests.pages.test_addresses import text
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +24,7 @@ HERE = "/firewall/rulebases/"
 
 def test_a_pasted_rule_base_leads_to_what_is_wrong_with_it(house: pages.House, browse: Browse) -> None:
     client = browse(house.shop.ada)
-    answer = client.post(HERE, {"name": "Old firewall", "text": factory.TEXT}, follow=True)
+    answer = client.post(HERE, {"name": "Old firewall", "text": TEXT}, follow=True)
     base = RuleBase.objects.get()
     assert answer.redirect_chain[-1][0] == f"{HERE}{base.public_id}/"
     shown = text(answer)
@@ -87,8 +88,8 @@ def test_a_clean_up_is_proposed_proven_approved_by_somebody_else_and_taken_out(
     assert "Old firewall (cleaned)" in done
     taken = ada.get(f"{there}text")
     assert taken["Content-Disposition"] == f'attachment; filename="{base.public_id}-cleaned.csv"'
-    assert taken.content.decode().splitlines() == [factory.TEXT.splitlines()[0], "any,any,any,any,allow,7"]
-    assert ada.get(f"{HERE}{base.public_id}/text").content.decode() == factory.TEXT
+    assert taken.content.decode().splitlines() == [TEXT.splitlines()[0], "any,any,any,any,allow,7"]
+    assert ada.get(f"{HERE}{base.public_id}/text").content.decode() == TEXT
 
 
 def test_lines_are_found_ticked_and_carried_into_a_firewall_request(house: pages.House, browse: Browse) -> None:

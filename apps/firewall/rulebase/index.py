@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import TypeVar
 
-from apps.firewall.rulebase.region import Box
+from apps.firewall.rulebase.region import Box, spans_of
 
 KeyT = TypeVar("KeyT")
 
@@ -82,37 +82,38 @@ class Index:
         self.everything = (1 << len(boxes)) - 1
         self._kinds = _Masks([box.kinds for box in boxes])
         self._protocols = _Masks([box.protocols for box in boxes])
-        self._lows = [_Ends([box[at] for box in boxes]) for at in (2, 4, 6)]
-        self._highs = [_Ends([box[at] for box in boxes]) for at in (3, 5, 7)]
-        for ends in (*self._lows, *self._highs):
-            ends.keep((0, 65535, 2**32 - 1, 2**128 - 1))
+        spans = [spans_of(box) for box in boxes]
+        self._ends = [(_Ends([one[at][0] for one in spans]), _Ends([one[at][1] for one in spans])) for at in range(3)]
+        for lows, highs in self._ends:
+            lows.keep((0, 65535, 2**32 - 1, 2**128 - 1))
+            highs.keep((0, 65535, 2**32 - 1, 2**128 - 1))
         self._by_names = dict(_grouped([box.names for box in boxes]))
 
     def meeting(self, box: Box) -> int:
         """Those that share an address, a port and so on with it, whatever names they ask for."""
         found = self._kinds.meeting(box.kinds) & self._protocols.meeting(box.protocols)
-        for at in range(3):
+        for (lows, highs), (low, high) in zip(self._ends, spans_of(box), strict=True):
             if not found:
                 break
-            found &= self._lows[at].at_most(box[2 * at + 3]) & ~self._highs[at].below(box[2 * at + 2])
+            found &= lows.at_most(high) & ~highs.below(low)
         return found
 
     def holding(self, box: Box) -> int:
         """Those that hold all of it, names left out of account."""
         found = self._kinds.holding(box.kinds) & self._protocols.holding(box.protocols)
-        for at in range(3):
+        for (lows, highs), (low, high) in zip(self._ends, spans_of(box), strict=True):
             if not found:
                 break
-            found &= self._lows[at].at_most(box[2 * at + 2]) & ~self._highs[at].below(box[2 * at + 3])
+            found &= lows.at_most(low) & ~highs.below(high)
         return found
 
     def inside(self, box: Box) -> int:
         """Those that lie inside it, names left out of account."""
         found = self._kinds.inside(box.kinds) & self._protocols.inside(box.protocols)
-        for at in range(3):
+        for (lows, highs), (low, high) in zip(self._ends, spans_of(box), strict=True):
             if not found:
                 break
-            found &= self._highs[at].at_most(box[2 * at + 3]) & ~self._lows[at].below(box[2 * at + 2])
+            found &= highs.at_most(high) & ~lows.below(low)
         return found
 
     def within_names(self, names: frozenset[str]) -> int:

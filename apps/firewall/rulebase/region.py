@@ -92,7 +92,8 @@ def boxes_of(line: Line) -> Iterator[Box]:
 
 
 def _facts(line: Line) -> tuple[tuple[str, ...], frozenset[str]]:
-    names, states = [], STATES
+    names: list[str] = []
+    states: tuple[str, ...] = STATES
     for prefix, end in (("from ", line.source), ("to ", line.destination)):
         if is_name(end):
             names.append(prefix + end)
@@ -206,6 +207,15 @@ def first_packet(box: Box) -> Packet:
         box.destination_low,
         box.port_low,
         box.names,
+    )
+
+
+def spans_of(box: Box) -> tuple[tuple[int, int], ...]:
+    """Its three intervals: sources, destinations, ports."""
+    return (
+        (box.source_low, box.source_high),
+        (box.destination_low, box.destination_high),
+        (box.port_low, box.port_high),
     )
 
 

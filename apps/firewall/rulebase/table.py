@@ -13,7 +13,15 @@ from itertools import product
 
 from apps.firewall.lines import ANY, Action, Direction, Line
 from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad, Reading, attempt
-from apps.firewall.rulebase.words import read_day, read_ends, read_protocol, read_services, short
+from apps.firewall.rulebase.words import (
+    NO_ENDS,
+    NO_SERVICES,
+    read_day,
+    read_ends,
+    read_protocol,
+    read_services,
+    short,
+)
 
 DELIMITERS = ("\t", ";", ",", "|")
 LONGEST_TEXT = 2_000
@@ -103,7 +111,7 @@ def read(text: str, reading: Reading, today: date | None) -> None:
 def without(text: str, numbers: Collection[int]) -> str:
     """The table without the rows of these numbers; everything else as it was written."""
     heading = _heading(text)
-    gone = set()
+    gone: set[int] = set()
     for row in _rows(text, heading.delimiter) if heading else ():
         if row.first in numbers:
             gone.update(range(row.first, row.last + 1))
@@ -192,10 +200,10 @@ def _lines(
     row: Row, cells: Mapping[str, str], narrowing: tuple[str, ...], today: date | None, problems: list[str]
 ) -> list[Line]:
     """Every problem of a row is reported, not only its first."""
-    sources = attempt(partial(read_ends, cells.get("source", ""), "source"), (), problems)
-    destinations = attempt(partial(read_ends, cells.get("destination", ""), "destination"), (), problems)
+    sources = attempt(partial(read_ends, cells.get("source", ""), "source"), NO_ENDS, problems)
+    destinations = attempt(partial(read_ends, cells.get("destination", ""), "destination"), NO_ENDS, problems)
     protocol = attempt(partial(read_protocol, cells.get("protocol", "")), ANY, problems)
-    services = attempt(partial(read_services, cells.get("ports", ""), protocol), (), problems)
+    services = attempt(partial(read_services, cells.get("ports", ""), protocol), NO_SERVICES, problems)
     until = attempt(partial(read_day, cells.get("until", ""), today), None, problems)
     action = attempt(partial(_action, cells.get("action", "")), Action.ALLOW, problems)
     direction = attempt(partial(_direction, cells.get("direction", "")), Direction.BOTH, problems)

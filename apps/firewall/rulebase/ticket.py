@@ -14,7 +14,16 @@ from itertools import product
 
 from apps.firewall.lines import ANY, Action, Direction, Line
 from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad, Reading, attempt
-from apps.firewall.rulebase.words import PROTOCOLS, SERVICES, read_day, read_ends, read_services, short
+from apps.firewall.rulebase.words import (
+    NO_ENDS,
+    NO_SERVICES,
+    PROTOCOLS,
+    SERVICES,
+    read_day,
+    read_ends,
+    read_services,
+    short,
+)
 
 LONGEST_LINE = 2_000
 
@@ -95,9 +104,9 @@ def _asks(line: str) -> bool:
 def _read_line(number: int, line: str, reading: Reading, today: date | None) -> None:
     parts, action, direction = _parts(_BULLET.sub("", line, count=1))
     problems: list[str] = []
-    sources = attempt(partial(_ends, parts["source"], "source"), (), problems)
-    destinations = attempt(partial(_ends, parts["destination"], "destination"), (), problems)
-    services = attempt(partial(_services, parts["service"]), (), problems)
+    sources = attempt(partial(_ends, parts["source"], "source"), NO_ENDS, problems)
+    destinations = attempt(partial(_ends, parts["destination"], "destination"), NO_ENDS, problems)
+    services = attempt(partial(_services, parts["service"]), NO_SERVICES, problems)
     until = attempt(partial(read_day, " ".join(parts["until"]), today), None, problems)
     if len(sources) * len(destinations) * len(services) > MAX_PER_RULE:
         problems.append(f"This is more than {MAX_PER_RULE} lines at once: write it apart.")

@@ -45,6 +45,9 @@ _MONTHS = {
 }
 _ENDLESS = frozenset({"", "-", "never", "none", "permanent", "unlimited", "unbegrenzt", "nie", "n/a"})
 
+NO_ENDS: tuple[str, ...] = ()
+NO_SERVICES: tuple[tuple[str, tuple[PortRange, ...]], ...] = ()
+
 _SEPARATORS = re.compile(r"[,;\n\r]+")
 _LIKE_ADDRESS = re.compile(r"[0-9.]+(?:[/-][0-9./]+)?|[0-9a-fA-F.]*:[0-9a-fA-F:./-]*")
 _NAME = re.compile(r"[^\W][\w .:/@+=()*&'|!,-]*", re.UNICODE)
@@ -99,7 +102,7 @@ def read_blocks(text: str) -> tuple[Block, ...]:
         if not dash:
             return (read_block(text),)
         low, high = ipaddress.ip_address(first.strip()), ipaddress.ip_address(last.strip())
-        return tuple(ipaddress.summarize_address_range(low, high))  # type: ignore[type-var]
+        return tuple(ipaddress.summarize_address_range(low, high))
     except BadBlock as error:
         raise Bad(str(error)) from None
     except (ValueError, TypeError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,13 @@ from apps.compiler.graph import Service
 from apps.compiler.paths import matches, parse_template, segments
 from apps.firewall.designing import Evidence, Proposal, Wanted, propose
 from apps.firewall.hops import Hop, hops_of
-from apps.firewall.live import Asked, load_live, wanted_until
+from apps.firewall.live import Asked, Live, load_live, wanted_until
 from apps.rollout import selectors as rollout
 from apps.telemetry import selectors as telemetry
 
 if TYPE_CHECKING:
-    from apps.firewall.models import FirewallLine
+    from apps.access.models import AccessRequest
+    from apps.firewall.models import FirewallLine, FirewallRequest
     from apps.identity.models import Subject
 
 LOOK_BACK = timedelta(days=7)
@@ -35,8 +37,7 @@ class Ways:
 
 def get_ways(*, line: FirewallLine, viewer: Subject, at: datetime) -> Ways | None:
     """None as long as caller or service are not clear."""
-    meaning, request = line.meaning, line.request
-    subject, service = meaning.subject, meaning.service
+    request, subject, service = line.request, line.meaning.subject, line.meaning.service
     if subject is None or service is None:
         return None
     live = load_live(
@@ -49,15 +50,72 @@ def get_ways(*, line: FirewallLine, viewer: Subject, at: datetime) -> Ways | Non
     shape = live.shape(service.slug)
     if shape is None:
         return None
-    asked = asked_by(line, shape, at)
-    wanted = Wanted(asked, shape, bool(meaning.routes), asked.until - live.at, service.max_duration)
-    pending = access.list_pending_of(subject_keys=[subject.key], service_slugs=[service.slug])
-    seen = set(access.visible_requests(viewer).filter(pk__in=[one.pk for one in pending]).values_list("pk", flat=True))
-    evidence = Evidence() if wanted.named else _evidence(line, shape, viewer, at)
+    places = rollout.list_places(request.environment.slug)
+    designer = Designer(live, _pending([line], viewer), viewer, at)
     return Ways(
-        hops=hops_of(live, asked, shape, subject.name, rollout.list_places(request.environment.slug)),
-        proposals=propose(live, wanted, [one for one in pending if one.pk in seen], evidence),
+        hops=hops_of(live, asked_by(line, shape, at), shape, subject.name, places),
+        proposals=designer.propose(line, shape),
     )
+
+
+def list_proposals(
+    *, request: FirewallRequest, lines: Sequence[FirewallLine], viewer: Subject, at: datetime
+) -> dict[int, tuple[Proposal, ...]]:
+    """How each line could be opened, by its number; nothing for one that is not clear. A handful of queries for all
+    lines that name their routes, and a few more for each pair of caller and service of the rest."""
+    clear = [line for line in lines if line.meaning.subject is not None and line.meaning.service is not None]
+    if not clear:
+        return {}
+    live = load_live(
+        environment_slug=request.environment.slug,
+        service_slugs={_slug(line) for line in clear},
+        subject_keys={_key(line) for line in clear},
+        at=at,
+    )
+    designer = Designer(live, _pending(clear, viewer), viewer, at)
+    shapes = {line.number: live.shape(_slug(line)) for line in clear}
+    return {line.number: designer.propose(line, shape) for line in clear if (shape := shapes[line.number]) is not None}
+
+
+@dataclass(slots=True)
+class Designer:
+    """Proposes for one line after another from what was read once. ``pending`` is what ``viewer`` may see."""
+
+    live: Live
+    pending: Sequence[AccessRequest]
+    viewer: Subject
+    at: datetime
+    known: dict[tuple[str, str], Evidence] = field(default_factory=dict)
+
+    def propose(self, line: FirewallLine, shape: Service) -> tuple[Proposal, ...]:
+        asked, service = asked_by(line, shape, self.at), line.meaning.service
+        longest = service.max_duration if service is not None else 0
+        wanted = Wanted(asked, shape, bool(line.meaning.routes), asked.until - self.live.at, longest)
+        return propose(self.live, wanted, self.pending, Evidence() if wanted.named else self._evidence(line, shape))
+
+    def _evidence(self, line: FirewallLine, shape: Service) -> Evidence:
+        pair = (_key(line), shape.id)
+        if pair not in self.known:
+            self.known[pair] = _evidence(line, shape, self.viewer, self.at)
+        return self.known[pair]
+
+
+def _pending(lines: Sequence[FirewallLine], viewer: Subject) -> list[AccessRequest]:
+    """What waits between these callers and services, as far as ``viewer`` may see it."""
+    found = access.list_pending_of(
+        subject_keys={_key(line) for line in lines}, service_slugs={_slug(line) for line in lines}
+    )
+    ids = [one.pk for one in found]
+    seen = set(access.visible_requests(viewer).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
+    return [one for one in found if one.pk in seen]
+
+
+def _key(line: FirewallLine) -> str:
+    return line.meaning.subject.key if line.meaning.subject is not None else ""
+
+
+def _slug(line: FirewallLine) -> str:
+    return line.meaning.service.slug if line.meaning.service is not None else ""
 
 
 def asked_by(line: FirewallLine, shape: Service, at: datetime) -> Asked:

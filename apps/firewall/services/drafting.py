@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -18,7 +18,7 @@ from apps.firewall.lines import Line
 from apps.firewall.models import FirewallLine, FirewallRequest, Origin
 from apps.firewall.rulebase.parse import Format, parse, recognise
 from apps.firewall.services.storing import described, lines_of, record, reread
-from apps.firewall.terms import read_call
+from apps.firewall.terms import end_of, read_call
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -73,6 +73,7 @@ def draft_request(
     """
     require_active(actor)
     clean = _read_head(head, at)
+    pasted = pasted.replace("\x00", "")
     more, form = read_pasted(pasted, today=at.date())
     every = [*lines, *more]
     if not every:
@@ -153,7 +154,7 @@ def _written(line: Line) -> Written:
         method=method,
         path=path,
         reason=" ".join([line.reason, *(f"Only if {one}." for one in line.conditions)]).strip(),
-        until=None if line.until is None else datetime.combine(line.until + timedelta(days=1), time(), UTC),
+        until=None if line.until is None else end_of(line.until),
         text=line.text,
     )
 

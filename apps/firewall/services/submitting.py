@@ -16,7 +16,7 @@ from apps.compiler.graph import SubjectKind
 from apps.firewall import asking, policies, refusals
 from apps.firewall.designing import FOLLOW, NEW, REUSE, WIDEN, Proposal
 from apps.firewall.models import FirewallLine, FirewallRequest
-from apps.firewall.selectors.ways import get_ways
+from apps.firewall.selectors.ways import list_proposals
 from apps.firewall.services.storing import line_of, lines_of, locked_request, record, reread
 from apps.firewall.standing import LABELS, Stand, stand_of
 
@@ -48,59 +48,93 @@ def take(*, public_id: str, number: int, proposal: str, actor: Subject, at: date
         policies.require_unsettled(line)
         if stand_of(line) not in (Stand.CHOOSE, Stand.READY, Stand.ALLOWED):
             raise refusals.LinesNotReady(f"{LABELS[stand_of(line)]} Settle that first.")
-        chosen = _proposed(line, proposal, actor, at)
-        if chosen.kind == FOLLOW:
-            line.access_request = access.get_visible_request(viewer=actor, public_id=chosen.beside)
-        else:
-            line.design = _designed(chosen, line, actor, at)
-        line.refusal = ""
-        line.save(update_fields=["access_request", "design", "refusal"])
+        found = list_proposals(request=request, lines=[line], viewer=actor, at=at).get(number, ())
+        chosen = _chosen(found, proposal)
+        _Taking(actor, at).take(line, chosen)
+        line.save(update_fields=TAKEN)
         told = {"line": number, **chosen.as_json()}
         record("line_designed", request, actor=actor.actor, at=at, after=told)
     return line
 
 
-def _proposed(line: FirewallLine, proposal: str, actor: Subject, at: datetime) -> Proposal:
-    ways = get_ways(line=line, viewer=actor, at=at)
-    found = () if ways is None else ways.proposals
-    if proposal == NARROWEST:
-        opening = [one for one in found if one.kind != REUSE]
-        found = tuple(opening[:1])
-        proposal = found[0].id if found else ""
-    chosen = next((one for one in found if one.id == proposal), None)
+TAKEN = ["access_request", "design", "refusal"]
+
+
+def _chosen(found: Sequence[Proposal], proposal: str) -> Proposal:
+    wanted = (one for one in found if one.id == proposal or (proposal == NARROWEST and one.kind != REUSE))
+    chosen = next(wanted, None)
     if chosen is None:
         raise refusals.UnknownChoice
     return chosen
 
 
-def _designed(chosen: Proposal, line: FirewallLine, actor: Subject, at: datetime) -> dict[str, object]:
-    """With who would have to agree, as far as the asker may ask for it at all; no longer than the rules allow."""
-    design: dict[str, object] = chosen.as_json()
-    if chosen.kind not in (NEW, WIDEN):
-        return design
-    line.design = design
-    (bundle,) = asking.bundled([line], at=at)
-    try:
-        outlook = asking.outlook_of(bundle, environment=line.request.environment.slug, actor=actor, at=at)
-    except NotYourSubject:
-        return {**design, "others": others_words(line)}
-    blockers = asking.lasting_blockers(outlook)
-    if blockers:
-        raise blockers[0]
-    duration = asking.allowed_seconds(outlook, bundle.duration)
-    return {**design, "duration": duration, "approvals": list(outlook.approvals), "risk": outlook.risk}
+@dataclass(slots=True)
+class _Taking:
+    """What taking proposals meets, found out once for lines that would ask for the same."""
+
+    actor: Subject
+    at: datetime
+    known: dict[tuple[object, ...], asking.Outlook | Refusal] = field(default_factory=dict)
+
+    def take(self, line: FirewallLine, chosen: Proposal) -> None:
+        """Not saved. Raises what the ordinary request would be refused for."""
+        if chosen.kind == FOLLOW:
+            line.access_request = access.get_visible_request(viewer=self.actor, public_id=chosen.beside)
+        else:
+            line.design = self._designed(chosen, line)
+        line.refusal = ""
+
+    def _designed(self, chosen: Proposal, line: FirewallLine) -> dict[str, object]:
+        """With who would have to agree, as far as the asker may ask for it at all; no longer than the rules allow."""
+        design: dict[str, object] = chosen.as_json()
+        if chosen.kind not in (NEW, WIDEN):
+            return design
+        (bundle,) = asking.bundled([line], designs={line.number: design}, at=self.at)
+        outlook = self._outlook(bundle, line.request.environment.slug)
+        if isinstance(outlook, NotYourSubject):
+            return {**design, "others": others_words(line)}
+        if isinstance(outlook, Refusal):
+            raise outlook
+        blockers = asking.lasting_blockers(outlook)
+        if blockers:
+            raise blockers[0]
+        duration = asking.allowed_seconds(outlook, bundle.duration)
+        return {**design, "duration": duration, "approvals": list(outlook.approvals), "risk": outlook.risk}
+
+    def _outlook(self, bundle: asking.Bundle, environment: str) -> asking.Outlook | Refusal:
+        same = replace(bundle, lines=())
+        key = (same.subject, same.service, same.routes, same.points, same.duration, same.blocks, same.demands)
+        if key not in self.known:
+            try:
+                found: asking.Outlook | Refusal = asking.outlook_of(
+                    bundle, environment=environment, actor=self.actor, at=self.at
+                )
+            except Refusal as refusal:
+                found = refusal
+            self.known[key] = found
+        return self.known[key]
 
 
 def take_narrowest(*, public_id: str, actor: Subject, at: datetime) -> dict[int, str]:
     """For every line that waits for a choice. Returns why some could not be, by their number."""
-    with transaction.atomic():
-        waiting = [one for one in lines_of(locked_request(public_id, actor)) if stand_of(one) is Stand.CHOOSE]
     left: dict[int, str] = {}
-    for line in waiting:
-        try:
-            take(public_id=public_id, number=line.number, proposal=NARROWEST, actor=actor, at=at)
-        except Refusal as refusal:
-            left[line.number] = refusal.message
+    with transaction.atomic():
+        request = locked_request(public_id, actor)
+        policies.require_asker(actor, request)
+        waiting = [one for one in lines_of(request) if stand_of(one) is Stand.CHOOSE and not policies.is_settled(one)]
+        found = list_proposals(request=request, lines=waiting, viewer=actor, at=at)
+        taking, told = _Taking(actor, at), []
+        for line in waiting:
+            try:
+                chosen = _chosen(found.get(line.number, ()), NARROWEST)
+                taking.take(line, chosen)
+            except Refusal as refusal:
+                left[line.number] = refusal.message
+            else:
+                told.append({"line": line.number, **chosen.as_json()})
+        FirewallLine.objects.bulk_update(waiting, TAKEN)
+        if told:
+            record("lines_designed", request, actor=actor.actor, at=at, after={"lines": told})
     return left
 
 

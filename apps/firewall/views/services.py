@@ -51,7 +51,7 @@ def _copy(request: PageRequest) -> str:
     given = request.POST
     text = given.get("duration", "")
     duration = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else USUAL
-    source, to = given.get("from", "")[:63], given.get("to", "")[:63]
+    source, to = (given.get(name, "").replace("\x00", "").strip()[:63] for name in ("from", "to"))
     head = services.Head(title=f"{to} like {source}", reason=given.get("reason", "")[:5000], duration=duration)
     made = services.clone_access(
         actor=request.subject, source=source, to=to, sides=given.getlist("sides"), head=head, at=timezone.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
@@ -18,8 +18,9 @@ from apps.access.views.asking import DURATIONS
 from apps.audit.errors import Refusal
 from apps.compiler.paths import METHODS
 from apps.firewall import selectors, services
+from apps.firewall.refusals import BadFirewallRequest
 from apps.firewall.services.drafting import MOST_LINES, MOST_TEXT
-from apps.firewall.terms import BadPorts, read_ports
+from apps.firewall.terms import BadPorts, end_of, read_ports
 from apps.identity.pages import PageRequest, asked_text
 
 FEW_ROWS, MORE_ROWS = 3, 3
@@ -124,7 +125,7 @@ def send(request: PageRequest, form: Form) -> str | None:
     lines = [written_of(row) for row in form.rows if not row.is_empty]
     if any(row.error for row in form.rows):
         return None
-    ends_at = read_day(form.ends_on)
+    ends_at = read_day(form.ends_on) if form.ends_on else None
     head = services.Head(
         title=form.title,
         reason=form.reason,
@@ -155,13 +156,17 @@ def written_of(row: Row) -> services.Written:
     )
 
 
-def read_day(text: str) -> datetime | None:
-    """The end of that day in UTC; None for none."""
+def read_day(text: str) -> datetime:
+    """The end of that day in UTC; raises BadFirewallRequest for what is no day."""
     try:
         day = parse_date(text.strip())
     except ValueError:
         day = None
-    return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=1)
+    found = None if day is None else end_of(day)
+    if found is None:
+        complaint = "Write the day as 2026-03-31."
+        raise BadFirewallRequest(complaint, fields={"ends_at": [complaint]})
+    return found
 
 
 def _number(text: str) -> int | None:
