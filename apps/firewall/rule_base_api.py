@@ -127,7 +127,7 @@ class RuleBaseLinePage(serializers.Serializer[Any]):
 
 class CleaningInput(serializers.Serializer[Any]):
     codes = serializers.ListField(
-        child=serializers.ChoiceField(choices=CODES), required=False, default=list, max_length=20
+        child=serializers.CharField(max_length=20), required=False, default=list, max_length=20
     )
     numbers = serializers.ListField(
         child=serializers.IntegerField(min_value=0, max_value=LARGEST_NUMBER),

@@ -80,6 +80,7 @@ def test_nothing_is_kept_of_one_with_a_single_bad_line_and_every_bad_line_is_tol
     [
         (Given("", TEXT), "name"),
         (Given("x", " "), "text"),
+        (Given("x", "src,dst\n10.0.0.1,a\x00b\n"), "text"),
         (Given("x", "Hello."), "format"),
         (Given("x", TEXT, format="excel"), "format"),
         (Given("x", TEXT, semantics="random"), "semantics"),

@@ -19,7 +19,7 @@ MOST_PIECES = 2_000
 MOST_WORK = 150_000
 FEW_PIECES = 20
 """What one answer may take; what all together may; and what one may still take after that."""
-MOST_BOXES = 100_000
+MOST_BOXES = 30_000
 FEW_HOLES = 24
 
 

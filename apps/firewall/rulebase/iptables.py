@@ -16,7 +16,7 @@ from apps.firewall.rulebase.iptables_rule import Match, Rule, read_rule
 from apps.firewall.rulebase.reading import Bad, Reading, TooMuch
 
 MAX_DEPTH = 16
-MAX_VISITS = 200_000
+MAX_VISITS = 100_000
 LONGEST_LINE = 4_000
 
 DIRECTION_OF = {"INPUT": Direction.IN, "FORWARD": Direction.THROUGH, "OUTPUT": Direction.OUT}

@@ -15,7 +15,7 @@ T = TypeVar("T")
 # Control characters that are no white space, and halves of surrogate pairs.
 UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 MAX_CHARACTERS = 5 * 1024 * 1024
-MAX_LINES = 50_000
+MAX_LINES = 20_000
 MAX_PER_RULE = 1_000
 MAX_PROBLEMS = 1_000
 

@@ -19,6 +19,7 @@ from apps.firewall.rulebase.analysis import analyse
 from apps.firewall.rulebase.base import Semantics, TooManyBoxes
 from apps.firewall.rulebase.findings import Analysis
 from apps.firewall.rulebase.parse import Format, Note, Parsed, Problem, parse, recognise
+from apps.firewall.rulebase.reading import UNWANTED
 from apps.firewall.selectors.knowing import known_names
 from apps.identity import selectors as identity
 from apps.outbox import services as outbox
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 TAKEN = "firewall.rule_base.taken"
 SMALL = 60_000
 """Characters that are read while whoever pasted them waits; what is longer is read in the background."""
+FEW_LINES = 2_000
+"""Lines that are compared while whoever pasted them waits: a short text may hold many, laid flat."""
 BATCH = 1_000
 ALWAYS_ADDED_UP = frozenset({Format.SECURITY_GROUPS, Format.NETWORK_POLICY, Format.ADDRESS_LISTS})
 
@@ -60,7 +63,7 @@ def take_rule_base(*, given: Given, actor: Subject, at: datetime) -> RuleBase:
         raise refusals.BadRuleBase(words, extra={"problems": problems, "format": found.value})
     with transaction.atomic():
         base = store(given, found, team=team, actor=actor, at=at)
-        if read is not None:
+        if read is not None and len(read.lines) <= FEW_LINES:
             _keep(base, read, at=at)
         else:
             outbox.enqueue(topic=TAKEN, key=base.public_id, at=at)
@@ -104,15 +107,7 @@ def store(
 
 
 def _checked(given: Given, actor: Subject) -> tuple[Format, Subject | None]:
-    fields: dict[str, list[str]] = {}
-    if not 0 < len(given.name.strip()) <= 200 or "\x00" in given.name:
-        fields["name"] = ["Give it a name, of at most 200 characters."]
-    if not given.text.strip():
-        fields["text"] = ["Paste the rule base, or choose a file."]
-    if given.format and given.format not in set(Format):
-        fields["format"] = [f"One of {', '.join(Format)}, or leave it empty."]
-    if given.semantics and given.semantics not in set(Semantics):
-        fields["semantics"] = [f"One of {', '.join(Semantics)}, or leave it empty."]
+    fields = _faults(given)
     team = identity.find_subject(given.team) if given.team else None
     if given.team and team is None:
         fields["team"] = ["There is no such team."]
@@ -123,6 +118,21 @@ def _checked(given: Given, actor: Subject) -> tuple[Format, Subject | None]:
         raise refusals.BadRuleBase(fields=fields)
     policies.require_may_take(actor, team)
     return found, team
+
+
+def _faults(given: Given) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    if not 0 < len(given.name.strip()) <= 200 or "\x00" in given.name:
+        fields["name"] = ["Give it a name, of at most 200 characters."]
+    if not given.text.strip():
+        fields["text"] = ["Paste the rule base, or choose a file."]
+    elif UNWANTED.search(given.text):
+        fields["text"] = ["There are signs in it that no text holds."]
+    if given.format and given.format not in set(Format):
+        fields["format"] = [f"One of {', '.join(Format)}, or leave it empty."]
+    if given.semantics and given.semantics not in set(Semantics):
+        fields["semantics"] = [f"One of {', '.join(Semantics)}, or leave it empty."]
+    return fields
 
 
 def _usual(found: Format) -> Semantics:
