@@ -9,7 +9,6 @@ from rest_framework import serializers
 
 from apps.access.api_schemas import LONGEST, PersonSchema
 from apps.access.models import Point
-from apps.catalog.models import Sensitivity
 from apps.compiler.graph import SubjectKind
 from apps.firewall.designing import ORDER
 from apps.firewall.hops import Says
@@ -17,6 +16,8 @@ from apps.firewall.models import FirewallLine, FirewallRequest, Outcome, Verdict
 from apps.firewall.services import NARROWEST, SIDES
 from apps.firewall.services.drafting import MOST_LINES, MOST_TEXT
 from apps.firewall.standing import LABELS, Stand, overall, stand_of
+
+SAYS = [(one.value, one.value) for one in Says]
 
 
 def words(**more: Any) -> serializers.CharField:
@@ -198,8 +199,8 @@ class HopSchema(serializers.Serializer[Any]):
     name = serializers.CharField()
     place = serializers.CharField(help_text="The target, by name")
     sentence = serializers.CharField()
-    now = serializers.ChoiceField(choices=[(one.value, one.value) for one in Says], allow_null=True)
-    after = serializers.ChoiceField(choices=[(one.value, one.value) for one in Says], allow_null=True)
+    now = serializers.ChoiceField(choices=SAYS, allow_null=True)
+    after = serializers.ChoiceField(choices=SAYS, allow_null=True)
     changes = serializers.BooleanField()
 
 
@@ -234,9 +235,7 @@ class ZoneInput(serializers.Serializer[Any]):
     services = names(63)
     namespaces = names(63)
     networks = names(50)
-    sensitivities = serializers.ListField(
-        child=serializers.ChoiceField(choices=Sensitivity.choices), required=False, default=list
-    )
+    sensitivities = names(9)
     kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=[(kind.value, kind.value) for kind in SubjectKind]),
         required=False,

@@ -68,13 +68,13 @@ class ZoneDetail(APIView):
     @extend_schema(
         operation_id="firewall_zones_remove",
         summary="Remove a zone with its row and its column",
-        responses={204: None},
+        responses=schemas.MatrixSchema,
         tags=["firewall"],
     )
     def delete(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *GOVERNORS)
         services.remove_zone(slug=slug, actor=actor.actor, at=timezone.now())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response(_matrix(selectors.get_matrix()))
 
 
 class DecommissionDetail(APIView):

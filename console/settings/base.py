@@ -227,6 +227,8 @@ SPECTACULAR_SETTINGS = {
         "IssuerKindEnum": "apps.identity.models.IssuerKind",
         "ChangeKindEnum": "apps.catalog.api.CHANGE_KINDS",
         "CallVerdictEnum": "apps.telemetry.api.VERDICTS",
+        "ZoneVerdictEnum": "apps.firewall.models.Verdict",
+        "HopVerdictEnum": "apps.firewall.api_schemas.SAYS",
     },
 }
 
