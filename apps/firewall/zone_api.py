@@ -68,7 +68,7 @@ class ZoneDetail(APIView):
     @extend_schema(
         operation_id="firewall_zones_remove",
         summary="Remove a zone with its row and its column",
-        responses=schemas.MatrixSchema,
+        responses={200: schemas.MatrixSchema},
         tags=["firewall"],
     )
     def delete(self, request: Request, slug: str) -> Response:
