@@ -73,7 +73,7 @@ def test_a_recorded_call_that_a_door_would_refuse_is_counted_and_named(house: pa
 
 
 def test_where_the_ingress_asks_nobody_is_shut_out(house: pages.House, browse: Browse) -> None:
-    cluster(replace(CHOSEN, emitters=("nic", "smi"), verifier="sallyport/verifier:8080"))
+    cluster(replace(CHOSEN, emitters=("nic", "smi"), verifier="shop/verifier:8080"))
     called(house.shop.dan, datetime.now(UTC), 3, "GET", "/payments/7")
     shown = browse(house.olga).get("/rollout/east/migration/").content.decode()
     assert "None of 3 recorded calls would be refused" in shown
