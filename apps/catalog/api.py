@@ -42,7 +42,8 @@ class ExposureSerializer(serializers.Serializer[Any]):
     workload = serializers.CharField(source="workload.key", allow_null=True, default=None)
     port = serializers.IntegerField(allow_null=True)
     variants = serializers.ListField(
-        child=serializers.CharField(), help_text="Other versions behind the same sidecar, each as name:port, or as name:port@origin"
+        child=serializers.CharField(),
+        help_text="Other versions behind the same sidecar, each as name:port, or as name:port@origin",
     )
 
 

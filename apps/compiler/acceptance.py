@@ -1,8 +1,8 @@
 """The decision table that freshly compiled edge policy must reproduce, in its own engine, before it may be activated.
 
 The table is made of what the policy is about: every grant at the seconds where it changes its mind, on each of its
-routes, by one who holds it; every traffic rule at its own turns, by somebody it is about and somebody it is not; and for
-every service a stranger, a missing token, and paths that must not be understood.
+routes, by one who holds it; every traffic rule at its own turns, by somebody it is about and by somebody it is not; and
+for every service a stranger, a missing token, and paths that must not be understood.
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ _Row = tuple[EdgeCall, str | None, int, int | None]
 """Call, subject, when, and when the token was made out; None: before anything else in the table."""
 
 
-def _expected(
-    door: EdgeDoor, traffic: Traffic, call: EdgeCall, subject: str | None, at: int, issued: int
-) -> Trial:
+def _expected(door: EdgeDoor, traffic: Traffic, call: EdgeCall, subject: str | None, at: int, issued: int) -> Trial:
     fault, place = Reason.NO_TOKEN if subject is None else None, door.locate(call.host, call.path)
     decision = door.judge(call, fault, subject or "", at, issued=issued)
     treated = UNTOUCHED

@@ -23,8 +23,9 @@ Turn = tuple[str, str, int]
 def turns_of(
     graph: AccessGraph, service: Service, point: Point, first: Collection[str] = frozenset()
 ) -> Iterator[Turn]:
-    """Each rule, ``first`` those named and then the newest, on a route of its own, by callers who are let in: one inside
-    its share at the seconds where it changes its mind, one outside it, and one it is not about.
+    """Each rule, ``first`` those named and then the newest, on a route of its own, by callers who are let in.
+
+    One is inside its share, at the seconds where it changes its mind; one is outside; and one it is not about.
     """
     rules = [rule for rule in graph.traffic if rule.service == service.id and point in rule.points]
     rules.sort(key=lambda rule: (rule.id not in first, -rule.starts_at, rule.id))
@@ -43,7 +44,7 @@ class _Trying:
     def turns(self, rule: TrafficRule) -> Iterator[Turn]:
         for route in sorted(rule.routes & self._routes.keys())[:1]:
             callers = self._callers(rule, route)
-            yield from ((who, route, rule.starts_at) for who in callers.values())
+            yield from ((who, route, rule.starts_at) for _, who in sorted(callers.items()))
             yield from ((callers["in"], route, at) for at in _turns(rule) if "in" in callers)
 
     def _callers(self, rule: TrafficRule, route: str) -> dict[str, str]:

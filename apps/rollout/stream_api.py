@@ -143,7 +143,17 @@ def _answer(stream: EdgeStream, status: int = 200) -> Response:
     keys: list[StreamKey] = streaming.believed(stream)
     facts = {
         name: getattr(stream, name)
-        for name in ("stream_id", "status", "wanted", "hostname", "email", "error", "checked_at", "active_since", "adopting")
+        for name in (
+            "stream_id",
+            "status",
+            "wanted",
+            "hostname",
+            "email",
+            "error",
+            "checked_at",
+            "active_since",
+            "adopting",
+        )
     }
     body = {**facts, "candidate": stream.candidate or None, "endpoint": streaming.endpoint_of(stream), "secrets": keys}
     return Response(StreamSchema(body).data, status=status)

@@ -47,7 +47,7 @@ class StreamForm(forms.Form):
         required=False,
         min_value=1,
         max_value=2**31,
-        help_text="Leave it empty, and the stream of our name is found or made. You see what is there before it changes.",
+        help_text="Leave it empty, and the stream of our name is found or made. You see it before it is changed.",
     )
 
 

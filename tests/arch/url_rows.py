@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.factories.addresses import guard
+from apps.access.models import GuardedHost
+from tests.factories.access import environment
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
 
@@ -52,13 +53,17 @@ def strange(there: House) -> list[object]:
 def to_adopt(there: House) -> list[object]:
     """A stream of somebody else's that was looked at."""
     stream = edge_stream(datetime.now(UTC))
-    stream.stream_id, stream.adopting, stream.candidate = None, 9, {
-        "name": "theirs",
-        "version": 3,
-        "status": "ACTIVATED",
-        "endpoint": "https://logs.shop.test",
-        "field_count": 4,
-    }
+    stream.stream_id, stream.adopting, stream.candidate = (
+        None,
+        9,
+        {
+            "name": "theirs",
+            "version": 3,
+            "status": "ACTIVATED",
+            "endpoint": "https://logs.shop.test",
+            "field_count": 4,
+        },
+    )
     stream.save()
     return ["edge"]
 
@@ -96,7 +101,10 @@ def ada(there: House) -> list[object]:
 
 
 def guarded(there: House) -> list[object]:
-    return [guard(host="c.shop.localhost").pk]
+    """Without a line in the record, which counts what a caller changes."""
+    given = {"why": "Partners only.", "created_at": datetime.now(UTC)}
+    row, _ = GuardedHost.objects.get_or_create(environment=environment(), host="c.shop.localhost", defaults=given)
+    return [row.pk]
 
 
 def unguarding(there: House) -> dict[str, object]:

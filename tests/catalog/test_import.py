@@ -330,9 +330,7 @@ def test_a_damaged_estate_is_read_or_reported(data: st.DataObject) -> None:
         assert problem.message and problem.file == "damaged.yaml"
 
 
-UNLIKE = (
-    "should be like v2:9212, a version and its port; or v2:9212@blue, with an origin of the edge's property."
-)
+UNLIKE = "should be like v2:9212, a version and its port; or v2:9212@blue, with an origin of the edge's property."
 DOORS = {"workload": "spiffe://shop.test/ns/shop/sa/payments", "mesh-port": "9105", "upstream-port": "9205"}
 
 

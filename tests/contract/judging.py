@@ -44,7 +44,7 @@ DOCUMENTS = {
 }
 RULES_TYPE = "application/vnd.akamai.papirules.v2025-10-16+json"
 UNPUBLISHED = ("errors", "warnings")
-"""The document has no place for these in a rule tree's answer, though the live API's clients read them there."""
+"""Property Manager's document has no place for these in its answers, though the live API's clients read them there."""
 
 MAY_BE_EMPTY = ("edgeWorkerIds", "versions", "activations", "namespaces")
 """Published answers always list something; an account where nothing was made yet has nothing to list."""
@@ -119,7 +119,8 @@ def described(name: str, base: str, control: str) -> OpenAPI:
 def as_published(answer: requests.Response) -> requests.Response:
     """Without what the document has no place for."""
     body = answer.json() if "json" in answer.headers.get("content-type", "") else None
-    if not isinstance(body, dict) or "rules" not in body or not any(name in body for name in UNPUBLISHED):
+    ours = isinstance(body, dict) and urlsplit(str(answer.request.url)).path.startswith(PAPI)
+    if not ours or not any(name in body for name in UNPUBLISHED):
         return answer
     shown = requests.Response()
     shown.status_code, shown.headers, shown.request = answer.status_code, answer.headers, answer.request

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.rollout.models import AddressList, Drift, Release, Target
+from apps.rollout.models import AddressList, Drift, PropertyChange, Release, Target
 from apps.telemetry.models import LogMinute
-from tests.factories import addresses, edges
+from tests.factories import addresses, edges, pages
 
 DIFF = """--- before
 +++ after
@@ -30,6 +30,8 @@ SINCE = timedelta(days=1)
 
 def fill(at: datetime) -> Target:
     target = edges.edge_target(at)
+    pages.revise(target, 1, at)
+    attached(target, at)
     drift(target, at)
     releases(target, at)
     log(at)
@@ -38,12 +40,19 @@ def fill(at: datetime) -> Target:
     return target
 
 
+def attached(target: Target, at: datetime) -> None:
+    """Our rule is live in the property that somebody changed."""
+    found = {"id": "prp_1", "name": PLACE.split("/")[1], "contract_id": "ctr_1", "group_id": "grp_1"}
+    known = {"email": "ops@shop.test", "asked_by": "Olga", "asked_at": at, "retry_at": at}
+    PropertyChange.objects.create(target=target, hostname="www.shop.test", state="done", found=found, **known)
+
+
 def drift(target: Target, at: datetime) -> None:
     """Something that leaves a door open, something to adopt, and something of a property."""
     rows: list[dict[str, Any]] = [
         {"path": ITEM, "detail": "The item was changed.", "diff": DIFF, "opens": True, "why_not": "By hand: never."},
-        {"path": CODE, "detail": "The live version is sp-1a2b3c4d5e6f.", "expected": "sp-9", "observed": "sp-1"},
-        {"path": PLACE, "detail": "A rule stands behind ours.", "diff": DIFF, "why_not": "Another rule overrules ours."},
+        {"path": CODE, "detail": "The live version is sp-1.", "why_not": "Nobody knows this code."},
+        {"path": PLACE, "detail": "A rule stands behind ours.", "diff": DIFF},
     ]
     for row in rows:
         known = {"expected": "a" * 64, "observed": "b" * 64, "found_at": at - SINCE, "seen_at": at}

@@ -140,7 +140,8 @@ def test_guarding_ends_when_nothing_hangs_on_it_and_the_policy_asks_no_longer(
     row, cyd = outside.guard("198.51.100.0/24"), browse(house.shop.cyd)
     edges.address_list(datetime.now(UTC))
     address = f"/settings/hosts/{row.pk}/stop"
-    request = outside.ask(house.shop.ada, outside.party(house.shop.ada, house.shop.storefront))
+    partner = outside.party(house.shop.ada, house.shop.storefront)
+    request = outside.ask(house.shop.ada, partner, at=datetime.now(UTC))
     assert "1 opening or request is there still." in text(cyd.get(address))
     refused = cyd.post(address, {"detached": "on"})
     assert (refused.status_code, "End them first." in text(refused)) == (422, True)

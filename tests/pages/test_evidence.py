@@ -125,8 +125,16 @@ def test_the_rollout_says_whether_every_door_is_right(house: pages.House, browse
 
 def test_a_target_shows_what_differs_what_is_there_and_how_it_came(house: pages.House, browse: Browse) -> None:
     text = text_of(browse(house.olga), "/rollout/mesh/")
-    for said in ("Shop mesh holds something it should not", "node/a", "Ada may read.", "Published."):
+    for said in (
+        "Shop mesh holds something it should not",
+        'href="/rollout/mesh/drift/"',
+        "Ada may read.",
+        "Published.",
+    ):
         assert said in text
+    shown = text_of(browse(house.olga), "/rollout/mesh/drift/")
+    for said in ("1 thing at Shop mesh is not as it should be", "node/a", "Should be:"):
+        assert said in shown
 
 
 def test_a_failing_target_says_so(house: pages.House, browse: Browse) -> None:

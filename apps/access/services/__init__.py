@@ -37,7 +37,6 @@ __all__ = [
     "expire_due_requests",
     "follow_subjects",
     "guard_host",
-    "stop_guarding",
     "mark_door",
     "mark_doors",
     "open_address_request",
@@ -50,4 +49,5 @@ __all__ = [
     "review_many",
     "set_guardrail",
     "set_rule",
+    "stop_guarding",
 ]

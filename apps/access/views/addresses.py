@@ -200,7 +200,7 @@ def stop(request: PageRequest, host_id: int) -> HttpResponse:
     """Before a host is guarded no longer: what that means, and what has to be done before."""
     require_role(request, *GOVERNORS)
     row = selectors.get_guarded_host(host_id)
-    form = StopForm(request.POST or None)
+    form = StopForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and _stop(request, row, form):
         return redirect("hosts")
     uses = selectors.count_address_uses(environment=row.environment, host=row.host)

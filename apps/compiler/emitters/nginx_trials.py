@@ -1,8 +1,8 @@
 """The decision table of one service's mesh policy: it travels with the policy, and a node asks it before it serves.
 
 Each grant at the seconds where it changes its mind, newest first, on each of its routes, by one who holds it; traffic
-rules at theirs; and a stranger everywhere, and paths that must not be understood. It depends on the graph alone, so that it is as stable as
-what it tries.
+rules at theirs; a stranger everywhere; and paths that must not be understood. It depends on the graph alone, so that it
+is as stable as what it tries.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def agree(*, slug: str, version: int, actor: Actor, at: datetime) -> EdgeStream:
             raise NothingToAdopt
         stream.agreed_version = version
         due_now(stream, at)
-        tell(stream, "stream.adoption_agreed", actor, at, stream=stream.adopting, was=stream.candidate)
+        tell(stream, "stream.adoption_agreed", actor, at, number=stream.adopting, was=stream.candidate)
     return stream
 
 

@@ -1,4 +1,4 @@
-"""A worker to be killed: ``python -m tests.rollout.akamai.killable WORKER ROW SECONDS`` takes steps until nobody lets it.
+"""A worker to be killed: ``python -m tests.rollout.akamai.killable WORKER ROW SECONDS`` takes step after step.
 
 Its clock is ``SECONDS`` before ours, and goes on by more than a pause between two steps.
 """
@@ -34,9 +34,12 @@ STEPS, PAUSE = 40, timedelta(seconds=11)
 
 
 def main(worker: str, row: int, ahead: float) -> None:
-    pushed = timedelta(seconds=ahead)
     for step in range(STEPS):
-        WORKERS[worker](row, lambda: timezone.now() + pushed + step * PAUSE)
+        WORKERS[worker](row, clock_ahead(timedelta(seconds=ahead) + step * PAUSE))
+
+
+def clock_ahead(of_ours: timedelta) -> Clock:
+    return lambda: timezone.now() + of_ours
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_agreed_to_it_is_ours_under_the_same_number(
     assert made["streamName"] == "sallyport-edge"
     assert made["destination"]["endpoint"] == f"{receiver.address}/telemetry/v1/datastream/edge"
     agreed = Event.objects.get(action="rollout.stream.adoption_agreed").after
-    assert (agreed["stream"], agreed["was"]["name"]) == (theirs, "theirs")
+    assert (agreed["number"], agreed["was"]["name"]) == (theirs, "theirs")
 
 
 def test_one_that_changed_after_it_was_shown_is_shown_again(
@@ -139,7 +139,10 @@ def test_beside_a_stream_that_delivers_no_other_is_adopted(receiver: Receiver, h
 
 @pytest.mark.parametrize(
     ("properties", "said"),
-    [((2,), "is not of the property of this host"), ((1, 2, 3), "delivers for 2 more properties, whose lines would stop")],
+    [
+        ((2,), "is not of the property of this host"),
+        ((1, 2, 3), "delivers for 2 more properties, whose lines would stop"),
+    ],
 )
 def test_one_that_others_need_is_left_alone(
     receiver: Receiver, theirs: int, target: Target, properties: tuple[int, ...], said: str

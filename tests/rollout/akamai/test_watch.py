@@ -61,7 +61,12 @@ def test_a_conditional_origin_that_is_missing_is_told_and_their_group_may_stand_
     tree = with_our_rule({**OTHERS, "children": [*OTHERS["children"], group]}, WISH)
     assert faults(tree, replace(WISH, origins=("blue",))) == []
     [found] = faults(tree, replace(WISH, origins=("blue", "green")))
-    assert (found.what, found.opens, found.expected, found.observed) == ("conditional-origins", False, "blue, green", "blue")
+    assert (found.what, found.opens, found.expected, found.observed) == (
+        "conditional-origins",
+        False,
+        "blue, green",
+        "blue",
+    )
     assert found.detail == "The property has no conditional origin green: calls for that version end in an error."
     tree["children"].append({"name": "By hand", "behaviors": []})
     assert [fault.what for fault in faults(tree, WISH)] == ["position"]
