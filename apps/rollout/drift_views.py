@@ -14,7 +14,7 @@ from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
 from apps.rollout.models import Drift
-from apps.rollout.services import adopting, attaching, drifting
+from apps.rollout.services import adopting, drifting
 from apps.rollout.views import KEEPERS, PAGE, WATCHERS, get_target
 
 
@@ -53,7 +53,7 @@ def put_back(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
     require_role(request, *KEEPERS)
     target = drifting.put_back(drift_id=drift_id, actor=request.subject.actor, at=timezone.now())
     tasks.poke([target.slug])
-    if attaching.is_under_way(target):
+    if Drift.objects.filter(pk=drift_id, path__startswith=Drift.OF_PROPERTY).exists():
         messages.success(request, "The property is compared. Look at the difference and say yes here.")
         return redirect("target_property", target.slug)
     messages.success(request, "It is put back now.")
