@@ -76,7 +76,7 @@ def test_fail_open_is_an_alarm_on_home_and_on_the_target_and_cannot_be_adopted(s
     assert (drift.path, drift.opens) == ("property/local-edge/continue-on-error", True)
     assert list_alarms() == [drift]
     olga, ada = people.person("olga", roles=("operator",)), people.person("zoe")
-    home, target = (signed_in(olga).get(path).content.decode() for path in ("/", "/rollout/edge/"))
+    home, target = (signed_in(olga).get(path).content.decode() for path in ("/", "/rollout/edge/drift/"))
     assert "Calls may pass unchecked." in home
     assert drift.detail in home
     assert "Calls may pass unchecked: 1 thing below leaves a door open." in target
