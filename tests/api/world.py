@@ -11,6 +11,7 @@ from apps.identity.models import Subject
 from apps.outbox.models import Message
 from apps.rollout.models import Activation, Drift, Node, Probe, Revision, Target
 from tests.factories.access import AT, Shop, active_grant, ask, environment, shop
+from tests.factories.remembered import remembered
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class World:
     known: dict[str, list[str | int]]
 
 
+@remembered
 def world() -> World:
     there, at = shop(), datetime.now(UTC)
     kim = identity.upsert_subject(key="person:kim", name="Kim", actor=SYSTEM, at=AT)

@@ -12,6 +12,7 @@ from apps.catalog.models import Dependency, Environment, Exposure, Route, Servic
 from apps.identity.freshness import Freshness
 from apps.identity.models import Subject
 from tests.factories import identity
+from tests.factories.remembered import remembered
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HOUR = 3600
@@ -94,6 +95,7 @@ def depends(caller: Service, callee: Service, routes: Collection[str] = ()) -> D
     return Dependency.objects.create(caller=caller, callee=callee, routes=list(routes))
 
 
+@remembered
 def shop(*, sensitivity: str = "internal", rules: bool = True, max_duration: int = 24 * HOUR) -> Shop:
     """The usual cast and one service, ``payments``, with both doors."""
     ada, ben, bea = identity.person("ada"), identity.person("ben"), identity.person("bea")

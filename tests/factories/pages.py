@@ -41,6 +41,7 @@ from apps.rollout.models import (
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.factories import access, identity
+from tests.factories.remembered import remembered
 from tests.identity.providers.provider import usual_key
 
 
@@ -74,6 +75,7 @@ class House:
     principal: AwsPrincipal
 
 
+@remembered
 def house() -> House:
     at = datetime.now(UTC)
     shop = access.shop()
