@@ -167,7 +167,7 @@ class MapQuery(serializers.Serializer[Any]):
     limit = serializers.IntegerField(required=False, default=15, min_value=1, max_value=50)
 
 
-class CellSchema(serializers.Serializer[Cell]):
+class MapCellSchema(serializers.Serializer[Cell]):
     team = serializers.CharField(help_text="Empty for people in no team")
     edge = serializers.IntegerField(help_text="Routes open at the edge")
     mesh = serializers.IntegerField(help_text="Routes open in the mesh")
@@ -179,7 +179,7 @@ class MapRowSchema(serializers.Serializer[Any]):
     service = serializers.CharField()
     title = serializers.CharField()
     routes = serializers.IntegerField()
-    cells = CellSchema(many=True)
+    cells = MapCellSchema(many=True)
 
 
 class MapPage(serializers.Serializer[Any]):

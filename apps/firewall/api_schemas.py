@@ -37,7 +37,7 @@ class CandidateSchema(serializers.Serializer[Any]):
     why = serializers.CharField()
 
 
-class CellSchema(serializers.Serializer[Any]):
+class ZoneCellSchema(serializers.Serializer[Any]):
     source = serializers.CharField()  # type: ignore[assignment]  # a field's name
     destination = serializers.CharField()
     verdict = serializers.ChoiceField(choices=Verdict.choices)
@@ -83,7 +83,7 @@ class LineSchema(serializers.Serializer[Any]):
     confirmed_by = PersonSchema(source="meaning.confirmed_by", allow_null=True)
     problem = serializers.CharField(source="meaning.problem")
     allowed_by = serializers.ListField(source="meaning.allowed_by", child=serializers.CharField())
-    zone = CellSchema(source="meaning.zone", allow_null=True)
+    zone = ZoneCellSchema(source="meaning.zone", allow_null=True)
     design = DesignSchema(allow_null=True)
     request = serializers.CharField(source="access_request.public_id", allow_null=True, default=None)
     refusal = serializers.CharField()
@@ -227,7 +227,7 @@ class ZoneSchema(serializers.Serializer[Any]):
 
 class MatrixSchema(serializers.Serializer[Any]):
     zones = ZoneSchema(many=True)
-    cells = CellSchema(many=True, help_text="Row by row; by name of the zones")
+    cells = ZoneCellSchema(many=True, help_text="Row by row; by name of the zones")
 
 
 class ZoneInput(serializers.Serializer[Any]):

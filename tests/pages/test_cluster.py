@@ -136,7 +136,7 @@ def test_what_differs_in_a_cluster_can_be_put_back(house: pages.House, olga: Cli
     Drift.objects.create(
         target=Target.objects.get(slug="cluster"), path=CONTESTED, expected="a", observed="b", found_at=at, seen_at=at
     )
-    assert "Put back" in text(olga, "/rollout/cluster/")
+    assert "Put back" in text(olga, "/rollout/cluster/drift/")
 
 
 def test_only_who_keeps_targets_may_change_a_cluster(house: pages.House, olga: Client, browse: Browse) -> None:
