@@ -62,7 +62,7 @@ def came_from(request: HttpRequest) -> str:
     """The page a form was sent from, when it is one of ours."""
     before = request.POST.get("next") or request.headers.get("Referer", "")
     safe = url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure())
-    return before if safe else "/"
+    return before if safe and "/" in before else "/"  # a bare word would be taken for the name of a page
 
 
 class NoStoreMiddleware(MiddlewareMixin):

@@ -30,7 +30,7 @@ def names(longest: int) -> serializers.ListField:
     )
 
 
-class CandidateSchema(serializers.Serializer[Any]):
+class ResolvedEndSchema(serializers.Serializer[Any]):
     key = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]  # a field's name
     confidence = serializers.FloatField(min_value=0, max_value=1)
@@ -96,13 +96,13 @@ class LineSchema(serializers.Serializer[Any]):
     def get_state_words(self, line: FirewallLine) -> str:
         return LABELS[stand_of(line)]
 
-    @extend_schema_field(CandidateSchema(many=True))
+    @extend_schema_field(ResolvedEndSchema(many=True))
     def get_sources(self, line: FirewallLine) -> list[dict[str, Any]]:
-        return list(CandidateSchema(line.meaning.found.get("source", []), many=True).data)
+        return list(ResolvedEndSchema(line.meaning.found.get("source", []), many=True).data)
 
-    @extend_schema_field(CandidateSchema(many=True))
+    @extend_schema_field(ResolvedEndSchema(many=True))
     def get_destinations(self, line: FirewallLine) -> list[dict[str, Any]]:
-        return list(CandidateSchema(line.meaning.found.get("destination", []), many=True).data)
+        return list(ResolvedEndSchema(line.meaning.found.get("destination", []), many=True).data)
 
 
 class FirewallRequestSchema(serializers.Serializer[Any]):

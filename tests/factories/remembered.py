@@ -79,6 +79,7 @@ def _of(cursor: Any, table: str, columns: str) -> frozenset[str]:
 def _memory(changed: Rows, made: object) -> Memory:
     statements = [f'DELETE FROM "{table}"' for table in changed if table in ALWAYS_THERE]
     statements += [_insert(table, rows) for table, rows in changed.items()]
+    statements += [_past(table) for table in changed if '"id"' in f'"{_tables()[table].split(", ")[0]}"']
     there = " OR ".join(f'EXISTS (SELECT FROM "{table}")' for table in changed if table not in ALWAYS_THERE)
     return Memory("; ".join(statements), f"SELECT NOT ({there})", pickle.dumps(made))
 
@@ -87,6 +88,12 @@ def _insert(table: str, rows: frozenset[str]) -> str:
     names = ", ".join(f'"{name}"' for name in _tables()[table].split(", "))
     values = ", ".join(f"({row})" for row in sorted(rows))
     return f'INSERT INTO "{table}" ({names}) VALUES {values}'
+
+
+def _past(table: str) -> str:
+    """Rows that are made later get other ids, whatever became of the sequence."""
+    sequence = f"pg_get_serial_sequence('{table}', 'id')"
+    return f'SELECT setval({sequence}, greatest(nextval({sequence}), (SELECT max(id) FROM "{table}")))'
 
 
 def _is(question: str) -> bool:

@@ -123,3 +123,8 @@ def test_a_request_is_found_by_its_id_by_those_who_may_see_it(house: pages.House
     query = {"q": house.asked.public_id[:12]}
     assert where in browse(house.shop.ada).get("/search", query).content.decode()
     assert where not in browse(house.shop.dan).get("/search", query).content.decode()
+
+
+@pytest.mark.parametrize("word", ["0", "home", "javascript:alert(1)"])
+def test_a_word_that_is_no_address_leads_home(client: Client, db: None, word: str) -> None:
+    assert client.post("/theme/", {"theme": "dark"}, headers={"referer": word}).headers["Location"] == "/"

@@ -20,7 +20,9 @@ def end(request: PageRequest, public_id: str) -> HttpResponse:
     )
     messages.success(request, f"{grant.get_state_display()}. Both doors are told now and close within seconds.")
     before = request.POST.get("next", "")
-    return redirect(before if url_has_allowed_host_and_scheme(before, {request.get_host()}) else "access")
+    return redirect(
+        before if "/" in before and url_has_allowed_host_and_scheme(before, {request.get_host()}) else "access"
+    )
 
 
 @require_GET

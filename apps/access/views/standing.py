@@ -64,7 +64,7 @@ def answer(request: PageRequest, public_id: str) -> HttpResponse:
     )
     messages.success(request, SAID[row.state])
     back = request.POST.get("next", "")
-    return redirect(back if url_has_allowed_host_and_scheme(back, {request.get_host()}) else "standing")
+    return redirect(back if "/" in back and url_has_allowed_host_and_scheme(back, {request.get_host()}) else "standing")
 
 
 SAID = {

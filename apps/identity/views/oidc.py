@@ -86,7 +86,7 @@ def _usable(slug: str, purpose: Purpose) -> Provider:
 
 def _target(request: HttpRequest) -> str:
     wish = request.GET.get("next") or "/"
-    return wish if url_has_allowed_host_and_scheme(wish, {request.get_host()}) else "/"
+    return wish if "/" in wish and url_has_allowed_host_and_scheme(wish, {request.get_host()}) else "/"
 
 
 @never_cache

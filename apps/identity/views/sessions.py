@@ -82,7 +82,7 @@ def go_to(request: HttpRequest, address: str, provider: Provider) -> HttpRespons
 
 def next_page(request: HttpRequest) -> str:
     wish = request.POST.get("next") or request.GET.get("next") or "/"
-    return wish if url_has_allowed_host_and_scheme(wish, {request.get_host()}) else "/"
+    return wish if "/" in wish and url_has_allowed_host_and_scheme(wish, {request.get_host()}) else "/"
 
 
 def demo_people() -> list[Subject]:
