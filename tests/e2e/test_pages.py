@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle, visit
 from tests.e2e.furnishing import furnished
@@ -101,7 +101,7 @@ def test_every_page_works_without_javascript(tab: Tab, names: dict[str, str]) ->
     for name, (who, _) in PAGES.items():
         page = tab(who, plain)
         visit(page, name, names, still=True)
-        assert page.locator("h1").count() == 1, name
+        expect(page.locator("h1"), name).to_have_count(1)
 
 
 def test_a_request_can_be_made_and_withdrawn_without_javascript(demo: Running, browser: Browser) -> None:
