@@ -123,7 +123,7 @@ def test_nothing_approved_is_lost_and_nothing_ended_survives(demo: Running) -> N
 
     wait_until(lambda: _settled(demo, asked), seconds=120, every=0.5, what="every grant settled")
     for one in asked:
-        answer = _knock(demo, one)
+        answer = patiently(lambda o=one: _knock(demo, o))  # type: ignore[misc]  # the last one killed may be starting
         expected = 403 if one.ended else 204
         assert answer.status_code == expected, (one, answer.status_code, answer.text)
     _no_grant_twice(demo, asked)
