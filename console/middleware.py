@@ -12,9 +12,9 @@ from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps.audit.errors import Refusal
+from apps.identity.pages import is_ours
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -61,8 +61,7 @@ def title_of(status: int) -> str:
 def came_from(request: HttpRequest) -> str:
     """The page a form was sent from, when it is one of ours."""
     before = request.POST.get("next") or request.headers.get("Referer", "")
-    safe = url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure())
-    return before if safe and "/" in before else "/"  # a bare word would be taken for the name of a page
+    return before if is_ours(request, before) else "/"
 
 
 class NoStoreMiddleware(MiddlewareMixin):

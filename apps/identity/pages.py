@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from apps.audit.errors import NotAllowed, Refusal
@@ -34,6 +35,15 @@ PAGE_SIZE = 50
 def asked_text(request: HttpRequest, name: str) -> str:
     """A filter from the address: trimmed, bounded, without the one character PostgreSQL refuses."""
     return request.GET.get(name, "").replace("\x00", "").strip()[:200]
+
+
+def is_ours(request: HttpRequest, address: str) -> bool:
+    """Whether ``address``, as a form or a browser names it, is a page of ours to go on to.
+
+    A bare word is none: ``redirect()`` would take it for the name of a page.
+    """
+    safe = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
+    return "/" in address and safe
 
 
 def complain(form: BaseForm, refusal: Refusal) -> None:

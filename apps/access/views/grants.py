@@ -6,11 +6,10 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.access import selectors, services
-from apps.identity.pages import PageRequest
+from apps.identity.pages import PageRequest, is_ours
 
 
 @require_POST
@@ -20,9 +19,7 @@ def end(request: PageRequest, public_id: str) -> HttpResponse:
     )
     messages.success(request, f"{grant.get_state_display()}. Both doors are told now and close within seconds.")
     before = request.POST.get("next", "")
-    return redirect(
-        before if "/" in before and url_has_allowed_host_and_scheme(before, {request.get_host()}) else "access"
-    )
+    return redirect(before if is_ours(request, before) else "access")
 
 
 @require_GET

@@ -10,7 +10,6 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.access.policies import GOVERNORS
@@ -21,7 +20,7 @@ from apps.access.standing_models import Lapse
 from apps.access.states import StandingState
 from apps.access.views.upkeep import ROWS, number
 from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, asked_text, complain, require_role
+from apps.identity.pages import PageRequest, asked_text, complain, is_ours, require_role
 from apps.identity.selectors import has_role
 
 SHOWN = ("waiting", "open", "answered")
@@ -64,7 +63,7 @@ def answer(request: PageRequest, public_id: str) -> HttpResponse:
     )
     messages.success(request, SAID[row.state])
     back = request.POST.get("next", "")
-    return redirect(back if "/" in back and url_has_allowed_host_and_scheme(back, {request.get_host()}) else "standing")
+    return redirect(back if is_ours(request, back) else "standing")
 
 
 SAID = {

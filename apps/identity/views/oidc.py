@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET
@@ -22,7 +21,7 @@ from apps.identity.errors import SomebodyElse, StepUpNeeded, UnknownProvider
 from apps.identity.freshness import Freshness
 from apps.identity.mapping.claims import set_claimed_groups
 from apps.identity.models import Provider, Role, Subject
-from apps.identity.pages import RoleNeeded
+from apps.identity.pages import RoleNeeded, is_ours
 from apps.identity.providers.away import begin
 from apps.identity.providers.backend import ProviderBackend
 from apps.identity.providers.claims import Proved
@@ -86,7 +85,7 @@ def _usable(slug: str, purpose: Purpose) -> Provider:
 
 def _target(request: HttpRequest) -> str:
     wish = request.GET.get("next") or "/"
-    return wish if "/" in wish and url_has_allowed_host_and_scheme(wish, {request.get_host()}) else "/"
+    return wish if is_ours(request, wish) else "/"
 
 
 @never_cache

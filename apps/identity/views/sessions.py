@@ -11,7 +11,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.crypto import get_random_string
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
@@ -20,6 +19,7 @@ from apps.audit.errors import NotFound
 from apps.identity import selectors, services
 from apps.identity.entering import enter
 from apps.identity.models import Kind, Membership, Provider, Subject
+from apps.identity.pages import is_ours
 from apps.identity.providers.leaving import end_session_address
 
 DEMO_KINDS = (Kind.PERSON, Kind.AGENT)
@@ -82,7 +82,7 @@ def go_to(request: HttpRequest, address: str, provider: Provider) -> HttpRespons
 
 def next_page(request: HttpRequest) -> str:
     wish = request.POST.get("next") or request.GET.get("next") or "/"
-    return wish if "/" in wish and url_has_allowed_host_and_scheme(wish, {request.get_host()}) else "/"
+    return wish if is_ours(request, wish) else "/"
 
 
 def demo_people() -> list[Subject]:
