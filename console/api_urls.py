@@ -15,13 +15,13 @@ from apps.catalog import api as catalog
 from apps.identity import api as identity
 from apps.identity.proofs import api as proofs
 from apps.identity.proofs import aws_api as aws
-from apps.rollout import akamai_rest as akamai
 from apps.rollout import api as rollout
-from apps.rollout import cluster_api as clusters
 from apps.rollout import export_api, release_api
-from apps.rollout import list_api as lists
-from apps.rollout import origin_certificate_api as certs
-from apps.rollout import stream_api as stream
+from apps.rollout.akamai import list_api as lists
+from apps.rollout.akamai import origin_certificate_api as certs
+from apps.rollout.akamai import rest as akamai
+from apps.rollout.akamai import stream_api as stream
+from apps.rollout.cluster import api as clusters
 from apps.telemetry import api as telemetry
 from console import audit_api as audit
 from console import errors_api as errors

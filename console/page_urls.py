@@ -18,15 +18,16 @@ from apps.access.views import (
 )
 from apps.access.views import traffic as asking_traffic
 from apps.catalog import views as catalog
-from apps.rollout import akamai_views as akamai
-from apps.rollout import cluster_views as clusters
 from apps.rollout import drift_views as drift
 from apps.rollout import export_views as export
-from apps.rollout import list_views as lists
-from apps.rollout import origin_certificate_views as certs
-from apps.rollout import place_views, release_views
-from apps.rollout import property_views as prop
+from apps.rollout import release_views
 from apps.rollout import views as rollout
+from apps.rollout.akamai import list_views as lists
+from apps.rollout.akamai import origin_certificate_views as certs
+from apps.rollout.akamai import place_views
+from apps.rollout.akamai import property_views as prop
+from apps.rollout.akamai import views as akamai
+from apps.rollout.cluster import views as clusters
 from apps.telemetry import views as live
 from apps.trust import views as trust
 from console.pages import (

@@ -14,7 +14,7 @@ from apps.audit.errors import Refusal
 from apps.identity.pages import PageRequest, complain, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
-from apps.rollout.akamai_views import akamai_target
+from apps.rollout.akamai.views import akamai_target
 from apps.rollout.exports.archive import zipped
 from apps.rollout.exports.tree import Export
 from apps.rollout.models import Delivery

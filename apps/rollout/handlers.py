@@ -13,7 +13,8 @@ from django.db import transaction
 
 from apps.outbox.registry import News, handles, handles_many
 from apps.rollout import tasks
-from apps.rollout.services import attaching, changes, origin_certificates, preflights, streaming
+from apps.rollout.services import changes, preflights
+from apps.rollout.services.akamai import attaching, origin_certificates, streaming
 
 LEASE = 3
 """Seconds: these only write down what is to be done, so a worker that takes longer is taken for dead."""

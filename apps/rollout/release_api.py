@@ -15,7 +15,8 @@ from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
 from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
 from apps.rollout.models import Production, Target
-from apps.rollout.services import adopting, budgets, releases, releasing
+from apps.rollout.services import adopting, releases, releasing
+from apps.rollout.services.akamai import budgets
 from apps.rollout.services.safety import MOST_MINUTES, Safety, safety_of, set_safety
 from apps.rollout.services.targets import get_target
 from apps.rollout.states import ReleaseState

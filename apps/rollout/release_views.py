@@ -18,7 +18,7 @@ from apps.identity.pages import PageRequest, complain, require_role
 from apps.identity.selectors import has_role
 from apps.outbox import pokes
 from apps.rollout import tasks
-from apps.rollout.akamai_views import akamai_target
+from apps.rollout.akamai.views import akamai_target
 from apps.rollout.models import Release
 from apps.rollout.services import releases as rows
 from apps.rollout.services import releasing

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from apps.compiler.surroundings import LOOPBACK, ClusterSurroundings, EdgeSurroundings, MeshSurroundings
 from apps.identity import vault
-from apps.rollout.clusters import settings_of
+from apps.rollout.cluster.settings import settings_of
 from apps.rollout.models import EdgeToken, Target
 from apps.trust import selectors as trust
 from apps.trust.models import Purpose

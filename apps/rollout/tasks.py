@@ -10,16 +10,13 @@ from celery import current_app, shared_task
 from django.utils import timezone
 
 from apps.outbox import nudge
-from apps.rollout.services import (
+from apps.rollout.services import drifting, evidence, preflights, reconciling
+from apps.rollout.services.akamai import (
     attaching,
     attaching_steps,
-    drifting,
     edge_tokens,
-    evidence,
     listing,
     origin_certificate_steps,
-    preflights,
-    reconciling,
     streaming_steps,
     tidying,
 )

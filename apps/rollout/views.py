@@ -23,8 +23,9 @@ from apps.compiler.diff import raw_diff
 from apps.identity.pages import PageRequest, require_role
 from apps.identity.selectors import has_role
 from apps.outbox import pokes
-from apps.rollout import cluster_facts, content, tasks
-from apps.rollout.drivers.akamai_code import CANCELLABLE
+from apps.rollout import content, tasks
+from apps.rollout.cluster import facts as cluster_facts
+from apps.rollout.drivers.akamai.code import CANCELLABLE
 from apps.rollout.models import (
     Activation,
     EdgeMove,
@@ -35,7 +36,8 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import budgets, history, troubles, undoing
+from apps.rollout.services import troubles, undoing
+from apps.rollout.services.akamai import budgets, history
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")

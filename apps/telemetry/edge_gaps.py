@@ -12,8 +12,8 @@ from django.db.models import Count
 from django.db.models.functions import TruncMinute
 
 from apps.catalog import selectors as catalog
-from apps.rollout.services import streaming
-from apps.rollout.services.streaming import Delivering
+from apps.rollout.services.akamai import streaming
+from apps.rollout.services.akamai.streaming import Delivering
 from apps.telemetry import services
 from apps.telemetry.models import Call, LogMinute
 

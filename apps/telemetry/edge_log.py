@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db.models import F
 
 from apps.identity.proofs import limits
-from apps.rollout.services import streaming
+from apps.rollout.services.akamai import streaming
 from apps.telemetry import services
 from apps.telemetry.edge_lines import event_of
 from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnreadableBatch

@@ -16,8 +16,8 @@ from apps.compiler.emitters.cluster.leaving import Aspect, Replay, aspects, repl
 from apps.compiler.impact import Call
 from apps.identity.pages import PageRequest, require_role
 from apps.rollout import selectors as rollout
-from apps.rollout.cluster_views import cluster_target
-from apps.rollout.clusters import END_OF_SALE, SMI, settings_of
+from apps.rollout.cluster.settings import END_OF_SALE, SMI, settings_of
+from apps.rollout.cluster.views import cluster_target
 from apps.rollout.surroundings import cluster_surroundings
 from apps.rollout.views import WATCHERS
 from apps.telemetry import selectors as telemetry

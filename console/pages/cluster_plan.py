@@ -17,9 +17,9 @@ from apps.audit.errors import Refusal
 from apps.identity.pages import PageRequest, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
-from apps.rollout.cluster_facts import facts_of
-from apps.rollout.cluster_views import cluster_target
-from apps.rollout.services import closing
+from apps.rollout.cluster.facts import facts_of
+from apps.rollout.cluster.views import cluster_target
+from apps.rollout.services.cluster import closing
 from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import selectors as telemetry
 

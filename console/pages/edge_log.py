@@ -19,9 +19,9 @@ from apps.audit.errors import Refusal
 from apps.identity.pages import PageRequest, complain, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
-from apps.rollout.akamai_views import akamai_target
-from apps.rollout.services import adopting_streams, streaming
-from apps.rollout.services.streaming import StreamInput
+from apps.rollout.akamai.views import akamai_target
+from apps.rollout.services.akamai import adopting_streams, streaming
+from apps.rollout.services.akamai.streaming import StreamInput
 from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import edge_gaps
 from apps.telemetry.edge_gaps import Brought

@@ -228,7 +228,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeKindEnum": "apps.catalog.api.CHANGE_KINDS",
         "CallVerdictEnum": "apps.telemetry.api.VERDICTS",
         "ZoneVerdictEnum": "apps.firewall.models.Verdict",
-        "AccessControlEnum": "apps.rollout.clusters.ACCESS_CONTROL",
+        "AccessControlEnum": "apps.rollout.cluster.settings.ACCESS_CONTROL",
         "HopVerdictEnum": "apps.firewall.api_schemas.SAYS",
     },
 }

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.identity import services, vault
-from apps.rollout.services import streaming
+from apps.rollout.services.akamai import streaming
 from apps.rollout.services.targets import token_hash
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust

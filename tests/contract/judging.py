@@ -19,7 +19,7 @@ from openapi_core import Config, OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 from openapi_core.exceptions import OpenAPIError
 
-from apps.rollout.drivers.akamai_calls import (
+from apps.rollout.drivers.akamai.calls import (
     CALLS,
     DATASTREAM,
     EDGEKV,

@@ -15,12 +15,13 @@ from cryptography import x509
 
 from apps.compiler.address_lists import Item, plan
 from apps.compiler.addresses import read_block
-from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver
-from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
-from apps.rollout.drivers.akamai_calls import CALLS, Call
-from apps.rollout.drivers.akamai_capabilities import CHECKS
-from apps.rollout.drivers.akamai_keystore import AWAITING, DEPLOYED, CertificateWish, KeystoreDriver
-from apps.rollout.drivers.akamai_lists import (
+from apps.rollout.drivers.akamai.api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai.calls import CALLS, Call
+from apps.rollout.drivers.akamai.capabilities import CHECKS
+from apps.rollout.drivers.akamai.driver import AkamaiConfig, AkamaiDriver
+from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
+from apps.rollout.drivers.akamai.keystore import AWAITING, DEPLOYED, CertificateWish, KeystoreDriver
+from apps.rollout.drivers.akamai.lists import (
     CLIENT,
     NETWORK,
     NETWORKS,
@@ -33,13 +34,12 @@ from apps.rollout.drivers.akamai_lists import (
     find_or_make,
     lists_of,
 )
-from apps.rollout.drivers.akamai_preflight import Wanted as PreflightWish
-from apps.rollout.drivers.akamai_preflight import examine
-from apps.rollout.drivers.akamai_property import ChangedMeanwhile, PropertyDriver, Unacknowledged
-from apps.rollout.drivers.akamai_rules import Attached, with_our_rule
-from apps.rollout.drivers.akamai_stream import ACTIVATED, DEACTIVATED, Stream, StreamDriver, StreamWish
+from apps.rollout.drivers.akamai.preflight import Wanted as PreflightWish
+from apps.rollout.drivers.akamai.preflight import examine
+from apps.rollout.drivers.akamai.property import ChangedMeanwhile, PropertyDriver, Unacknowledged
+from apps.rollout.drivers.akamai.rules import Attached, with_our_rule
+from apps.rollout.drivers.akamai.stream import ACTIVATED, DEACTIVATED, Stream, StreamDriver, StreamWish
 from apps.rollout.drivers.base import Desired, Observed, Plan
-from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.arch.source import ROOT
 from tests.contract.judging import SPECIFICATIONS, Witness, published, table
 from tests.contract.test_akamai_driver import CONFIG, bring, bundle, item

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from apps.compiler.artifacts import Artifact
-from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver
-from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
-from apps.rollout.drivers.akamai_code import Gate
+from apps.rollout.drivers.akamai.api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai.code import Gate
+from apps.rollout.drivers.akamai.driver import AkamaiConfig, AkamaiDriver
+from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.base import Desired, Expectation, Observed, Step, VendorError, door_answer
-from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.localedge.standin import CREDENTIAL, StandIn, eventually
 
 CONFIG = AkamaiConfig(namespace="sallyport", edgeworker_name="sallyport-edge", group_id=1, resource_tier_id=200)

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from apps.rollout.drivers.akamai import AkamaiDriver
-from apps.rollout.drivers.akamai_api import AkamaiApi, Connection, Credentials
-from apps.rollout.drivers.akamai_code import Gate
-from apps.rollout.drivers.akamai_errors import CATALOGUE, explain
-from apps.rollout.drivers.akamai_property import PropertyDriver
+from apps.rollout.drivers.akamai.api import AkamaiApi, Connection, Credentials
+from apps.rollout.drivers.akamai.code import Gate
+from apps.rollout.drivers.akamai.driver import AkamaiDriver
+from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
+from apps.rollout.drivers.akamai.errors import CATALOGUE, explain
+from apps.rollout.drivers.akamai.property import PropertyDriver
 from apps.rollout.drivers.base import Desired, Observed, Step, VendorError
-from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.arch.source import ROOT
 from tests.contract.judging import SPECIFICATIONS
 from tests.contract.test_akamai_driver import CONFIG, bundle, item

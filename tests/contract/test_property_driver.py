@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
-from apps.rollout.drivers.akamai_capabilities import CHECKS
-from apps.rollout.drivers.akamai_preflight import Wanted, examine
-from apps.rollout.drivers.akamai_property import (
+from apps.rollout.drivers.akamai.api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai.capabilities import CHECKS
+from apps.rollout.drivers.akamai.preflight import Wanted, examine
+from apps.rollout.drivers.akamai.property import (
     ChangedMeanwhile,
     NoProperty,
     Property,
@@ -18,7 +18,7 @@ from apps.rollout.drivers.akamai_property import (
     RuleTree,
     Unacknowledged,
 )
-from apps.rollout.drivers.akamai_rules import Attached, difference, with_our_rule, without_our_rule
+from apps.rollout.drivers.akamai.rules import Attached, difference, with_our_rule, without_our_rule
 from apps.rollout.drivers.base import VendorError
 from tests.contract.test_akamai_driver import driver_for
 from tests.contract.test_property_openapi import PAPI, RULES_TYPE, SPECIFICATIONS, Witness

@@ -11,7 +11,7 @@ import requests
 from openapi_core import Config, OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 
-from apps.rollout.drivers.akamai_stream import FIELDS
+from apps.rollout.drivers.akamai.stream import FIELDS
 from tests.contract.test_localedge_openapi import EW, KV, SPECIFICATIONS
 from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
 from tests.localedge.standin import StandIn

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from apps.localcluster.kinds import BUILT_IN
-from apps.rollout.drivers import kubernetes_calls, kubernetes_errors
-from apps.rollout.drivers.kubernetes_access import VERBS
-from apps.rollout.drivers.kubernetes_kinds import KINDS
+from apps.rollout.drivers.kubernetes import calls as kubernetes_calls
+from apps.rollout.drivers.kubernetes import errors as kubernetes_errors
+from apps.rollout.drivers.kubernetes.access import VERBS
+from apps.rollout.drivers.kubernetes.kinds import KINDS
 from tests.arch.source import ROOT
 
 REFERENCE = ROOT / "docs/reference"

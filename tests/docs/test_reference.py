@@ -14,8 +14,8 @@ from drf_spectacular.generators import SchemaGenerator
 from apps.access.states import RequestState
 from apps.compiler.reasons import TEXTS
 from apps.outbox import registry
-from apps.rollout.drivers.akamai_calls import CALLS
-from apps.rollout.drivers.akamai_errors import CATALOGUE
+from apps.rollout.drivers.akamai.calls import CALLS
+from apps.rollout.drivers.akamai.errors import CATALOGUE
 from console.errors_api import codes
 from console.urls import urlpatterns
 from deploy.demo.places import MESH_BASE_VARIABLE, PORTS

@@ -15,7 +15,7 @@ from apps.rollout.models import (
     PropertyChange,
     Target,
 )
-from apps.rollout.services import streaming
+from apps.rollout.services.akamai import streaming
 from tests.factories import access
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from apps.rollout.drivers.kubernetes import ClusterConnection
+from apps.rollout.drivers.kubernetes.driver import ClusterConnection
 from tests.ports import free_port
 
 ADMIN = "test-admin-token"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from apps.localcluster.kinds import Registry
-from apps.rollout.drivers.kubernetes_kinds import KINDS
+from apps.rollout.drivers.kubernetes.kinds import KINDS
 from tests.arch.source import ROOT
 from tests.localcluster.cluster import LocalCluster
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from apps.rollout.drivers.list_calls import FromAddress
+from apps.rollout.drivers.akamai.list_calls import FromAddress
 from tests.localedge.conftest import MakeStandIn
 from tests.localedge.standin import StandIn, eventually
 

@@ -14,7 +14,7 @@ from django.test import Client
 from apps.access.selectors import graph_slice
 from apps.audit.actors import SYSTEM
 from apps.identity.models import Subject
-from apps.rollout.clusters import ClusterSettings
+from apps.rollout.cluster.settings import ClusterSettings
 from apps.rollout.models import DriverName, Shard, Target
 from apps.rollout.services.targets import TargetSpec, ensure_target
 from apps.rollout.snapshots import to_json

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from apps.rollout.drivers.akamai_heard import Heard
+from apps.rollout.drivers.akamai.heard import Heard
 from apps.rollout.models import Allowance, Target
-from apps.rollout.services import budgets
+from apps.rollout.services.akamai import budgets
 from tests.factories import access as factory
 from tests.rollout.world import edge_spec, make_target
 

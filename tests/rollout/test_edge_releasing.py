@@ -10,7 +10,8 @@ import pytest
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.rollout.models import EdgeMove, RetiredVersion, Target
-from apps.rollout.services import history, releasing, tidying, undoing
+from apps.rollout.services import releasing, undoing
+from apps.rollout.services.akamai import history, tidying
 from apps.trust import services as trust
 from apps.trust.models import Purpose, SigningKey
 from tests.factories import access as factory

@@ -20,7 +20,7 @@ from apps.compiler.emitters.edgeworker import emit_code, pack
 from apps.compiler.graph import AccessGraph, Grant, Subject, SubjectKind
 from apps.compiler.slices import split
 from apps.compiler.surroundings import SigningKey
-from apps.rollout.drivers.akamai_code import code_version
+from apps.rollout.drivers.akamai.code import code_version
 from apps.rollout.exports.archive import zipped
 from apps.rollout.exports.laid_out import compact, laid_out
 from apps.rollout.exports.state import EdgeState, NotExportable

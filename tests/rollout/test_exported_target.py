@@ -14,14 +14,15 @@ from apps.access.models import Grant
 from apps.audit.actors import SYSTEM
 from apps.audit.errors import InvalidInput, Refusal
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver
-from apps.rollout.drivers.akamai_api import EDGEKV, AkamaiApi, Credentials
-from apps.rollout.drivers.akamai_code import Progress
+from apps.rollout.akamai.edgerc import EdgeGridCredential
+from apps.rollout.drivers.akamai.api import EDGEKV, AkamaiApi, Credentials
+from apps.rollout.drivers.akamai.code import Progress
+from apps.rollout.drivers.akamai.driver import AkamaiConfig, AkamaiDriver
+from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.drivers.edge_calls import EdgeCaller
-from apps.rollout.edgerc import EdgeGridCredential
 from apps.rollout.models import Activation, Drift, Probe, Revision, Target
-from apps.rollout.services import attaching, connecting, delivering, drifting, exporting, preflights, releasing, tidying
+from apps.rollout.services import connecting, delivering, drifting, exporting, preflights, releasing
+from apps.rollout.services.akamai import attaching, tidying
 from apps.rollout.services.driving import NeverCalled, akamai_api
 from apps.rollout.services.targets import OnlyExported, TargetSpec
 from tests.factories import access as factory

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.audit.actors import SYSTEM
-from apps.rollout.clusters import ClusterSettings
+from apps.rollout.cluster.settings import ClusterSettings
 from apps.rollout.models import DriverName, Target
 from apps.rollout.services.targets import TargetSpec, ensure_target
 from tests.factories import access

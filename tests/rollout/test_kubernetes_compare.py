@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.drivers.kubernetes_compare import CONTENT, holds, narrows, others_in, says, text_of
-from apps.rollout.drivers.kubernetes_kinds import KINDS, ref_of
+from apps.rollout.drivers.kubernetes.compare import CONTENT, holds, narrows, others_in, says, text_of
+from apps.rollout.drivers.kubernetes.kinds import KINDS, ref_of
 from tests.localcluster.manifests import network_policy, target
 
 A, B, C = ({"podSelector": {"matchLabels": {"app": name}}} for name in "abc")

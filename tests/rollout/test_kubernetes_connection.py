@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from apps.rollout.drivers.kubernetes import (
+from apps.rollout.drivers.kubernetes.connection import config_of
+from apps.rollout.drivers.kubernetes.driver import (
     BadConnection,
     ClusterApi,
     ClusterConnection,
@@ -16,7 +17,6 @@ from apps.rollout.drivers.kubernetes import (
     rbac_manifest,
     server_of,
 )
-from apps.rollout.drivers.kubernetes_connection import config_of
 
 URL = "https://cluster.example.com:6443"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

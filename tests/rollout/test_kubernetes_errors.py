@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.drivers.kubernetes_connection import BadConnection
-from apps.rollout.drivers.kubernetes_errors import CATALOGUE, explain, halts, silence, vendor_error
+from apps.rollout.drivers.kubernetes.connection import BadConnection
+from apps.rollout.drivers.kubernetes.errors import CATALOGUE, explain, halts, silence, vendor_error
 
 WEBHOOK = 'admission webhook "a.example.com" denied the request: no'
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.drivers.kubernetes import ClusterApi, KubernetesDriver, Seen
-from apps.rollout.drivers.kubernetes_compare import to_send
-from apps.rollout.drivers.kubernetes_read import parsed
+from apps.rollout.drivers.kubernetes.compare import to_send
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, KubernetesDriver, Seen
+from apps.rollout.drivers.kubernetes.read import parsed
 from tests.contract.kubernetes.site import CHOSEN, Counting, artifact, config, driver_for, plan_of, service_objects
 from tests.localcluster.cluster import LocalCluster, eventually
 from tests.localcluster.definitions import DEFINITIONS

@@ -15,9 +15,9 @@ from apps.access.models import Grant
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.rollout import tasks
-from apps.rollout.drivers.list_calls import FromAddress
+from apps.rollout.drivers.akamai.list_calls import FromAddress
 from apps.rollout.models import AddressList, Target
-from apps.rollout.services import listing
+from apps.rollout.services.akamai import listing
 from tests.factories import access as factory
 from tests.factories import addresses as outside
 from tests.localedge.standin import StandIn, eventually

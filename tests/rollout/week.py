@@ -22,9 +22,10 @@ from apps.access import services as access
 from apps.access.models import Grant
 from apps.audit.actors import SYSTEM
 from apps.identity.models import Subject
-from apps.rollout.drivers.akamai_errors import CATALOGUE, Does
+from apps.rollout.drivers.akamai.errors import CATALOGUE, Does
 from apps.rollout.models import Drift, EdgeMove, EdgeToken, PropertyChange, Release, Target
-from apps.rollout.services import drifting, edge_tokens, releasing, undoing, watching
+from apps.rollout.services import drifting, releasing, undoing, watching
+from apps.rollout.services.akamai import edge_tokens
 from apps.rollout.services.watched import Counts
 from apps.trust import services as trust
 from apps.trust.models import Purpose, SigningKey

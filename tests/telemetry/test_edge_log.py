@@ -17,7 +17,7 @@ from apps.audit.actors import SYSTEM
 from apps.audit.models import Event as AuditEvent
 from apps.identity import vault
 from apps.rollout.models import EdgeStream, StreamKey
-from apps.rollout.services import streaming
+from apps.rollout.services.akamai import streaming
 from apps.telemetry import edge_gaps, services
 from apps.telemetry.edge_lines import event_of
 from apps.telemetry.events import MAX_BYTES

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import mark_in
 from apps.compiler.emitters.edgeworker import policy_in
+from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.base import Desired, Expectation, Observed, Plan, Proof, Step, VendorError
-from apps.rollout.drivers.edge_calls import EdgeCaller
 
 WITNESS = "person:sallyport-witness"
 """Nobody: it holds no grant, so its calls are refused by whatever policy is in force."""

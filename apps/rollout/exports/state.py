@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import GROUP, ITEM_LIMIT
 from apps.compiler.emitters.edgeworker import policy_in
-from apps.rollout.drivers.akamai_rules import Attached
+from apps.rollout.drivers.akamai.rules import Attached
 from apps.rollout.exports.laid_out import compact
 
 UNKNOWN_ID = 0

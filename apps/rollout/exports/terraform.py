@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.compiler.emitters.edgekv import GROUP
-from apps.rollout.drivers.akamai_property import RULE_FORMAT
-from apps.rollout.drivers.akamai_rules import our_rule
+from apps.rollout.drivers.akamai.property import RULE_FORMAT
+from apps.rollout.drivers.akamai.rules import our_rule
 from apps.rollout.exports.laid_out import pretty
 from apps.rollout.exports.state import EdgeState
 

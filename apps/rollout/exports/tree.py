@@ -14,8 +14,8 @@ from typing import Any
 
 from apps.compiler.emitters.edgekv import GROUP
 from apps.compiler.emitters.edgeworker import POLICY, policy_in
-from apps.rollout.drivers.akamai_property import RULE_FORMAT
-from apps.rollout.drivers.akamai_rules import with_our_rule
+from apps.rollout.drivers.akamai.property import RULE_FORMAT
+from apps.rollout.drivers.akamai.rules import with_our_rule
 from apps.rollout.exports.laid_out import laid_out, pretty
 from apps.rollout.exports.readme import README
 from apps.rollout.exports.state import EdgeState, require_exportable

@@ -8,10 +8,11 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import NotAllowed, NotFound, Refusal
-from apps.rollout.drivers.akamai_watch import MORE_HOSTS
+from apps.rollout.drivers.akamai.watch import MORE_HOSTS
 from apps.rollout.drivers.base import CODE_GROUP
 from apps.rollout.models import Drift, DriverName, Release, Target
-from apps.rollout.services import attaching, property_watching, undoing
+from apps.rollout.services import undoing
+from apps.rollout.services.akamai import attaching, property_watching
 from apps.rollout.services.drifting import BY_ITSELF
 from apps.rollout.services.evidence import record_target
 from apps.rollout.states import ReleaseState

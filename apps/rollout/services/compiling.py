@@ -21,12 +21,13 @@ from apps.compiler.emitters.edgeworker import BundleTooLargeError
 from apps.compiler.emitters.nginx import TRIALS
 from apps.compiler.graph import AccessGraph, Service
 from apps.rollout import content, rehearsal
-from apps.rollout.drivers.akamai import is_code
+from apps.rollout.drivers.akamai.driver import is_code
 from apps.rollout.emitting import COMMON, Emitted, emit_services, emitters_of
 from apps.rollout.models import DriverName, PendingChange, Shard, Target, TargetArtifact
-from apps.rollout.services import closing, probing, revising
+from apps.rollout.services import probing, revising
 from apps.rollout.services.changes import GRANT_CHANGED
-from apps.rollout.services.cluster_driving import holds
+from apps.rollout.services.cluster import closing
+from apps.rollout.services.cluster.driving import holds
 from apps.rollout.snapshots import from_json, merged
 from apps.rollout.surroundings import DEFAULT_NAMESPACE
 from apps.trust import services as trust

@@ -11,10 +11,10 @@ from django.db import transaction
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
 from apps.identity import vault
-from apps.rollout.drivers.akamai_api import EDGEWORKERS, AkamaiApi, Connection, Credentials
-from apps.rollout.drivers.akamai_words import explain
+from apps.rollout.akamai.edgerc import EdgeGridCredential
+from apps.rollout.drivers.akamai.api import EDGEWORKERS, AkamaiApi, Connection, Credentials
+from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.edgerc import EdgeGridCredential
 from apps.rollout.models import DriverName, Target
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import UNSETTLED

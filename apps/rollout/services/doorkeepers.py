@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from apps.rollout.models import Probe, Target
-from apps.rollout.services.cluster_driving import held_of
+from apps.rollout.services.cluster.driving import held_of
 from apps.rollout.states import ProbeState
 
 Door = tuple[str, str]

@@ -12,22 +12,16 @@ from apps.audit.actors import Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler.artifacts import Artifact
 from apps.rollout.content import load
-from apps.rollout.drivers.akamai import is_code
-from apps.rollout.drivers.akamai_code import code_version
-from apps.rollout.drivers.akamai_watch import FAILOVER, ORIGINS, POSITION, text_diff
+from apps.rollout.drivers.akamai.code import code_version
+from apps.rollout.drivers.akamai.driver import is_code
+from apps.rollout.drivers.akamai.watch import FAILOVER, ORIGINS, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
-from apps.rollout.services import (
-    attaching,
-    cluster_drift,
-    cluster_objects,
-    moving,
-    property_watching,
-    releases,
-    revising,
-    troubles,
-)
+from apps.rollout.services import moving, releases, revising, troubles
+from apps.rollout.services.akamai import attaching, property_watching
+from apps.rollout.services.cluster import drift as cluster_drift
+from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live

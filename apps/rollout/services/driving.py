@@ -12,19 +12,20 @@ from django.db.models import F
 
 from apps.outbox import nudge
 from apps.rollout.content import load
-from apps.rollout.drivers.akamai import AkamaiConfig, AkamaiDriver, is_code
-from apps.rollout.drivers.akamai_api import DEFAULT_CONNECTION, READ_SECONDS, AkamaiApi, Connection, Credentials
-from apps.rollout.drivers.akamai_code import Gate
-from apps.rollout.drivers.akamai_errors import ENDINGS
-from apps.rollout.drivers.akamai_heard import Listener
+from apps.rollout.drivers.akamai.api import DEFAULT_CONNECTION, READ_SECONDS, AkamaiApi, Connection, Credentials
+from apps.rollout.drivers.akamai.code import Gate
+from apps.rollout.drivers.akamai.driver import AkamaiConfig, AkamaiDriver, is_code
+from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
+from apps.rollout.drivers.akamai.errors import ENDINGS
+from apps.rollout.drivers.akamai.heard import Listener
 from apps.rollout.drivers.base import Desired, Driver, NodeView, Observed, VendorError
-from apps.rollout.drivers.edge_calls import EdgeCaller
 from apps.rollout.drivers.exported import WITNESS, ExportedDriver
 from apps.rollout.drivers.nginx import NginxDriver
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, EdgeMove, EdgeToken, Node, Production, Revision, Target, TargetArtifact
-from apps.rollout.services import budgets, releases
-from apps.rollout.services.cluster_driving import cluster_driver
+from apps.rollout.services import releases
+from apps.rollout.services.akamai import budgets
+from apps.rollout.services.cluster.driving import cluster_driver
 from apps.rollout.services.safety import safety_of
 from apps.rollout.states import ReleaseState
 from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of

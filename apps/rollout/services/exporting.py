@@ -11,12 +11,12 @@ from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import GROUP
 from apps.compiler.emitters.edgeworker import pack
 from apps.rollout import content
-from apps.rollout.drivers.akamai import is_code
-from apps.rollout.drivers.akamai_code import code_version
+from apps.rollout.drivers.akamai.code import code_version
+from apps.rollout.drivers.akamai.driver import is_code
 from apps.rollout.exports.state import EdgeState, NotExportable
 from apps.rollout.exports.tree import Export, export
 from apps.rollout.models import DriverName, Revision, RevisionArtifact, Target
-from apps.rollout.services.attached import beside
+from apps.rollout.services.akamai.attached import beside
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import get_target
 from apps.rollout.surroundings import DEFAULT_NAMESPACE

@@ -10,13 +10,15 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.access.services import record_errors
-from apps.rollout.drivers.akamai import KvToken
-from apps.rollout.drivers.akamai_code import code_version
-from apps.rollout.drivers.akamai_errors import Trouble
+from apps.rollout.drivers.akamai.code import code_version
+from apps.rollout.drivers.akamai.driver import KvToken
+from apps.rollout.drivers.akamai.errors import Trouble
 from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
-from apps.rollout.drivers.kubernetes import KubernetesDriver
+from apps.rollout.drivers.kubernetes.driver import KubernetesDriver
 from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
-from apps.rollout.services import budgets, cluster_objects, edge_tokens, history, proving, releases, troubles
+from apps.rollout.services import proving, releases, troubles
+from apps.rollout.services.akamai import budgets, edge_tokens, history
+from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.driving import akamai_driver, believed, desired, driver_of, node_views
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_activations, hold_target

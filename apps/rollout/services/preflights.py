@@ -14,12 +14,13 @@ from apps.audit.actors import Actor
 from apps.audit.errors import Refusal
 from apps.outbox import nudge
 from apps.outbox import services as outbox
-from apps.rollout.drivers.akamai import kv_token_name
-from apps.rollout.drivers.akamai_capabilities import CHECKS
-from apps.rollout.drivers.akamai_preflight import ALL_SECONDS, CALL_SECONDS, GRANTED, Check, Finding, Wanted, examine
+from apps.rollout.drivers.akamai.capabilities import CHECKS
+from apps.rollout.drivers.akamai.driver import kv_token_name
+from apps.rollout.drivers.akamai.preflight import ALL_SECONDS, CALL_SECONDS, GRANTED, Check, Finding, Wanted, examine
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Preflight, Target
-from apps.rollout.services import cluster_preflight, troubles
+from apps.rollout.services import troubles
+from apps.rollout.services.cluster import preflight as cluster_preflight
 from apps.rollout.services.driving import NotConnected, akamai_api
 from apps.rollout.services.evidence import CHANNEL, record_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called

@@ -13,8 +13,8 @@ from apps.compiler.graph import AccessGraph, Service, SubjectKind
 from apps.identity import selectors as identity
 from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
 from apps.rollout.services import proving
-from apps.rollout.services.cluster_driving import held_of
-from apps.rollout.services.cluster_probing import call_for, example
+from apps.rollout.services.cluster.driving import held_of
+from apps.rollout.services.cluster.probing import call_for, example
 from apps.rollout.services.doors import DoorTask, door_tasks
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.services.trying_rules import Caller, find_caller

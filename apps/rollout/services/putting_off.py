@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from apps.rollout.drivers.akamai_words import explain
+from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 
 LONGEST = timedelta(minutes=5)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.rollout.drivers.akamai_api import PRODUCTION
+from apps.rollout.drivers.akamai.api import PRODUCTION
 from apps.rollout.drivers.base import Step
 from apps.rollout.models import Release, Target
 from apps.rollout.services.holding import hold_target

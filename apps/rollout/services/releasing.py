@@ -9,10 +9,11 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput, NotFound, Refusal
-from apps.rollout.drivers.akamai_code import code_version
-from apps.rollout.drivers.akamai_errors import ENDINGS
+from apps.rollout.drivers.akamai.code import code_version
+from apps.rollout.drivers.akamai.errors import ENDINGS
 from apps.rollout.models import DriverName, EdgeMove, Production, Target
-from apps.rollout.services import history, releases
+from apps.rollout.services import releases
+from apps.rollout.services.akamai import history
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver
 from apps.rollout.services.evidence import record_target

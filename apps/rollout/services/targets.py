@@ -16,7 +16,7 @@ from apps.audit.errors import InvalidInput, NotFound, Refusal
 from apps.catalog import selectors as catalog
 from apps.identity import services as identity
 from apps.identity import vault
-from apps.rollout.clusters import complaints
+from apps.rollout.cluster.settings import complaints
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, Node, PendingChange, Point, Production, Target
 from apps.rollout.services.evidence import record_target

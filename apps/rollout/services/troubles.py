@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from apps.rollout.drivers import akamai_errors, kubernetes_errors
-from apps.rollout.drivers.akamai_errors import UNNAMED, Trouble
+from apps.rollout.drivers.akamai import errors as akamai_errors
+from apps.rollout.drivers.akamai.errors import UNNAMED, Trouble
 from apps.rollout.drivers.base import VendorError
+from apps.rollout.drivers.kubernetes import errors as kubernetes_errors
 from apps.rollout.models import DriverName, Target
 
 

@@ -20,7 +20,7 @@ from apps.compiler.graph import AccessGraph, Grant, Point, Service
 from apps.compiler.paths import example_path
 from apps.compiler.reasons import Reason
 from apps.compiler.slices import holders, members
-from apps.rollout.drivers.akamai_api import STAGING
+from apps.rollout.drivers.akamai.api import STAGING
 from apps.rollout.drivers.base import Expectation, Proof
 from apps.rollout.models import Point as DoorPoint
 from apps.rollout.models import Shard, Target, TargetArtifact

@@ -17,7 +17,7 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler.artifacts import Artifact
 from apps.compiler.graph import AccessGraph
 from apps.rollout import content
-from apps.rollout.drivers.akamai_code import code_version, named
+from apps.rollout.drivers.akamai.code import code_version, named
 from apps.rollout.emitting import COMMON, Emitted
 from apps.rollout.models import (
     DriverName,
@@ -29,7 +29,8 @@ from apps.rollout.models import (
     Target,
     TargetArtifact,
 )
-from apps.rollout.services import compiling, edge_tokens, releases, revising
+from apps.rollout.services import compiling, releases, revising
+from apps.rollout.services.akamai import edge_tokens
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import get_target
 

@@ -12,8 +12,8 @@ from django.db import transaction
 
 from apps.audit.actors import SYSTEM
 from apps.audit.errors import Refusal
-from apps.rollout.drivers.akamai_api import PRODUCTION, STAGING
-from apps.rollout.drivers.akamai_code import code_version
+from apps.rollout.drivers.akamai.api import PRODUCTION, STAGING
+from apps.rollout.drivers.akamai.code import code_version
 from apps.rollout.models import PendingChange, Release, Target
 from apps.rollout.services import releases, trying, undoing
 from apps.rollout.services.compiling import current_code

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.rollout.drivers.kubernetes import ClusterApi, ClusterConnection, KubernetesDriver
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, KubernetesDriver
 from tests.contract.kubernetes.site import HOME, Counting, Hand, driver_for, real_connection
 from tests.localcluster.cluster import LocalCluster
 

@@ -15,10 +15,10 @@ from lightkube.config.client_adapter import Client, ConnectionParams
 
 from apps.compiler.artifacts import Artifact
 from apps.rollout.drivers.base import Desired, Observed, Plan
-from apps.rollout.drivers.kubernetes import ClusterApi, ClusterConfig, ClusterConnection, KubernetesDriver
-from apps.rollout.drivers.kubernetes_compare import CLUSTER, MANAGED_BY, OURS, SERVICE
-from apps.rollout.drivers.kubernetes_connection import config_of
-from apps.rollout.drivers.kubernetes_kinds import KINDS, Ref
+from apps.rollout.drivers.kubernetes.compare import CLUSTER, MANAGED_BY, OURS, SERVICE
+from apps.rollout.drivers.kubernetes.connection import config_of
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConfig, ClusterConnection, KubernetesDriver
+from apps.rollout.drivers.kubernetes.kinds import KINDS, Ref
 from tests.localcluster.cluster import eventually
 from tests.localcluster.definitions import DEFINITIONS
 from tests.localcluster.manifests import named, network_policy, target

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from apps.rollout.drivers.kubernetes import ClusterApi, ClusterConnection
-from apps.rollout.drivers.kubernetes_calls import CALLS, call_of
+from apps.rollout.drivers.kubernetes.calls import CALLS, call_of
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection
 from tests.contract.kubernetes.site import Hand, driver_for, plan_of, service_objects
 from tests.localcluster.manifests import target
 

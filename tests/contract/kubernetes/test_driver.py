@@ -9,9 +9,9 @@ import pytest
 
 from apps.compiler.artifacts import Artifact
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.drivers.kubernetes import ClusterApi, ClusterConnection, KubernetesDriver
-from apps.rollout.drivers.kubernetes_closing import NOBODY
-from apps.rollout.drivers.kubernetes_compare import CLOSED, REVISION
+from apps.rollout.drivers.kubernetes.closing import NOBODY
+from apps.rollout.drivers.kubernetes.compare import CLOSED, REVISION
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, KubernetesDriver
 from tests.contract.kubernetes.site import (
     POLICIES,
     TARGETS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.rollout.drivers.kubernetes import ClusterApi, FieldConflict, KubernetesDriver
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, FieldConflict, KubernetesDriver
 from tests.contract.kubernetes.site import Hand, artifact, driver_for, plan_of, service_objects
 from tests.localcluster.manifests import account, network_policy, target
 

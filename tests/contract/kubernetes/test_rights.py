@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from apps.rollout.drivers.kubernetes import ClusterApi, ClusterConnection, rbac_manifest, server_of
-from apps.rollout.drivers.kubernetes_connection import config_of
+from apps.rollout.drivers.kubernetes.connection import config_of
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, rbac_manifest, server_of
 from tests.contract.kubernetes.site import CHOSEN, POLICIES, Hand, driver_for, plan_of, service_objects
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"

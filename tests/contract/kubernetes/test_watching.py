@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from apps.rollout.drivers.kubernetes import KubernetesDriver, Seen
+from apps.rollout.drivers.kubernetes.driver import KubernetesDriver, Seen
 from tests.contract.kubernetes.site import Hand, artifact, plan_of, service_objects
 from tests.localcluster.manifests import network_policy, target
 

@@ -15,12 +15,7 @@ django.setup()
 
 from django.utils import timezone  # noqa: E402 - after setup, because it brings the models
 
-from apps.rollout.services import (  # noqa: E402 - as above
-    edge_tokens,
-    listing,
-    origin_certificate_steps,
-    streaming_steps,
-)
+from apps.rollout.services.akamai import edge_tokens, listing, origin_certificate_steps, streaming_steps  # noqa: E402 - as above
 
 Clock = Callable[[], datetime]
 

@@ -9,12 +9,13 @@ import pytest
 
 from apps.audit.errors import InvalidInput
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai_stream import StreamDriver, StreamWish
+from apps.rollout.drivers.akamai.stream import StreamDriver, StreamWish
 from apps.rollout.models import EdgeStream, Target
-from apps.rollout.services import adopting_streams, moving, streaming
-from apps.rollout.services.adopting_streams import NothingToAdopt
+from apps.rollout.services import moving
+from apps.rollout.services.akamai import adopting_streams, streaming
+from apps.rollout.services.akamai.adopting_streams import NothingToAdopt
+from apps.rollout.services.akamai.streaming import StreamInput
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.streaming import StreamInput
 from tests.deliveries import Receiver, receiving
 from tests.factories import access as factory
 from tests.localedge.standin import StandIn

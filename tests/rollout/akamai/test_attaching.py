@@ -11,9 +11,10 @@ import pytest
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai_rules import RULE_NAME
+from apps.rollout.drivers.akamai.rules import RULE_NAME
 from apps.rollout.models import PropertyChange, Target
-from apps.rollout.services import attaching, attaching_steps, moving
+from apps.rollout.services import moving
+from apps.rollout.services.akamai import attaching, attaching_steps
 from apps.rollout.services.targets import BadTarget
 from apps.rollout.states import WORKING_PROPERTIES, MoveRefused
 from tests.factories import access as factory

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 
 from apps.audit.actors import Actor
 from apps.audit.models import Event
-from apps.rollout.edgerc import EdgeGridCredential
+from apps.rollout.akamai.edgerc import EdgeGridCredential
 from apps.rollout.models import PendingChange, Target
 from apps.rollout.services import connecting, moving
 from apps.rollout.services.driving import NotConnected, akamai_api, akamai_driver

@@ -9,9 +9,10 @@ import pytest
 
 from apps.audit.models import Event
 from apps.identity import vault
-from apps.rollout.drivers.akamai import next_token_name
+from apps.rollout.drivers.akamai.driver import next_token_name
 from apps.rollout.models import EdgeToken, PendingChange, Target, TargetArtifact
-from apps.rollout.services import edge_tokens, undoing
+from apps.rollout.services import undoing
+from apps.rollout.services.akamai import edge_tokens
 from apps.rollout.services.compiling import current_code
 from tests.factories import access as factory
 from tests.factories import identity as people

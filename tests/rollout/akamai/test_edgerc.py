@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.rollout.edgerc import BadEdgerc, EdgeGridCredential, from_environment, parse_edgerc
+from apps.rollout.akamai.edgerc import BadEdgerc, EdgeGridCredential, from_environment, parse_edgerc
 
 GOOD = """
 ; from Control Center

@@ -18,8 +18,9 @@ import requests
 from apps.audit import services as audit
 from apps.audit.models import Event
 from apps.rollout.models import AddressList, EdgeStream, EdgeToken, OriginCertificate, PendingChange, Target
-from apps.rollout.services import edge_tokens, listing, moving, origin_certificates, streaming, streaming_steps
-from apps.rollout.services.streaming import StreamInput
+from apps.rollout.services import moving
+from apps.rollout.services.akamai import edge_tokens, listing, origin_certificates, streaming, streaming_steps
+from apps.rollout.services.akamai.streaming import StreamInput
 from apps.trust.models import Certificate
 from tests.deliveries import Receiver, receiving
 from tests.factories import access as factory

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.rollout.drivers.akamai_api import AkamaiApi, Credentials
-from apps.rollout.drivers.akamai_lists import (
+from apps.rollout.drivers.akamai.api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai.lists import (
     CLIENT,
     NETWORK,
     ContractFinder,

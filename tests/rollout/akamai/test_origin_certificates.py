@@ -11,18 +11,18 @@ from cryptography import x509
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai_rules import Attached, certificate_of, difference, is_renewal, with_our_rule
+from apps.rollout.drivers.akamai.rules import Attached, certificate_of, difference, is_renewal, with_our_rule
 from apps.rollout.models import Allowance, OriginCertificate, PendingChange, PropertyChange, Target
-from apps.rollout.services import (
+from apps.rollout.services import moving
+from apps.rollout.services.akamai import (
     attaching,
     attaching_steps,
     budgets,
-    moving,
     origin_certificate_steps,
     origin_certificates,
 )
-from apps.rollout.services.attaching import PersonNeeded
-from apps.rollout.services.origin_certificates import CertificateInput
+from apps.rollout.services.akamai.attaching import PersonNeeded
+from apps.rollout.services.akamai.origin_certificates import CertificateInput
 from apps.rollout.services.targets import BadTarget
 from apps.trust.models import Certificate
 from tests.factories import access as factory

@@ -7,7 +7,7 @@ import pytest
 from apps.audit.actors import Actor
 from apps.audit.models import Event
 from apps.rollout.models import EdgeToken, Target
-from apps.rollout.services.placing import Place, place, place_of
+from apps.rollout.services.akamai.placing import Place, place, place_of
 from apps.rollout.services.targets import BadTarget
 from tests.factories import access as factory
 from tests.factories import identity as people

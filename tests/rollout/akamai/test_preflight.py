@@ -11,9 +11,9 @@ import pytest
 
 from apps.audit.actors import Actor
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai_api import AkamaiApi, Connection, Credentials
-from apps.rollout.drivers.akamai_capabilities import CHECKS
-from apps.rollout.drivers.akamai_preflight import Finding, Wanted, examine
+from apps.rollout.drivers.akamai.api import AkamaiApi, Connection, Credentials
+from apps.rollout.drivers.akamai.capabilities import CHECKS
+from apps.rollout.drivers.akamai.preflight import Finding, Wanted, examine
 from apps.rollout.models import Preflight, Target
 from apps.rollout.services import moving, preflights
 from apps.rollout.services.targets import BadTarget

@@ -11,7 +11,7 @@ import pytest
 
 from apps.audit.actors import Actor
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai_rules import RULE_NAME
+from apps.rollout.drivers.akamai.rules import RULE_NAME
 from apps.rollout.models import Activation, Drift, PropertyChange, Target
 from apps.rollout.selectors import list_alarms
 from apps.rollout.services import adopting, drifting, moving

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apps.rollout.drivers.akamai_rules import (
+from apps.rollout.drivers.akamai.rules import (
     RULE_NAME,
     Attached,
     NotOurRule,

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.base import DoorAnswer, Expectation
-from apps.rollout.drivers.edge_calls import EdgeCaller
 from tests.localedge.pki import Authority, dns
 
 

@@ -13,8 +13,9 @@ from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
 from apps.audit.models import Event
 from apps.rollout.models import EdgeStream, StreamKey, Target
-from apps.rollout.services import moving, streaming, streaming_steps
-from apps.rollout.services.streaming import StreamInput
+from apps.rollout.services import moving
+from apps.rollout.services.akamai import streaming, streaming_steps
+from apps.rollout.services.akamai.streaming import StreamInput
 from apps.rollout.services.targets import BadTarget
 from apps.telemetry.models import Call
 from tests.deliveries import Receiver, receiving

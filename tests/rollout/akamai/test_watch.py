@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from apps.rollout.drivers.akamai_rules import Attached, with_our_rule
-from apps.rollout.drivers.akamai_watch import Fault, faults
+from apps.rollout.drivers.akamai.rules import Attached, with_our_rule
+from apps.rollout.drivers.akamai.watch import Fault, faults
 
 WISH = Attached("edge", 42, ("a.test", "b.test"))
 OTHERS: dict[str, Any] = {

@@ -11,11 +11,11 @@ import yaml
 from django.core.management import CommandError, call_command
 
 from apps.audit.models import Event
-from apps.rollout.clusters import settings_of
+from apps.rollout.cluster.settings import settings_of
 from apps.rollout.models import Preflight, Target, TargetArtifact
-from apps.rollout.services import cluster_connecting as connecting
 from apps.rollout.services import preflights
-from apps.rollout.services.cluster_connecting import ClusterExists, ClusterRefused, Way
+from apps.rollout.services.cluster import connecting
+from apps.rollout.services.cluster.connecting import ClusterExists, ClusterRefused, Way
 from apps.rollout.services.targets import BadTarget
 from apps.rollout.surroundings import cluster_surroundings, secret_of
 from tests.factories import access as factory

@@ -8,8 +8,10 @@ from apps.access import services as access
 from apps.access.models import Grant
 from apps.audit.models import Event
 from apps.rollout.models import Activation, PendingChange, Probe, Revision, Target, TargetArtifact
-from apps.rollout.services import closing, cluster_objects, reconciling
-from apps.rollout.services.attaching import PersonNeeded
+from apps.rollout.services import reconciling
+from apps.rollout.services.akamai.attaching import PersonNeeded
+from apps.rollout.services.cluster import closing
+from apps.rollout.services.cluster import objects as cluster_objects
 from tests.factories import access as factory
 from tests.factories.access import AT
 from tests.localcluster.cluster import LocalCluster

@@ -6,9 +6,9 @@ from typing import Any
 
 from apps.access.models import Grant
 from apps.audit.actors import Actor
-from apps.rollout.drivers.kubernetes_kinds import KINDS
+from apps.rollout.drivers.kubernetes.kinds import KINDS
 from apps.rollout.models import Target
-from apps.rollout.services import closing
+from apps.rollout.services.cluster import closing
 from apps.rollout.services.targets import TargetSpec
 from tests.localcluster.cluster import ADMIN, LocalCluster
 from tests.rollout.world import Hands

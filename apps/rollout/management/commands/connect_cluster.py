@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.audit.actors import Actor
 from apps.audit.errors import Refusal
 from apps.rollout import tasks
-from apps.rollout.services.cluster_connecting import AGENT, IN_CLUSTER, KUBECONFIG, REACHED, TOKEN, Way, connect
+from apps.rollout.services.cluster.connecting import AGENT, IN_CLUSTER, KUBECONFIG, REACHED, TOKEN, Way, connect
 
 OPERATOR = Actor("operator", "An operator on the command line")
 

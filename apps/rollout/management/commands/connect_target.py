@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.audit.actors import Actor
 from apps.audit.errors import Refusal
 from apps.rollout import tasks
-from apps.rollout.edgerc import DEFAULT_SECTION, from_environment, parse_edgerc
+from apps.rollout.akamai.edgerc import DEFAULT_SECTION, from_environment, parse_edgerc
 from apps.rollout.services.connecting import connect
 
 OPERATOR = Actor("operator", "An operator on the command line")

@@ -1,0 +1,115 @@
+"""The client certificate the edge shows to the mesh: how far it is, and when it is renewed."""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.audit.errors import Refusal
+from apps.identity.pages import PageRequest, complain, require_role
+from apps.outbox import pokes
+from apps.rollout import tasks
+from apps.rollout.akamai.views import akamai_target
+from apps.rollout.models import OriginCertificate
+from apps.rollout.services.akamai import origin_certificates
+from apps.rollout.services.akamai.origin_certificates import CertificateInput
+from apps.rollout.states import OPEN_PROPERTIES
+from apps.rollout.views import KEEPERS, WATCHERS
+
+
+class CertificateForm(forms.Form):
+    hostname = forms.CharField(
+        label="Host name", max_length=253, help_text="The property that serves it is found by this name."
+    )
+    email = forms.CharField(
+        label="Whom Akamai tells", max_length=254, help_text="Of certificates that run out, and of activations."
+    )
+    agree_to_renewals = forms.BooleanField(
+        label="I agree to renewals now: every 20 days or so our rule names the newer version, and nothing else changes",
+        required=False,
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def certificate(request: PageRequest, slug: str) -> HttpResponse:
+    """How far it is; posting has it made, or changed."""
+    require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
+    target = akamai_target(slug)
+    row = origin_certificates.get_origin_certificate(target)
+    form = CertificateForm(request.POST or None, initial=_initial(row))
+    if request.method == "POST" and form.is_valid() and _ask(request, form, slug):
+        return redirect("target_certificate", slug)
+    change = origin_certificates.last_change(row) if row else None
+    context = {
+        "target": target,
+        "form": form,
+        "row": row,
+        "ready": "edgeworker_id" in target.facts,
+        "versions": origin_certificates.version_rows(row) if row else [],
+        "outlook": origin_certificates.outlook(row, at=timezone.now()) if row else None,
+        "activations": origin_certificates.ACTIVATIONS,
+        "change": change,
+        "change_open": change is not None and change.state in OPEN_PROPERTIES,
+        "in_use": row is not None and row.bound_guid != "" and row.bound_guid == row.deployed_guid,
+        "seen": _mark(row),
+    }
+    return TemplateResponse(request, "rollout/certificate.html", context, status=422 if form.errors else 200)
+
+
+def _initial(row: OriginCertificate | None) -> dict[str, object]:
+    if row is None:
+        return {}
+    return {"hostname": row.hostname, "email": row.email, "agree_to_renewals": bool(row.agreed_by)}
+
+
+def _ask(request: PageRequest, form: CertificateForm, slug: str) -> bool:
+    try:
+        origin_certificates.ask(
+            slug=slug,
+            given=CertificateInput(**form.cleaned_data),
+            actor=request.subject.actor,
+            at=timezone.now(),
+        )
+    except Refusal as refusal:
+        complain(form, refusal)
+        return False
+    return True
+
+
+def _mark(row: OriginCertificate | None) -> str:
+    told = (row.versions, row.bound_guid, row.planned_guid, row.error, row.waiting_for) if row else ()
+    return pokes.mark_of(*told)
+
+
+@require_POST
+def renew(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    akamai_target(slug)
+    origin_certificates.renew(slug=slug, actor=request.subject.actor, at=timezone.now())
+    messages.success(
+        request, "A new version is being made. The present one stays until the property names the new one."
+    )
+    return redirect("target_certificate", slug)
+
+
+@require_POST
+def plan_again(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    akamai_target(slug)
+    origin_certificates.plan_again(slug=slug, actor=request.subject.actor, at=timezone.now())
+    messages.success(request, "The property is being compared again.")
+    return redirect("target_certificate", slug)
+
+
+@require_GET
+async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
+    await sync_to_async(require_role)(request, *WATCHERS)
+    target = await sync_to_async(akamai_target)(slug)
+    look = sync_to_async(lambda: _mark(origin_certificates.get_origin_certificate(target)))
+    return pokes.answer(request, tasks.CHANNEL, look)

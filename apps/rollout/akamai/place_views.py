@@ -1,0 +1,62 @@
+"""The page on which a person says which EdgeWorker and which EdgeKV namespace a target uses."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from apps.audit.errors import Refusal
+from apps.identity.pages import PageRequest, complain, require_role
+from apps.rollout import tasks
+from apps.rollout.akamai.views import akamai_target
+from apps.rollout.services.akamai import edge_tokens
+from apps.rollout.services.akamai.placing import Place, place, place_of
+from apps.rollout.views import KEEPERS
+
+
+class PlaceForm(forms.Form):
+    edgeworker_id = forms.IntegerField(
+        label="EdgeWorker",
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="Its number, as Akamai shows it. Left empty, the target uses one of its own, and makes it.",
+    )
+    replaces = forms.BooleanField(
+        label="What runs on that EdgeWorker now may be replaced by the code of this target", required=False
+    )
+    namespace = forms.CharField(
+        label="EdgeKV namespace", max_length=32, help_text="Letters, digits, hyphens and underscores."
+    )
+    makes_namespace = forms.BooleanField(label="Make the namespace where it is missing", required=False)
+
+
+@require_http_methods(["GET", "POST"])
+def choose(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    target = akamai_target(slug)
+    now = place_of(target)
+    form = PlaceForm(request.POST or None, initial={name: getattr(now, name) for name in PlaceForm.base_fields})
+    if request.method == "POST" and form.is_valid() and _placed(request, form, slug):
+        tasks.poke([slug])
+        messages.success(request, "From now on that is used. What was used before stays at Akamai as it is.")
+        return redirect("target", slug)
+    at = timezone.now()
+    tokens = [(one, edge_tokens.is_ending(one.expires_on, at)) for one in edge_tokens.list_tokens(target)]
+    context = {"target": target, "form": form, "worker": target.facts.get("edgeworker_id"), "tokens": tokens}
+    return TemplateResponse(request, "rollout/place.html", context, status=422 if form.errors else 200)
+
+
+def _placed(request: PageRequest, form: PlaceForm, slug: str) -> bool:
+    try:
+        wish, at = Place(**form.cleaned_data), timezone.now()
+        place(slug=slug, wish=wish, actor=request.subject.actor, at=at)
+    except Refusal as refusal:
+        complain(form, refusal)
+        return False
+    return True

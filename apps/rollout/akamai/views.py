@@ -1,0 +1,111 @@
+"""A target's account at Akamai: its credential, and what it lets us do."""
+
+from __future__ import annotations
+
+import os
+from itertools import groupby
+from operator import itemgetter
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.audit.errors import NotFound, Refusal
+from apps.identity.pages import PageRequest, complain, require_role
+from apps.outbox import pokes
+from apps.rollout import tasks
+from apps.rollout.akamai.forms import ConnectForm
+from apps.rollout.cluster import facts as cluster_facts
+from apps.rollout.cluster import views as cluster_views
+from apps.rollout.models import DriverName, Preflight, Target
+from apps.rollout.services import connecting, preflights
+from apps.rollout.views import KEEPERS, WATCHERS, get_target
+
+
+def akamai_target(slug: str) -> Target:
+    target = get_target(slug)
+    if target.driver != DriverName.AKAMAI:
+        raise NotFound
+    return target
+
+
+def called_target(slug: str) -> Target:
+    """One whose vendor the console itself may call."""
+    target = get_target(slug)
+    if target.driver not in (DriverName.AKAMAI, DriverName.KUBERNETES):
+        raise NotFound
+    return target
+
+
+@require_http_methods(["GET", "POST"])
+@sensitive_variables()
+@sensitive_post_parameters("edgerc", *cluster_views.SECRETS)
+def connect(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    target = called_target(slug)
+    if target.driver == DriverName.KUBERNETES:
+        return cluster_views.connect(request, target)
+    known = {"account_switch_key": target.config.get("account_switch_key", "")}
+    form = ConnectForm(request.POST or None, request.FILES or None, initial=known)
+    if request.method == "POST" and form.is_valid() and _connect(request, form, slug):
+        tasks.poke([slug])
+        messages.success(request, "Akamai knows this credential. It is kept. Now see what it lets us do.")
+        return redirect("target_preflight", slug)
+    context = {"target": target, "form": form}
+    return TemplateResponse(request, "rollout/connect.html", context, status=422 if form.errors else 200)
+
+
+@sensitive_variables()
+def _connect(request: PageRequest, form: ConnectForm, slug: str) -> bool:
+    try:
+        connecting.connect(
+            slug=slug,
+            credential=form.credential(os.environ),
+            account_switch_key=form.cleaned_data["account_switch_key"],
+            actor=request.subject.actor,
+            at=timezone.now(),
+        )
+    except Refusal as refusal:
+        complain(form, refusal)
+        return False
+    return True
+
+
+@require_http_methods(["GET", "POST"])
+def preflight(request: PageRequest, slug: str) -> HttpResponse:
+    """What the account lets us do, as it was last seen; posting has it looked at again."""
+    require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
+    target = called_target(slug)
+    if request.method == "POST":
+        preflights.ask(slug=slug, actor=request.subject.actor, at=timezone.now())
+        return redirect("target_preflight", slug)
+    last = preflights.latest(target)
+    findings = last.findings if last else []
+    cluster = target.driver == DriverName.KUBERNETES
+    context = {
+        "target": target,
+        "preflight": last,
+        "areas": [(area, list(rows)) for area, rows in groupby(findings, itemgetter("area"))],
+        "stoppers": preflights.stoppers(last) if last else 0,
+        "seen": _mark(last),
+        "who": "the cluster" if cluster else "Akamai",
+        "rbac": cluster_facts.manifest_of(target) if cluster else "",
+        "cluster": cluster_facts.facts_of(target) if cluster else None,
+    }
+    return TemplateResponse(request, "rollout/preflight.html", context)
+
+
+def _mark(last: Preflight | None) -> str:
+    return pokes.mark_of(*((last.pk, last.answered, last.finished_at) if last else ()))
+
+
+@require_GET
+async def preflight_events(request: PageRequest, slug: str) -> StreamingHttpResponse:
+    await sync_to_async(require_role)(request, *WATCHERS)
+    target = await sync_to_async(called_target)(slug)
+    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(preflights.latest(target))))

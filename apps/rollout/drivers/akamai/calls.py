@@ -1,0 +1,165 @@
+"""The calls the Akamai driver makes, each by the operation of Akamai's published API description it stands for.
+
+A call that is not described says why, in ``outside``; the contract tests hold everything else against the description.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from apps.rollout.drivers.akamai.api import EDGEKV, EDGEWORKERS
+from apps.rollout.drivers.akamai.keystore import KEYSTORE
+from apps.rollout.drivers.akamai.stream import DATASTREAM
+
+NETWORK_LISTS, CLIENT_LISTS = "/network-list/v2", "/client-list/v1"
+PAPI, IAM = "/papi/v1", "/identity-management/v3"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``operation`` is Akamai's operationId; ``path`` is below ``base``, with parameters in braces.
+
+    ``purpose`` completes the sentence "Sallyport was about to ...". ``name`` is ours: two APIs share an operationId.
+    """
+
+    operation: str
+    method: str
+    base: str
+    path: str
+    purpose: str
+    outside: str = ""
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.name or self.operation
+
+    @property
+    def template(self) -> str:
+        return self.base + self.path
+
+    def matches(self, method: str, path: str) -> bool:
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(self.template))
+        return method == self.method and re.fullmatch(pattern, path) is not None
+
+
+_WORKER, _VERSION = "/ids/{edgeWorkerId}", "/ids/{edgeWorkerId}/versions/{version}"
+_SPACES = "/networks/{network}/namespaces"
+_GROUP = f"{_SPACES}/{{namespaceId}}/groups/{{groupId}}"
+_ITEM = f"{_GROUP}/items/{{itemId}}"
+_STREAM = "/log/streams/{streamId}"
+_SHOWN = "/client-certificates/{certificateId}/versions"
+
+_PROPERTY, _PROPERTY_VERSION = "/properties/{propertyId}", "/properties/{propertyId}/versions/{propertyVersion}"
+_LIST, _CLIENT_LIST = "/network-lists/{networkListId}", "/lists/{listId}"
+_UNPUBLISHED = "Akamai publishes no description of Client Lists; shapes are those of its own Go client"
+
+CALLS = (
+    Call("get-contracts", "GET", EDGEWORKERS, "/contracts", "find the contract to make a list on"),
+    Call("get-limits", "GET", EDGEWORKERS, "/limits", "read the account's limits"),
+    Call("get-ids", "GET", EDGEWORKERS, "/ids", "find its EdgeWorker"),
+    Call("get-id", "GET", EDGEWORKERS, "/ids/{edgeWorkerId}", "look at the EdgeWorker it was given"),
+    Call("post-ids", "POST", EDGEWORKERS, "/ids", "make its EdgeWorker"),
+    Call("post-validations", "POST", EDGEWORKERS, "/validations", "have the code bundle checked"),
+    Call("get-versions", "GET", EDGEWORKERS, f"{_WORKER}/versions", "list the code versions"),
+    Call("post-versions", "POST", EDGEWORKERS, f"{_WORKER}/versions", "upload the code"),
+    Call("delete-version", "DELETE", EDGEWORKERS, _VERSION, "delete an old code version"),
+    Call("get-activations", "GET", EDGEWORKERS, f"{_WORKER}/activations", "see what is being activated"),
+    Call("post-activations", "POST", EDGEWORKERS, f"{_WORKER}/activations", "activate the code"),
+    Call("delete-activation", "DELETE", EDGEWORKERS, f"{_WORKER}/activations/{{activationId}}", "stop an activation"),
+    Call("get-initialize", "GET", EDGEKV, "/initialize", "see whether EdgeKV is ready"),
+    Call("put-initialize", "PUT", EDGEKV, "/initialize", "have EdgeKV made ready"),
+    Call("get-namespaces", "GET", EDGEKV, _SPACES, "find its EdgeKV namespace"),
+    Call("post-namespace", "POST", EDGEKV, _SPACES, "make its EdgeKV namespace"),
+    Call("get-token", "GET", EDGEKV, "/tokens/{tokenName}", "find the token its code reads with"),
+    Call("post-tokens", "POST", EDGEKV, "/tokens", "make the token its code reads with"),
+    Call("delete-token", "DELETE", EDGEKV, "/tokens/{tokenName}", "delete a token that was replaced"),
+    Call("get-group-items", "GET", EDGEKV, _GROUP, "list the items"),
+    Call("get-item", "GET", EDGEKV, _ITEM, "read an item back"),
+    Call("put-item", "PUT", EDGEKV, _ITEM, "write an item"),
+    Call("delete-item", "DELETE", EDGEKV, _ITEM, "delete an item"),
+    Call("get-network-lists", "GET", NETWORK_LISTS, "/network-lists", "find its network list"),
+    Call("post-network-lists", "POST", NETWORK_LISTS, "/network-lists", "make its network list"),
+    Call("get-network-list", "GET", NETWORK_LISTS, _LIST, "read a network list"),
+    Call("put-network-list", "PUT", NETWORK_LISTS, _LIST, "change a network list"),
+    Call(
+        "post-network-list-activate",
+        "POST",
+        NETWORK_LISTS,
+        f"{_LIST}/environments/{{environment}}/activate",
+        "activate a network list",
+    ),
+    Call(
+        "get-network-list-status",
+        "GET",
+        NETWORK_LISTS,
+        f"{_LIST}/environments/{{environment}}/status",
+        "see how far a network list is",
+    ),
+    Call("client-lists", "GET", CLIENT_LISTS, "/lists", "find its client list", _UNPUBLISHED),
+    Call("client-list-create", "POST", CLIENT_LISTS, "/lists", "make its client list", _UNPUBLISHED),
+    Call("client-list", "GET", CLIENT_LISTS, _CLIENT_LIST, "read a client list", _UNPUBLISHED),
+    Call("client-list-items", "POST", CLIENT_LISTS, f"{_CLIENT_LIST}/items", "change a client list", _UNPUBLISHED),
+    Call(
+        "client-list-activate",
+        "POST",
+        CLIENT_LISTS,
+        f"{_CLIENT_LIST}/activations",
+        "activate a client list",
+        _UNPUBLISHED,
+    ),
+    Call(
+        "client-list-status",
+        "GET",
+        CLIENT_LISTS,
+        f"{_CLIENT_LIST}/environments/{{network}}/status",
+        "see how far a client list is",
+        _UNPUBLISHED,
+    ),
+    Call("get-streams", "GET", DATASTREAM, "/log/streams", "find its stream of log lines"),
+    Call("post-stream", "POST", DATASTREAM, "/log/streams", "make its stream of log lines"),
+    Call("get-stream", "GET", DATASTREAM, _STREAM, "see whether the stream delivers"),
+    Call("put-stream", "PUT", DATASTREAM, _STREAM, "give the stream another secret or address"),
+    Call("post-stream-activate", "POST", DATASTREAM, f"{_STREAM}/activate", "start the stream"),
+    Call("post-stream-deactivate", "POST", DATASTREAM, f"{_STREAM}/deactivate", "stop the stream"),
+    Call("list-client-certificates", "GET", KEYSTORE, "/client-certificates", "find its client certificate"),
+    Call("create-client-certificate", "POST", KEYSTORE, "/client-certificates", "make its client certificate"),
+    Call("list-versions", "GET", KEYSTORE, _SHOWN, "see how far the client certificate is"),
+    Call("rotate", "POST", KEYSTORE, _SHOWN, "have a new key made for the client certificate"),
+    Call(
+        "upload-signed", "POST", KEYSTORE, f"{_SHOWN}/{{version}}/certificate-block", "hand in the signed certificate"
+    ),
+    Call(
+        *("delete-version", "DELETE", KEYSTORE, f"{_SHOWN}/{{version}}", "delete an old client certificate"),
+        name="delete-certificate-version",
+    ),
+    Call("post-search-find-by-value", "POST", PAPI, "/search/find-by-value", "find a property by its host name"),
+    Call("get-property", "GET", PAPI, _PROPERTY, "look at a property"),
+    Call("get-property-version-hostnames", "GET", PAPI, f"{_PROPERTY_VERSION}/hostnames", "read a property's hosts"),
+    Call("get-property-version-rules", "GET", PAPI, f"{_PROPERTY_VERSION}/rules", "read a property's rules"),
+    Call("post-property-versions", "POST", PAPI, f"{_PROPERTY}/versions", "make a version of a property"),
+    Call("put-property-version-rules", "PUT", PAPI, f"{_PROPERTY_VERSION}/rules", "write a property's rules"),
+    Call("post-property-activations", "POST", PAPI, f"{_PROPERTY}/activations", "activate a property"),
+    Call("get-property-activations", "GET", PAPI, f"{_PROPERTY}/activations", "see what of a property is activated"),
+    Call(
+        "get-property-activation",
+        "GET",
+        PAPI,
+        f"{_PROPERTY}/activations/{{activationId}}",
+        "see how far a property's activation is",
+    ),
+    Call("get-group", "GET", EDGEWORKERS, "/groups/{groupId}", "see what its EdgeWorkers group may do"),
+    Call("get-resource-tiers", "GET", EDGEWORKERS, "/resource-tiers", "read the limits of the resource tiers"),
+    Call("get-groups", "GET", EDGEKV, "/auth/groups", "see what its EdgeKV group may do", name="get-edgekv-groups"),
+    Call("get-tokens", "GET", EDGEKV, "/tokens", "see when its token ends"),
+    Call("get-groups", "GET", PAPI, "/groups", "see the groups of Property Manager", name="get-property-groups"),
+    Call("get-properties", "GET", PAPI, "/properties", "see the properties of its group"),
+    Call("get-api-client-self", "GET", IAM, "/api-clients/self", "see when its credential ends"),
+)
+"""Complete: the contract tests fail on a call that is not here, and on one here that is not made."""
+
+
+def call_of(method: str, path: str) -> Call | None:
+    """``path`` without its query."""
+    return next((call for call in CALLS if call.matches(method, path)), None)

@@ -1,0 +1,137 @@
+"""Which EdgeWorker and which EdgeKV namespace a target uses: its own, made by it, or what a person chose."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.audit.actors import Actor
+from apps.rollout.drivers.akamai.api import EDGEKV, EDGEWORKERS, PRODUCTION, STAGING, AkamaiApi
+from apps.rollout.drivers.akamai.words import explain
+from apps.rollout.drivers.base import VendorError
+from apps.rollout.emitting import COMMON
+from apps.rollout.models import DriverName, EdgeMove, Target, TargetArtifact
+from apps.rollout.services.driving import akamai_api
+from apps.rollout.services.evidence import record_target
+from apps.rollout.services.targets import BadTarget, compile_everything, get_target
+from apps.rollout.states import UNKNOWN
+from apps.rollout.surroundings import DEFAULT_NAMESPACE
+
+PLACED = "rollout.target.placed"
+FOUND = ("edgeworker_id", "kv_token_ref")
+LOOK_SECONDS = 20.0
+_NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``edgeworker_id`` None: the target's own, found by its name or made. ``makes_namespace``: where it is missing.
+
+    ``replaces``: a person knows that what runs on the chosen EdgeWorker now will be replaced.
+    """
+
+    edgeworker_id: int | None = None
+    namespace: str = DEFAULT_NAMESPACE
+    makes_namespace: bool = True
+    replaces: bool = False
+
+
+def place_of(target: Target) -> Place:
+    return Place(
+        edgeworker_id=target.config.get("edgeworker_id"),
+        namespace=str(target.config.get("namespace", DEFAULT_NAMESPACE)),
+        makes_namespace=bool(target.config.get("makes_namespace", True)),
+    )
+
+
+def place(*, slug: str, wish: Place, actor: Actor, at: datetime) -> Target:
+    """Look at what was chosen, then use it from now on. What was used before stays at Akamai as it is.
+
+    Raises BadTarget with what is wrong by field; nothing was changed then. The caller pokes the target.
+    """
+    target = get_target(slug)
+    if target.driver != DriverName.AKAMAI:
+        raise BadTarget(f"{target.name} has no EdgeWorker.")
+    if not _NAMESPACE.fullmatch(wish.namespace):
+        raise BadTarget(fields={"namespace": ["A namespace has 1 to 32 letters, digits, hyphens and underscores."]})
+    _look(target, wish)
+    with transaction.atomic():
+        held = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=target.pk)
+        before = place_of(held)
+        chosen = {"edgeworker_id": wish.edgeworker_id, "namespace": wish.namespace}
+        kept = {name: value for name, value in held.config.items() if name != "edgeworker_id"}
+        made = {name: value for name, value in chosen.items() if value is not None}
+        held.config = {**kept, **made, "makes_namespace": wish.makes_namespace}
+        if place_of(held) == before:
+            return held
+        held.save(update_fields=["config"])
+        if _is_elsewhere(held, before):
+            _begin_anew(held, at)
+        after = {name: value for name, value in asdict(wish).items() if name != "replaces"}
+        record_target("target.placed", held, actor=actor, at=at, before=asdict(before), after=after)
+    return held
+
+
+def _look(target: Target, wish: Place) -> None:
+    """That it is there, and that a person knows of what runs there."""
+    fields: dict[str, list[str]] = {}
+    api = akamai_api(target, read_seconds=LOOK_SECONDS)
+    try:
+        if wish.edgeworker_id is not None:
+            fields |= _look_at_worker(api, target, wish.edgeworker_id, replaces=wish.replaces)
+        if not wish.makes_namespace:
+            fields |= _look_at_namespace(api, wish.namespace)
+    except VendorError as error:
+        raise BadTarget(explain(error)) from error
+    finally:
+        api.close()
+    if fields:
+        raise BadTarget(fields=fields)
+
+
+def _look_at_worker(api: AkamaiApi, target: Target, number: int, *, replaces: bool) -> dict[str, list[str]]:
+    path = f"{EDGEWORKERS}/ids/{number}"
+    found = api.find_json(path)
+    if found is None:
+        return {"edgeworker_id": [f"Akamai knows no EdgeWorker {number}, or this API client may not see it."]}
+    live = {"activeOnNetwork": "true", "network": PRODUCTION}
+    rows = api.get_json(f"{path}/activations", live).get("activations", [])
+    running = str(rows[0]["version"]) if rows else ""
+    ours = EdgeMove.objects.filter(target=target, version=running).exists()
+    if running and not ours and not replaces:
+        return {
+            "replaces": [f"Version {running} runs on {found.get('name', number)} now. Say that it may be replaced."]
+        }
+    return {}
+
+
+def _look_at_namespace(api: AkamaiApi, namespace: str) -> dict[str, list[str]]:
+    for network in (STAGING, PRODUCTION):
+        rows = api.get_json(f"{EDGEKV}/networks/{network.lower()}/namespaces").get("namespaces", [])
+        if all(row.get("namespace") != namespace for row in rows):
+            return {"namespace": [f"There is no namespace {namespace} on {network.lower()}."]}
+    return {}
+
+
+def _is_elsewhere(target: Target, before: Place) -> bool:
+    now = place_of(target)
+    same_worker = now.edgeworker_id in (before.edgeworker_id, target.facts.get("edgeworker_id"))
+    return now.namespace != before.namespace or not same_worker
+
+
+def _begin_anew(target: Target, at: datetime) -> None:
+    """Nothing is known to be at the new place: everything is looked for, made, compiled and brought there.
+
+    The code that is known holds a token for the old place, so it is not even wanted until it is compiled again.
+    """
+    target.facts = {name: value for name, value in target.facts.items() if name not in FOUND}
+    target.attempts, target.retry_at, target.error, target.error_at, target.trouble = 0, None, "", None, ""
+    target.save(update_fields=["facts", "attempts", "retry_at", "error", "error_at", "trouble"])
+    rows = TargetArtifact.objects.filter(target=target).exclude(sha256="")
+    rows.update(applied_sha256=UNKNOWN)
+    rows.filter(service=COMMON).update(sha256="")
+    EdgeMove.objects.filter(target=target).delete()
+    compile_everything(target, topic=PLACED, cause=target.slug, at=at)

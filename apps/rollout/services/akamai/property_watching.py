@@ -1,0 +1,59 @@
+"""Reading back the properties our rule is live in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from apps.rollout.drivers.akamai.property import Property, PropertyDriver
+from apps.rollout.drivers.akamai.watch import UNCHECKED, Fault, faults
+from apps.rollout.models import PropertyChange, Target
+from apps.rollout.services.akamai import attaching
+from apps.rollout.services.akamai.attached import attached
+from apps.rollout.services.driving import akamai_api
+
+EVERY = timedelta(minutes=10)
+PREFIX, READ_AT = "property/", "properties_read_at"
+
+
+def is_due(target: Target, at: datetime, *, anyhow: bool = False) -> bool:
+    """Not while one is being changed; and rarely, since these calls are limited too."""
+    if attaching.is_under_way(target):
+        return False
+    last = target.facts.get(READ_AT)
+    return anyhow or last is None or datetime.fromisoformat(str(last)) <= at - EVERY
+
+
+def read(target: Target) -> dict[str, Fault]:
+    """What is not as it should be, by path. Raises VendorError."""
+    by_property: defaultdict[str, list[PropertyChange]] = defaultdict(list)
+    for change in attaching.attached(target):
+        by_property[str(change.found["id"])].append(change)
+    if not by_property:
+        return {}
+    api = akamai_api(target)
+    try:
+        return {
+            f"{PREFIX}{changes[0].found['name']}/{fault.what}": fault
+            for changes in by_property.values()
+            for fault in _of_property(target, PropertyDriver(api), changes)
+        }
+    finally:
+        api.close()
+
+
+def _of_property(target: Target, driver: PropertyDriver, changes: list[PropertyChange]) -> Iterator[Fault]:
+    known = changes[0].found
+    found: Property = driver.get(str(known["id"]), str(known["contract_id"]), str(known["group_id"]))
+    hosts = tuple(sorted(change.hostname for change in changes))
+    if found.production is None:
+        yield Fault("rule", f"{found.name} is not live on production.", "live", "not live", UNCHECKED, opens=True)
+        return
+    yield from faults(driver.rules(found, found.production).rules, attached(target, hosts))
+
+
+def change_of(target: Target, path: str) -> PropertyChange | None:
+    """One of the changes that brought our rule into the property a path speaks of."""
+    name = path.removeprefix(PREFIX).rpartition("/")[0]
+    return next((one for one in attaching.attached(target) if one.found["name"] == name), None)
