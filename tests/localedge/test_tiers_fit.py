@@ -15,7 +15,7 @@ from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import GROUP, ITEM_LIMIT, ItemTooLargeError, emit_item, item_key
 from apps.compiler.emitters.edgeworker import emit_code
 from apps.compiler.graph import AccessGraph, Grant, Subject, SubjectKind
-from apps.localedge.accept import Rehearser, over_limits
+from apps.localedge.accept import LONGER, WORTH_WEIGHING, Rehearser, over_limits, too_heavy
 from apps.localedge.bundles import MAX_COMPRESSED, MAX_UNCOMPRESSED
 from apps.localedge.runner import EdgeRunner, Measurement, Request
 from apps.localedge.tiers import load_tiers, tier_named
@@ -170,6 +170,22 @@ def test_an_item_the_tier_cannot_hold_is_refused_and_a_larger_tier_takes_it() ->
 
 def test_what_is_small_is_not_weighed() -> None:
     assert rehearsed("basic", item(USUAL).content.decode())["heavy"] == {}
+
+
+def test_an_item_that_left_room_is_weighed_again_only_when_it_has_grown() -> None:
+    light = item(BUSY).content.decode()
+    assert WORTH_WEIGHING < len(light) * LONGER < len(HEAVY)
+    learnt: dict[tuple[str, str], float] = {}
+    with EdgeRunner(files(), tier="basic") as runner:
+
+        def refused(key: str, content: str) -> list[str]:
+            return list(too_heavy(runner, "basic", [["sallyport", GROUP, key, content]], learnt))
+
+        assert refused("payments", light) == []
+        assert learnt == {(GROUP, "payments"): len(light) * LONGER}
+        assert refused("payments", HEAVY) == ["services/payments"]
+        assert refused("cart", HEAVY) == ["services/cart"]
+        assert learnt == {(GROUP, "payments"): len(light) * LONGER}
 
 
 def test_code_that_is_too_large_is_refused_in_words() -> None:
