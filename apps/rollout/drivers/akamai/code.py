@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from apps.compiler.artifacts import Artifact
@@ -216,6 +217,43 @@ class EdgeCode:
                 self._api.delete(f"{self._worker}/activations/{row['activationId']}")
                 stopped.append(_move({**row, "status": "CANCELLED"}))
         return tuple(stopped)
+
+    # -- leaving ---------------------------------------------------------------------------------------------------
+    def exists(self) -> bool:
+        return self._api.find_json(self._worker) is not None
+
+    def used_by(self) -> tuple[str, ...]:
+        """Names of the properties that run this EdgeWorker on either network, as far as this credential may see."""
+        rows = self._api.get_json(f"{self._worker}/properties", {"activeOnly": "true"})["properties"]
+        return tuple(str(row["propertyName"]) for row in rows)
+
+    def unsettled(self) -> bool:
+        """Whether an activation is still under way; those that had not begun are stopped."""
+        rows = [row for row in self.activations({}) if row["status"] in UNDER_WAY]
+        for row in rows:
+            if row["status"] in CANCELLABLE:
+                self._api.delete(f"{self._worker}/activations/{row['activationId']}")
+        return any(row["status"] not in CANCELLABLE for row in rows)
+
+    def take_off(self, version: str, network: str, *, failures: int = 0) -> None:
+        """Have a version that is live deactivated, unless that is under way already.
+
+        Raises what the last one ended in, when more failed than the ``failures`` that were waited for.
+        """
+        found = self._api.get_json(f"{self._worker}/deactivations", {"version": version}).get("deactivations", [])
+        rows = sorted((row for row in found if row["network"] == network), key=lambda row: -int(row["deactivationId"]))
+        if rows and rows[0]["status"] in UNDER_WAY:
+            return
+        bad = list(takewhile(lambda row: row["status"] in ENDINGS, rows))
+        if len(bad) > failures:
+            what = f"Deactivation {bad[0]['deactivationId']} on {network}"
+            raise VendorError(what, 0, f"ended as {bad[0]['status']}", kind=ENDINGS[bad[0]["status"]])
+        body = {"network": network, "version": version, "note": NOTE}
+        self._api.post_json(f"{self._worker}/deactivations", body)
+
+    def delete_worker(self) -> None:
+        """The id itself. Akamai refuses while a version is live."""
+        self._api.delete(self._worker)
 
     def spare_versions(self, keep: int) -> tuple[str, ...]:
         """Versions that may go, oldest first: not live, not under way, not among the newest ``keep``."""

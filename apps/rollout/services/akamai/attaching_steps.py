@@ -81,10 +81,10 @@ def _show(change: PropertyChange, found: Property, active: RuleTree, at: datetim
 
 def _wanted(change: PropertyChange, rules: Mapping[str, Any]) -> dict[str, Any]:
     """Other hosts of the same property that our rule is for stay with it; without any host it goes."""
-    mark = attached(change.target, ()).mark
+    mark, where = attached(change.target, ()).mark, str(change.found.get("id", ""))
     hosts = set(hosts_of(rules, mark))
     hosts = hosts - {change.hostname} if change.removal else hosts | {change.hostname}
-    wish = replace(attached(change.target, tuple(hosts)), to_end=change.to_end)
+    wish = replace(attached(change.target, tuple(hosts), where), to_end=change.to_end)
     return with_our_rule(rules, wish) if hosts else without_our_rule(rules, mark)
 
 

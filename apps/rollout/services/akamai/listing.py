@@ -21,12 +21,12 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler import address_lists as policy
 from apps.outbox import nudge
-from apps.rollout.drivers.akamai import lists as vendor
 from apps.rollout.drivers.akamai.api import STAGING, AkamaiApi
+from apps.rollout.drivers.akamai.driver import lists as vendor
 from apps.rollout.drivers.akamai.preflight import MISSING
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import AddressList, DriverName, Preflight, Target
+from apps.rollout.models import AddressList, Delivery, DriverName, Preflight, Target
 from apps.rollout.services.akamai.budgets import AccountBudget
 from apps.rollout.services.akamai.list_proofs import asked_still, conclude
 from apps.rollout.services.driving import akamai_api
@@ -76,7 +76,10 @@ def ensure(at: datetime) -> None:
     hosts = list(access.list_guarded_hosts())
     if not hosts:
         return
-    edges = {one.environment_id: one for one in Target.objects.filter(driver=DriverName.AKAMAI)}
+    edges = {
+        one.environment_id: one
+        for one in Target.objects.filter(driver=DriverName.AKAMAI).exclude(delivery=Delivery.REMOVED)
+    }
     known = set(AddressList.objects.values_list("target", "host"))
     missing = [
         AddressList(target=edges[one.environment_id], host=one.host, retry_at=at, created_at=at)
