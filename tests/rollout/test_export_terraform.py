@@ -95,8 +95,8 @@ def stood_in(folder: Path) -> None:
                 held |= {f"{kind}_{name}": holding(kind, given) for name, given in named.items()}
         file.write_text(rewritten(json.dumps(content)))
     file = folder / "stood_in.tf.json"
-    items = "${terraform_data.akamai_edgekv_group_items_production.output.items}"
-    worker = "${terraform_data.akamai_edgeworker_edge.output.name}"
+    items = "${akamai_edgekv_group_items.production.items}"
+    worker = "${akamai_edgeworker.edge.name}"
     shown = {"items": {"value": items}, "name": {"value": worker, "sensitive": True}}
     file.write_text(rewritten(json.dumps({"resource": {"terraform_data": held}, "output": shown})))
 

@@ -6,7 +6,7 @@ import pytest
 
 from apps.access import services as access
 from apps.access.models import Grant, GrantDoor
-from apps.rollout.models import Target
+from apps.rollout.models import Probe, Target
 from apps.rollout.services.proving import spreads_within
 from tests.factories import access as factory
 from tests.localedge.standin import StandIn, eventually
@@ -48,16 +48,16 @@ def test_a_door_is_given_the_time_akamai_says_it_takes(standin: StandIn) -> None
     hands.work("edge")
     assert told(grant)[0] == "failing"
     standin.faults()
-    eventually(lambda: worked(patient(hands)) and doors(grant) == {"edge": "proven"})
+    eventually(lambda: asked_at_once() and doors(grant) == {"edge": "proven"})
     standin.faults(edgekv_read={"status": 503})
     access.end_grant(public_id=grant.public_id, actor=shop.ada, at=now(), why="done")
     waited(hands)
     assert told(grant) == ("closing", words())
 
 
-def patient(hands: Hands) -> Hands:
-    hands.push(seconds=31)
-    return hands
+def asked_at_once() -> Target:
+    Probe.objects.update(due_at=now())
+    return worked(Hands())
 
 
 def test_an_edge_far_away_takes_ten_seconds_unless_somebody_knows_better() -> None:

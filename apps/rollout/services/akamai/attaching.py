@@ -57,9 +57,9 @@ def ask(
         raise InvalidInput(fields=fields)
     with transaction.atomic():
         target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
+        require_called(target)
         if target.driver != DriverName.AKAMAI or "edgeworker_id" not in target.facts:
             raise BadTarget(f"{target.name} has no EdgeWorker that a property could run.")
-        require_called(target)
         if PropertyChange.objects.filter(target=target, state__in=OPEN_PROPERTIES).exists():
             raise PropertyBusy
         change = PropertyChange.objects.create(

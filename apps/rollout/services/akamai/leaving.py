@@ -118,9 +118,9 @@ def ask(*, slug: str, actor: Actor, at: datetime) -> Target:
         raise PersonNeeded
     with transaction.atomic():
         target = hold_target(get_target(slug).pk)
+        require_called(target)
         if target.driver != DriverName.AKAMAI or "edgeworker_id" not in target.facts:
             raise BadTarget(f"Nothing of {target.name} is at Akamai.")
-        require_called(target)
         if keeps := hindrances(target):
             raise StillInUse(" ".join(keeps))
         stream = EdgeStream.objects.filter(target=target).first()

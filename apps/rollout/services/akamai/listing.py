@@ -21,8 +21,8 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler import address_lists as policy
 from apps.outbox import nudge
+from apps.rollout.drivers.akamai import lists as vendor
 from apps.rollout.drivers.akamai.api import STAGING, AkamaiApi
-from apps.rollout.drivers.akamai.driver import lists as vendor
 from apps.rollout.drivers.akamai.preflight import MISSING
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
