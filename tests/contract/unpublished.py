@@ -24,12 +24,8 @@ STATUS: Schema = {
 
 def shape(required: Schema, **optional: Schema) -> Schema:
     """Of a request: nothing else may be in it."""
-    return {
-        "type": "object",
-        "required": sorted(required),
-        "properties": {**required, **optional},
-        "additionalProperties": False,
-    }
+    properties = {"properties": {**required, **optional}, "additionalProperties": False}
+    return {"type": "object", **properties, **({"required": sorted(required)} if required else {})}
 
 
 def answer(required: Schema, **optional: Schema) -> Schema:
