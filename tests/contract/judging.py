@@ -56,6 +56,9 @@ RULES_TYPE = "application/vnd.akamai.papirules.v2025-10-16+json"
 UNPUBLISHED = ("errors", "warnings")
 """Property Manager's document has no place for these in its answers, though the live API's clients read them there."""
 
+NOT_THERE = 404
+"""What is not there is answered so by every API; of streams the document does not say."""
+
 MAY_BE_EMPTY = ("edgeWorkerIds", "versions", "activations", "namespaces")
 """Published answers always list something; an account where nothing was made yet has nothing to list."""
 
@@ -68,6 +71,7 @@ class Heard:
     statuses: set[int] = field(default_factory=set)
     judged: int = 0
     empty_lists: int = 0
+    unforeseen: int = 0
     objections: list[str] = field(default_factory=list)
 
 
@@ -107,6 +111,9 @@ class Witness:
                 document.validate_response(request, RequestsOpenAPIResponse(as_published(answer)))
             heard.judged += 1
         except OpenAPIError as error:
+            if answer.status_code == NOT_THERE and "Unknown response http status" in str(error):
+                heard.unforeseen += 1
+                return
             heard.objections.append(f"{answer.status_code}: {error} {error.__cause__}")
 
 
@@ -176,6 +183,8 @@ def table(seen: Mapping[str, Heard]) -> str:
             said = f"**no published document**: {call.outside}. Held against that: {said}"
         if heard.empty_lists:
             said += "; once an empty list, which the description does not allow for"
+        if heard.unforeseen:
+            said += "; 404 for what was deleted, which the description does not tell of"
         if heard.objections:
             said = f"{len(heard.objections)} objections"
         covered = ", ".join(f"`{one}`" for one in sorted(heard.scenarios)) or "nothing"
