@@ -22,6 +22,8 @@ MANIFEST = "bundle.json"
 UNDER_WAY = frozenset({"PRESUBMIT", "PENDING", "IN_PROGRESS"})
 CANCELLABLE = frozenset({"PRESUBMIT", "PENDING"})
 NOTE = "Sallyport"
+BEGUN = 400
+"""What Akamai answers to a cancellation that comes too late."""
 FAILURES_IN_A_ROW = 3
 """After so many failed activations of one version on one network, a person is asked."""
 
@@ -213,8 +215,7 @@ class EdgeCode:
         """Stop what of a version is not in progress yet. Empty when it is too late, or nothing is under way."""
         stopped: list[Move] = []
         for row in self.activations({"version": version}):
-            if row["status"] in CANCELLABLE:
-                self._api.delete(f"{self._worker}/activations/{row['activationId']}")
+            if row["status"] in CANCELLABLE and self._stop(row):
                 stopped.append(_move({**row, "status": "CANCELLED"}))
         return tuple(stopped)
 
@@ -230,10 +231,8 @@ class EdgeCode:
     def unsettled(self) -> bool:
         """Whether an activation is still under way; those that had not begun are stopped."""
         rows = [row for row in self.activations({}) if row["status"] in UNDER_WAY]
-        for row in rows:
-            if row["status"] in CANCELLABLE:
-                self._api.delete(f"{self._worker}/activations/{row['activationId']}")
-        return any(row["status"] not in CANCELLABLE for row in rows)
+        begun = [row for row in rows if row["status"] not in CANCELLABLE or not self._stop(row)]
+        return bool(begun)
 
     def take_off(self, version: str, network: str, *, failures: int = 0) -> None:
         """Have a version that is live deactivated, unless that is under way already.
@@ -254,6 +253,16 @@ class EdgeCode:
     def delete_worker(self) -> None:
         """The id itself. Akamai refuses while a version is live."""
         self._api.delete(self._worker)
+
+    def _stop(self, row: Row) -> bool:
+        """False when it has begun since it was read: Akamai refuses then."""
+        try:
+            self._api.delete(f"{self._worker}/activations/{row['activationId']}")
+        except VendorError as error:
+            if error.status != BEGUN:
+                raise
+            return False
+        return True
 
     def spare_versions(self, keep: int) -> tuple[str, ...]:
         """Versions that may go, oldest first: not live, not under way, not among the newest ``keep``."""
