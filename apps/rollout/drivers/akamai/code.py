@@ -22,6 +22,9 @@ MANIFEST = "bundle.json"
 UNDER_WAY = frozenset({"PRESUBMIT", "PENDING", "IN_PROGRESS"})
 CANCELLABLE = frozenset({"PRESUBMIT", "PENDING"})
 NOTE = "Sallyport"
+OFF_ALREADY = ("EW1031", "EW1032")
+"""Somebody else was first: it is being deactivated, or was."""
+
 BEGUN = 400
 """What Akamai answers to a cancellation that comes too late."""
 FAILURES_IN_A_ROW = 3
@@ -248,7 +251,11 @@ class EdgeCode:
             what = f"Deactivation {bad[0]['deactivationId']} on {network}"
             raise VendorError(what, 0, f"ended as {bad[0]['status']}", kind=ENDINGS[bad[0]["status"]])
         body = {"network": network, "version": version, "note": NOTE}
-        self._api.post_json(f"{self._worker}/deactivations", body)
+        try:
+            self._api.post_json(f"{self._worker}/deactivations", body)
+        except VendorError as error:
+            if explain(error).code not in OFF_ALREADY:
+                raise
 
     def delete_worker(self) -> None:
         """The id itself. Akamai refuses while a version is live."""
