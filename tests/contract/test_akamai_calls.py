@@ -16,9 +16,10 @@ from cryptography import x509
 
 from apps.compiler.address_lists import Item, plan
 from apps.compiler.addresses import read_block
-from apps.rollout.drivers.akamai.api import AkamaiApi, Credentials
+from apps.rollout.drivers.akamai.api import EDGEWORKERS, AkamaiApi, Credentials
 from apps.rollout.drivers.akamai.calls import CALLS, Call
 from apps.rollout.drivers.akamai.capabilities import CHECKS
+from apps.rollout.drivers.akamai.code import BEGUN, UNDER_WAY
 from apps.rollout.drivers.akamai.driver import AkamaiConfig, AkamaiDriver
 from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.akamai.keystore import AWAITING, DEPLOYED, CertificateWish, KeystoreDriver
@@ -119,12 +120,13 @@ class Road:
         """The code off both networks, its versions and the EdgeWorker deleted; and a stream that was stopped."""
         code = driver.code
         assert code.used_by() == ("local-edge",), "the property was given our rule above"
-        eventually(lambda: not code.unsettled())
+        eventually(lambda: all(row["status"] not in UNDER_WAY for row in code.activations({})))
+        assert not code.unsettled()
         for network in NETWORKS:
             live = code.live_version(network)
             code.take_off(live, network)
-            code.take_off(live, network)
             eventually(partial(self.is_off, driver, network))
+            code.take_off(live, network)
         for row in code.versions():
             code.delete_version(str(row["version"]))
         assert code.exists()
@@ -233,8 +235,15 @@ class Road:
         for attempt in range(20):
             driver.apply(driver.plan(Desired(4, "c", code=bundle(f"stop-{attempt}")), Observed()))
             if driver.code.cancel(f"stop-{attempt}"):
+                self.stop_too_late(driver)
                 return
         raise AssertionError("no activation could be stopped")
+
+    def stop_too_late(self, driver: AkamaiDriver) -> None:
+        """What has ended is no longer to be stopped."""
+        ended = next(row for row in driver.code.activations({}) if row["status"] not in UNDER_WAY)
+        path = f"{EDGEWORKERS}/ids/{ended['edgeWorkerId']}/activations/{ended['activationId']}"
+        assert self.api().ask("DELETE", path).status_code == BEGUN
 
     def be_refused(self, driver: AkamaiDriver) -> None:
         """What the descriptions call errors is described as well."""
