@@ -22,9 +22,9 @@ from apps.rollout import drift_views as drift
 from apps.rollout import export_views as export
 from apps.rollout import release_views
 from apps.rollout import views as rollout
+from apps.rollout.akamai import leave_views, place_views
 from apps.rollout.akamai import list_views as lists
 from apps.rollout.akamai import origin_certificate_views as certs
-from apps.rollout.akamai import place_views
 from apps.rollout.akamai import property_views as prop
 from apps.rollout.akamai import views as akamai
 from apps.rollout.cluster import views as clusters
@@ -90,6 +90,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/try-again", release_views.try_again, name="target_try_again"),
     path("rollout/<slug:slug>/production", release_views.production, name="target_production"),
     path("rollout/<slug:slug>/place", place_views.choose, name="target_place"),
+    path("rollout/<slug:slug>/leave", leave_views.leave, name="target_leave"),
     path("rollout/<slug:slug>/releases/", release_views.releases, name="target_releases"),
     path("rollout/<slug:slug>/releases/events", release_views.events, name="target_releases_events"),
     path("rollout/<slug:slug>/look", drift.look, name="target_look"),

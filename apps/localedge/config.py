@@ -7,8 +7,9 @@ Needed: ``control`` and ``data`` (host:port), ``state_dir``, ``origin`` (URL), `
 ``versions_per_minute``, ``kv_token_style`` (``reference``, or ``value`` for EdgeKV tokens of the older kind),
 ``kv_token_days`` (until a token ends; none: never, 180 for the older kind), ``edgeworker_id`` (what the property
 runs; the first id that is created), ``edgeworker_groups`` [{groupId, groupName}], ``contract_ids``, ``account``,
-``hostnames`` (of the one property), ``stream_pace`` (1 delivers DataStream lines as often as asked for, 0.01 a hundred
-times as often), ``node`` (a binary), ``origins`` {id: URL} (conditional origins of the property, shown the same
+``hostnames`` (of the one property that is served here), ``other_properties`` [{name, hostnames, contractId, groupId}]
+(of which only the configuration is kept), ``stream_pace`` (1 delivers DataStream lines as often as asked for, 0.01 a
+hundred times as often), ``node`` (a binary), ``origins`` {id: URL} (conditional origins of the property, shown the same
 certificate as the usual one), ``guarded_hosts`` {host: name of a list}: who is not on the active list of that
 name is refused at the host, as by a security policy. Limits come with each id's resource tier.
 """
@@ -56,6 +57,16 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class PropertySettings:
+    """Where a property is, and the hosts it serves."""
+
+    name: str
+    hostnames: tuple[str, ...]
+    contract: str
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
 class OriginSettings:
     """``identity``: the DNS name or URI in the origin's certificate; None: its host name or the forwarded one.
 
@@ -88,6 +99,7 @@ class Config:
     contracts: tuple[str, ...] = ("C-LOCAL",)
     account: str = "A-LOCAL"
     hostnames: tuple[str, ...] = ("api.shop.localhost",)
+    others: tuple[PropertySettings, ...] = ()
     activation_delay: Mapping[str, float] = field(default_factory=lambda: {"STAGING": 0.2, "PRODUCTION": 0.4})
     activations_per_minute: int = 20
     activations_per_day: int = 500
@@ -103,6 +115,12 @@ class Config:
     node: str | None = None
     guarded_hosts: Mapping[str, str] = field(default_factory=dict)
     stream_pace: float = 1.0
+
+    @property
+    def properties(self) -> Mapping[int, PropertySettings]:
+        """By id; the first is the one that is served."""
+        first = PropertySettings("local-edge", self.hostnames, self.contracts[0], self.groups[0].id)
+        return dict(enumerate((first, *self.others), start=1))
 
 
 Raw = Mapping[str, object]
@@ -162,7 +180,7 @@ def _credentials(raw: Raw) -> tuple[Credential, ...]:
 
 def _optional(raw: Raw) -> dict[str, object]:
     """Settings with defaults: taken as they are when given, converted where JSON has no such type."""
-    given = {name: raw[name] for name in _PLAIN if raw.get(name) is not None}
+    given = {name: raw[name] for name in _PLAIN if raw.get(name) is not None} | _account(raw)
     if raw.get("activation_delay"):
         delays = cast("Mapping[str, float]", raw["activation_delay"])
         given["activation_delay"] = {network: float(delays[network]) for network in NETWORKS}
@@ -171,17 +189,30 @@ def _optional(raw: Raw) -> dict[str, object]:
     if raw.get("ship"):
         ship = cast("Raw", raw["ship"])
         given["ship"] = ShipSettings(_text(ship, "url"), Path(_text(ship, "token_file")))
-    if raw.get("edgeworker_groups"):
-        groups = cast("list[dict[str, object]]", raw["edgeworker_groups"])
-        given["groups"] = tuple(Group(int(str(group["groupId"])), str(group["groupName"])) for group in groups)
-    if raw.get("contract_ids"):
-        given["contracts"] = tuple(cast("list[str]", raw["contract_ids"]))
     if raw.get("guarded_hosts"):
         guarded = cast("Mapping[str, str]", raw["guarded_hosts"])
         given["guarded_hosts"] = {str(host): str(name) for host, name in guarded.items()}
     if raw.get("hostnames"):
         given["hostnames"] = tuple(cast("list[str]", raw["hostnames"]))
     return given
+
+
+def _account(raw: Raw) -> dict[str, object]:
+    """What belongs to the account: groups, contracts, properties."""
+    given: dict[str, object] = {}
+    if raw.get("edgeworker_groups"):
+        groups = cast("list[dict[str, object]]", raw["edgeworker_groups"])
+        given["groups"] = tuple(Group(int(str(group["groupId"])), str(group["groupName"])) for group in groups)
+    if raw.get("contract_ids"):
+        given["contracts"] = tuple(cast("list[str]", raw["contract_ids"]))
+    if raw.get("other_properties"):
+        given["others"] = tuple(_property(one) for one in cast("list[Raw]", raw["other_properties"]))
+    return given
+
+
+def _property(raw: Raw) -> PropertySettings:
+    names = tuple(cast("list[str]", raw["hostnames"]))
+    return PropertySettings(_text(raw, "name"), names, _text(raw, "contractId"), int(str(raw["groupId"])))
 
 
 _PLAIN = (

@@ -19,7 +19,6 @@ from apps.localedge.database import Database, Row
 from apps.localedge.edgeworkers import PROPERTY_ID, Clock, iso
 from apps.localedge.engine import Json
 from apps.localedge.http import Answer, Problem, Request, Route, route
-from apps.localedge.papi_seed import NAME
 
 BASE = "/datastream-config-api/v2"
 SAMPLE_SECONDS = 5.0
@@ -58,6 +57,7 @@ class DataStream:
             route("POST", f"{BASE}/log/streams", self.create),
             route("GET", one, self.get_stream),
             route("PUT", one, self.replace),
+            route("DELETE", one, self.delete),
             route("POST", f"{one}/activate", self.activate),
             route("POST", f"{one}/deactivate", self.deactivate),
         )
@@ -122,6 +122,13 @@ class DataStream:
 
     def deactivate(self, request: Request, stream_id: str) -> Answer:
         return self._move(request, stream_id, ("ACTIVATED",), "DEACTIVATING")
+
+    def delete(self, _request: Request, stream_id: str) -> Answer:
+        row = self._row(stream_id)
+        if row["status"] not in ("INACTIVE", "DEACTIVATED"):
+            raise stream_problem(400, f"The stream is {row.text('status')}; deactivate it first.")
+        self._database.run("DELETE FROM streams WHERE id=?", row["id"])
+        return Answer(204)
 
     def _move(self, request: Request, stream_id: str, origins: tuple[str, ...], to: str) -> Answer:
         row = self._row(stream_id)
@@ -191,7 +198,7 @@ class DataStream:
             "productId": "Fresca",
             "collectMidgress": bool(config.get("collectMidgress")),
             "notificationEmails": config.get("notificationEmails") or [],
-            "properties": [{"propertyId": PROPERTY_ID, "propertyName": NAME}],
+            "properties": [{"propertyId": PROPERTY_ID, "propertyName": self._config.properties[PROPERTY_ID].name}],
             "datasetFields": [_field(cast("int", number)) for number in fields],
             "deliveryConfiguration": config["deliveryConfiguration"],
             "destination": {"compressLogs": False, **shown},

@@ -34,12 +34,21 @@ def whole(text: str, what: str) -> int:
 
 
 class EdgeWorkers:
-    """``now`` is the one clock of the control plane."""
+    """``now`` is the one clock of the control plane. ``users`` tells which properties name an id in their rules."""
 
-    def __init__(self, *, config: Config, database: Database, tiers: tuple[Tier, ...], now: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        config: Config,
+        database: Database,
+        tiers: tuple[Tier, ...],
+        users: Callable[[int, bool], list[Json]],
+        now: Clock,
+    ) -> None:
         self._config = config
         self._database = database
         self._tiers = tiers
+        self._users = users
         self._now = now
 
     def routes(self) -> tuple[Route, ...]:
@@ -151,24 +160,12 @@ class EdgeWorkers:
     def get_tier(self, _request: Request, ew_id: str) -> Answer:
         return Answer.json(self.tier_of(self.row(ew_id)).as_json())
 
-    def list_properties(self, _request: Request, ew_id: str) -> Answer:
-        """There is one property; it is bound to one id."""
-        row = self.row(ew_id)
-        bound: list[Json] = []
-        if row["id"] == self.bound_id():
-            bound = [
-                {
-                    "propertyId": PROPERTY_ID,
-                    "propertyName": "local-edge",
-                    "latestVersion": 1,
-                    "stagingVersion": 1,
-                    "productionVersion": 1,
-                }
-            ]
-        return Answer.json({"properties": bound, "limitedAccessToProperties": False})
+    def list_properties(self, request: Request, ew_id: str) -> Answer:
+        used = self._users(self.row(ew_id).integer("id"), request.query("activeOnly") == "true")
+        return Answer.json({"properties": used, "limitedAccessToProperties": False})
 
     def bound_id(self) -> int | None:
-        """The id the property runs: the configured one, or the first that was created."""
+        """The id that is run here, whatever the property says: the configured one, or the first that was created."""
         if self._config.edgeworker_id is not None:
             return self._config.edgeworker_id
         first = self._database.first("SELECT min(id) AS id FROM edgeworkers")

@@ -17,6 +17,7 @@ from apps.localedge.papi_store import (
     RULE_FORMAT,
     PapiStore,
     bare,
+    missing,
     papi_problem,
     prefixed,
 )
@@ -69,9 +70,9 @@ class Papi:
         if contract is None or group is None:
             detail = "contractId and groupId must be given"
             raise papi_problem(400, "http/bad-request", "Bad Request", detail)
-        if bare(contract, "ctr") not in self._config.contracts or bare(group, "grp") != str(self._config.groups[0].id):
-            return Answer.json({"properties": {"items": []}})
-        items = [self.property_json(request, row) for row in self._store.properties()]
+        asked = (bare(contract, "ctr"), bare(group, "grp"))
+        rows = [row for row in self._store.properties() if self._place(row.integer("id")) == asked]
+        items = [self.property_json(request, row) for row in rows]
         return Answer.json({"properties": {"items": items}})
 
     def find(self, request: Request) -> Answer:
@@ -93,7 +94,7 @@ class Papi:
         facts = self._version_json(row, version)
         shown = ("productionStatus", "propertyVersion", "stagingStatus", "updatedByUser", "updatedDate")
         return {
-            **self.where(request),
+            **self.where(request, row.integer("id")),
             "assetId": ASSET,
             "propertyId": prefixed(request, "prp", row.integer("id")),
             "propertyName": row.text("name"),
@@ -114,7 +115,7 @@ class Papi:
     def _versions(self, request: Request, row: Row, versions: Sequence[Row]) -> Answer:
         items: list[Json] = [dict(self._version_json(row, one)) for one in versions]
         facts: dict[str, Json] = {
-            **self.where(request),
+            **self.where(request, row.integer("id")),
             "assetId": ASSET,
             "propertyId": prefixed(request, "prp", row.integer("id")),
             "propertyName": row.text("name"),
@@ -143,8 +144,9 @@ class Papi:
         if etag is not None and etag != source["etag"]:
             detail = "The version to create from was changed since you read it; its ETag is another one."
             raise papi_problem(400, "property-version/etag-mismatch", "Bad Request", detail)
+        query = self.query(request, row.integer("id"))
         number = self._store.copy(row, source, request.actor, self._now())
-        link = f"{BASE}/properties/{prefixed(request, 'prp', row.integer('id'))}/versions/{number}{self.query(request)}"
+        link = f"{BASE}/properties/{prefixed(request, 'prp', row.integer('id'))}/versions/{number}{query}"
         return Answer.json({"versionLink": link}, 201, {"Location": link})
 
     def list_hostnames(self, request: Request, property_id: str, version: str) -> Answer:
@@ -161,7 +163,7 @@ class Papi:
             for name in self._store.hostnames(row)
         ]
         facts: dict[str, Json] = {
-            **self.where(request),
+            **self.where(request, row.integer("id")),
             "etag": found.text("etag"),
             "propertyId": prefixed(request, "prp", row.integer("id")),
             "propertyVersion": found.integer("version"),
@@ -169,20 +171,30 @@ class Papi:
         }
         return Answer.json(facts, headers={"ETag": f'"{found.text("etag")}"'})
 
-    def where(self, request: Request) -> dict[str, Json]:
+    def _place(self, property_id: int) -> tuple[str, str]:
+        """Contract and group."""
+        found = self._config.properties[property_id]
+        return found.contract, str(found.group)
+
+    def where(self, request: Request, property_id: int) -> dict[str, Json]:
+        """Who asks for it under another contract or group does not find it."""
+        contract, group = self._place(property_id)
+        asked = (bare(request.query("contractId") or contract, "ctr"), bare(request.query("groupId") or group, "grp"))
+        if asked != (contract, group):
+            raise missing("property")
         return {
             "accountId": prefixed(request, "act", self._config.account),
-            "contractId": prefixed(request, "ctr", self._config.contracts[0]),
-            "groupId": prefixed(request, "grp", self._config.groups[0].id),
+            "contractId": prefixed(request, "ctr", contract),
+            "groupId": prefixed(request, "grp", group),
         }
 
-    def query(self, request: Request) -> str:
-        where = self.where(request)
+    def query(self, request: Request, property_id: int) -> str:
+        where = self.where(request, property_id)
         return f"?contractId={where['contractId']}&groupId={where['groupId']}"
 
     def property_json(self, request: Request, row: Row) -> Json:
         return {
-            **self.where(request),
+            **self.where(request, row.integer("id")),
             "assetId": ASSET,
             "propertyId": prefixed(request, "prp", row.integer("id")),
             "propertyName": row.text("name"),

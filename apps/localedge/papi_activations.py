@@ -71,7 +71,9 @@ class PapiActivations:
             },
         )
         link = f"{BASE}/properties/{prefixed(request, 'prp', row['id'])}/activations/{prefixed(request, 'atv', number)}"
-        return Answer.json({"activationLink": f"{link}{self._papi.query(request)}"}, 201, {"Location": link})
+        return Answer.json(
+            {"activationLink": f"{link}{self._papi.query(request, row.integer('id'))}"}, 201, {"Location": link}
+        )
 
     def _require_fit(self, version: Row, body: Mapping[str, Json]) -> None:
         errors, warnings = self._rules.judge(orjson.loads(version.text("rules")))
@@ -101,7 +103,7 @@ class PapiActivations:
 
     def _answer(self, request: Request, row: Row, rows: list[Row]) -> Answer:
         items: list[Json] = [self._json(request, row, one) for one in rows]
-        return Answer.json({**self._papi.where(request), "activations": {"items": items}})
+        return Answer.json({**self._papi.where(request, row.integer("id")), "activations": {"items": items}})
 
     def _json(self, request: Request, row: Row, one: Row) -> Json:
         status = one.text("status")

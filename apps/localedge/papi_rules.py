@@ -66,7 +66,7 @@ class PapiRules:
 
     def _answer(self, request: Request, version: Row, rules: Rules, etag: str) -> Answer:
         body: dict[str, Json] = {
-            **self._papi.where(request),
+            **self._papi.where(request, version.integer("property_id")),
             "propertyId": prefixed(request, "prp", version.integer("property_id")),
             "propertyVersion": version.integer("version"),
             "etag": etag,

@@ -1,4 +1,4 @@
-"""The one property there is from the start, as a person might have made it: active on both networks."""
+"""The properties there are from the start, as a person might have made them: active on both networks."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import hashlib
 
 import orjson
 
-from apps.localedge.config import Config
+from apps.localedge.config import Config, PropertySettings
 from apps.localedge.database import Database
-from apps.localedge.edgeworkers import PROPERTY_ID
 from apps.localedge.engine import Json
-
-NAME = "local-edge"
 
 
 def seed(database: Database, config: Config, at: float) -> None:
     """Does nothing when it is there already; hostnames follow the configuration."""
-    hostnames = orjson.dumps(list(config.hostnames)).decode()
-    rules = orjson.dumps(_rules(config)).decode()
     with database.exclusive():
-        database.run("INSERT OR IGNORE INTO papi_properties VALUES (?,?,?,1,1)", PROPERTY_ID, NAME, hostnames)
-        database.run("UPDATE papi_properties SET hostnames=? WHERE id=?", hostnames, PROPERTY_ID)
-        database.run(
-            "INSERT OR IGNORE INTO papi_versions VALUES (?,1,?,?,'','local',?)",
-            *(PROPERTY_ID, rules, etag_of(rules, PROPERTY_ID, 1), at),
-        )
+        for number, one in config.properties.items():
+            hostnames = orjson.dumps(list(one.hostnames)).decode()
+            rules = orjson.dumps(_rules(one)).decode()
+            database.run("INSERT OR IGNORE INTO papi_properties VALUES (?,?,?,1,1)", number, one.name, hostnames)
+            database.run("UPDATE papi_properties SET hostnames=? WHERE id=?", hostnames, number)
+            database.run(
+                "INSERT OR IGNORE INTO papi_versions VALUES (?,1,?,?,'','local',?)",
+                *(number, rules, etag_of(rules, number, 1), at),
+            )
 
 
 def etag_of(rules: str, property_id: int, version: int) -> str:
@@ -32,10 +30,10 @@ def etag_of(rules: str, property_id: int, version: int) -> str:
     return hashlib.sha256(f"{property_id} {version} {rules}".encode()).hexdigest()[:40]
 
 
-def _rules(config: Config) -> dict[str, Json]:
+def _rules(of: PropertySettings) -> dict[str, Json]:
     origin: Json = {
         "name": "origin",
-        "options": {"originType": "CUSTOMER", "hostname": config.hostnames[0], "httpsPort": 443},
+        "options": {"originType": "CUSTOMER", "hostname": of.hostnames[0], "httpsPort": 443},
     }
     compression: Json = {
         "name": "Compress text",

@@ -1,6 +1,6 @@
 """What the property that is live does besides running the code: log to streams, and show a certificate to its origin.
 
-Criteria are not weighed: there is one property, and a behaviour anywhere in its tree counts for all of its hosts.
+Criteria are not weighed: one property is served, and a behaviour anywhere in its tree counts for all of its hosts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import cast
 import orjson
 
 from apps.localedge.config import NETWORKS
-from apps.localedge.database import Database
+from apps.localedge.database import Database, Row
 from apps.localedge.edgeworkers import PROPERTY_ID
 from apps.localedge.engine import Json
 from apps.localedge.papi_store import PapiStore
@@ -45,12 +45,35 @@ class LiveProperty:
         """Those in use on either network."""
         return frozenset(guid for guid in map(self.certificate, NETWORKS) if guid is not None)
 
+    def users(self, edgeworker_id: int, active_only: bool) -> list[Json]:
+        """The properties whose rules run an EdgeWorker: in a live version, or in the latest too."""
+        return [
+            {
+                "propertyId": row.integer("id"),
+                "propertyName": row.text("name"),
+                "latestVersion": self._store.latest(row),
+                "stagingVersion": cast("int | None", row[_COLUMN["STAGING"]]),
+                "productionVersion": cast("int | None", row[_COLUMN["PRODUCTION"]]),
+            }
+            for row in self._store.properties()
+            if any(self._runs(row, version, edgeworker_id) for version in self._looked_at(row, active_only))
+        ]
+
+    def _looked_at(self, row: Row, active_only: bool) -> set[str]:
+        live = {str(row[column]) for column in _COLUMN.values() if row[column] is not None}
+        return live if active_only else {*live, str(self._store.latest(row))}
+
+    def _runs(self, row: Row, version: str, edgeworker_id: int) -> bool:
+        named = options_of(self._tree(row, version), "edgeWorker")
+        return any(one.get("enabled") and str(one.get("edgeWorkerId")) == str(edgeworker_id) for one in named)
+
     def _rules(self, network: str) -> Options:
         row = self._store.property(str(PROPERTY_ID))
         live = row[_COLUMN[network]]
-        if live is None:
-            return {}
-        return cast("Options", orjson.loads(self._store.version(row, str(live)).text("rules")))
+        return {} if live is None else self._tree(row, str(live))
+
+    def _tree(self, row: Row, version: str) -> Options:
+        return cast("Options", orjson.loads(self._store.version(row, version).text("rules")))
 
 
 def options_of(rules: Options, name: str) -> Iterator[Options]:

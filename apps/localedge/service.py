@@ -46,7 +46,10 @@ class Service:
         self._config = config
         self._database = Database(Path(config.state_dir) / DATABASE)
         self._plane = DataPlane(config, self._snapshot)
-        edgeworkers = EdgeWorkers(config=config, database=self._database, tiers=load_tiers(), now=now)
+        seed(self._database, config, now())
+        store = PapiStore(database=self._database, delays=config.activation_delay, now=now)
+        live = LiveProperty(store=store, database=self._database)
+        edgeworkers = EdgeWorkers(config=config, database=self._database, tiers=load_tiers(), users=live.users, now=now)
         versions = Versions(config=config, database=self._database, edgeworkers=edgeworkers, faults=faults, now=now)
         self._kv = EdgeKV(config=config, database=self._database, plane=self._plane, now=now)
         self._account = EdgeKVAccount(config=config, database=self._database, plane=self._plane, now=now)
@@ -67,14 +70,11 @@ class Service:
             wake=self._mover.wake,
             now=now,
         )
-        seed(self._database, config, now())
-        store = PapiStore(database=self._database, delays=config.activation_delay, now=now)
         papi = Papi(config=config, store=store, now=now)
         rules = PapiRules(papi=papi, store=store, database=self._database, now=now)
         property_activations = PapiActivations(papi=papi, store=store, rules=rules, faults=faults, now=now)
         self._lists = ListsStore(config=config, database=self._database, plane=self._plane, faults=faults, now=now)
         lists = (NetworkLists(store=self._lists), ClientLists(store=self._lists))
-        live = LiveProperty(store=store, database=self._database)
         streams = DataStream(config=config, database=self._database, now=now)
         keystore = Keystore(config=config, database=self._database, in_use=live.certificates, began=BEGAN, now=now)
         self._plane.follow(live, streams, keystore)

@@ -18,7 +18,6 @@ from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
 from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
 from apps.rollout.export_views import ZIP, zip_answer
-from apps.rollout.models import Delivery
 from apps.rollout.services import delivering, exporting
 from apps.rollout.services.targets import get_target
 
@@ -62,7 +61,7 @@ class RevisionExport(APIView):
 
 
 class DeliveryInput(serializers.Serializer[Any]):
-    delivery = serializers.ChoiceField(choices=Delivery.choices)
+    delivery = serializers.ChoiceField(choices=[(one.value, one.label) for one in delivering.BROUGHT_BY])
     kv_token_ref = serializers.CharField(
         required=False,
         default="",

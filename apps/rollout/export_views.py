@@ -17,7 +17,6 @@ from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.exports.archive import zipped
 from apps.rollout.exports.tree import Export
-from apps.rollout.models import Delivery
 from apps.rollout.services import delivering, exporting
 from apps.rollout.views import KEEPERS, WATCHERS
 
@@ -26,7 +25,11 @@ MOST_FILES = 60
 
 
 class DeliveryForm(forms.Form):
-    delivery = forms.ChoiceField(label="Who brings it to Akamai", choices=Delivery.choices, widget=forms.RadioSelect)
+    delivery = forms.ChoiceField(
+        label="Who brings it to Akamai",
+        choices=[(one.value, one.label) for one in delivering.BROUGHT_BY],
+        widget=forms.RadioSelect,
+    )
     kv_token_ref = forms.CharField(
         label="Reference of the EdgeKV token",
         required=False,

@@ -23,6 +23,11 @@ def secret_of(target: Target) -> dict[str, str]:
     return secret
 
 
+def namespace_of(target: Target) -> str:
+    """The EdgeKV namespace its items are in."""
+    return str(target.config.get("namespace", DEFAULT_NAMESPACE))
+
+
 def edge_surroundings(target: Target) -> EdgeSurroundings:
     return EdgeSurroundings(
         issuer=settings.SALLYPORT_URL,
@@ -32,7 +37,7 @@ def edge_surroundings(target: Target) -> EdgeSurroundings:
         context_audience=context_audience(),
         context_key=trust.active_key(Purpose.CONTEXT),
         salt=secret_of(target)["salt"],
-        namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
+        namespace=namespace_of(target),
         console_url=settings.SALLYPORT_URL,
         kv_token_ref=target.facts["kv_token_ref"],
         edge_url=settings.SALLYPORT_EDGE_URL,

@@ -26,16 +26,7 @@ from apps.outbox import pokes
 from apps.rollout import content, tasks
 from apps.rollout.cluster import facts as cluster_facts
 from apps.rollout.drivers.akamai.code import CANCELLABLE
-from apps.rollout.models import (
-    Activation,
-    EdgeMove,
-    Node,
-    PendingChange,
-    Probe,
-    Revision,
-    RevisionArtifact,
-    Target,
-)
+from apps.rollout.models import Activation, EdgeMove, Node, PendingChange, Probe, Revision, RevisionArtifact, Target
 from apps.rollout.services import troubles, undoing
 from apps.rollout.services.akamai import budgets, history
 from apps.rollout.services.driving import is_live
@@ -92,6 +83,8 @@ def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
 
 
 def door_of(target: Target, activation: Activation | None, drifted: int) -> str:
+    if target.is_removed:
+        return "closed"
     if target.error or drifted or (activation is not None and activation.state == "failed"):
         return "failing"
     if activation is None or activation.state in ("pending", "applying"):
@@ -100,7 +93,7 @@ def door_of(target: Target, activation: Activation | None, drifted: int) -> str:
 
 
 def is_well(row: Health) -> bool:
-    return row.door in ("open", "proven") and not row.pending
+    return row.target.is_removed or (row.door in ("open", "proven") and not row.pending)
 
 
 def get_target(slug: str, rows: QuerySet[Target] | None = None) -> Target:
@@ -134,7 +127,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "seen": mark_of(target, activations[0] if activations else None),
         "trouble": troubles.catalogue_of(target).get(target.trouble),
         "keeper": has_role(request.subject, *KEEPERS),
-        "edge": edge_facts(target, at) if target.driver == "akamai" and not target.is_exported else None,
+        "edge": edge_facts(target, at) if target.driver == "akamai" and target.is_called else None,
         "cluster": cluster_facts.facts_of(target) if target.driver == "kubernetes" else None,
     }
     return TemplateResponse(request, "rollout/target.html", context)

@@ -169,6 +169,7 @@ API = {
     ),
     "api:target-connection": api_watched(args=edge),
     "api:target-preflight": api_watched(args=edge),
+    "api:target-leave": api_watched(args=edge, method="post", right=422),
     "api:target-certificate": api_watched(args=certified),
     "api:target-certificate-renew": api_watched(args=certified, method="post", right=202, changes=True),
     "api:target-certificate-plan": api_watched(args=certified, method="post", right=202, changes=True),

@@ -110,6 +110,7 @@ PAGES = {
     "target_property_accept": act(args=warned, by="olga", data=lambda there: {"warning": "msg_1"}),
     "target_property_drop": act(args=planned, by="olga"),
     "target_place": watched(args=edge),
+    "target_leave": watched(args=edge),
     "target_releases": watched(args=edge),
     "target_releases_events": watched(args=edge),
     "target_stream": watched(args=logged),

@@ -5,6 +5,7 @@ The descriptions are not ours to ship; the tests run where they lie beside the r
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections import defaultdict
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -21,6 +23,7 @@ from openapi_core.exceptions import OpenAPIError
 
 from apps.rollout.drivers.akamai.calls import (
     CALLS,
+    CLIENT_LISTS,
     DATASTREAM,
     EDGEKV,
     EDGEWORKERS,
@@ -31,6 +34,7 @@ from apps.rollout.drivers.akamai.calls import (
     Call,
     call_of,
 )
+from tests.contract import unpublished
 
 SPECIFICATIONS = Path(__file__).resolve().parents[2].parent / "shared" / "specs" / "akamai"
 DOCUMENTS = {
@@ -42,9 +46,18 @@ DOCUMENTS = {
     PAPI: "papi",
     IAM: "iam",
 }
+"""Those of Akamai, and of the mTLS Origin Keystore one that was derived from Akamai's clients."""
+
+OURS = {CLIENT_LISTS: unpublished.CLIENT_LISTS}
+"""Written here, since nothing at all is published."""
+
+DERIVED = frozenset({KEYSTORE, CLIENT_LISTS})
 RULES_TYPE = "application/vnd.akamai.papirules.v2025-10-16+json"
 UNPUBLISHED = ("errors", "warnings")
 """Property Manager's document has no place for these in its answers, though the live API's clients read them there."""
+
+NOT_THERE = 404
+"""What is not there is answered so by every API; of streams the document does not say."""
 
 MAY_BE_EMPTY = ("edgeWorkerIds", "versions", "activations", "namespaces")
 """Published answers always list something; an account where nothing was made yet has nothing to list."""
@@ -58,6 +71,7 @@ class Heard:
     statuses: set[int] = field(default_factory=set)
     judged: int = 0
     empty_lists: int = 0
+    unforeseen: int = 0
     objections: list[str] = field(default_factory=list)
 
 
@@ -68,7 +82,7 @@ class Witness:
         self.seen: defaultdict[str, Heard] = defaultdict(Heard)
         self.unknown: set[tuple[str, str]] = set()
         self._control, self._scenario, self._lock = control, "", threading.Lock()
-        self._documents = {base: described(name, base, control) for base, name in DOCUMENTS.items()}
+        self._documents = {base: described(base, control) for base in (*DOCUMENTS, *OURS)}
 
     @contextmanager
     def during(self, scenario: str) -> Iterator[None]:
@@ -88,8 +102,6 @@ class Witness:
         heard = self.seen[call.key]
         heard.scenarios.add(self._scenario)
         heard.statuses.add(answer.status_code)
-        if call.outside:
-            return
         document, request = self._documents[call.base], RequestsOpenAPIRequest(answer.request)
         try:
             document.validate_request(request)
@@ -99,11 +111,22 @@ class Witness:
                 document.validate_response(request, RequestsOpenAPIResponse(as_published(answer)))
             heard.judged += 1
         except OpenAPIError as error:
+            if answer.status_code == NOT_THERE and "Unknown response http status" in str(error):
+                heard.unforeseen += 1
+                return
             heard.objections.append(f"{answer.status_code}: {error} {error.__cause__}")
 
 
-def described(name: str, base: str, control: str) -> OpenAPI:
-    document = json.loads((SPECIFICATIONS / f"{name}.openapi.json").read_text())
+def read(base: str) -> dict[str, Any]:
+    """The description of the API below ``base``."""
+    if base in OURS:
+        return copy.deepcopy(OURS[base])
+    found: dict[str, Any] = json.loads((SPECIFICATIONS / f"{DOCUMENTS[base]}.openapi.json").read_text())
+    return found
+
+
+def described(base: str, control: str) -> OpenAPI:
+    document = read(base)
     document["servers"] = [{"url": f"{control}{base}"}]
     config = Config(
         extra_media_type_deserializers={
@@ -140,12 +163,9 @@ def is_empty_list(answer: requests.Response) -> bool:
     return isinstance(body, Mapping) and any(body.get(name) == [] for name in MAY_BE_EMPTY)
 
 
-def published(call: Call) -> bool:
-    """Whether there is a description, and it has this operation at this address."""
-    if call.base not in DOCUMENTS:
-        return False
-    document = json.loads((SPECIFICATIONS / f"{DOCUMENTS[call.base]}.openapi.json").read_text())
-    operation = document["paths"].get(call.path, {}).get(call.method.lower(), {})
+def is_described(call: Call) -> bool:
+    """Whether the description has this operation at this address."""
+    operation = read(call.base)["paths"].get(call.path, {}).get(call.method.lower(), {})
     return bool(operation.get("operationId") == call.operation)
 
 
@@ -158,9 +178,13 @@ def table(seen: Mapping[str, Heard]) -> str:
     for call in CALLS:
         heard = seen.get(call.key, Heard())
         statuses = ", ".join(map(str, sorted(heard.statuses)))
-        said = f"not described: {call.outside}" if call.outside else f"{statuses}: as described"
+        said = f"{statuses}: as described"
+        if call.outside:
+            said = f"**no published document**: {call.outside}. Held against that: {said}"
         if heard.empty_lists:
             said += "; once an empty list, which the description does not allow for"
+        if heard.unforeseen:
+            said += "; 404 for what was deleted, which the description does not tell of"
         if heard.objections:
             said = f"{len(heard.objections)} objections"
         covered = ", ".join(f"`{one}`" for one in sorted(heard.scenarios)) or "nothing"

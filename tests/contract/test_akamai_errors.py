@@ -226,7 +226,7 @@ def test_every_entry_is_met_somewhere_in_these_tests() -> None:
     met = {row[0] for row in ANSWERED} | {row[2] for row in BARE} | {row[1] for row in ENDINGS} | set(VALIDATIONS)
     met |= {"EW1021", "EW1032", "invalid_bundle", "activation_failed", "timeout", "version_taken"}
     met |= {"not_ready", *PROPERTY}
-    ours = {"namespace_missing", "staging_refused", "code_taken_back", "code_not_good"}
+    ours = {"namespace_missing", "namespace_shared", "staging_refused", "code_taken_back", "code_not_good"}
     assert CATALOGUE.keys() - ours == met
 
 

@@ -31,8 +31,8 @@ class Judge:
     def __init__(self, standin: StandIn) -> None:
         self._standin = standin
         self._descriptions = {
-            EW: described("edgeworkers", EW, standin.control),
-            KV: described("edgekv", KV, standin.control),
+            EW: described(EW, standin.control),
+            KV: described(KV, standin.control),
         }
 
     def call(self, method: str, path: str, status: int, **options: Any) -> Any:

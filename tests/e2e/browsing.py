@@ -76,6 +76,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "target-connect": ("olga", "/rollout/edge/connect"),
     "target-preflight": ("olga", "/rollout/edge/preflight/"),
     "target-place": ("olga", "/rollout/edge/place"),
+    "target-leave": ("olga", "/rollout/edge/leave"),
     "target-releases": ("olga", "/rollout/edge/releases/"),
     "target-property": ("olga", "/rollout/edge/property/"),
     "target-export": ("olga", "/rollout/edge/export/"),

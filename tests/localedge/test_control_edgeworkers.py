@@ -250,12 +250,25 @@ def test_activations_are_rationed(make_standin: MakeStandIn) -> None:
     assert standin.activate(ew_id, "3", "STAGING") == "COMPLETE"
 
 
-def test_the_property_runs_its_own_id_only(make_standin: MakeStandIn) -> None:
+def test_one_id_is_run_and_a_property_counts_where_its_rules_name_it(make_standin: MakeStandIn) -> None:
     standin = make_standin()
     bound, other = standin.deploy(main_saying("bound")), standin.deploy(main_saying("other"))
     assert standin.get("/").text == "bound"
-    listed = {ew: len(standin.call("GET", f"{EW}/ids/{ew}/properties").json()["properties"]) for ew in (bound, other)}
-    assert listed == {bound: 1, other: 0}
+    assert used_by(standin, bound) == []
+    one, headers = "/papi/v1/properties/prp_1", {"PAPI-Use-Prefixes": "true"}
+    standin.call("POST", f"{one}/versions", headers=headers, json={"createFromVersion": 1}).raise_for_status()
+    found = standin.call("GET", f"{one}/versions/2/rules", headers=headers).json()
+    run = {"name": "edgeWorker", "options": {"enabled": True, "edgeWorkerId": str(bound)}}
+    rules = {**found["rules"], "behaviors": [*found["rules"]["behaviors"], run]}
+    tag = {**headers, "If-Match": f'"{found["etag"]}"'}
+    standin.call("PUT", f"{one}/versions/2/rules", headers=tag, json={"rules": rules}).raise_for_status()
+    assert (used_by(standin, bound), used_by(standin, other)) == (["local-edge"], [])
+    assert used_by(standin, bound, activeOnly="true") == [], "the version that names it is not live"
+
+
+def used_by(standin: StandIn, worker: int, **asked: str) -> list[str]:
+    rows = standin.call("GET", f"{EW}/ids/{worker}/properties", params=asked).json()["properties"]
+    return [row["propertyName"] for row in rows]
 
 
 def test_injected_faults(make_standin: MakeStandIn) -> None:

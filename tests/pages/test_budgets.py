@@ -81,6 +81,7 @@ PAGES = {
     "what a cluster lets us do": ("olga", "/rollout/cluster/preflight/"),
     "what akamai lets us do": ("olga", "/rollout/edge/preflight/"),
     "edgeworker and edgekv": ("olga", "/rollout/edge/place"),
+    "take out of akamai": ("olga", "/rollout/edge/leave"),
     "releases": ("olga", "/rollout/edge/releases/"),
     "a property": ("olga", "/rollout/edge/property/"),
     "an export": ("olga", "/rollout/edge/export/"),

@@ -32,12 +32,13 @@ from tests.compiler.estate import BOTH, NIGHT, SURROUNDINGS, estate
 
 KEY = SigningKey("bundle-1", jose.new_jwk())
 
-# resource -> the arguments the provider's documentation requires, those it allows, and the type of each
+# resource -> the arguments the provider requires and those it allows, by its schemas of version 9 (pkg/providers/
+# edgeworkers of akamai/terraform-provider-akamai), and the same in its documentation
 DOCUMENTED: Mapping[str, tuple[set[str], set[str]]] = {
     "akamai_edgekv": ({"namespace_name", "network", "group_id", "retention_in_seconds"}, {"geo_location"}),
     "akamai_edgekv_group_items": ({"namespace_name", "network", "group_name", "items"}, set()),
-    "akamai_edgeworker": ({"name", "group_id", "resource_tier_id"}, {"local_bundle"}),
-    "akamai_edgeworkers_activation": ({"edgeworker_id", "version", "network"}, {"note"}),
+    "akamai_edgeworker": ({"name", "group_id", "resource_tier_id"}, {"local_bundle", "timeouts"}),
+    "akamai_edgeworkers_activation": ({"edgeworker_id", "version", "network"}, {"note", "timeouts"}),
 }
 TYPES = {
     ("akamai_edgekv", "group_id"): int,

@@ -22,7 +22,8 @@ from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import Activation, Drift, Probe, Revision, Target
 from apps.rollout.services import connecting, delivering, drifting, exporting, preflights, releasing
-from apps.rollout.services.akamai import attaching, tidying
+from apps.rollout.services.akamai import attaching, streaming, tidying
+from apps.rollout.services.akamai.streaming import StreamInput
 from apps.rollout.services.driving import NeverCalled, akamai_api
 from apps.rollout.services.targets import OnlyExported, TargetSpec
 from tests.factories import access as factory
@@ -173,6 +174,8 @@ def test_nobody_calls_the_vendor_whoever_asks(edge: Target, hands: Hands, shop: 
     with pytest.raises(OnlyExported):
         preflights.ask(slug="edge", actor=person, at=at)
     with pytest.raises(OnlyExported):
+        streaming.ask(slug="edge", given=StreamInput("a.test", "a@b.test", "https://c.test"), actor=person, at=at)
+    with pytest.raises(OnlyExported):
         releasing.stop(slug="edge", actor=person, at=at)
     with pytest.raises(OnlyExported):
         attaching.ask(slug="edge", hostname="api.shop.test", removal=False, email="a@b.test", actor=person, at=at)
@@ -196,6 +199,9 @@ def test_the_token_the_code_reads_with_has_to_be_known(shop: factory.Shop) -> No
     with pytest.raises(InvalidInput) as refused:
         deliver(kv_token_ref="u-1", edgeworker_id=0)
     assert list(refused.value.fields) == ["edgeworker_id"]
+    for odd in ("pulled", "removed"):
+        with pytest.raises(InvalidInput):
+            delivering.set_delivery(slug="edge", delivery=odd, kv_token_ref="u-1", actor=SYSTEM, at=now())
     assert Target.objects.get().delivery == "direct"
 
 

@@ -18,7 +18,7 @@ from apps.access.models import Grant, GrantDoor
 from apps.access.selectors.graph import assemble, seconds
 from apps.access.selectors.pages import PAGE, Page, page_of
 from apps.access.selectors.visibility import visible_grants
-from apps.access.states import BUSY_DOORS, LIVE_GRANTS, GrantState
+from apps.access.states import BUSY_DOORS, LIVE_GRANTS, DoorState, GrantState
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
 from apps.compiler.decide import Entitlement, entitlements
@@ -112,6 +112,13 @@ def list_busy_doors() -> QuerySet[GrantDoor]:
         .select_related("grant__service", "grant__environment")
         .order_by("pk")
     )
+
+
+def list_proven_doors(*, environment_slug: str, point: str) -> QuerySet[GrantDoor]:
+    """Doors of one place that are open and proven, but for those of outside addresses."""
+    live = Q(state=DoorState.PROVEN, point=point, grant__environment__slug=environment_slug)
+    doors = GrantDoor.objects.filter(live, grant__state__in=LIVE_GRANTS).order_by("pk")
+    return doors.exclude(grant__subject__kind=graph.SubjectKind.PARTY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from apps.audit.errors import NotFound
 from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
 from apps.rollout.akamai.edgerc import DEFAULT_SECTION, LARGEST_FILE, from_environment, parse_edgerc
-from apps.rollout.api import KEEPERS, WATCHERS
+from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
 from apps.rollout.models import Target
 from apps.rollout.services import connecting, preflights
+from apps.rollout.services.akamai import leaving
 from apps.rollout.services.targets import get_target
 
 
@@ -101,6 +102,21 @@ def _connection(target: Target) -> dict[str, object]:
         "connected_from": target.facts.get("connected_from", ""),
         "connected_at": target.facts.get("connected_at"),
     }
+
+
+class TargetLeave(APIView):
+    @extend_schema(
+        operation_id="target_leave",
+        summary="Take a target out of Akamai: a worker takes away what was made there; only a person can ask for it",
+        request=None,
+        responses={202: TargetSchema},
+        tags=["rollout"],
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor = acting_as(request, *KEEPERS).actor
+        leaving.ask(slug=slug, actor=actor, at=timezone.now())  # noqa: TID251 - a view
+        tasks.poke([slug])
+        return Response(TargetSchema(get_target(slug)).data, status=202)
 
 
 class NoPreflight(NotFound):

@@ -30,6 +30,7 @@ class Delivery(models.TextChoices):
     DIRECT = "direct", "The console calls the vendor"
     EXPORTED = "exported", "A team applies the export; the console calls nobody"
     PULLED = "pulled", "An agent inside fetches it; the console calls nobody"
+    REMOVED = "removed", "Nobody: it was taken out of the vendor's account"
 
 
 class Target(models.Model):
@@ -83,6 +84,16 @@ class Target(models.Model):
     @property
     def is_exported(self) -> bool:
         return self.delivery == Delivery.EXPORTED
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether nothing is to be brought there any more."""
+        return self.delivery == Delivery.REMOVED
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the console itself calls the vendor to bring there what it should hold."""
+        return self.delivery == Delivery.DIRECT
 
     @property
     def is_pulled(self) -> bool:

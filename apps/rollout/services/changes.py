@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from apps.catalog import selectors as catalog
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import DriverName, PendingChange, Target
+from apps.rollout.models import Delivery, DriverName, PendingChange, Target
+from apps.rollout.services.akamai import leaving
 
 GRANT_CHANGED = "access.grant.changed"
 
@@ -24,9 +27,11 @@ class GrantNews:
     urgent: bool = False
 
 
-def note_grants(*, grants: Iterable[GrantNews], at: datetime) -> list[str]:
+def note_grants(*, grants: Collection[GrantNews], at: datetime) -> list[str]:
     """For many at once: two statements, and each target is named once."""
     targets = list(Target.objects.select_related("environment").order_by("slug"))
+    for gone in (target for target in targets if target.is_removed):
+        leaving.tell(gone, {one.service for one in grants if one.environment == gone.environment.slug}, at)
     rows = [
         PendingChange(
             target=target,
@@ -39,7 +44,7 @@ def note_grants(*, grants: Iterable[GrantNews], at: datetime) -> list[str]:
         )
         for grant in grants
         for target in targets
-        if target.point in grant.points and target.environment.slug == grant.environment
+        if target.point in grant.points and target.environment.slug == grant.environment and not target.is_removed
     ]
     PendingChange.objects.bulk_create(rows, batch_size=500)
     return list(dict.fromkeys(row.target.slug for row in rows))
@@ -47,13 +52,13 @@ def note_grants(*, grants: Iterable[GrantNews], at: datetime) -> list[str]:
 
 def note_service(*, slug: str, at: datetime) -> list[str]:
     """A service changed: its own shard, and the addresses that all share."""
-    return _note(Target.objects.all(), [COMMON, slug], "catalog.service.changed", slug, at)
+    return _note(_kept(), [COMMON, slug], "catalog.service.changed", slug, at)
 
 
 def note_guardrail(*, slug: str, services: Collection[str], at: datetime) -> list[str]:
     """No services named means that the guardrail can stand anywhere."""
     noted: list[str] = []
-    for target in Target.objects.select_related("environment"):
+    for target in _kept().select_related("environment"):
         touched = services or catalog.graph_services(None, target.environment.slug)
         noted += _note([target], touched, "access.guardrail.changed", slug, at)
     return noted
@@ -62,7 +67,7 @@ def note_guardrail(*, slug: str, services: Collection[str], at: datetime) -> lis
 def note_key(*, purpose: str, at: datetime) -> list[str]:
     """Edge tokens are checked at the edge; context tokens are made there and checked in the mesh."""
     drivers = {"edge_token": [DriverName.AKAMAI], "context": list(DriverName)}
-    targets = Target.objects.filter(driver__in=drivers.get(purpose, []))
+    targets = _kept().filter(driver__in=drivers.get(purpose, []))
     return _note(targets, [COMMON], "trust.key.changed", purpose, at)
 
 
@@ -70,6 +75,11 @@ def note_certificate(*, workload: str, at: datetime) -> list[str]:
     """The mesh recognises its workloads by certificate."""
     targets = Target.objects.filter(driver=DriverName.NGINX)
     return _note(targets, [COMMON], "trust.certificate.issued", workload, at)
+
+
+def _kept() -> QuerySet[Target]:
+    """All but those that were taken out of their vendor's account."""
+    return Target.objects.exclude(delivery=Delivery.REMOVED)
 
 
 def _note(targets: Iterable[Target], services: Iterable[str], topic: str, cause: str, at: datetime) -> list[str]:

@@ -29,7 +29,7 @@ from apps.rollout.services.changes import GRANT_CHANGED
 from apps.rollout.services.cluster import closing
 from apps.rollout.services.cluster.driving import holds
 from apps.rollout.snapshots import from_json, merged
-from apps.rollout.surroundings import DEFAULT_NAMESPACE
+from apps.rollout.surroundings import namespace_of
 from apps.trust import services as trust
 
 SERVICES_AT_ONCE = 50
@@ -189,7 +189,7 @@ def rehearse_on(
         graph=graph,
         code=code,
         items=items,
-        namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
+        namespace=namespace_of(target),
         tier=tier_of(target),
         tokens_for=tokens,
         at=int(at.timestamp()),

@@ -16,6 +16,7 @@ from apps.rollout.drivers.akamai.api import EDGEWORKERS, AkamaiApi, Connection, 
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Target
+from apps.rollout.services.driving import LEAVING
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import UNSETTLED
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target, require_called
@@ -42,7 +43,8 @@ def connect(
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise BadTarget(f"{target.name} has no credential at Akamai.")
-    require_called(target)
+    if LEAVING not in target.facts:
+        require_called(target)
     key = account_switch_key.strip()
     if not _SWITCH_KEY.fullmatch(key):
         complaint = "An account switch key has letters, digits, hyphens and a colon."

@@ -10,12 +10,16 @@ from django.db import transaction
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
 from apps.rollout.models import Delivery, DriverName, Target
+from apps.rollout.services.akamai import placing
+from apps.rollout.services.akamai.leaving import LEFT
+from apps.rollout.services.driving import LEAVING
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import NO_TROUBLE, UNSETTLED
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target
 
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,64}")
 LARGEST_ID = 2**31 - 1
+BROUGHT_BY = (Delivery.DIRECT, Delivery.EXPORTED)
 
 
 def set_delivery(
@@ -24,13 +28,17 @@ def set_delivery(
     """From ``exported`` on, nothing is asked of the vendor any more. Raises InvalidInput, BadTarget.
 
     The code needs the reference of the EdgeKV token it reads with; what the console found out while it called the
-    vendor stays known. Back to ``direct``, the console looks for everything anew.
+    vendor stays known. Back to ``direct``, the console looks for everything anew. A target that was taken out comes
+    back by either.
     """
-    if delivery not in Delivery.values:
-        raise InvalidInput(fields={"delivery": [f"Choose one of {', '.join(Delivery.values)}."]})
+    if delivery not in BROUGHT_BY:
+        raise InvalidInput(fields={"delivery": [f"Choose one of {', '.join(BROUGHT_BY)}."]})
     with transaction.atomic():
         target = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=_pk(slug))
         before = _said(target)
+        if target.is_removed:
+            placing.forget(target)
+            target.facts = {name: value for name, value in target.facts.items() if name not in (LEAVING, LEFT)}
         if delivery == Delivery.EXPORTED:
             _learn(target, kv_token_ref.strip(), edgeworker_id)
         elif target.is_exported:

@@ -60,7 +60,7 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     target = Target.objects.select_related("environment").get(slug=slug)
     waits = target.is_fetched or target.driver != DriverName.KUBERNETES
     under_way = waits and Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists()
-    if under_way or moving.needs_setup(target):
+    if under_way or target.is_removed or moving.needs_setup(target):
         return None
     try:
         looked_at, found = _compare(target, at, everything=everything)

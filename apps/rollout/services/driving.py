@@ -28,8 +28,11 @@ from apps.rollout.services.akamai import budgets
 from apps.rollout.services.cluster.driving import cluster_driver
 from apps.rollout.services.safety import safety_of
 from apps.rollout.states import ReleaseState
-from apps.rollout.surroundings import DEFAULT_NAMESPACE, secret_of
+from apps.rollout.surroundings import namespace_of, secret_of
 from apps.trust import services as trust
+
+LEAVING = "leaving"
+"""In the ``facts`` of a target that is being taken out of Akamai: what there is still to take away."""
 
 TRIED = (ReleaseState.TRIED, ReleaseState.WATCHED)
 NOTED = 100
@@ -70,14 +73,14 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
     listener = Listener()
     api = akamai_api(target, on_answer=listener)
     config = AkamaiConfig(
-        namespace=target.config.get("namespace", DEFAULT_NAMESPACE),
+        namespace=namespace_of(target),
         edgeworker_name=target.config.get("edgeworker_name", f"sallyport-{target.slug}"),
         group_id=int(target.config["group_id"]),
         resource_tier_id=int(target.config["resource_tier_id"]),
         edgeworker_id=target.facts.get("edgeworker_id"),
         chosen_id=target.config.get("edgeworker_id"),
         makes_namespace=target.config.get("makes_namespace", True),
-        token_name=_token_in_use(target),
+        token_name=token_in_use(target),
     )
     try:
         budget = budgets.AccountBudget(target, at) if at is not None else None
@@ -102,7 +105,8 @@ def caller_of(target: Target) -> EdgeCaller:
     return EdgeCaller(target.config.get("probe_url", ""))
 
 
-def _token_in_use(target: Target) -> str:
+def token_in_use(target: Target) -> str:
+    """The name of the token the code reads EdgeKV with; empty before there is one."""
     row = EdgeToken.objects.filter(target=target, uuid=target.facts.get("kv_token_ref", "")).first()
     return row.name if row else ""
 
@@ -132,6 +136,8 @@ def akamai_api(
     """A signed session with the target's own credential; close it. Raises NotConnected."""
     if target.is_exported:
         raise NeverCalled("Akamai", 0, "is not called for this target: a team applies its export")
+    if target.is_removed and LEAVING not in target.facts:
+        raise NeverCalled("Akamai", 0, "is not called for this target: it was taken out")
     secret = secret_of(target)
     if "client_token" not in secret or "base_url" not in target.config:
         raise NotConnected("Akamai", 0, "is not connected yet: give this target a credential")

@@ -19,7 +19,7 @@ from apps.rollout.models import DriverName, Revision, RevisionArtifact, Target
 from apps.rollout.services.akamai.attached import beside
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import get_target
-from apps.rollout.surroundings import DEFAULT_NAMESPACE
+from apps.rollout.surroundings import namespace_of
 from apps.trust import services as trust
 
 LARGEST_NUMBER = 2**31 - 1
@@ -72,7 +72,7 @@ def state_of(*, slug: str, number: int | None = None) -> EdgeState:
     return EdgeState(
         target=target.slug,
         name=target.name,
-        namespace=str(target.config.get("namespace", DEFAULT_NAMESPACE)),
+        namespace=namespace_of(target),
         group_id=int(target.config["group_id"]),
         resource_tier_id=int(target.config["resource_tier_id"]),
         edgeworker_name=str(target.config.get("edgeworker_name", f"sallyport-{target.slug}")),

@@ -17,12 +17,13 @@ from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
 from apps.rollout.drivers.kubernetes.driver import KubernetesDriver
 from apps.rollout.models import Activation, DriverName, Target, TargetArtifact
 from apps.rollout.services import proving, releases, troubles
-from apps.rollout.services.akamai import budgets, edge_tokens, history
+from apps.rollout.services.akamai import budgets, edge_tokens, history, placing
 from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.driving import akamai_driver, believed, desired, driver_of, node_views
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_PROBES, ActivationState, move
+from apps.rollout.surroundings import namespace_of
 
 POLL_FIRST, POLL_LONGEST, POLL_NODES = timedelta(seconds=0.15), timedelta(seconds=15), timedelta(seconds=2)
 MOST_EVENTS = 100
@@ -34,7 +35,7 @@ SETTLED_BY: Mapping[str, str] = {DriverName.AKAMAI: "kv_token_ref", DriverName.K
 
 def needs_setup(target: Target) -> bool:
     """Also again after another credential came, which may belong to another account."""
-    if target.is_exported:
+    if target.is_exported or target.is_removed:
         return False
     made = SETTLED_BY.get(target.driver)
     return made is not None and not target.is_pulled and (made not in target.facts or UNSETTLED in target.facts)
@@ -43,6 +44,7 @@ def needs_setup(target: Target) -> bool:
 def set_up(*, target: Target, at: datetime) -> bool:
     """Make what the target needs once. False, with the error on the target, when the vendor would not."""
     try:
+        _require_own_namespace(target)
         with driver_of(target, at) as driver:
             found = driver.setup()
     except VendorError as error:
@@ -50,6 +52,14 @@ def set_up(*, target: Target, at: datetime) -> bool:
         return False
     _settle(target, found, at)
     return True
+
+
+def _require_own_namespace(target: Target) -> None:
+    """Two targets in one namespace would overwrite each other's grants."""
+    namespace = namespace_of(target)
+    if target.driver == DriverName.AKAMAI and (other := placing.sharing(target, namespace)):
+        words = f"is kept by the target {other.name} of the same account"
+        raise VendorError(f"EdgeKV namespace {namespace}", 0, words, kind="namespace_shared")
 
 
 def _settle(target: Target, found: Mapping[str, object], at: datetime) -> None:
@@ -68,7 +78,7 @@ def _settle(target: Target, found: Mapping[str, object], at: datetime) -> None:
 
 def learn_limits(target: Target, at: datetime) -> None:
     """Once a day, ask what the account may do. When it is not answered, what was known goes on being true."""
-    if target.driver != DriverName.AKAMAI or target.is_exported or budgets.limits_are_fresh(target, at):
+    if target.driver != DriverName.AKAMAI or not target.is_called or budgets.limits_are_fresh(target, at):
         return
     try:
         with akamai_driver(target, at) as driver:

@@ -21,10 +21,10 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Preflight, Target
 from apps.rollout.services import troubles
 from apps.rollout.services.cluster import preflight as cluster_preflight
-from apps.rollout.services.driving import NotConnected, akamai_api
+from apps.rollout.services.driving import NotConnected, akamai_api, token_in_use
 from apps.rollout.services.evidence import CHANNEL, record_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
-from apps.rollout.surroundings import DEFAULT_NAMESPACE
+from apps.rollout.surroundings import namespace_of
 
 ASKED = "rollout.preflight.asked"
 LEASE = timedelta(seconds=2 * ALL_SECONDS)
@@ -108,12 +108,12 @@ def _look_at_cluster(preflight: Preflight, clock: Clock) -> None:
 
 
 def wanted_of(target: Target) -> Wanted:
-    namespace = str(target.config.get("namespace", DEFAULT_NAMESPACE))
+    namespace = namespace_of(target)
     return Wanted(
         group_id=int(target.config["group_id"]),
         resource_tier_id=int(target.config["resource_tier_id"]),
         namespace=namespace,
-        token_name=kv_token_name(namespace, int(target.facts.get("edgeworker_id", 0))),
+        token_name=token_in_use(target) or kv_token_name(namespace, int(target.facts.get("edgeworker_id", 0))),
         contract_id=str(target.config.get("contract_id", "")),
     )
 

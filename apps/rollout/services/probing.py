@@ -11,7 +11,7 @@ from apps.compiler.decide import Action, Context, Pdp, Resource
 from apps.compiler.emitters.cluster.objects import service_name
 from apps.compiler.graph import AccessGraph, Service, SubjectKind
 from apps.identity import selectors as identity
-from apps.rollout.models import Activation, DriverName, Expect, Probe, Runner, Target
+from apps.rollout.models import Activation, Delivery, DriverName, Expect, Probe, Runner, Target
 from apps.rollout.services import proving
 from apps.rollout.services.cluster.driving import held_of
 from apps.rollout.services.cluster.probing import call_for, example
@@ -46,7 +46,8 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
         return
     subjects = {**identity.graph_subjects({task.subject for task in tasks}), **graph.subjects}
     pdp = Pdp(graph)
-    edge = Target.objects.filter(environment=target.environment, driver=DriverName.AKAMAI).first()
+    edges = Target.objects.filter(environment=target.environment, driver=DriverName.AKAMAI)
+    edge = edges.exclude(delivery=Delivery.REMOVED).first()
     asked = _asked_already(target, tasks, activation)
     fresh: list[Probe] = []
     dropped: list[Probe] = []

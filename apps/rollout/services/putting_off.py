@@ -17,14 +17,19 @@ class Patient(Protocol):
     retry_at: datetime
 
 
+def pause(attempts: int, retry_after: float | None = None) -> timedelta:
+    """Until the next try, after so many failed ones: later and later, every five minutes at last, and never sooner than
+    the vendor asks for.
+    """
+    own = min(timedelta(seconds=2.0 ** min(attempts, 20)), LONGEST)
+    return max(own, timedelta(seconds=retry_after or 0.0))
+
+
 def put_off(row: Patient, error: VendorError, at: datetime, *, words: str = "") -> None:
-    """Later and later, every five minutes at last. The caller saves."""
+    """The caller saves."""
     row.attempts += 1
     row.error = words or explain(error)
-    delay = min(timedelta(seconds=2.0 ** min(row.attempts, 20)), LONGEST)
-    if error.retry_after is not None:
-        delay = max(delay, timedelta(seconds=error.retry_after))
-    row.retry_at = at + delay
+    row.retry_at = at + pause(row.attempts, error.retry_after)
 
 
 def settled(row: Patient, until: datetime) -> None:

@@ -15,9 +15,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.outbox import nudge
 from apps.rollout.drivers.base import StalePlan
-from apps.rollout.models import Activation, DriverName, PendingChange, Probe, Release, Runner, Target
+from apps.rollout.models import Activation, Delivery, DriverName, PendingChange, Probe, Release, Runner, Target
 from apps.rollout.services import compiling, moving, proving, watching
-from apps.rollout.services.driving import channel_of
+from apps.rollout.services.akamai import leaving
+from apps.rollout.services.driving import LEAVING, channel_of
 from apps.rollout.states import DUE_PROBES, OPEN_ACTIVATIONS, OPEN_RELEASES
 
 LOCK_SPACE = 0x5A11
@@ -86,6 +87,8 @@ def _step(target_id: int, at: datetime) -> bool:
     """
     target = Target.objects.select_related("environment").get(pk=target_id)
     rested = target.retry_at is None or target.retry_at <= at
+    if target.is_removed:
+        return rested and leaving.step(target=target, at=at)
     if moving.needs_setup(target):
         return rested and moving.set_up(target=target, at=at)
     if rested and _advance(target, at):
@@ -117,7 +120,8 @@ def due_targets(at: datetime) -> QuerySet[Target]:
     releases = Release.objects.filter(**of_target, state__in=OPEN_RELEASES, due_at__lte=at)
     rested = Q(retry_at=None) | Q(retry_at__lte=at)
     due = Exists(pending) | (rested & Exists(activations)) | Exists(probes) | Exists(releases)
-    return Target.objects.filter(due).order_by("slug")
+    gone, goes = Q(delivery=Delivery.REMOVED), Q(facts__has_key=LEAVING)
+    return Target.objects.filter((due & ~gone) | (rested & gone & goes)).order_by("slug")
 
 
 def _next_at(target_id: int) -> datetime | None:

@@ -11,13 +11,13 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.rollout.models import DriverName, Target
+from apps.rollout.services.akamai.typed import is_hostname
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import BadTarget, get_target
 
 MOST_MINUTES = 24 * 60
 FEWEST_CALLS = 20
 """With fewer calls than that a share says nothing."""
-_HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{1,63}")
 _LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):\d{1,5}")
 
 
@@ -63,7 +63,7 @@ def set_safety(*, slug: str, wish: Safety, actor: Actor, at: datetime) -> Target
 
 def _wrong(wish: Safety) -> Mapping[str, list[str]]:
     entry, fields = wish.staging_entry, {}
-    if entry and not _HOST.fullmatch(entry) and not _LOCAL.fullmatch(entry):
+    if entry and not is_hostname(entry) and not _LOCAL.fullmatch(entry):
         complaint = "Write a host of the staging network, such as api.example.com.edgekey-staging.net."
         fields["staging_entry"] = [complaint]
     if not 1 <= wish.error_share <= 100:

@@ -67,10 +67,17 @@ class OnlyExported(Refusal):
     default_message = "Sallyport does not call Akamai for this target: a team applies its export."
 
 
+class TakenOut(Refusal):
+    code = "taken_out"
+    default_message = "This target was taken out of Akamai. Set it up again first."
+
+
 def require_called(target: Target) -> None:
-    """Raises OnlyExported for a target whose vendor must not be called."""
+    """Raises OnlyExported, TakenOut for a target whose vendor must not be called."""
     if target.is_exported:
         raise OnlyExported
+    if target.is_removed:
+        raise TakenOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,9 @@ def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Tar
 
 
 def compile_everything(target: Target, *, topic: str, cause: str, at: datetime) -> None:
-    """Have what is common, and every service of the target's environment, compiled again."""
+    """Have what is common, and every service of the target's environment, compiled again. Not for one that is gone."""
+    if target.is_removed:
+        return
     slugs = catalog.graph_services(None, target.environment.slug)
     rows = [
         PendingChange(target=target, service=slug, topic=topic, cause=cause, at=at, retry_at=at)

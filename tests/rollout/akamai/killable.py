@@ -15,7 +15,13 @@ django.setup()
 
 from django.utils import timezone  # noqa: E402 - after setup, because it brings the models
 
-from apps.rollout.services.akamai import edge_tokens, listing, origin_certificate_steps, streaming_steps  # noqa: E402 - as above
+from apps.rollout.services import reconciling  # noqa: E402 - as above
+from apps.rollout.services.akamai import (  # noqa: E402 - as above
+    edge_tokens,
+    listing,
+    origin_certificate_steps,
+    streaming_steps,
+)
 
 Clock = Callable[[], datetime]
 
@@ -23,6 +29,7 @@ WORKERS: Mapping[str, Callable[[int, Clock], object]] = {
     "list": lambda row, clock: listing.run(list_id=row, clock=clock),
     "stream": lambda row, clock: streaming_steps.run(stream_id=row, clock=clock),
     "certificate": lambda row, clock: origin_certificate_steps.run(row_id=row, clock=clock),
+    "edge": lambda _row, clock: reconciling.reconcile(slug="edge", clock=clock),
     "tokens": lambda _row, clock: edge_tokens.keep_all(at=clock()),
 }
 STEPS, PAUSE = 40, timedelta(seconds=11)

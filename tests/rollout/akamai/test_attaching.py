@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,20 +12,25 @@ import pytest
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai.rules import RULE_NAME
+from apps.rollout.drivers.akamai.rules import RULE_NAME, hosts_of
 from apps.rollout.models import PropertyChange, Target
 from apps.rollout.services import moving
-from apps.rollout.services.akamai import attaching, attaching_steps
+from apps.rollout.services.akamai import attaching, attaching_steps, property_watching
+from apps.rollout.services.akamai.attached import attached
 from apps.rollout.services.targets import BadTarget
 from apps.rollout.states import WORKING_PROPERTIES, MoveRefused
 from tests.factories import access as factory
+from tests.factories import edges
+from tests.localedge.origin import OriginServer
+from tests.localedge.pki import Authority
 from tests.localedge.standin import StandIn
+from tests.rollout.conftest import make_local_edge
 from tests.rollout.world import Hands, edge_spec, make_target, mesh_spec
 
 pytestmark = pytest.mark.django_db
 
 OLGA = Actor("person:olga", "Olga")
-HOST = "api.shop.localhost"
+HOST, SECOND = "api.shop.localhost", "two.shop.localhost"
 ONE = "/papi/v1/properties/prp_1"
 
 
@@ -302,3 +308,31 @@ def test_what_property_manager_refuses_for_now_is_tried_again(
     assert change.retry_at == hands.clock() + timedelta(seconds=seconds)
     hands.push(seconds=seconds)
     assert work(change, hands).state == "planned"
+
+
+def test_each_property_is_changed_under_its_own_contract_and_keeps_its_own_hosts(
+    tmp_path: Path, test_authority: Authority, test_origin: OriginServer, hands: Hands
+) -> None:
+    second = {"name": "shop-two", "hostnames": [SECOND], "contractId": "C-TWO", "groupId": 2}
+    account = {"contract_ids": ["C-LOCAL", "C-TWO"], "other_properties": [second]}
+    standin = make_local_edge(tmp_path, test_authority, test_origin, **account)
+    standin.start()
+    factory.shop()
+    assert moving.set_up(target=make_target(edge_spec(standin.control)), at=datetime.now(UTC))
+    for host in (HOST, SECOND):
+        bring(hands, host)
+    found = PropertyChange.objects.order_by("pk").values_list("found__name", "found__contract_id", "found__group_id")
+    assert list(found) == [("local-edge", "ctr_C-LOCAL", "grp_1"), ("shop-two", "ctr_C-TWO", "grp_2")]
+    (target,) = Target.objects.all()
+    wanted = {1: (HOST,), 2: (SECOND,)}
+    assert {number: hosts_of(rules_of(standin, number), "[sallyport:edge]") for number in wanted} == wanted
+    assert property_watching.read(target) == {}
+    edges.edge_stream(datetime.now(UTC))
+    named = {one: attached(target, (HOST,), one).stream_id for one in ("prp_1", "prp_2")}
+    assert named == {"prp_1": 7, "prp_2": None}, "a stream serves one property"
+    standin.stop()
+
+
+def rules_of(standin: StandIn, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = standin.call("GET", f"/papi/v1/properties/prp_{number}/versions/2/rules").json()["rules"]
+    return found

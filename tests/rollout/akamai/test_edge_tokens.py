@@ -11,7 +11,7 @@ from apps.audit.models import Event
 from apps.identity import vault
 from apps.rollout.drivers.akamai.driver import next_token_name
 from apps.rollout.models import EdgeToken, PendingChange, Target, TargetArtifact
-from apps.rollout.services import undoing
+from apps.rollout.services import preflights, undoing
 from apps.rollout.services.akamai import edge_tokens
 from apps.rollout.services.compiling import current_code
 from tests.factories import access as factory
@@ -84,6 +84,7 @@ def test_it_is_renewed_before_it_ends_and_the_old_one_goes_when_the_new_one_is_p
     second = EdgeToken.objects.exclude(pk=first.pk).get()
     assert names(standin) == sorted([first.name, second.name])
     assert Target.objects.get().facts["kv_token_ref"] == second.uuid
+    assert preflights.wanted_of(Target.objects.get()).token_name == second.name, "the preflight asks for the one in use"
     assert edge_tokens.keep_all(at=now()) == [], "nothing is renewed twice, nothing is deleted before it is proven"
     assert names(standin) == sorted([first.name, second.name])
     assert eventually(lambda: worked(hands) and newest().proven_at and live(standin) != code)

@@ -19,7 +19,7 @@ from apps.audit import services as audit
 from apps.audit.models import Event
 from apps.rollout.models import AddressList, EdgeStream, EdgeToken, OriginCertificate, PendingChange, Target
 from apps.rollout.services import moving
-from apps.rollout.services.akamai import edge_tokens, listing, origin_certificates, streaming, streaming_steps
+from apps.rollout.services.akamai import edge_tokens, leaving, listing, origin_certificates, streaming, streaming_steps
 from apps.rollout.services.akamai.streaming import StreamInput
 from apps.trust.models import Certificate
 from tests.deliveries import Receiver, receiving
@@ -303,3 +303,29 @@ def test_a_replaced_token_is_deleted_once(killer: Killer, older: Target, standin
     edge_tokens.keep_all(at=now())
     assert names(standin) == [EdgeToken.objects.get(gone_at=None).name]
     assert recorded("token") == {"token.renewed": 1, "token.deleted": 1}
+
+
+# -- leaving
+
+
+@DONE
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/edgeworkers/v1/ids/[0-9]+/deactivations"),
+        ("DELETE", "/edgekv/v1/.*/items/.*"),
+        ("DELETE", "/edgeworkers/v1/ids/[0-9]+"),
+    ],
+)
+def test_a_target_that_leaves_is_gone_all_the_same(
+    killer: Killer, standin: StandIn, method: str, path: str, done: bool
+) -> None:
+    factory.shop()
+    worker = make_edge(standin).facts["edgeworker_id"]
+    leaving.ask(slug="edge", actor=OLGA, at=now())
+    killer.kill("edge", 0, method, path, done=done)
+    eventually(lambda: worked(Hands()).facts.get("left"))
+    assert standin.call("GET", f"/edgeworkers/v1/ids/{worker}").status_code == 404
+    assert {standin.item("GET", "payments", network=one).status_code for one in ("staging", "production")} == {404}
+    assert names(standin) == []
+    assert recorded("target.le") == {"target.leaving": 1, "target.left": 1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from apps.audit.actors import Actor
@@ -11,10 +13,11 @@ from apps.rollout.services.akamai.placing import Place, place, place_of
 from apps.rollout.services.targets import BadTarget
 from tests.factories import access as factory
 from tests.factories import identity as people
+from tests.factories.edges import another_environment
 from tests.factories.pages import signed_in
 from tests.localedge.standin import StandIn, eventually
 from tests.rollout.akamai.code import live, make_edge, worked
-from tests.rollout.world import Hands, now
+from tests.rollout.world import Hands, edge_spec, make_target, now
 
 pytestmark = pytest.mark.django_db
 
@@ -107,3 +110,20 @@ def test_the_page_keeps_what_was_typed_and_says_what_is_wrong(edge: Target) -> N
     shown = answer.content.decode()
     assert (answer.status_code, 'value="999"' in shown, 'value="mine"' in shown) == (422, True, True)
     assert "Akamai knows no EdgeWorker 999" in shown
+
+
+def test_two_targets_of_an_account_keep_their_grants_apart(edge: Target, standin: StandIn) -> None:
+    """Items are named by service: in one namespace each target would overwrite the other's."""
+    another_environment("staging")
+    spec = edge_spec(standin.control)
+    make_target(replace(spec, slug="edge-2", name="Second edge", environment="staging"))
+    Hands().work("edge-2")
+    second = Target.objects.get(slug="edge-2")
+    assert (second.trouble, "kv_token_ref" in second.facts) == ("namespace_shared", False)
+    with pytest.raises(BadTarget) as refused:
+        place(slug="edge-2", wish=Place(), actor=OLGA, at=now())
+    assert refused.value.fields == {"namespace": ["Edge keeps its grants in sallyport. Name another."]}
+    place(slug="edge-2", wish=Place(namespace="second"), actor=OLGA, at=now())
+    Target.objects.filter(slug="edge-2").update(retry_at=None)
+    Hands().work("edge-2")
+    assert "kv_token_ref" in Target.objects.get(slug="edge-2").facts

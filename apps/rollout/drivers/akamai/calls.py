@@ -1,6 +1,7 @@
 """The calls the Akamai driver makes, each by the operation of Akamai's published API description it stands for.
 
-A call that is not described says why, in ``outside``; the contract tests hold everything else against the description.
+Where Akamai publishes no description, ``outside`` says what the shapes are taken from. The contract tests hold every
+call against a description, of Akamai's or of our own.
 """
 
 from __future__ import annotations
@@ -50,10 +51,12 @@ _GROUP = f"{_SPACES}/{{namespaceId}}/groups/{{groupId}}"
 _ITEM = f"{_GROUP}/items/{{itemId}}"
 _STREAM = "/log/streams/{streamId}"
 _SHOWN = "/client-certificates/{certificateId}/versions"
+_SHOWN_ONE, _SIGNED = f"{_SHOWN}/{{version}}", f"{_SHOWN}/{{version}}/certificate-block"
 
 _PROPERTY, _PROPERTY_VERSION = "/properties/{propertyId}", "/properties/{propertyId}/versions/{propertyVersion}"
 _LIST, _CLIENT_LIST = "/network-lists/{networkListId}", "/lists/{listId}"
-_UNPUBLISHED = "Akamai publishes no description of Client Lists; shapes are those of its own Go client"
+_UNPUBLISHED = "the shapes are those Akamai's own Go client sends and reads"
+_DERIVED = "the shapes are those Akamai's own clients (Go, PowerShell) send and read"
 
 CALLS = (
     Call("get-contracts", "GET", EDGEWORKERS, "/contracts", "find the contract to make a list on"),
@@ -68,6 +71,13 @@ CALLS = (
     Call("get-activations", "GET", EDGEWORKERS, f"{_WORKER}/activations", "see what is being activated"),
     Call("post-activations", "POST", EDGEWORKERS, f"{_WORKER}/activations", "activate the code"),
     Call("delete-activation", "DELETE", EDGEWORKERS, f"{_WORKER}/activations/{{activationId}}", "stop an activation"),
+    Call(
+        *("get-properties", "GET", EDGEWORKERS, f"{_WORKER}/properties", "see which properties run the code"),
+        name="get-worker-properties",
+    ),
+    Call("get-deactivations", "GET", EDGEWORKERS, f"{_WORKER}/deactivations", "see what is being taken off"),
+    Call("post-deactivations", "POST", EDGEWORKERS, f"{_WORKER}/deactivations", "take the code off a network"),
+    Call("delete-id", "DELETE", EDGEWORKERS, _WORKER, "delete its EdgeWorker"),
     Call("get-initialize", "GET", EDGEKV, "/initialize", "see whether EdgeKV is ready"),
     Call("put-initialize", "PUT", EDGEKV, "/initialize", "have EdgeKV made ready"),
     Call("get-namespaces", "GET", EDGEKV, _SPACES, "find its EdgeKV namespace"),
@@ -123,16 +133,17 @@ CALLS = (
     Call("put-stream", "PUT", DATASTREAM, _STREAM, "give the stream another secret or address"),
     Call("post-stream-activate", "POST", DATASTREAM, f"{_STREAM}/activate", "start the stream"),
     Call("post-stream-deactivate", "POST", DATASTREAM, f"{_STREAM}/deactivate", "stop the stream"),
-    Call("list-client-certificates", "GET", KEYSTORE, "/client-certificates", "find its client certificate"),
-    Call("create-client-certificate", "POST", KEYSTORE, "/client-certificates", "make its client certificate"),
-    Call("list-versions", "GET", KEYSTORE, _SHOWN, "see how far the client certificate is"),
-    Call("rotate", "POST", KEYSTORE, _SHOWN, "have a new key made for the client certificate"),
-    Call(
-        "upload-signed", "POST", KEYSTORE, f"{_SHOWN}/{{version}}/certificate-block", "hand in the signed certificate"
-    ),
-    Call(
-        *("delete-version", "DELETE", KEYSTORE, f"{_SHOWN}/{{version}}", "delete an old client certificate"),
-        name="delete-certificate-version",
+    Call("delete-stream", "DELETE", DATASTREAM, _STREAM, "delete the stream"),
+    *(
+        Call(operation, method, KEYSTORE, path, purpose, _DERIVED, name)
+        for operation, method, path, purpose, name in (
+            ("list-client-certificates", "GET", "/client-certificates", "find its client certificate", ""),
+            ("create-client-certificate", "POST", "/client-certificates", "make its client certificate", ""),
+            ("list-versions", "GET", _SHOWN, "see how far the client certificate is", ""),
+            ("rotate", "POST", _SHOWN, "have a new key made for the client certificate", ""),
+            ("upload-signed", "POST", _SIGNED, "hand in the signed certificate", ""),
+            ("delete-version", "DELETE", _SHOWN_ONE, "delete an old client certificate", "delete-certificate-version"),
+        )
     ),
     Call("post-search-find-by-value", "POST", PAPI, "/search/find-by-value", "find a property by its host name"),
     Call("get-property", "GET", PAPI, _PROPERTY, "look at a property"),

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from apps.compiler.artifacts import Artifact
@@ -21,6 +22,11 @@ MANIFEST = "bundle.json"
 UNDER_WAY = frozenset({"PRESUBMIT", "PENDING", "IN_PROGRESS"})
 CANCELLABLE = frozenset({"PRESUBMIT", "PENDING"})
 NOTE = "Sallyport"
+OFF_ALREADY = ("EW1031", "EW1032")
+"""Somebody else was first: it is being deactivated, or was."""
+
+BEGUN = 400
+"""What Akamai answers to a cancellation that comes too late."""
 FAILURES_IN_A_ROW = 3
 """After so many failed activations of one version on one network, a person is asked."""
 
@@ -212,10 +218,58 @@ class EdgeCode:
         """Stop what of a version is not in progress yet. Empty when it is too late, or nothing is under way."""
         stopped: list[Move] = []
         for row in self.activations({"version": version}):
-            if row["status"] in CANCELLABLE:
-                self._api.delete(f"{self._worker}/activations/{row['activationId']}")
+            if row["status"] in CANCELLABLE and self._stop(row):
                 stopped.append(_move({**row, "status": "CANCELLED"}))
         return tuple(stopped)
+
+    # -- leaving ---------------------------------------------------------------------------------------------------
+    def exists(self) -> bool:
+        return self._api.find_json(self._worker) is not None
+
+    def used_by(self) -> tuple[str, ...]:
+        """Names of the properties that run this EdgeWorker on either network, as far as this credential may see."""
+        rows = self._api.get_json(f"{self._worker}/properties", {"activeOnly": "true"})["properties"]
+        return tuple(str(row["propertyName"]) for row in rows)
+
+    def unsettled(self) -> bool:
+        """Whether an activation is still under way; those that had not begun are stopped."""
+        rows = [row for row in self.activations({}) if row["status"] in UNDER_WAY]
+        begun = [row for row in rows if row["status"] not in CANCELLABLE or not self._stop(row)]
+        return bool(begun)
+
+    def take_off(self, version: str, network: str, *, failures: int = 0) -> None:
+        """Have a version that is live deactivated, unless that is under way already.
+
+        Raises what the last one ended in, when more failed than the ``failures`` that were waited for.
+        """
+        found = self._api.get_json(f"{self._worker}/deactivations", {"version": version}).get("deactivations", [])
+        rows = sorted((row for row in found if row["network"] == network), key=lambda row: -int(row["deactivationId"]))
+        if rows and rows[0]["status"] in UNDER_WAY:
+            return
+        bad = list(takewhile(lambda row: row["status"] in ENDINGS, rows))
+        if len(bad) > failures:
+            what = f"Deactivation {bad[0]['deactivationId']} on {network}"
+            raise VendorError(what, 0, f"ended as {bad[0]['status']}", kind=ENDINGS[bad[0]["status"]])
+        body = {"network": network, "version": version, "note": NOTE}
+        try:
+            self._api.post_json(f"{self._worker}/deactivations", body)
+        except VendorError as error:
+            if explain(error).code not in OFF_ALREADY:
+                raise
+
+    def delete_worker(self) -> None:
+        """The id itself. Akamai refuses while a version is live."""
+        self._api.delete(self._worker)
+
+    def _stop(self, row: Row) -> bool:
+        """False when it has begun since it was read: Akamai refuses then."""
+        try:
+            self._api.delete(f"{self._worker}/activations/{row['activationId']}")
+        except VendorError as error:
+            if error.status != BEGUN:
+                raise
+            return False
+        return True
 
     def spare_versions(self, keep: int) -> tuple[str, ...]:
         """Versions that may go, oldest first: not live, not under way, not among the newest ``keep``."""

@@ -169,6 +169,8 @@ CATALOGUE: dict[str, Trouble] = {
         _retry("not_ready", "EdgeKV is still being made ready for the account, once for all.", first=5),
         _ask("namespace_missing", "The EdgeKV namespace that was chosen for this target is not there.",
              "Make it in Akamai Control Center, or choose another under EdgeWorker and EdgeKV, then press Try now."),
+        _ask("namespace_shared", "Another target of this account keeps its grants in the same EdgeKV namespace.",
+             "Choose another under EdgeWorker and EdgeKV."),
         _ask("version_taken", "Akamai holds another bundle under the name of this version.", _BUNDLE),
         # How an activation may end
         _retry("activation_aborted", "Akamai gave up an activation.", first=30),

@@ -61,6 +61,19 @@ class Property:
     production: int | None
 
     @property
+    def number(self) -> int:
+        """Without the prefix, as other APIs name it."""
+        return int(self.id.removeprefix("prp_"))
+
+    @property
+    def contract(self) -> str:
+        return self.contract_id.removeprefix("ctr_")
+
+    @property
+    def group(self) -> int:
+        return int(self.group_id.removeprefix("grp_"))
+
+    @property
     def base(self) -> int:
         """The version to change from: what people use now."""
         return self.production or self.staging or self.latest

@@ -95,6 +95,10 @@ class StreamDriver:
     def deactivate(self, stream_id: int) -> Stream:
         return _stream(self._api.call("POST", f"{STREAMS}/{stream_id}/deactivate").json())
 
+    def delete(self, stream_id: int) -> None:
+        """For good. Akamai refuses while it is active."""
+        self._api.delete(f"{STREAMS}/{stream_id}")
+
 
 def _body(wish: StreamWish) -> dict[str, object]:
     return {

@@ -16,17 +16,27 @@ class Beside:
 
     stream_id: int | None
     client_certificate: str
+    stream_properties: tuple[int, ...] = ()
+
+    def serves(self, property_id: str) -> bool:
+        return property_id.removeprefix("prp_") in map(str, self.stream_properties)
 
 
 def beside(target: Target) -> Beside:
     """What was never made is not named."""
     stream = EdgeStream.objects.filter(target=target, stream_id__isnull=False).first()
     certificate = OriginCertificate.objects.filter(target=target).exclude(deployed_guid="").first()
-    return Beside(stream.stream_id if stream else None, certificate.deployed_guid if certificate else "")
+    return Beside(
+        stream_id=stream.stream_id if stream else None,
+        client_certificate=certificate.deployed_guid if certificate else "",
+        stream_properties=tuple(stream.found.get("properties", ())) if stream else (),
+    )
 
 
-def attached(target: Target, hostnames: Sequence[str]) -> Attached:
-    """With the stream and the client certificate the target has, and the origins that versions of services have."""
+def attached(target: Target, hostnames: Sequence[str], property_id: str = "") -> Attached:
+    """With the client certificate the target has, the origins that versions of services have, and the stream if it is
+    that of this property: a stream serves one.
+    """
     more = beside(target)
     services = catalog.graph_services(None, target.environment.slug).values() if hostnames else ()
     here = [one for one in services if one.edge is not None and one.edge.host.lower() in hostnames]
@@ -34,7 +44,7 @@ def attached(target: Target, hostnames: Sequence[str]) -> Attached:
         target=target.slug,
         edgeworker_id=int(target.facts["edgeworker_id"]),
         hostnames=tuple(hostnames),
-        stream_id=more.stream_id,
+        stream_id=more.stream_id if more.serves(property_id) else None,
         client_certificate=more.client_certificate,
         origins=tuple(sorted({variant.origin for one in here for variant in one.variants if variant.origin})),
     )

@@ -6,7 +6,6 @@ compared with what a person agreed to: when somebody else changed the property, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,6 +18,7 @@ from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
 from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.models import DriverName, PropertyChange, Target
+from apps.rollout.services.akamai.typed import host_and_email
 from apps.rollout.services.evidence import CHANNEL, record_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertyState, move
@@ -26,8 +26,6 @@ from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertySta
 CHANGED = "rollout.property.changed"
 LEASE = timedelta(minutes=3)
 """Who took a step and has not finished it by then is taken for dead."""
-_HOSTNAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{1,63}")
-_EMAIL = re.compile(r"[^@\s,]{1,64}@[^@\s,]{1,180}")
 
 
 class PropertyBusy(Refusal):
@@ -54,17 +52,14 @@ def ask(
 
     ``email`` is who Akamai tells of activations: it wants an address.
     """
-    name, address = hostname.strip().lower(), email.strip()
-    fields = {} if _HOSTNAME.fullmatch(name) else {"hostname": ["Write a host name, such as api.example.com."]}
-    if not _EMAIL.fullmatch(address):
-        fields["email"] = ["Akamai wants an e-mail address to tell of activations."]
+    name, address, fields = host_and_email(hostname, email, tells_of="activations")
     if fields:
         raise InvalidInput(fields=fields)
     with transaction.atomic():
         target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
+        require_called(target)
         if target.driver != DriverName.AKAMAI or "edgeworker_id" not in target.facts:
             raise BadTarget(f"{target.name} has no EdgeWorker that a property could run.")
-        require_called(target)
         if PropertyChange.objects.filter(target=target, state__in=OPEN_PROPERTIES).exists():
             raise PropertyBusy
         change = PropertyChange.objects.create(

@@ -33,10 +33,10 @@ from apps.rollout.services.akamai.attached import attached
 from apps.rollout.services.akamai.attaching import claim
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import CHANNEL
+from apps.rollout.services.putting_off import pause
 from apps.rollout.states import WORKING_PROPERTIES, PropertyState, move
 
 POLL = timedelta(seconds=10)
-RETRY_LONGEST = timedelta(minutes=5)
 MOST_ATTEMPTS = 20
 MOST_EVENTS = 50
 _NEXT = {STAGING: PropertyState.PRODUCTION, PRODUCTION: PropertyState.DONE}
@@ -81,10 +81,10 @@ def _show(change: PropertyChange, found: Property, active: RuleTree, at: datetim
 
 def _wanted(change: PropertyChange, rules: Mapping[str, Any]) -> dict[str, Any]:
     """Other hosts of the same property that our rule is for stay with it; without any host it goes."""
-    mark = attached(change.target, ()).mark
+    mark, where = attached(change.target, ()).mark, str(change.found.get("id", ""))
     hosts = set(hosts_of(rules, mark))
     hosts = hosts - {change.hostname} if change.removal else hosts | {change.hostname}
-    wish = replace(attached(change.target, tuple(hosts)), to_end=change.to_end)
+    wish = replace(attached(change.target, tuple(hosts), where), to_end=change.to_end)
     return with_our_rule(rules, wish) if hosts else without_our_rule(rules, mark)
 
 
@@ -226,7 +226,4 @@ def _put_off(change: PropertyChange, error: VendorError, at: datetime) -> None:
 def _pause(attempts: int, error: VendorError, trouble: Trouble | None) -> timedelta:
     if trouble is not None:
         return timedelta(seconds=trouble.pause(attempts, error.retry_after))
-    return max(
-        timedelta(seconds=min(2.0**attempts, RETRY_LONGEST.total_seconds())),
-        timedelta(seconds=error.retry_after or 0.0),
-    )
+    return pause(attempts, error.retry_after)

@@ -16,14 +16,14 @@ from apps.rollout.drivers.akamai.code import code_version
 from apps.rollout.drivers.akamai.driver import KvToken, kv_token_name, next_token_name
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import DriverName, EdgeToken, PendingChange, Release, Target
+from apps.rollout.models import Delivery, DriverName, EdgeToken, PendingChange, Release, Target
 from apps.rollout.services import releases
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.driving import akamai_driver
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.holding import hold_target
 from apps.rollout.states import ReleaseState
-from apps.rollout.surroundings import DEFAULT_NAMESPACE
+from apps.rollout.surroundings import namespace_of
 
 RENEWED, REFERENCE = "rollout.token.renewed", "kv_token_ref"
 RENEW_BEFORE = timedelta(days=30)
@@ -51,8 +51,7 @@ def list_tokens(target: Target) -> list[EdgeToken]:
 
 
 def base_name(target: Target) -> str:
-    namespace = str(target.config.get("namespace", DEFAULT_NAMESPACE))
-    return kv_token_name(namespace, int(target.facts["edgeworker_id"]))
+    return kv_token_name(namespace_of(target), int(target.facts["edgeworker_id"]))
 
 
 def is_ending(expires_on: date | None, at: datetime) -> bool:
@@ -61,8 +60,8 @@ def is_ending(expires_on: date | None, at: datetime) -> bool:
 
 def keep_all(*, at: datetime) -> list[str]:
     """Renew and tidy every target's tokens; the slugs of those for which there is new code to make."""
-    rows = Target.objects.filter(driver=DriverName.AKAMAI, facts__has_key=REFERENCE).order_by("slug")
-    return [target.slug for target in rows if keep(target=target, at=at)]
+    rows = Target.objects.filter(driver=DriverName.AKAMAI, delivery=Delivery.DIRECT, facts__has_key=REFERENCE)
+    return [target.slug for target in rows.order_by("slug") if keep(target=target, at=at)]
 
 
 def keep(*, target: Target, at: datetime) -> bool:

@@ -26,16 +26,16 @@ from apps.rollout.drivers.akamai.api import STAGING, AkamaiApi
 from apps.rollout.drivers.akamai.preflight import MISSING
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import AddressList, DriverName, Preflight, Target
+from apps.rollout.models import AddressList, Delivery, DriverName, Preflight, Target
 from apps.rollout.services.akamai.budgets import AccountBudget
 from apps.rollout.services.akamai.list_proofs import asked_still, conclude
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.putting_off import pause
 
 LEASE = timedelta(minutes=3)
 POLL = timedelta(seconds=5)
 SOON = timedelta(seconds=0.2)
-RETRY_LONGEST = timedelta(minutes=5)
 WAIT_DETACHED = timedelta(minutes=1)
 MOST_EVENTS = 30
 FOREIGN = "Nobody here put this on the list."
@@ -76,7 +76,10 @@ def ensure(at: datetime) -> None:
     hosts = list(access.list_guarded_hosts())
     if not hosts:
         return
-    edges = {one.environment_id: one for one in Target.objects.filter(driver=DriverName.AKAMAI)}
+    edges = {
+        one.environment_id: one
+        for one in Target.objects.filter(driver=DriverName.AKAMAI).exclude(delivery=Delivery.REMOVED)
+    }
     known = set(AddressList.objects.values_list("target", "host"))
     missing = [
         AddressList(target=edges[one.environment_id], host=one.host, retry_at=at, created_at=at)
@@ -289,8 +292,7 @@ def _settle(row: AddressList, lists: vendor.Lists, held: vendor.Held, wanted: Wa
         row.attempts += 1
         row.error = conclusion.trouble
         row.checked_at = at
-        pause = min(2.0 ** min(row.attempts, 10), RETRY_LONGEST.total_seconds())
-        _save(row, conclusion.trouble, "", at + timedelta(seconds=pause), error=conclusion.trouble)
+        _save(row, conclusion.trouble, "", at + pause(row.attempts), error=conclusion.trouble)
         return
     row.settled, row.settled_at, row.checked_at, row.attempts = wanted.digest, at, at, 0
     _save(row, f"Version {held.version} is live on production, and read back.", "", at)
@@ -301,10 +303,9 @@ def _put_off(row: AddressList, error: VendorError, at: datetime) -> None:
     own = isinstance(error, vendor.ListNotOurs | vendor.ListMoved) or error.kind == "failed"
     words = str(error) if own else explain(error)
     row.attempts += 1
-    pause = min(2.0 ** min(row.attempts, 10), RETRY_LONGEST.total_seconds())
-    if error.retry_after is not None:
-        pause = max(pause, error.retry_after) if not isinstance(error, vendor.ListMoved) else error.retry_after
-    _save(row, words, "", at + timedelta(seconds=pause), error=words)
+    moved = isinstance(error, vendor.ListMoved)
+    wait = timedelta(seconds=error.retry_after or 0.0) if moved else pause(row.attempts, error.retry_after)
+    _save(row, words, "", at + wait, error=words)
 
 
 def _save(row: AddressList, event: str, waiting: str, until: datetime, *, error: str = "") -> None:

@@ -101,18 +101,17 @@ def _step(row: OriginCertificate, keystore: KeystoreDriver, properties: Property
 
 def _certificate(row: OriginCertificate, keystore: KeystoreDriver, properties: PropertyDriver) -> int:
     """Found by its name, or made. With the contract and group of the property that will name it."""
-    name = f"sallyport-{row.target.slug}"
+    name = name_of(row.target)
     known = keystore.find(name)
     if known is not None:
         return known
     found = properties.find(row.hostname)
-    wish = CertificateWish(
-        name=name,
-        contract_id=found.contract_id.removeprefix("ctr_"),
-        group_id=int(found.group_id.removeprefix("grp_")),
-        emails=(row.email,),
-    )
-    return keystore.create(wish)
+    return keystore.create(CertificateWish(name, found.contract, found.group, (row.email,)))
+
+
+def name_of(target: Target) -> str:
+    """Of its client certificate; unique in the account."""
+    return f"sallyport-{target.slug}"
 
 
 def _is_due(row: OriginCertificate, newest: CertificateVersion, at: datetime) -> bool:
@@ -225,7 +224,10 @@ KEPT = (
 def _save(row: OriginCertificate, lease: datetime, at: datetime) -> None:
     """What a person asked for meanwhile stays, and is looked at at once."""
     with transaction.atomic():
-        fresh = OriginCertificate.objects.select_for_update(of=("self",)).select_related("target").get(pk=row.pk)
+        rows = OriginCertificate.objects.select_for_update(of=("self",)).select_related("target")
+        fresh = rows.filter(pk=row.pk).first()
+        if fresh is None:  # its target was taken out of Akamai meanwhile
+            return
         before, alone = fresh.bound_guid, fresh.retry_at == lease
         for field in KEPT if alone else KEPT[:6]:
             setattr(fresh, field, getattr(row, field))

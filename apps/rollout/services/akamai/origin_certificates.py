@@ -7,7 +7,6 @@ renewals in advance agrees to one thing: our own rule naming the newer version i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,8 +22,9 @@ from apps.outbox import services as outbox
 from apps.rollout.models import DriverName, OriginCertificate, PropertyChange, Target
 from apps.rollout.services.akamai import budgets
 from apps.rollout.services.akamai.attaching import PersonNeeded
+from apps.rollout.services.akamai.typed import host_and_email
 from apps.rollout.services.evidence import CHANNEL, record_target
-from apps.rollout.services.targets import BadTarget, get_target
+from apps.rollout.services.targets import BadTarget, get_target, require_called
 
 CHANGED = "rollout.origin_certificate.changed"
 LEASE = timedelta(minutes=3)
@@ -36,9 +36,6 @@ OVERLAP = timedelta(days=1)
 
 ACTIVATIONS = 2
 """Of the property, for each renewal: staging, then production."""
-
-_HOSTNAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{1,63}")
-_EMAIL = re.compile(r"[^@\s,]{1,64}@[^@\s,]{1,180}")
 
 
 class NoOriginCertificate(NotFound):
@@ -60,6 +57,7 @@ def ask(*, slug: str, given: CertificateInput, actor: Actor, at: datetime) -> Or
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI or "edgeworker_id" not in target.facts:
         raise BadTarget(f"{target.name} has no EdgeWorker whose property could show a certificate.")
+    require_called(target)
     name, email = _checked(given)
     if given.agree_to_renewals and not actor.id.startswith("person:"):
         raise PersonNeeded
@@ -75,10 +73,7 @@ def ask(*, slug: str, given: CertificateInput, actor: Actor, at: datetime) -> Or
 
 
 def _checked(given: CertificateInput) -> tuple[str, str]:
-    name, email = given.hostname.strip().lower(), given.email.strip()
-    fields = {} if _HOSTNAME.fullmatch(name) else {"hostname": ["Write a host name, such as api.example.com."]}
-    if not _EMAIL.fullmatch(email):
-        fields["email"] = ["Akamai wants an e-mail address to tell of certificates that run out."]
+    name, email, fields = host_and_email(given.hostname, given.email, tells_of="certificates that run out")
     if fields:
         raise InvalidInput(fields=fields)
     return name, email

@@ -18,7 +18,7 @@ from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target
 from apps.rollout.states import UNKNOWN
-from apps.rollout.surroundings import DEFAULT_NAMESPACE
+from apps.rollout.surroundings import DEFAULT_NAMESPACE, namespace_of
 
 PLACED = "rollout.target.placed"
 FOUND = ("edgeworker_id", "kv_token_ref")
@@ -42,7 +42,7 @@ class Place:
 def place_of(target: Target) -> Place:
     return Place(
         edgeworker_id=target.config.get("edgeworker_id"),
-        namespace=str(target.config.get("namespace", DEFAULT_NAMESPACE)),
+        namespace=namespace_of(target),
         makes_namespace=bool(target.config.get("makes_namespace", True)),
     )
 
@@ -69,15 +69,30 @@ def place(*, slug: str, wish: Place, actor: Actor, at: datetime) -> Target:
             return held
         held.save(update_fields=["config"])
         if _is_elsewhere(held, before):
-            _begin_anew(held, at)
+            forget(held)
+            compile_everything(held, topic=PLACED, cause=held.slug, at=at)
         after = {name: value for name, value in asdict(wish).items() if name != "replaces"}
         record_target("target.placed", held, actor=actor, at=at, before=asdict(before), after=after)
     return held
 
 
+def sharing(target: Target, namespace: str) -> Target | None:
+    """Another target of the same account that keeps its grants in this namespace: each would overwrite the other's."""
+    rows = Target.objects.filter(driver=DriverName.AKAMAI, facts__has_key=FOUND[1]).exclude(pk=target.pk)
+    account = _account(target)
+    same = (one for one in rows.order_by("pk") if _account(one) == account)
+    return next((one for one in same if namespace_of(one) == namespace), None)
+
+
+def _account(target: Target) -> tuple[object, object]:
+    return target.config.get("base_url"), target.config.get("account_switch_key") or ""
+
+
 def _look(target: Target, wish: Place) -> None:
     """That it is there, and that a person knows of what runs there."""
     fields: dict[str, list[str]] = {}
+    if other := sharing(target, wish.namespace):
+        raise BadTarget(fields={"namespace": [f"{other.name} keeps its grants in {wish.namespace}. Name another."]})
     api = akamai_api(target, read_seconds=LOOK_SECONDS)
     try:
         if wish.edgeworker_id is not None:
@@ -122,8 +137,8 @@ def _is_elsewhere(target: Target, before: Place) -> bool:
     return now.namespace != before.namespace or not same_worker
 
 
-def _begin_anew(target: Target, at: datetime) -> None:
-    """Nothing is known to be at the new place: everything is looked for, made, compiled and brought there.
+def forget(target: Target) -> None:
+    """Nothing is known to be there any more: all is looked for, made and brought there once it is compiled again.
 
     The code that is known holds a token for the old place, so it is not even wanted until it is compiled again.
     """
@@ -134,4 +149,3 @@ def _begin_anew(target: Target, at: datetime) -> None:
     rows.update(applied_sha256=UNKNOWN)
     rows.filter(service=COMMON).update(sha256="")
     EdgeMove.objects.filter(target=target).delete()
-    compile_everything(target, topic=PLACED, cause=target.slug, at=at)

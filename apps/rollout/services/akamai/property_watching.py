@@ -50,7 +50,7 @@ def _of_property(target: Target, driver: PropertyDriver, changes: list[PropertyC
     if found.production is None:
         yield Fault("rule", f"{found.name} is not live on production.", "live", "not live", UNCHECKED, opens=True)
         return
-    yield from faults(driver.rules(found, found.production).rules, attached(target, hosts))
+    yield from faults(driver.rules(found, found.production).rules, attached(target, hosts, found.id))
 
 
 def change_of(target: Target, path: str) -> PropertyChange | None:

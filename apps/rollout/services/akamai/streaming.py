@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,16 +25,15 @@ from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.drivers.akamai.stream import ACTIVATED
 from apps.rollout.models import DriverName, EdgeStream, StreamKey, Target
+from apps.rollout.services.akamai.typed import host_and_email, is_hostname
 from apps.rollout.services.evidence import CHANNEL, record_target
-from apps.rollout.services.targets import BadTarget, get_target
+from apps.rollout.services.targets import BadTarget, get_target, require_called
 
 CHANGED = "rollout.stream.changed"
 LEASE = timedelta(minutes=3)
 MOST_KEYS = 2
 USE_NOTED_EVERY = timedelta(seconds=30)
 RECEIVER = "/telemetry/v1/datastream/"
-_HOSTNAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{1,63}")
-_EMAIL = re.compile(r"[^@\s,]{1,64}@[^@\s,]{1,180}")
 _NO_HASH = "0" * 64
 
 
@@ -82,6 +80,7 @@ def ask(*, slug: str, given: StreamInput, actor: Actor, at: datetime) -> EdgeStr
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise BadTarget(f"{target.name} has no log lines at Akamai.")
+    require_called(target)
     given = _checked(target, given)
     with transaction.atomic():
         Target.objects.select_for_update(of=("self",)).get(pk=target.pk)
@@ -108,12 +107,8 @@ def _to_adopt(stream: EdgeStream, given: StreamInput) -> int | None:
 
 
 def _checked(target: Target, given: StreamInput) -> StreamInput:
-    name, email, address = given.hostname.strip().lower(), given.email.strip(), given.address.strip().rstrip("/")
-    fields = {}
-    if not _HOSTNAME.fullmatch(name):
-        fields["hostname"] = ["Write a host name, such as api.example.com."]
-    if not _EMAIL.fullmatch(email):
-        fields["email"] = ["Akamai wants an e-mail address to tell of activations."]
+    name, email, fields = host_and_email(given.hostname, given.email, tells_of="activations")
+    address = given.address.strip().rstrip("/")
     if not _may_receive(address, str(target.config.get("base_url", ""))):
         fields["address"] = ["Akamai delivers to https:// and a host name only, without a path."]
     if fields:
@@ -131,7 +126,7 @@ def _may_receive(address: str, vendor: str) -> bool:
         return False
     if _is_loopback(host):
         return there.scheme in ("http", "https") and (_is_loopback(there.hostname) or there.hostname == "localhost")
-    return there.scheme == "https" and bool(_HOSTNAME.fullmatch(there.hostname)) and not _is_address(there.hostname)
+    return there.scheme == "https" and is_hostname(there.hostname) and not _is_address(there.hostname)
 
 
 def _is_address(host: str) -> bool:

@@ -26,7 +26,7 @@ from apps.rollout.drivers.akamai.stream import (
     StreamWish,
 )
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import EdgeStream, StreamKey
+from apps.rollout.models import EdgeStream, StreamKey, Target
 from apps.rollout.services.akamai import adopting_streams, streaming
 from apps.rollout.services.akamai.adopting_streams import NotToAdopt
 from apps.rollout.services.driving import akamai_api
@@ -79,7 +79,7 @@ def _step(stream: EdgeStream, driver: StreamDriver, properties: PropertyDriver, 
             settled(stream, clock() + POLL)
         return
     known = driver.get(stream.stream_id) if stream.stream_id is not None else None
-    found = known or driver.find(_name(stream))
+    found = known or driver.find(name_of(stream.target))
     if found is None:
         if stream.wanted:
             _take(stream, driver.create(_wish(stream, keys[0], properties.find(stream.hostname))), keys[0])
@@ -135,16 +135,17 @@ def _take(stream: EdgeStream, found: Stream, sent: StreamKey | None = None) -> N
         stream.sent_key = sent.hash
 
 
-def _name(stream: EdgeStream) -> str:
-    return f"sallyport-{stream.target.slug}"
+def name_of(target: Target) -> str:
+    """Of its stream; unique in the account."""
+    return f"sallyport-{target.slug}"
 
 
 def _wish(stream: EdgeStream, key: StreamKey, found: Property) -> StreamWish:
     return StreamWish(
-        name=_name(stream),
-        group_id=int(found.group_id.removeprefix("grp_")),
-        contract_id=found.contract_id.removeprefix("ctr_"),
-        property_id=int(found.id.removeprefix("prp_")),
+        name=name_of(stream.target),
+        group_id=found.group,
+        contract_id=found.contract,
+        property_id=found.number,
         emails=(stream.email,),
         endpoint=streaming.endpoint_of(stream),
         user=stream.target.slug,
@@ -159,7 +160,10 @@ ADOPTION = ("adopting", "candidate", "agreed_version")
 def _save(stream: EdgeStream, lease: datetime, at: datetime) -> None:
     """What a person asked for meanwhile stays: only what Akamai said is written, and it is looked at again at once."""
     with transaction.atomic():
-        row = EdgeStream.objects.select_for_update(of=("self",)).select_related("target").get(pk=stream.pk)
+        rows = EdgeStream.objects.select_for_update(of=("self",)).select_related("target")
+        row = rows.filter(pk=stream.pk).first()
+        if row is None:  # its target was taken out of Akamai meanwhile
+            return
         before = row.status
         alone = row.retry_at == lease
         for field in (*KEPT, *(ADOPTION if alone else ())):

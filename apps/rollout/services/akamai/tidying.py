@@ -24,7 +24,7 @@ AT_ONCE = 20
 
 def tidy_all(*, at: datetime) -> None:
     for target in Target.objects.filter(driver=DriverName.AKAMAI).order_by("slug"):
-        if not target.is_exported and not moving.needs_setup(target):
+        if target.is_called and not moving.needs_setup(target):
             tidy(target=target, at=at)
 
 
