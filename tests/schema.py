@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+from django.apps import apps
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.postgres.operations import CreateExtension
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations import RunSQL
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.models.signals import pre_migrate
 
 Found = list[tuple[str, Operation]]
+STAYING = (ContentType, Permission)
+"""Rows that come with the tables."""
 
 
 @contextmanager
@@ -49,3 +55,18 @@ def _run(steps: Found) -> None:
     with connection.schema_editor() as editor:
         for label, operation in steps:
             operation.database_forwards(label, editor, None, None)  # type: ignore[arg-type]
+
+
+def empty() -> None:
+    """What Django's ``flush`` does, many times as fast: only where there are rows, and what comes with the tables stays."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_which_hold_rows())
+        full = [name for (name,) in cursor.fetchall()]
+        statements = [f'DELETE FROM "{name}"' for name in full]
+        cursor.execute("; ".join(["SET LOCAL sallyport.audit_unlock = 'DELETE'", *statements]))
+
+
+@cache
+def _which_hold_rows() -> str:
+    tables = [model._meta.db_table for model in apps.get_models(include_auto_created=True) if model not in STAYING]
+    return " UNION ALL ".join(f"(SELECT '{name}' FROM \"{name}\" LIMIT 1)" for name in tables)

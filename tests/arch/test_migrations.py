@@ -9,9 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.apps import apps
 from django.db import connection
 
+from tests import schema
 from tests.arch.source import ROOT
+from tests.factories import pages
 from tests.servers import child_environment
 
 MIGRATED = "sallyport_migrated"
@@ -91,3 +94,14 @@ def test_migrating_from_nothing_makes_the_database_that_the_tests_run_on(migrate
 def rows(cursor: Any, query: str) -> list[tuple[object, ...]]:
     cursor.execute(query)
     return list(cursor.fetchall())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_emptying_leaves_no_row_but_those_that_come_with_the_tables() -> None:
+    pages.house()
+    before = {model._meta.label: model._base_manager.count() for model in apps.get_models()}
+    assert sum(before.values()) > 200
+    schema.empty()
+    left = {model._meta.label: model._base_manager.count() for model in apps.get_models()}
+    staying = {model._meta.label for model in schema.STAYING}
+    assert left == {label: before[label] if label in staying else 0 for label in before}
