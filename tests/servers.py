@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -9,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from django.conf import settings
+from django.db import connections
 
 from deploy.demo import servers
 from deploy.demo.places import answers
@@ -36,7 +41,7 @@ def running(command: servers.Command, port: int, log: Path) -> Iterator[None]:
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # at once: to SIGTERM PostgreSQL waits until nobody is connected
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -60,3 +65,15 @@ def stores() -> Iterator[Stores]:
         stack.enter_context(running(postgres, port, state / "postgres.log"))
         redis_url = stack.enter_context(valkey(state, free_port()))
         yield Stores(servers.postgres_url(port, "postgres"), redis_url)
+
+
+def child_environment() -> dict[str, str]:
+    """The environment in which a child process works on the database that tests work on."""
+    at = connections["default"].settings_dict
+    login = f"{at['USER']}:{at['PASSWORD']}" if at["PASSWORD"] else at["USER"]
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
+        "DATABASE_URL": f"postgres://{login}@{at['HOST']}:{at['PORT']}/{at['NAME']}",
+        "REDIS_URL": settings.REDIS_URL,
+    }

@@ -29,6 +29,12 @@ class ManyHandler(Protocol):
     def __call__(self, *, news: Sequence[News], at: datetime) -> None: ...
 
 
+class GivenUp(Protocol):
+    """Told that nobody will do it: says so to whoever waits. It runs in the transaction that gives the message up."""
+
+    def __call__(self, *, public_id: str, at: datetime) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """``most`` is how many messages ``run`` takes at once.
@@ -45,6 +51,7 @@ class Registration:
     atomic: bool
     lease: timedelta
     most: int = 1
+    given_up: GivenUp | None = None
 
 
 class DuplicateHandler(RuntimeError):
@@ -60,15 +67,17 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 ManyHandlerT = TypeVar("ManyHandlerT", bound=ManyHandler)
 
 
-def handles(topic: str, *, atomic: bool = True, lease_seconds: int = 10) -> Callable[[HandlerT], HandlerT]:
-    """Register the decorated function for ``topic``."""
+def handles(
+    topic: str, *, atomic: bool = True, lease_seconds: int = 10, given_up: GivenUp | None = None
+) -> Callable[[HandlerT], HandlerT]:
+    """Register the decorated function for ``topic``. ``given_up`` gets the key as ``public_id``."""
 
     def register(handler: HandlerT) -> HandlerT:
         def run(news: Sequence[News], at: datetime) -> None:
             for one in news:
                 handler(key=one.key, payload=dict(one.payload), at=at)
 
-        _register(Registration(topic, handler, run, atomic, timedelta(seconds=lease_seconds)))
+        _register(Registration(topic, handler, run, atomic, timedelta(seconds=lease_seconds), given_up=given_up))
         return handler
 
     return register

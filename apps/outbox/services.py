@@ -172,6 +172,9 @@ def _attempt(messages: Sequence[Message], at: datetime) -> Drained:
     When many failed together each is tried by itself, so that one that cannot be done does not keep the others.
     """
     registration = registry.find(messages[0].topic)
+    if registration.given_up is not None and messages[0].attempts > MAX_ATTEMPTS:
+        _give_up(messages[0], "Worker after worker died of it.", at)
+        return Drained(failed=1)
     try:
         if registration.atomic:
             _handle_atomically(registration, messages, at)
@@ -210,15 +213,29 @@ def _mark_done(messages: Sequence[Message], at: datetime) -> None:
 
 def _note_failure(message: Message, error: Exception, at: datetime) -> None:
     """Back off, or give up after MAX_ATTEMPTS. A broken database connection leaves it to the lease."""
-    given_up = message.attempts >= MAX_ATTEMPTS
+    said = f"{type(error).__name__}: {error}"[:4000].replace("\x00", "")
+    if message.attempts >= MAX_ATTEMPTS:
+        _give_up(message, said, at)
+        return
     again_at = at + delay(attempts=message.attempts, spread=message.pk)
-    _ours([message]).update(
-        state=State.DEAD if given_up else State.PENDING,
-        available_at=again_at,
-        turn_at=_turn(again_at, message.is_urgent),
-        lease_until=None,
-        last_error=f"{type(error).__name__}: {error}"[:4000].replace("\x00", ""),
-    )
+    turn_at = _turn(again_at, message.is_urgent)
+    _ours([message]).update(available_at=again_at, turn_at=turn_at, lease_until=None, last_error=said)
+
+
+def _give_up(message: Message, said: str, at: datetime) -> None:
+    with transaction.atomic():
+        if _ours([message]).update(state=State.DEAD, lease_until=None, last_error=said):
+            _tell(message, at)
+
+
+def _tell(message: Message, at: datetime) -> None:
+    tell = registry.find(message.topic).given_up
+    try:
+        with transaction.atomic():
+            if tell is not None:
+                tell(public_id=message.key, at=at)
+    except Exception:  # noqa: BLE001, RUF100 - the message is given up all the same
+        log.warning("%s %s was given up and nobody could be told", message.topic, message.key, exc_info=True)
 
 
 def _ours(messages: Sequence[Message]) -> QuerySet[Message]:

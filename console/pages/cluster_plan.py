@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, require_role
+from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
 from apps.rollout.cluster.facts import facts_of
@@ -24,10 +25,9 @@ from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import selectors as telemetry
 
 if TYPE_CHECKING:
-    from apps.rollout.models import Target
     from apps.telemetry.selectors import CallerSeen
 
-DAYS, MOST_SERVICES = 30, 20
+DAYS, MOST_SERVICES = 30, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,13 @@ def plan(request: PageRequest, slug: str) -> HttpResponse:
         tasks.poke([slug])
         messages.success(request, f"Agreed: {request.POST['service']} is closed to everybody else now.")
         return redirect("target_plan", slug)
+    found = closing.closings(target)
+    page = [one for one in found if one.service > asked_text(request, "after")][: MOST_SERVICES + 1]
     context = {
         "target": target,
-        "closings": shown(target, at),
+        "many": len(found),
+        "closings": shown(page[:MOST_SERVICES], at),
+        "after": page[MOST_SERVICES - 1].service if len(page) > MOST_SERVICES else None,
         "traps": closing.traps_lately(target),
         "cluster": facts_of(target),
         "keeper": has_role(request.subject, *KEEPERS),
@@ -72,8 +76,7 @@ def _agree(request: PageRequest, slug: str, at: datetime) -> str:
     return ""
 
 
-def shown(target: Target, at: datetime) -> list[Shown]:
-    found = closing.closings(target)[:MOST_SERVICES]
+def shown(found: Sequence[closing.Closing], at: datetime) -> list[Shown]:
     since = at - timedelta(days=DAYS)
     seen = telemetry.list_callers_seen_by_service([one.service for one in found], since=since)
     return [

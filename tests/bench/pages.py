@@ -27,6 +27,7 @@ from apps.identity.services import ensure_user, issue_api_token
 from apps.rollout.models import Revision
 from apps.telemetry.models import Call
 from tests.bench import estate, report, scratch
+from tests.bench.furnishing import furnish
 from tests.bench.targets import compile_some, make_targets
 
 FULL = estate.Size(services=2000, grants=100_000, ended=0.5, calls=1_000_000, events=200_000, waiting=2000)
@@ -43,7 +44,12 @@ PAGES = (
     "/live/?q=things3", "/live/{rid}/", "/rollout/", "/rollout/edge/", "/rollout/mesh/", "/rollout/mesh/revisions/1/",
     "/audit/", "/audit/?actor=person:p7", "/audit/{seq}/", "/settings/", "/settings/rules/", "/settings/guardrails/",
     "/settings/outbox/", "/settings/people/", "/settings/teams/", "/settings/workloads/", "/settings/agents/",
-    "/settings/tokens/", "/settings/who/person:p2/", "/settings/who/team:t2/",
+    "/settings/tokens/", "/settings/who/person:p2/", "/settings/who/team:t2/", "/map/", "/map/?team=team:t2",
+    "/map/?q=things3", "/map/s19/", "/firewall/", "/firewall/new", "/firewall/{firewall}/",
+    "/firewall/{firewall}/lines/1/", "/firewall/copy?from=s19", "/firewall/zones/", "/firewall/rulebases/",
+    "/firewall/rulebases/{base}/", "/firewall/rulebases/{base}/lines/", "/settings/upkeep/",
+    "/settings/upkeep/clean-ups/", "/settings/upkeep/standing/", "/settings/upkeep/schedule/", "/rollout/cluster/",
+    "/rollout/cluster/plan/",
 )  # fmt: skip
 LISTS = (
     "me/", "tokens/", "services/", "services/?q=s19", "services/s19/", "requests/", "requests/?state=pending",
@@ -76,10 +82,11 @@ def main(databases: scratch.Databases, *, quick: bool) -> None:
     made = estate.build(size, at)
     make_targets(at)
     compile_some(at, rounds=2)
+    ids = furnish(size, at)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     report.say(f"made in {time.perf_counter() - began:.0f} s: {counts()}")
-    visits = visit_all(addresses_of(made), rounds=3 if quick else ROUNDS)
+    visits = visit_all(addresses_of(made, ids), rounds=3 if quick else ROUNDS)
     decisions = decide_many(at, 50 if quick else DECISIONS)
     show(visits, decisions)
     report.write("pages", {"size": counts_of(size), "visits": [row(one) for one in visits], **decisions})
@@ -94,7 +101,7 @@ def counts_of(size: estate.Size) -> dict[str, int]:
     return {"services": size.services, "grants": size.grants, "calls": size.calls, "people": size.people}
 
 
-def addresses_of(made: estate.Estate) -> list[str]:
+def addresses_of(made: estate.Estate, ids: dict[str, str]) -> list[str]:
     owned = made.teams  # the first team's services: its owner sees what waits there
     waiting = AccessRequest.objects.filter(state="pending", service__team_id=owned).exclude(requester__key="person:p1")
     known = {
@@ -103,6 +110,7 @@ def addresses_of(made: estate.Estate) -> list[str]:
         "grant": Grant.objects.filter(subject__key="person:p2", state="active").latest("pk").public_id,
         "rid": Call.objects.filter(subject="person:p2").order_by("-first_at")[0].rid.hex,
         "seq": str(Event.objects.order_by("-seq")[0].seq),
+        **ids,
     }
     every = [*PAGES, *(f"/api/v1/{one}" for one in LISTS)]
     return [one.format(**known) for one in every]

@@ -60,6 +60,23 @@ def test_a_yes_is_kept_and_asked_only_once(olga: Client) -> None:
     assert "Nothing waits for a yes" in text(olga, "/rollout/cluster/plan/")
 
 
+def test_a_plan_of_five_thousand_objects_is_turned_page_by_page(olga: Client) -> None:
+    target = Target.objects.get(slug="cluster")
+    said = {**target.facts["held"]["payments"], "allowed": [f"person:p{number:03}" for number in range(200)]}
+    paths = [CONTESTED.replace("payments", f"payments-{number:02}") for number in range(100)]
+    held = {f"s{number:02}": {**said, "paths": paths} for number in range(50)}
+    Target.objects.filter(pk=target.pk).update(facts={**target.facts, "held": held})
+    first = text(olga, "/rollout/cluster/plan/")
+    assert "50 services would be closed: they wait for your yes" in first
+    assert [f'id="s-s{number:02}"' in first for number in (0, 9, 10)] == [True, True, False]
+    assert "And 70 more." in first
+    assert len(first) < 80 * 1024
+    assert "?after=s09" in first
+    last = text(olga, "/rollout/cluster/plan/?after=s39")
+    assert [f'id="s-s{number:02}"' in last for number in (39, 40, 49)] == [False, True, True]
+    assert "More services" not in last
+
+
 def test_an_object_is_taken_over_from_whom_was_shown_and_from_nobody_else(olga: Client) -> None:
     olga.post("/rollout/cluster/take-over", {"path": CONTESTED, "managers": "argocd"})
     assert Event.objects.filter(action="rollout.object.taken_over").count() == 0

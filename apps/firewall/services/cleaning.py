@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -60,14 +60,14 @@ def propose_cleaning(
                 dropped=sorted({finding.number for finding in chosen}),
                 created_at=at,
             )
-            _record("proposed", cleaning, actor, at, {"lines": cleaning.dropped[:200], "reason": cleaning.reason})
             if base.line_count > FEW_LINES:
                 outbox.enqueue(topic=PROPOSED, key=cleaning.public_id, at=at)
+            else:
+                prove_cleaning(public_id=cleaning.public_id, at=at)
+            _record("proposed", cleaning, actor, at, {"lines": cleaning.dropped[:200], "reason": cleaning.reason})
     except IntegrityError:
         raise refusals.CleaningOpen from None
-    if base.line_count <= FEW_LINES:
-        prove_cleaning(public_id=cleaning.public_id, at=at)
-        cleaning.refresh_from_db()
+    cleaning.refresh_from_db()
     return cleaning
 
 
@@ -85,16 +85,22 @@ def prove_cleaning(*, public_id: str, at: datetime) -> None:
     cleaning = RuleBaseCleaning.objects.select_related("base").filter(public_id=public_id, proven_at=None).first()
     if cleaning is None:
         return
-    base = cleaning.base
-    found = _cleaned(base, cleaning.dropped)
-    text = without(base.text, Format(base.format), frozenset(cleaning.dropped))
-    with transaction.atomic():
-        RuleBaseCleaning.objects.filter(pk=cleaning.pk, proven_at=None).update(
-            proven_at=at,
-            differences=[one.sentence for one in found.differences],
-            unproven=list(found.undecided),
-            text=text,
-        )
+    found = _cleaned(cleaning.base, cleaning.dropped)
+    _keep_proof(cleaning, [one.sentence for one in found.differences], found.undecided, at)
+
+
+def leave_unproven(*, public_id: str, at: datetime) -> None:
+    """Nobody came to the end of the proof, so nothing is proven, and whoever decides is told so."""
+    cleaning = RuleBaseCleaning.objects.select_related("base").filter(public_id=public_id, proven_at=None).first()
+    if cleaning is not None:
+        _keep_proof(cleaning, [], cleaning.dropped, at)
+
+
+def _keep_proof(cleaning: RuleBaseCleaning, differences: list[str], unproven: Iterable[int], at: datetime) -> None:
+    text = without(cleaning.base.text, Format(cleaning.base.format), frozenset(cleaning.dropped))
+    RuleBaseCleaning.objects.filter(pk=cleaning.pk, proven_at=None).update(
+        proven_at=at, differences=differences, unproven=list(unproven), text=text
+    )
 
 
 def _cleaned(base: RuleBase, dropped: Collection[int]) -> Cleaned:

@@ -33,6 +33,7 @@ SMALL = 60_000
 FEW_LINES = 2_000
 """Lines that are compared while whoever pasted them waits: a short text may hold many, laid flat."""
 BATCH = 1_000
+TOO_MUCH = "Nobody came to the end of reading it. Perhaps it is too much at once: take it in by parts."
 ALWAYS_ADDED_UP = frozenset({Format.SECURITY_GROUPS, Format.NETWORK_POLICY, Format.ADDRESS_LISTS})
 
 
@@ -61,13 +62,19 @@ def take_rule_base(*, given: Given, actor: Subject, at: datetime) -> RuleBase:
         words = f"{len(read.problems)} thing{'s' * (len(read.problems) != 1)} to put right first; nothing was kept."
         problems = [_remark(one) for one in read.problems]
         raise refusals.BadRuleBase(words, extra={"problems": problems, "format": found.value})
+    is_small = read is not None and len(read.lines) <= FEW_LINES
+    analysis = _analysed(read, _asked(given, found), at) if read is not None and is_small else None
     with transaction.atomic():
         base = store(given, found, team=team, actor=actor, at=at)
-        if read is not None and len(read.lines) <= FEW_LINES:
-            _keep(base, read, at=at)
+        if read is not None and analysis is not None:
+            _write(base, read, analysis, at=at)
         else:
             outbox.enqueue(topic=TAKEN, key=base.public_id, at=at)
     return base
+
+
+def _asked(given: Given, found: Format) -> Semantics:
+    return Semantics(given.semantics) if given.semantics else _usual(found)
 
 
 def store(
@@ -85,7 +92,7 @@ def store(
         name=given.name.strip(),
         team=team,
         format=found.value,
-        semantics=given.semantics or _usual(found).value,
+        semantics=_asked(given, found).value,
         text=given.text,
         taken_by=actor,
         taken_at=at,
@@ -151,7 +158,7 @@ def read_rule_base(*, public_id: str, at: datetime) -> None:
     _progress(base, 10)
     parsed = _read(base.text, Format(base.format), at)
     _progress(base, 30)
-    analysis = None if parsed.problems else _analysed(base, parsed, at)
+    analysis = None if parsed.problems else _analysed(parsed, Semantics(base.semantics), at)
     _progress(base, 80)
     with transaction.atomic():
         held = RuleBase.objects.select_for_update().filter(pk=base.pk, read_at=None).first()
@@ -163,16 +170,20 @@ def _progress(base: RuleBase, percent: int) -> None:
     RuleBase.objects.filter(pk=base.pk, read_at=None).update(progress=percent)
 
 
-def _keep(base: RuleBase, parsed: Parsed, *, at: datetime) -> None:
-    _write(base, parsed, _analysed(base, parsed, at), at=at)
+def leave_unread(*, public_id: str, at: datetime) -> None:
+    """Nobody came to the end of reading it: whoever waits is told, and nothing of it is kept."""
+    with transaction.atomic():
+        base = RuleBase.objects.select_for_update().filter(public_id=public_id, read_at=None).first()
+        if base is not None:
+            _write(base, Parsed((), (Problem(0, TOO_MUCH),)), None, at=at)
 
 
-def _analysed(base: RuleBase, parsed: Parsed, at: datetime) -> Analysis | Problem:
+def _analysed(parsed: Parsed, semantics: Semantics, at: datetime) -> Analysis | Problem:
     known = parsed.names | known_names({end for line in parsed.lines for end in (line.source, line.destination)})
     try:
         return analyse(
             parsed.lines,
-            semantics=Semantics(base.semantics),
+            semantics=semantics,
             defaults=parsed.defaults,
             known=known,
             today=at.date(),
