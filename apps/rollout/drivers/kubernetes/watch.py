@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,7 +29,7 @@ STREAM_SECONDS = 240
 """So long the server is asked to keep a stream; then it is taken up again where it was."""
 
 SILENCE_SECONDS = 100.0
-"""A stream that says nothing for so long is taken for dead. A server that is well says each minute where it is."""
+"""A stream that says nothing for so long is lost. A server that is well says each minute where it is."""
 
 SOON_SECONDS, PAUSE_SECONDS = 5.0, 1.0
 """After a stream that ended as soon as this, so long a pause before it is taken up again."""
@@ -40,8 +40,10 @@ MOST_WAITING, LARGEST_KEPT = 256, 64 * 1024
 OPENING = 16
 """So many streams are opened at once."""
 
-RESUMED = frozenset({"cut", "timeout", "unreachable"})
-"""Kinds of errors that say nothing about the place the stream was at."""
+RESUMED = frozenset({"cut", "unreachable"})
+"""Kinds of errors that say nothing about the place the stream was at. A server that was set back to an older state is
+silent about a place that is yet to come.
+"""
 
 
 class Seen(StrEnum):
@@ -120,10 +122,10 @@ class Ear:
         await self._client.aclose()
 
     async def _some(self, seconds: float) -> list[Change]:
-        try:
-            found = [await asyncio.wait_for(self._heard.get(), seconds)]
-        except TimeoutError:
-            return []
+        found: list[Change] = []
+        if self._heard.empty():
+            with suppress(TimeoutError):
+                found.append(await asyncio.wait_for(self._heard.get(), seconds))
         while not self._heard.empty():
             found.append(self._heard.get_nowait())
         return found
