@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -89,42 +89,50 @@ def test_a_cluster_is_watched_from_when_it_is_reached_until_it_is_not(
 class Watching:
     def __init__(self, environment: dict[str, str]) -> None:
         argv = [sys.executable, "manage.py", "watch_clusters"]
-        Target.objects.update(watched_at=None)
-        self.process = subprocess.Popen(argv, env=environment, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-
-    def begun(self) -> Watching:
-        eventually(is_watched, patience=60)
-        return self
+        self.process = subprocess.Popen(argv, env=environment, cwd=REPOSITORY)
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
         return self.process.wait(10)
 
 
+@pytest.fixture
+def start(console_environment: dict[str, str]) -> Iterator[Callable[[], Watching]]:
+    """Starts a process, and returns when it says that it hears of everything."""
+    begun: list[Watching] = []
+
+    def start() -> Watching:
+        Target.objects.update(watched_at=None)
+        begun.append(Watching(console_environment))
+        eventually(is_watched, patience=60)
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        one.end(signal.SIGKILL)
+
+
 @pytest.mark.kill
 @pytest.mark.slow
 def test_killed_in_the_middle_it_misses_nothing_and_told_to_stop_it_stops(
-    target: Target, cluster: LocalCluster, console_environment: dict[str, str]
+    target: Target, cluster: LocalCluster, start: Callable[[], Watching]
 ) -> None:
-    first, second = (Watching(console_environment) for _ in range(2))
-    first.begun()
+    first, second = start(), start()
     cluster.merge(OURS, WIDE_OPEN)
     first.end(signal.SIGKILL)
     eventually(found, patience=60)
     second.end(signal.SIGKILL)
     cluster.call("DELETE", OURS)
-    third = Watching(console_environment).begun()
+    third = start()
     assert found("The object is gone.")
-    began = time.monotonic()
     assert third.end(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 5
     assert Drift.objects.count() == 1
 
 
 @pytest.mark.kill
 @pytest.mark.slow
 def test_a_cluster_that_is_killed_during_the_watch_is_watched_again_and_nothing_is_missed(
-    tmp_path: Path, console_environment: dict[str, str], hands: Hands
+    tmp_path: Path, start: Callable[[], Watching], hands: Hands
 ) -> None:
     cluster = LocalCluster(tmp_path)
     cluster.start()
@@ -132,7 +140,7 @@ def test_a_cluster_that_is_killed_during_the_watch_is_watched_again_and_nothing_
     factory.shop()
     make_target(cluster_spec(cluster.url, "networkpolicy", "smi"))
     agreed(hands)
-    watching = Watching(console_environment).begun()
+    watching = start()
     for number in range(3):
         cluster.kill()
         time.sleep(number)
@@ -149,9 +157,9 @@ def test_a_cluster_that_is_killed_during_the_watch_is_watched_again_and_nothing_
 @pytest.mark.kill
 @pytest.mark.slow
 def test_the_database_may_drop_its_connections(
-    target: Target, cluster: LocalCluster, console_environment: dict[str, str]
+    target: Target, cluster: LocalCluster, start: Callable[[], Watching]
 ) -> None:
-    watching = Watching(console_environment).begun()
+    watching = start()
     with connection.cursor() as cursor:
         cursor.execute(OTHERS)
     Target.objects.update(watched_at=None)
