@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -149,7 +149,7 @@ class Ear:
             if self._loop.time() - began < SOON_SECONDS:
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _changes(self, scope: Scope, since: str) -> AsyncIterator[tuple[str, Change | None]]:
+    async def _changes(self, scope: Scope, since: str) -> AsyncGenerator[tuple[str, Change | None], None]:
         """Positions, each with what was changed to get there, if it was of ours. Raises VendorError."""
         kind = KINDS[scope.kind]
         what = f"watch {kind.plural} in {scope.namespace}"
