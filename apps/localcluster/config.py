@@ -3,7 +3,8 @@
 Needed: ``address`` (host:port, loopback only), ``state_dir``, ``tokens`` {token: {user, groups, rules}}; a rule is one
 of RBAC's (``apiGroups``, ``resources``, ``verbs``, ``resourceNames``) with ``namespaces`` besides (none: everywhere).
 With defaults: ``namespaces`` (made at the start), ``definitions`` (files with CustomResourceDefinitions, served from
-the start), ``history`` (changes kept for watches), ``bookmark_seconds``, ``version``.
+the start), ``history`` (changes kept for watches), ``bookmark_seconds``, ``version``, ``certificate`` and ``key`` (PEM
+files; with them it speaks TLS).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from apps.localcluster.rbac import Who
 
 VERSION = "v1.32.0+localcluster"
+_AS_GIVEN = ("history", "bookmark_seconds", "version", "certificate", "key")
 
 
 class BadConfig(Exception):
@@ -35,6 +37,8 @@ class Config:
     history: int = 10_000
     bookmark_seconds: float = 30.0
     version: str = VERSION
+    certificate: str = ""
+    key: str = ""
 
 
 def load_config(path: Path) -> Config:
@@ -48,7 +52,7 @@ def load_config(path: Path) -> Config:
 def parse_config(raw: Mapping[str, Any]) -> Config:
     try:
         host, _, port = str(raw["address"]).rpartition(":")
-        given: dict[str, Any] = {name: raw[name] for name in ("history", "bookmark_seconds", "version") if name in raw}
+        given: dict[str, Any] = {name: raw[name] for name in _AS_GIVEN if name in raw}
         if "namespaces" in raw:
             given["namespaces"] = tuple(raw["namespaces"])
         return Config(

@@ -24,7 +24,7 @@ from apps.localcluster.http import (
 from apps.localcluster.kinds import DEFINITIONS, NAMESPACES, Registry, Resource, definition_faults, established
 from apps.localcluster.ownership import APPLY, Owner, applied, owners_of, updated, with_owners
 from apps.localcluster.ownership import UPDATE as UPDATED
-from apps.localcluster.schema import faults, pruned, unknown_fields
+from apps.localcluster.schema import Schema, child, faults, keys_of, pruned, unknown_fields
 from apps.localcluster.store import Key, Objects
 from apps.localcluster.tidying import tidied
 
@@ -82,6 +82,12 @@ class Operations:
         body = _merge_patched(copy.deepcopy(live), patch)
         return self.replace(resource, key, body, options)
 
+    def merge_strategically(self, resource: Resource, key: Key, patch: Obj, options: Options) -> Obj:
+        """Where that is the same as to merge; else it is refused, as the real server does for custom kinds."""
+        if resource.custom or not _merges_plainly(resource.schema, patch):
+            raise Refused(415, "UnsupportedMediaType", "a strategic merge of lists by their keys is not done here")
+        return self.merge(resource, key, patch, options)
+
     def apply(self, resource: Resource, key: Key, config: Obj, options: Options) -> Obj:
         """Server-side apply: made when it is not there."""
         _check_address(resource, key, config)
@@ -103,7 +109,7 @@ class Operations:
     def delete(self, resource: Resource, key: Key, body: Obj, options: Options) -> Obj:
         live = self._live(resource, key)
         self._check_preconditions(resource, key, live, body.get("preconditions") or {})
-        self._admission.review(DELETE, resource, key, live)
+        self._admission.review(DELETE, resource, key)
         if not options.dry_run:
             self._remove(resource, key, live)
         details = {**details_of(resource.group, resource.plural, key[1]), "uid": live["metadata"]["uid"]}
@@ -162,7 +168,8 @@ class Operations:
             raise invalid(resource.group, resource.kind, key[1], wrong)
         if live is None and resource.namespaced and self._objects.get(NAMESPACES, ("", key[0])) is None:
             raise not_found("", "namespaces", key[0])
-        self._admission.review(UPDATE if live else CREATE, resource, key, new)
+        for change in self._admission.review(UPDATE if live else CREATE, resource, key):
+            new = _merge_patched(copy.deepcopy(new), change)
         if live is not None and _same(live, new):
             return shown(resource, live)
         if live is not None and _differs_in_substance(live, new):
@@ -257,6 +264,16 @@ def _merge_patched(target: Any, patch: Any) -> Any:
         else:
             found[name] = _merge_patched(found.get(name), value)
     return found
+
+
+def _merges_plainly(schema: Schema, patch: Any) -> bool:
+    """Whether there is no list in it that has entries with keys, and no directive."""
+    if isinstance(patch, list):
+        return not keys_of(schema)
+    if not isinstance(patch, dict):
+        return True
+    plain = (_merges_plainly(child(schema, name), inner) for name, inner in patch.items())
+    return not any(name.startswith("$") for name in patch) and all(plain)
 
 
 def _bare(obj: Obj) -> Obj:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from apps.localcluster.http import Obj, Refused, details_of, qualified, unauthorized
 from apps.localcluster.store import Objects
+from apps.localcluster.tidying import account_of
 
 GROUP = "rbac.authorization.k8s.io"
 MASTERS = "system:masters"
@@ -41,16 +43,26 @@ class Rights:
     def issue(self, namespace: str, account: str) -> str:
         """A token for a service account, good until this process ends."""
         token = secrets.token_urlsafe(32)
-        self._tokens[token] = Who(f"system:serviceaccount:{namespace}:{account}", ("system:serviceaccounts",))
+        self._tokens[token] = _account(namespace, account)
         return token
 
     def caller(self, headers: Mapping[str, str]) -> Who:
         """Raises Refused."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        found = self._tokens.get(token.strip()) if scheme.lower() == "bearer" else None
+        given = token.strip() if scheme.lower() == "bearer" else ""
+        found = self._tokens.get(given) or self._by_secret(given)
         if found is None:
             raise unauthorized()
         return found
+
+    def _by_secret(self, token: str) -> Who | None:
+        """Of the service account whose token lies in a Secret."""
+        encoded = base64.b64encode(token.encode()).decode()
+        for secret in self._objects.all(("", "secrets")):
+            key = (secret["metadata"]["namespace"], account_of(secret))
+            if key[1] and token and (secret.get("data") or {}).get("token") == encoded:
+                return _account(*key) if self._objects.get(("", "serviceaccounts"), key) else None
+        return None
 
     def demand(self, who: Who, wish: Wish) -> None:
         """Raises Refused."""
@@ -81,6 +93,10 @@ class Rights:
             role = self._objects.get((GROUP, "roles" if ref["kind"] == "Role" else "clusterroles"), key)
             if role is not None:
                 yield binding, role
+
+
+def _account(namespace: str, name: str) -> Who:
+    return Who(f"system:serviceaccount:{namespace}:{name}", ("system:serviceaccounts",))
 
 
 def _is(who: Who, subject: Obj) -> bool:

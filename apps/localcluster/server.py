@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from apps.localcluster import discovery, openapi
 from apps.localcluster.admission import Admission
-from apps.localcluster.discovery import REVIEWS, answered
+from apps.localcluster.discovery import REVIEWS
 from apps.localcluster.faults import Faults, Rule
 from apps.localcluster.http import (
     Answer,
@@ -34,6 +35,7 @@ MAX_BODY = 64 * 1024 * 1024
 HEALTH = ("/healthz", "/livez", "/readyz")
 CONTROL = "/__localcluster/"
 APPLY_PATCH, MERGE_PATCH = "application/apply-patch+yaml", "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _LOOPBACK = ("127.0.0.1", "::1")
 _TOKEN_PATH = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/serviceaccounts/(?P<name>[^/]+)/token")
@@ -99,8 +101,7 @@ class Server:
         if request.path.startswith(CONTROL):
             return Answer.json(self._control(request))
         who = self._rights.caller(request.headers)
-        found = answered(self._registry, request.path, self._version) if request.method == "GET" else None
-        if found is not None:
+        if (found := self._told(request)) is not None:
             return Answer.json(found)
         if request.path == f"/apis/{'/'.join(REVIEWS)}":
             return Answer.json(self._review(who, request.document()), 201)
@@ -110,6 +111,13 @@ class Server:
         if address is None:
             return no_such_resource()
         return self._object(who, address, request)
+
+    def _told(self, request: Request) -> Obj | None:
+        """What the server says of itself."""
+        if request.method != "GET":
+            return None
+        told = discovery.answered(self._registry, request.path, self._version)
+        return told or openapi.answered(self._registry, request.path, self._version)
 
     # -- objects ---------------------------------------------------------------------------------------------------
     def _address(self, path: str) -> Address | None:
@@ -150,6 +158,8 @@ class Server:
         if verb == "update":
             return Answer.json(self._operations.replace(resource, key, body, options))
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if kind == STRATEGIC_PATCH:
+            return Answer.json(self._operations.merge_strategically(resource, key, body, options))
         if kind == MERGE_PATCH:
             return Answer.json(self._operations.merge(resource, key, body, options))
         if kind != APPLY_PATCH:

@@ -73,6 +73,8 @@ class Service:
                 log_level="warning",
                 timeout_graceful_shutdown=1,
                 timeout_keep_alive=KEEP_ALIVE,
+                ssl_certfile=self._config.certificate or None,
+                ssl_keyfile=self._config.key or None,
             )
         )
         try:

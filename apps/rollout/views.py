@@ -129,6 +129,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "keeper": has_role(request.subject, *KEEPERS),
         "edge": edge_facts(target, at) if target.driver == "akamai" and target.is_called else None,
         "cluster": cluster_facts.facts_of(target) if target.driver == "kubernetes" else None,
+        "watched": target.is_watched(at),
     }
     return TemplateResponse(request, "rollout/target.html", context)
 

@@ -100,6 +100,7 @@ def front(places: Places, environment: Mapping[str, str]) -> list[Child]:
                          "--loglevel", "WARNING"], pooled),
         Child("beat", [*celery, "beat", "-s", str(state / "beat-schedule"), "--pidfile=", "--loglevel", "WARNING"],
               dict(environment)),
+        Child("watch", [PYTHON, str(REPOSITORY / "manage.py"), "watch_clusters"], pooled),
     ]  # fmt: skip
 
 

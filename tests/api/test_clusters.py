@@ -30,6 +30,7 @@ def test_a_cluster_is_read_without_its_credential(olga: Caller) -> None:
     assert told["conflicts"] == [{"path": CONTESTED, "managers": "kubectl", "fields_set": ".spec.ingress"}]
     assert told["settings"]["emitters"] == ["networkpolicy", "smi"]
     assert "kind: Role" in told["manifest"]
+    assert told["watched"] is False, "no process said lately that it watches"
     assert "cluster-token-1234" not in answer.content.decode()
     assert refused(olga.get("targets/edge/cluster/")) == (404, "not_found")
 

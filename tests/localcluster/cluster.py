@@ -35,16 +35,19 @@ def eventually(what: Callable[[], Any], *, patience: float = PATIENCE) -> Any:
 
 
 class LocalCluster:
-    """``settings`` are merged into the configuration file."""
+    """``settings`` are merged into the configuration file. With a ``certificate`` it is spoken to by TLS."""
 
     def __init__(self, directory: Path, **settings: object) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self._settings = directory, settings
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        certificate = str(settings.get("certificate", ""))
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
         self._address = f"127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
         self.http = requests.Session()
+        self.http.verify, self.http.trust_env = certificate or True, False
+        self.ca_pem = Path(certificate).read_text() if certificate else ""
 
     def start(self) -> None:
         config = self.directory / "config.json"
@@ -64,7 +67,7 @@ class LocalCluster:
 
     def is_ready(self) -> bool:
         try:
-            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return self.http.get(f"{self.url}/readyz", timeout=5).status_code == 200
         except requests.ConnectionError:
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError((self.directory / "stderr.log").read_text()) from None
@@ -81,7 +84,7 @@ class LocalCluster:
             self._process.wait(PATIENCE)
 
     def connection(self, token: str = ADMIN, **more: Any) -> ClusterConnection:
-        return ClusterConnection(url=self.url, token=token, **more)
+        return ClusterConnection(url=self.url, token=token, ca_pem=self.ca_pem, **more)
 
     # -- calls -----------------------------------------------------------------------------------------------------
     def call(self, method: str, path: str, body: object = None, *, token: str = ADMIN, **options: Any) -> Any:
@@ -102,7 +105,7 @@ class LocalCluster:
         return dict(answer.json())
 
     def control(self, what: str, body: Mapping[str, object]) -> None:
-        requests.post(f"{self.url}/__localcluster/{what}", json=body, timeout=60).raise_for_status()
+        self.http.post(f"{self.url}/__localcluster/{what}", json=body, timeout=60).raise_for_status()
 
     def faults(self, *rules: Mapping[str, object], admission: Iterable[Mapping[str, object]] = ()) -> None:
         self.control("faults", {"rules": list(rules), "admission": list(admission)})

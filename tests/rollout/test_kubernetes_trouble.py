@@ -10,14 +10,16 @@ import pytest
 
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes.compare import to_send
-from apps.rollout.drivers.kubernetes.driver import ClusterApi, KubernetesDriver, Seen
+from apps.rollout.drivers.kubernetes.driver import Change, ClusterApi, Ear, KubernetesDriver, Seen
 from apps.rollout.drivers.kubernetes.read import parsed
+from apps.rollout.drivers.kubernetes.watch import MOST_WAITING
 from tests.contract.kubernetes.site import CHOSEN, Counting, artifact, config, driver_for, plan_of, service_objects
 from tests.localcluster.cluster import LocalCluster, eventually
 from tests.localcluster.definitions import DEFINITIONS
 from tests.localcluster.manifests import POLICIES, TARGETS, network_policy, target
 
 SERVICES = [f"s{number}" for number in range(4)]
+LARGE = {"small": ["web"], "large": [f"caller-{number}" for number in range(1500)]}
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +198,18 @@ def test_a_refused_delete_is_told_and_tried_again(cluster: LocalCluster, driver:
     assert driver.apply(plan_of(driver, [], [wanted[0].path], 2)).applied == {wanted[0].path: ""}
 
 
+def test_what_the_cluster_changes_on_the_way_is_not_believed(
+    cluster: LocalCluster, driver: KubernetesDriver, counted: Counting
+) -> None:
+    change = {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}}
+    cluster.faults(admission=[{"change": change, "resource": "networkpolicies.*", "name": "shop/sp-s1"}])
+    step = driver.apply(plan_of(driver, objects()))
+    assert (step.done, step.trouble) == (False, "stored_otherwise")
+    assert step.error.startswith("apply NetworkPolicy shop/sp-s1: 200 reads back otherwise than it was written")
+    changed = "shop/networkpolicies.networking.k8s.io/sp-s1.json"
+    assert {one.path for one in objects()} - step.applied.keys() == {changed}
+
+
 # -- reading ---------------------------------------------------------------------------------------------------------
 def test_a_list_whose_place_was_forgotten_begins_anew(cluster: LocalCluster, counted: Counting) -> None:
     forgetting = threading.Event()
@@ -212,21 +226,68 @@ def test_a_list_whose_place_was_forgotten_begins_anew(cluster: LocalCluster, cou
     api.close()
 
 
-def test_a_stream_that_breaks_off_is_told_after_what_it_said(cluster: LocalCluster, driver: KubernetesDriver) -> None:
+def heard(ear: Ear, count: int) -> list[Change]:
+    found: list[Change] = []
+    eventually(lambda: found.extend(ear.wait(0.5)) or len(found) >= count)
+    return found
+
+
+@pytest.fixture
+def ear(cluster: LocalCluster, counted: Counting) -> Iterator[Ear]:
+    ear = Ear(cluster.connection(), "test", on_answer=counted)
+    yield ear
+    ear.close()
+
+
+def test_a_stream_that_is_refused_is_lost_and_says_why_and_the_others_go_on(
+    cluster: LocalCluster, driver: KubernetesDriver, ear: Ear
+) -> None:
+    cluster.faults({"path": ".*/traffictargets", "status": 503, "skip": 1, "times": 1})
+    ear.listen(driver.read_back().positions)
+    (lost,) = heard(ear, 1)
+    assert (lost.seen, lost.scope.kind, lost.error and lost.error.status) == (
+        Seen.LOST,
+        "traffictargets.access.smi-spec.io",
+        503,
+    )
+    driver.apply(plan_of(driver, [artifact(network_policy("shop", "a", "web"))]))
+    assert [one.path.rpartition("/")[2] for one in heard(ear, 1)] == ["a.json"]
+
+
+def test_a_stream_whose_place_is_forgotten_is_lost(cluster: LocalCluster, driver: KubernetesDriver, ear: Ear) -> None:
+    ear.listen(driver.read_back().positions)
+    assert ear.wait(0.3) == []
+    cluster.control("forget", {})
+    lost = heard(ear, len(CHOSEN))
+    assert {(one.seen, one.error and one.error.kind) for one in lost} == {(Seen.LOST, "expired")}
+    assert {one.scope for one in lost} == set(driver.scopes)
+
+
+def test_a_stream_that_was_cut_goes_on_where_it_was(cluster: LocalCluster, driver: KubernetesDriver, ear: Ear) -> None:
     since = driver.read_back().positions
-    cluster.faults({"path": ".*/traffictargets", "status": 503, "times": 1})
-    with pytest.raises(VendorError) as caught:
-        list(driver.watch(since, seconds=1))
-    assert caught.value.status == 503
+    driver.apply(plan_of(driver, [artifact(network_policy("shop", "a", "web"))]))
+    cluster.faults({"path": ".*/networkpolicies", "status": 503, "cut": True})
+    ear.listen(since)
+    assert [one.path.rpartition("/")[2] for one in heard(ear, 1)] == ["a.json"]
 
 
-def test_a_watch_is_told_when_its_place_is_forgotten_meanwhile(cluster: LocalCluster, driver: KubernetesDriver) -> None:
-    seen = []
-    for one in driver.watch(driver.read_back().positions, seconds=5):
-        seen.append(one.seen)
-        if len(seen) == 1:
-            cluster.control("forget", {})
-    assert seen.count(Seen.LOST) == len(CHOSEN)
+def test_whoever_is_slow_to_hear_is_not_flooded(cluster: LocalCluster, driver: KubernetesDriver, ear: Ear) -> None:
+    ear.listen(driver.read_back().positions)
+    assert ear.wait(0.3) == []
+    many = load(cluster, "shop", MOST_WAITING + 50)
+    first = ear.wait(5)
+    assert len(first) <= MOST_WAITING
+    rest = heard(ear, len(many) - len(first))
+    assert [one.path for one in (*first, *rest)] == [one.path for one in many]
+
+
+def test_an_object_too_large_to_be_kept_is_named_only(
+    cluster: LocalCluster, driver: KubernetesDriver, ear: Ear
+) -> None:
+    ear.listen(driver.read_back().positions)
+    small, large = (artifact(network_policy("shop", name, *callers)) for name, callers in LARGE.items())
+    driver.apply(plan_of(driver, [small, large]))
+    assert {one.path: one.obj is None for one in heard(ear, 2)} == {small.path: False, large.path: True}
 
 
 # -- many ------------------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ class ClusterSchema(serializers.Serializer[Any]):
     reached = serializers.CharField(help_text="In words")
     settings = SettingsInput()
     conflicts = ConflictSchema(many=True)
+    watched = serializers.BooleanField(help_text="Whether what somebody changes there is seen at once")
     end_of_sale = serializers.CharField(help_text="Empty unless what it enforces with is no longer sold")
     manifest = serializers.CharField(help_text="The least the cluster has to grant, as YAML")
 
@@ -113,7 +114,7 @@ def _way(given_way: dict[str, Any]) -> Way:
 
 
 def _cluster(target: Target) -> dict[str, object]:
-    facts = facts_of(target)
+    facts = {**facts_of(target), "watched": target.is_watched(timezone.now())}
     return {**facts, "slug": target.slug, "settings": settings_of(target.config), "manifest": manifest_of(target)}
 
 

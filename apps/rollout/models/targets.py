@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -33,6 +35,10 @@ class Delivery(models.TextChoices):
     REMOVED = "removed", "Nobody: it was taken out of the vendor's account"
 
 
+WATCHED_FOR = timedelta(seconds=60)
+"""So long a cluster counts as watched after a process said that it is."""
+
+
 class Target(models.Model):
     """One place that enforces. ``config`` is what an operator said, ``facts`` what the vendor's API answered
     and when it was connected.
@@ -61,6 +67,8 @@ class Target(models.Model):
     to_approve = models.CharField("code that waits for approval", max_length=32, default="", blank=True)
     approved = models.CharField("code approved for production", max_length=32, default="", blank=True)
     checked_at = models.DateTimeField(null=True)
+    listed_at = models.DateTimeField("when all of it was last read back", null=True)
+    watched_at = models.DateTimeField("when a process last said that it hears of every change", null=True)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -103,6 +111,10 @@ class Target(models.Model):
     def is_fetched(self) -> bool:
         """Whether machines inside fetch what it should hold, and report that they have it."""
         return self.driver == DriverName.NGINX or self.is_pulled
+
+    def is_watched(self, at: datetime) -> bool:
+        """Whether what somebody changes there is seen at once."""
+        return self.watched_at is not None and self.watched_at > at - WATCHED_FOR
 
 
 class Node(models.Model):

@@ -13,7 +13,7 @@ from apps.rollout.drivers.base import CODE_GROUP
 from apps.rollout.models import Drift, DriverName, Release, Target
 from apps.rollout.services import undoing
 from apps.rollout.services.akamai import attaching, property_watching
-from apps.rollout.services.drifting import BY_ITSELF
+from apps.rollout.services.drifting import BY_ITSELF, hold_drift
 from apps.rollout.services.evidence import record_target
 from apps.rollout.states import ReleaseState
 
@@ -49,8 +49,8 @@ def adopt(*, drift_id: int, actor: Actor, at: datetime) -> Target:
     if drift.path == CODE_GROUP:
         undoing.roll_back_code(slug=drift.target.slug, number=_number_of(drift), actor=actor, at=at)
     with transaction.atomic():
-        held = Drift.objects.select_for_update(of=("self",)).select_related("target").get(pk=drift.pk)
-        if held.resolved_at is not None or held.observed != drift.observed:
+        _, held = hold_drift(drift.pk)
+        if held.observed != drift.observed:
             raise NotFound
         _take_over(held, actor, at)
         held.resolved_at, held.resolution = at, f"Adopted by {actor.name}."[:100]

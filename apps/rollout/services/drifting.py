@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F
@@ -11,6 +12,7 @@ from django.db.models import F
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler.artifacts import Artifact
+from apps.outbox import nudge
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai.code import code_version
 from apps.rollout.drivers.akamai.driver import is_code
@@ -25,10 +27,11 @@ from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live
-from apps.rollout.services.evidence import record_target
+from apps.rollout.services.evidence import CHANNEL, record_target
 from apps.rollout.services.holding import hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS, UNKNOWN
 
+LISTED_EVERY = timedelta(minutes=10)
 ITEMS_AT_ONCE = 50
 """Reading is limited by the vendor: so many items a minute, in turn."""
 
@@ -47,8 +50,10 @@ class NotOurRuleToChange(Refusal):
 
 
 def observe_all(*, at: datetime) -> None:
+    """A cluster that is watched is read back as a whole only now and then, in case its watch missed something."""
     for target in Target.objects.order_by("slug"):
-        observe(slug=target.slug, at=at)
+        if not (target.is_watched(at) and target.listed_at and target.listed_at > at - LISTED_EVERY):
+            observe(slug=target.slug, at=at)
 
 
 def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
@@ -65,12 +70,16 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     try:
         looked_at, found = _compare(target, at, everything=everything)
     except VendorError as error:
-        trouble = troubles.explain(target, error).code
-        Target.objects.filter(pk=target.pk).update(error=str(error), error_at=at, trouble=trouble)
+        note_silence(target, error, at)
         return None
-    with transaction.atomic():
-        _note(target, looked_at, {one.path: one for one in found}, at)
+    note(target, looked_at, found, at, whole=True)
     return len(found)
+
+
+def note_silence(target: Target, error: VendorError, at: datetime) -> None:
+    """The vendor did not say what is there."""
+    trouble = troubles.explain(target, error).code
+    Target.objects.filter(pk=target.pk).update(error=str(error), error_at=at, trouble=trouble)
 
 
 def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str], list[Difference]]:
@@ -78,7 +87,8 @@ def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str
     if target.is_fetched:
         return _compare_nodes(target, at)
     if target.driver == DriverName.KUBERNETES:
-        return cluster_drift.compare(target)
+        seen = cluster_drift.compare(target)
+        return seen.looked_at, seen.found
     if target.is_exported:
         return _compare_exported(target, at, everything=everything)
     items = _chosen(target, everything=everything)
@@ -174,33 +184,71 @@ def _compare_nodes(target: Target, at: datetime) -> tuple[set[str], list[Differe
     return {f"node/{node.name}" for node in nodes}, found
 
 
-def _note(target: Target, looked_at: set[str], found: Mapping[str, Difference], at: datetime) -> None:
-    """Open, keep or close a row for each path that was looked at."""
-    opened = {row.path: row for row in Drift.objects.select_for_update().filter(target=target, resolved_at=None)}
-    for path, row in opened.items():
-        if path not in found and (path in looked_at or row.expected == ""):
-            row.resolved_at, row.resolution = at, row.resolution or "It is right again."
-            row.save(update_fields=["resolved_at", "resolution"])
-    adopted = set(Drift.objects.filter(target=target, adopted=True).values_list("path", "observed"))
+def note(target: Target, looked_at: set[str], differing: Iterable[Difference], at: datetime, *, whole: bool) -> None:
+    """Open, keep or close a row for each path that was looked at. ``whole``: all that differs is among them.
+
+    ``at`` is when that look began: several may be at it, and what a later look noted meanwhile stays.
+    """
+    found = {one.path: one for one in differing}
+    with transaction.atomic():
+        held = hold_target(target.pk)
+        rows = Drift.objects.select_for_update(of=("self",)).filter(target=target, resolved_at=None)
+        opened = {row.path: row for row in (rows if whole else rows.filter(path__in=looked_at))}
+        closed = _close([row for path, row in opened.items() if path not in found], looked_at, at)
+        fresh = _open(target, _still_so(target, found, opened, at), opened, at)
+        TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)
+        changed = {"listed_at": at} if whole else {}
+        Target.objects.filter(pk=target.pk).update(checked_at=at, **changed, **_answers_again(held))
+        if closed or fresh:
+            transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+
+
+def _still_so(
+    target: Target, found: Mapping[str, Difference], opened: Mapping[str, Drift], at: datetime
+) -> Mapping[str, Difference]:
+    """Without what was put right, or is to be otherwise, since the look began."""
+    rows = Drift.objects.filter(target=target, path__in=found.keys() - opened.keys(), resolved_at__gt=at)
+    over = {*rows.values_list("path", flat=True), *(path for path, row in opened.items() if row.seen_at > at)}
+    if target.driver == DriverName.KUBERNETES:
+        over |= cluster_drift.overtaken(target, found)
+    return {path: one for path, one in found.items() if path not in over}
+
+
+def _answers_again(held: Target) -> Mapping[str, object]:
+    """A cluster that did not answer when it was read back; what keeps an activation from going on stays noted."""
+    silent = held.driver == DriverName.KUBERNETES and held.error and not held.attempts and held.retry_at is None
+    return moving.NO_TROUBLE if silent else {}
+
+
+def _close(rows: Iterable[Drift], looked_at: set[str], at: datetime) -> int:
+    """Those that are right again. What nobody made here has no path to look at once it is gone."""
+    over = [row for row in rows if row.seen_at <= at and (row.path in looked_at or row.expected == "")]
+    for row in over:
+        row.resolved_at, row.resolution = at, row.resolution or "It is right again."
+        row.save(update_fields=["resolved_at", "resolution"])
+    return len(over)
+
+
+def _open(target: Target, found: Mapping[str, Difference], opened: Mapping[str, Drift], at: datetime) -> int:
+    """How many were not known before."""
+    rows = Drift.objects.filter(target=target, adopted=True, path__in=found)
+    adopted = set(rows.values_list("path", "observed"))
+    fresh = 0
     for path, one in found.items():
         if (path, one.observed) in adopted:
             continue
+        fresh += path not in opened
         row = opened.get(path) or Drift(target=target, path=path, found_at=at)
         row.expected, row.observed, row.detail, row.seen_at = one.expected, one.observed, one.detail, at
         row.diff, row.opens, row.why_not = one.diff, one.opens, one.why_not
         row.save()
-    hold_target(target.pk)
-    TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)
-    Target.objects.filter(pk=target.pk).update(checked_at=at)
+    return fresh
 
 
 def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
     """Have the target hold again what it should. The caller pokes the target."""
     with transaction.atomic():
-        drift = Drift.objects.select_for_update(of=("self",)).select_related("target").filter(pk=drift_id).first()
-        if drift is None or drift.resolved_at is not None:
-            raise NotFound
-        target = hold_target(drift.target_id)
+        target, drift = hold_drift(drift_id)
         if target.is_fetched:
             raise NotOurs
         if drift.path.startswith(property_watching.PREFIX):
@@ -214,6 +262,19 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
         drift.save(update_fields=["resolution"])
         record_target("drift.put_back", target, actor=actor, at=at, after={"path": drift.path, "found": drift.observed})
     return target
+
+
+def hold_drift(drift_id: int) -> tuple[Target, Drift]:
+    """The target, and what differs there. Raises NotFound when nothing does any more."""
+    known = Drift.objects.filter(pk=drift_id, resolved_at=None).first()
+    if known is None:
+        raise NotFound
+    target = hold_target(known.target_id)
+    drift = Drift.objects.select_for_update(of=("self",)).filter(pk=drift_id, resolved_at=None).first()
+    if drift is None:
+        raise NotFound
+    drift.target = target
+    return target, drift
 
 
 def _attach_again(target: Target, drift: Drift, actor: Actor, at: datetime) -> None:

@@ -107,7 +107,6 @@ def advance(*, target: Target, at: datetime) -> bool:
         step = _apply(driver, plan, target)
         if isinstance(driver, KubernetesDriver):
             cluster_objects.note_conflicts(target, driver, plan, step)
-            step = cluster_objects.confirmed(driver, plan, step)
     _note(activation, step, at)
     return True
 

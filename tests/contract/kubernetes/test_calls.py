@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx2
 import pytest
 
 from apps.rollout.drivers.kubernetes.calls import CALLS, call_of
-from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, Ear
 from tests.contract.kubernetes.site import Hand, driver_for, plan_of, service_objects
 from tests.localcluster.manifests import target
 
@@ -40,7 +41,7 @@ def seen(connection: ClusterConnection, witness: Witness) -> Iterator[ClusterApi
 
 
 def test_all_calls_are_known_and_all_known_ones_are_made(
-    seen: ClusterApi, witness: Witness, hand: Hand, namespace: str
+    seen: ClusterApi, connection: ClusterConnection, witness: Witness, hand: Hand, namespace: str
 ) -> None:
     objects = service_objects(namespace, "cart", "web")
     driver = driver_for(seen, namespace, force_paths=frozenset({objects[1].path}), access_control="deny")
@@ -49,6 +50,8 @@ def test_all_calls_are_known_and_all_known_ones_are_made(
     driver.apply(plan_of(driver, objects))
     hand.merge(target(namespace, "sp-cart"), {"spec": {"sources": []}})
     driver.apply(plan_of(driver, objects, number=2))
-    list(driver.watch(driver.read_back(objects).positions, seconds=1))
+    with closing(Ear(connection, "test", on_answer=witness, seconds=1)) as ear:
+        ear.listen(driver.read_back(objects).positions)
+        ear.wait(0.5)
     driver.apply(plan_of(driver, [], [one.path for one in objects], 3))
     assert (witness.unknown, witness.known) == (set(), {call.name for call in CALLS})

@@ -183,7 +183,7 @@ def test_the_last_target_of_a_destination_is_replaced_by_one_for_nobody(
     assert left["spec"]["destination"]["name"] == "cart"
     assert (left["metadata"]["labels"][CLOSED], "rules" in left["spec"]) == ("true", False)
     assert driver.read_back().objects == {}
-    assert driver.held_text(objects[1].path) == ""
+    assert driver.held([objects[1].path], objects) == {}
 
 
 def test_a_new_grant_takes_the_place_of_the_one_for_nobody(

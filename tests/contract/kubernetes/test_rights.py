@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from apps.rollout.drivers.kubernetes.connection import config_of
-from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, rbac_manifest, server_of
+from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, Ear, rbac_manifest, server_of
 from tests.contract.kubernetes.site import CHOSEN, POLICIES, Hand, driver_for, plan_of, service_objects
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
@@ -32,8 +33,13 @@ def install(hand: Hand, namespace: str, kinds: tuple[str, ...]) -> str:
 
 
 @pytest.fixture
-def as_account(connection: ClusterConnection, hand: Hand, namespace: str) -> Iterator[ClusterApi]:
-    api = ClusterApi(as_token(connection, install(hand, namespace, CHOSEN)))
+def account(connection: ClusterConnection, hand: Hand, namespace: str) -> ClusterConnection:
+    return as_token(connection, install(hand, namespace, CHOSEN))
+
+
+@pytest.fixture
+def as_account(account: ClusterConnection) -> Iterator[ClusterApi]:
+    api = ClusterApi(account)
     yield api
     api.close()
 
@@ -48,13 +54,16 @@ def as_token(connection: ClusterConnection, token: str) -> ClusterConnection:
     return ClusterConnection(kubeconfig=yaml.safe_dump(document))
 
 
-def test_the_manifest_allows_all_the_driver_does(as_account: ClusterApi, hand: Hand, namespace: str) -> None:
+def test_the_manifest_allows_all_the_driver_does(
+    account: ClusterConnection, as_account: ClusterApi, hand: Hand, namespace: str
+) -> None:
     driver = driver_for(as_account, namespace)
     objects = service_objects(namespace, "cart", "web")
     driver.setup()
     assert driver.apply(plan_of(driver, objects)).done
-    since = driver.read_back(objects).positions
-    assert {one.seen.value for one in driver.watch(since, seconds=1)} <= {"position"}
+    with closing(Ear(account, "test")) as ear:
+        ear.listen(driver.read_back(objects).positions)
+        assert ear.wait(0.5) == [], "no stream is refused"
     assert driver.apply(plan_of(driver, [], [one.path for one in objects], 2)).done
     assert driver.access_review().suffices
 

@@ -1,37 +1,66 @@
-"""Reading back by watch. Against a real cluster too."""
+"""Hearing of changes as they happen. Against a real cluster too."""
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
 
-from apps.rollout.drivers.kubernetes.driver import KubernetesDriver, Seen
+import pytest
+
+from apps.rollout.drivers.kubernetes.driver import Change, ClusterConnection, Ear, KubernetesDriver, Seen
 from tests.contract.kubernetes.site import Hand, artifact, plan_of, service_objects
+from tests.localcluster.cluster import eventually
 from tests.localcluster.manifests import network_policy, target
 
 
+@pytest.fixture
+def ear(connection: ClusterConnection) -> Iterator[Ear]:
+    ear = Ear(connection, "test", seconds=1)
+    yield ear
+    ear.close()
+
+
+def heard(ear: Ear, count: int) -> list[Change]:
+    found: list[Change] = []
+    eventually(lambda: found.extend(ear.wait(0.5)) or len(found) >= count)
+    return found
+
+
 def test_a_watch_tells_what_changed_of_ours_after_a_read_back(
-    driver: KubernetesDriver, hand: Hand, namespace: str
+    driver: KubernetesDriver, ear: Ear, hand: Hand, namespace: str
 ) -> None:
     objects = service_objects(namespace, "cart", "web")
     driver.apply(plan_of(driver, objects, number=7))
-    since = driver.read_back().positions
+    ear.listen(driver.read_back().positions)
     hand.apply(network_policy(namespace, "theirs"))
     hand.merge(target(namespace, "sp-cart"), {"spec": {"sources": []}})
     hand.delete(network_policy(namespace, "sp-cart"))
-    changes = (one for one in driver.watch(since, seconds=5) if one.seen != Seen.POSITION)
-    seen = list(islice(changes, 2))
-    assert {(one.seen, one.path, one.revision) for one in seen} == {
-        (Seen.CHANGED, objects[1].path, "7"),
-        (Seen.REMOVED, objects[2].path, "7"),
+    found = heard(ear, 2)
+    assert {(one.seen, one.path) for one in found} == {
+        (Seen.CHANGED, objects[1].path),
+        (Seen.REMOVED, objects[2].path),
     }
+    (changed,) = (one.obj for one in found if one.obj)
+    assert changed["spec"]["sources"] == []
 
 
-def test_a_later_watch_goes_on_where_an_earlier_one_ended(driver: KubernetesDriver, hand: Hand, namespace: str) -> None:
+def test_a_stream_goes_on_where_an_earlier_one_ended(
+    driver: KubernetesDriver, ear: Ear, hand: Hand, namespace: str
+) -> None:
     one = artifact(network_policy(namespace, "sp-cart", "web"))
     driver.apply(plan_of(driver, [one]))
-    positions = dict(driver.read_back().positions)
-    for change in driver.watch(positions, seconds=1):
-        positions[change.scope] = change.version
+    ear.listen(driver.read_back().positions)
+    assert ear.wait(1.2) == [], "the server ended the streams after a second"
     hand.merge(network_policy(namespace, "sp-cart"), {"spec": {"ingress": []}})
-    again = next(change for change in driver.watch(positions, seconds=5) if change.seen != Seen.POSITION)
-    assert (again.seen, again.path) == (Seen.CHANGED, one.path)
+    assert [(again.seen, again.path) for again in heard(ear, 1)] == [(Seen.CHANGED, one.path)]
+
+
+def test_what_loses_our_labels_is_removed_for_the_watch_and_found_by_its_name(
+    driver: KubernetesDriver, ear: Ear, hand: Hand, namespace: str
+) -> None:
+    one = artifact(network_policy(namespace, "sp-cart", "web"))
+    driver.apply(plan_of(driver, [one]))
+    ear.listen(driver.read_back().positions)
+    hand.merge(network_policy(namespace, "sp-cart"), {"metadata": {"labels": None}})
+    assert [(gone.seen, gone.path, gone.obj) for gone in heard(ear, 1)] == [(Seen.REMOVED, one.path, None)]
+    assert driver.held([one.path], [one])[one.path].sha256 not in ("", one.sha256)
+    assert driver.held([one.path], []) == {}, "what is not expected there is not ours"

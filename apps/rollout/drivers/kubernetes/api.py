@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from lightkube.types import PatchType
 
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes.connection import ClusterConnection, config_of
-from apps.rollout.drivers.kubernetes.errors import of_watch, silence, vendor_error
+from apps.rollout.drivers.kubernetes.errors import silence, vendor_error
 from apps.rollout.drivers.kubernetes.kinds import Kind, Ref
 
 MANAGER = "sallyport"
@@ -63,7 +62,6 @@ class ClusterApi:
     ) -> None:
         timeout = httpx2.Timeout(connection.read_seconds, connect=connection.connect_seconds)
         params = ConnectionParams(timeout=timeout, trust_env=False, proxy=connection.proxy or None)
-        self._seconds, self._connect = connection.read_seconds, connection.connect_seconds
         self._client = _Client(params, config_of(connection))
         if on_answer is not None:
             self._client.listen(on_answer)
@@ -123,32 +121,6 @@ class ClusterApi:
                 return Listing(tuple(objects), str(meta.get("resourceVersion", "")))
             params["continue"] = meta["continue"]
 
-    def watch(
-        self, kind: Kind, namespace: str, *, labels: str, since: str, seconds: float
-    ) -> Iterator[tuple[str, Obj]]:
-        """Events until the server ends the stream after that time: ADDED, MODIFIED, DELETED, BOOKMARK, each with its
-        object. Raises VendorError of kind ``expired`` when ``since`` is too old.
-        """
-        what = f"watch {kind.plural} in {namespace}"
-        params = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": since or None,
-            "timeoutSeconds": str(max(int(seconds), 1)),
-            "labelSelector": labels or None,
-        }
-        request = self._request("list", kind, namespace, params=params, seconds=seconds + self._seconds)
-        with _told(what):
-            answer = self._client.send(request, stream=True)
-            try:
-                if answer.status_code >= 300:
-                    answer.read()
-                    raise vendor_error(what, answer)
-                for line in answer.iter_lines():
-                    yield _event(what, line)
-            finally:
-                answer.close()
-
     # -- writing ---------------------------------------------------------------------------------------------------
     def apply(self, ref: Ref, obj: Mapping[str, object], *, dry_run: bool = False, force: bool = False) -> Obj:
         """Server-side apply as manager ``sallyport``; the object as it is then. Raises ApplyConflict, VendorError."""
@@ -181,14 +153,11 @@ class ClusterApi:
         *,
         params: Mapping[str, str | None] | None = None,
         obj: Mapping[str, object] | None = None,
-        seconds: float | None = None,
     ) -> httpx2.Request:
         headers = {"Content-Type": PatchType.APPLY.value} if method == "patch" else None
         prepared = self._client.prepare_request(
             method, _resource(kind), obj, name, namespace, params=dict(params or {}), headers=headers
         )
-        if seconds is not None:
-            prepared.timeout = httpx2.Timeout(seconds, connect=self._connect)
         return self._client.build_adapter_request(prepared)
 
     def _found(self, what: str, request: httpx2.Request) -> Obj | None:
@@ -211,7 +180,7 @@ class ClusterApi:
         return answer
 
     def _json(self, what: str, request: httpx2.Request) -> Obj:
-        with _told(what):
+        with told(what):
             answer = self._sent(request)
         if answer.status_code >= 300:
             raise vendor_error(what, answer)
@@ -219,7 +188,8 @@ class ClusterApi:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
+    """A call without an answer fails as a VendorError."""
     try:
         yield
     except httpx2.HTTPError as error:
@@ -234,17 +204,6 @@ def _body(what: str, status: int, content: bytes) -> Obj:
     if not isinstance(found, dict):
         raise VendorError(what, status, content[:500].decode(errors="replace"), kind="not_json")
     return found
-
-
-def _event(what: str, line: str) -> tuple[str, Obj]:
-    try:
-        event = json.loads(line)
-        seen, obj = str(event["type"]), dict(event["object"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise VendorError(what, 200, line[:500], kind="cut") from error
-    if seen == "ERROR":
-        raise of_watch(what, obj)
-    return seen, obj
 
 
 @cache

@@ -22,6 +22,7 @@ from apps.rollout.drivers.kubernetes.read import Reader, is_closed, parsed
 
 ALLOW = "allow"
 ALL_OF_IT = "(the whole object)"
+OTHERWISE = "reads back otherwise than it was written: something in the cluster changes it on the way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +209,19 @@ class Applying:
 
     def _move(self, item: Item) -> None:
         if item.artifact is not None:
-            self._api.apply(item.ref, self._body(item), force=item.path in self._force)
-            self.doing.note(item.path, item.artifact.sha256, f"{item.ref.words} is applied.")
+            self._bring(item)
         elif item.live is not None:
             meta = item.live["metadata"]
             self._api.delete(item.ref, str(meta.get("uid", "")), str(meta.get("resourceVersion", "")))
             self.doing.note(item.path, "", f"{item.ref.words} is deleted.")
+
+    def _bring(self, item: Item) -> None:
+        """What is stored is read from the answer to the write, and only what it shows is believed."""
+        artifact, wanted = _put(item)
+        stored = self._api.apply(item.ref, self._body(item), force=item.path in self._force)
+        if not holds(stored, wanted, artifact.sha256, MANAGER):
+            raise VendorError(f"apply {item.ref.words}", 200, OTHERWISE, kind="stored_otherwise")
+        self.doing.note(item.path, artifact.sha256, f"{item.ref.words} is applied.")
 
     def _each(self, items: Sequence[Item], action: Callable[[Item], None]) -> list[bool]:
         """Whether it went well, for each. A failure keeps no other from being tried, unless the server is out."""

@@ -47,6 +47,12 @@ def selector(cluster: str) -> str:
     return f"{MANAGED_BY}={OURS},{CLUSTER}={cluster}"
 
 
+def bears(obj: Obj, cluster: str) -> bool:
+    """Whether the selector chooses it."""
+    labels = labels_of(obj)
+    return labels.get(MANAGED_BY) == OURS and labels.get(CLUSTER) == cluster
+
+
 def service_of(obj: Obj) -> str:
     return labels_of(obj).get(SERVICE, "")
 

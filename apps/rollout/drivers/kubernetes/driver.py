@@ -1,4 +1,4 @@
-"""Kubernetes: each artifact is one object, brought by server-side apply and read back by list or watch.
+"""Kubernetes: each artifact is one object, brought by server-side apply and read back by list; see also ``Ear``.
 
     api = ClusterApi(ClusterConnection(url=..., token=..., ca_pem=...))     # close() it
     driver = KubernetesDriver(api, ClusterConfig(cluster="prod", namespaces=("shop",), kinds=(...)))
@@ -8,20 +8,26 @@ Every failure is a VendorError with the server's own words; ``kubernetes_errors.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apps.compiler.artifacts import Artifact
 from apps.rollout.drivers.base import Desired, Observed, Plan, Step, VendorError
-from apps.rollout.drivers.kubernetes.access import AccessReview, Permission, missing_kinds, rbac_manifest, review
-from apps.rollout.drivers.kubernetes.api import MANAGER, ClusterApi
+from apps.rollout.drivers.kubernetes.access import (
+    AccessReview,
+    Permission,
+    missing_kinds,
+    rbac_manifest,
+    review,
+)
+from apps.rollout.drivers.kubernetes.api import MANAGER, ClusterApi, Obj
 from apps.rollout.drivers.kubernetes.apply import ALLOW, Applying
-from apps.rollout.drivers.kubernetes.compare import REVISION, held_hash, labels_of, others_in, text_of
+from apps.rollout.drivers.kubernetes.compare import REVISION, bears, held_hash, labels_of, others_in, text_of
 from apps.rollout.drivers.kubernetes.connection import BadConnection, ClusterConnection, server_of
 from apps.rollout.drivers.kubernetes.errors import FieldConflict
 from apps.rollout.drivers.kubernetes.kinds import EMITTER_KINDS, KINDS, Scope, kinds_for, ref_of, scopes_of
-from apps.rollout.drivers.kubernetes.read import Reader, is_closed, parsed
-from apps.rollout.drivers.kubernetes.watch import Change, Seen, Watching
+from apps.rollout.drivers.kubernetes.read import Reader, at_once, is_closed, parsed
+from apps.rollout.drivers.kubernetes.watch import Change, Ear, Seen
 
 __all__ = [
     "EMITTER_KINDS",
@@ -32,6 +38,7 @@ __all__ = [
     "ClusterApi",
     "ClusterConfig",
     "ClusterConnection",
+    "Ear",
     "FieldConflict",
     "HeldObject",
     "KubernetesDriver",
@@ -79,10 +86,10 @@ class HeldObject:
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """All that is ours, by path, and from where ``watch`` goes on: scope (``shop/networkpolicies...``) to version."""
+    """All that is ours, by path, and from where an ``Ear`` goes on in each kind and namespace."""
 
     objects: Mapping[str, HeldObject]
-    positions: Mapping[str, str]
+    positions: Mapping[Scope, str]
 
     def strays(self, known: Collection[str]) -> tuple[str, ...]:
         """Ours by their labels, but in no revision: they may be given as ``Desired.deletes``."""
@@ -113,34 +120,27 @@ class KubernetesDriver:
         """
         return Observed(artifacts=self._reader.hashes(expected))
 
-    def read_back(self, expected: Sequence[Artifact] = ()) -> ReadBack:
-        """Everything of ours in the cluster, by list. A stand-in for the last TrafficTarget of a destination is not in
-        it (see ``apply``).
+    def read_back(self, expected: Sequence[Artifact] = (), scopes: Sequence[Scope] | None = None) -> ReadBack:
+        """Everything of ours in the cluster, or in some kinds and namespaces of it, by list. A stand-in for the last
+        TrafficTarget of a destination is not in it (see ``apply``).
         """
-        objects, positions = self._reader.everything(self._scopes())
+        objects, positions = self._reader.everything(self.scopes if scopes is None else scopes)
         wanted = {artifact.path: artifact for artifact in expected}
-        held: dict[str, HeldObject] = {}
-        for path, live in objects.items():
-            artifact = wanted.get(path)
-            sha256 = held_hash(live, parsed(artifact), artifact.sha256, MANAGER) if artifact else held_hash(live)
-            revision = labels_of(live).get(REVISION, "")
-            held[path] = HeldObject(path, sha256, text_of(live), revision, others_in(live, MANAGER))
-        return ReadBack(held, positions)
+        return ReadBack({path: _held(path, live, wanted.get(path)) for path, live in objects.items()}, positions)
 
-    def held_text(self, path: str) -> str:
-        """The object there as readable JSON, without what the server keeps for itself; ``""``: there is none."""
-        live = self._api.get(ref_of(path))
-        return text_of(None if live is None or is_closed(live) else live)
+    def held(self, paths: Sequence[str], expected: Sequence[Artifact]) -> dict[str, HeldObject]:
+        """What is at these paths, each read by itself. What is not ``expected`` there counts if it bears our labels."""
+        wanted = {artifact.path: artifact for artifact in expected}
+        found = zip(paths, at_once(self._api.get, [ref_of(path) for path in paths]), strict=True)
+        return {
+            path: _held(path, live, wanted.get(path))
+            for path, live in found
+            if live is not None and not is_closed(live) and (path in wanted or bears(live, self._config.cluster))
+        }
 
-    def watch(self, since: Mapping[str, str], *, seconds: float) -> Iterator[Change]:
-        """What changes of ours within that time, after the positions of a ReadBack. Ends by itself.
-
-        An object is CHANGED by whoever wrote to it, this driver too; ``observe`` tells whether it still is as it should
-        be. Raises VendorError when a stream fails.
-        """
-        return Watching(self._api, self._config.cluster, seconds).changes(self._scopes(), since)
-
-    def _scopes(self) -> list[Scope]:
+    @property
+    def scopes(self) -> list[Scope]:
+        """What is read back and watched."""
         return scopes_of(self._config.kinds, self._config.namespaces, self._config.verifier)
 
     # -- moving ----------------------------------------------------------------------------------------------------
@@ -180,4 +180,9 @@ class KubernetesDriver:
     # -- rights ----------------------------------------------------------------------------------------------------
     def access_review(self) -> AccessReview:
         """Asks about every verb, kind and namespace of the configuration. Raises VendorError."""
-        return review(self._api, self._scopes())
+        return review(self._api, self.scopes)
+
+
+def _held(path: str, live: Obj, artifact: Artifact | None) -> HeldObject:
+    sha256 = held_hash(live, parsed(artifact), artifact.sha256, MANAGER) if artifact else held_hash(live)
+    return HeldObject(path, sha256, text_of(live), labels_of(live).get(REVISION, ""), others_in(live, MANAGER))

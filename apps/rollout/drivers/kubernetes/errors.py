@@ -174,6 +174,11 @@ CATALOGUE: dict[str, Trouble] = {
             "A policy of the cluster (an admission webhook) refused an object.",
             "Ask whoever runs that policy; its words are below.",
         ),
+        _ask(
+            "stored_otherwise",
+            "Something in the cluster (a mutating admission webhook) changes an object of ours as it is written.",
+            "Have whatever changes it leave objects of Sallyport alone; the object is named below.",
+        ),
         _ask("invalid", "The cluster does not accept an object as valid.", _SCHEMA),
         _ask("not_declared", "The cluster's definition lacks a field that an object of ours has.", _SCHEMA),
         _ask("refused", "The cluster does not understand what it was sent.", "Report it, with the words below."),

@@ -38,6 +38,10 @@ class Kind:
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def home(self, namespace: str) -> str:
+        """``apis/access.smi-spec.io/v1alpha2/namespaces/shop/traffictargets``, below the address of a server"""
+        return f"{'apis' if self.group else 'api'}/{self.api_version}/namespaces/{namespace}/{self.plural}"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Scope:

@@ -59,16 +59,16 @@ class Reader:
         live = self.live([ref_of(artifact.path) for artifact in expected], search=True)
         return {one.path: held_hash(live.get(one.path), parsed(one), one.sha256, MANAGER) for one in expected}
 
-    def everything(self, scopes: Sequence[Scope]) -> tuple[dict[str, Obj], dict[str, str]]:
+    def everything(self, scopes: Sequence[Scope]) -> tuple[dict[str, Obj], dict[Scope, str]]:
         """All of ours, by path, and the moment of each list by scope."""
 
         def ours(scope: Scope) -> Listing:
             return self._api.list(KINDS[scope.kind], scope.namespace, self._labels)
 
         objects: dict[str, Obj] = {}
-        positions: dict[str, str] = {}
+        positions: dict[Scope, str] = {}
         for scope, listing in zip(scopes, at_once(ours, scopes), strict=True):
-            positions[str(scope)] = listing.version
+            positions[scope] = listing.version
             objects.update(self.by_path(KINDS[scope.kind], scope.namespace, listing.objects))
         return {path: obj for path, obj in objects.items() if not is_closed(obj)}, positions
 

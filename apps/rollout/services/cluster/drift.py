@@ -1,21 +1,20 @@
-"""What a cluster really holds of ours, by list, against what was applied there."""
+"""What a cluster really holds of ours, all of it or single objects, against what was applied there."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-
-from django.db.models import F
 
 from apps.compiler.artifacts import Artifact
 from apps.rollout.cluster.settings import settings_of
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai.watch import text_diff
 from apps.rollout.drivers.kubernetes.compare import says
-from apps.rollout.drivers.kubernetes.driver import HeldObject, KubernetesDriver
-from apps.rollout.drivers.kubernetes.kinds import KINDS, TRAFFIC_TARGETS
-from apps.rollout.models import Target, TargetArtifact
+from apps.rollout.drivers.kubernetes.driver import HeldObject
+from apps.rollout.drivers.kubernetes.kinds import KINDS, TRAFFIC_TARGETS, Scope
+from apps.rollout.models import Drift, Target, TargetArtifact
 from apps.rollout.services.cluster.driving import cluster_driver
 from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 
@@ -23,31 +22,78 @@ SHAPING = frozenset({"RateLimit", "CircuitBreaker", "TrafficSplit"})
 """Kinds that let nobody in and keep nobody out."""
 CLOSING = frozenset({"NetworkPolicy", "Policy"})
 """Kinds whose absence opens something."""
+MOST_MISSING = 50
+"""So many that a list of ours does not show are read by themselves: somebody may have taken our labels off them."""
 ABOUT_IT = ("apiVersion", "kind", "metadata", "status")
 
 
-def compare(target: Target) -> tuple[set[str], list[Difference]]:
-    """What was looked at, and what of it differs. Raises VendorError. What is not applied yet is left out."""
-    rows = TargetArtifact.objects.filter(target=target)
-    items = load(list(rows.filter(sha256=F("applied_sha256")).exclude(sha256="").order_by("path")))
-    known = set(rows.values_list("path", flat=True))
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``looked_at`` and ``left_out`` are paths; the latter of what is not applied yet, so that nothing can be told.
+
+    ``positions`` are from where a watch goes on, when it was read by list.
+    """
+
+    looked_at: set[str]
+    found: list[Difference]
+    left_out: frozenset[str]
+    positions: Mapping[Scope, str] = field(default_factory=dict)
+
+
+def compare(target: Target, scopes: Sequence[Scope] | None = None) -> Comparison:
+    """All of the cluster, or some kinds and namespaces, by list. Raises VendorError."""
+    rows = list(TargetArtifact.objects.filter(target=target).order_by("path"))
+    noted = list(Drift.objects.filter(target=target, resolved_at=None, expected="").values_list("path", flat=True))
+    if scopes is not None:
+        names = {str(scope) for scope in scopes}
+        rows = [row for row in rows if row.path.rpartition("/")[0] in names]
+        noted = [path for path in noted if path.rpartition("/")[0] in names]
+    items = load([row for row in rows if _is_settled(row)])
     with cluster_driver(target) as driver:
-        read = driver.read_back(items)
-        seen = {**_by_name(driver, [item for item in items if item.path not in read.objects]), **read.objects}
-    found = [
+        read = driver.read_back(items, scopes)
+        missing = [item for item in items if item.path not in read.objects][:MOST_MISSING]
+        seen = {**driver.held([item.path for item in missing], missing), **read.objects}
+    strays = read.strays({row.path for row in rows if row.sha256 or row.applied_sha256})
+    found = [*_differences(target, items, seen), *(_stray(read.objects[path]) for path in strays)]
+    looked_at = {*(item.path for item in items), *strays, *noted}
+    return Comparison(looked_at, found, _left_out(rows), read.positions)
+
+
+def compare_objects(target: Target, paths: Collection[str]) -> Comparison:
+    """Just these, each read by itself. Raises VendorError."""
+    rows = list(TargetArtifact.objects.filter(target=target, path__in=paths))
+    left_out = _left_out(rows)
+    looked_at = sorted(set(paths) - left_out)
+    items = load([row for row in rows if _is_settled(row)])
+    known = {item.path for item in items}
+    if not looked_at:
+        return Comparison(set(), [], left_out)
+    with cluster_driver(target) as driver:
+        seen = driver.held(looked_at, items)
+    strays = [_stray(held) for path, held in seen.items() if path not in known]
+    return Comparison(set(looked_at), [*_differences(target, items, seen), *strays], left_out)
+
+
+def overtaken(target: Target, found: Mapping[str, Difference]) -> set[str]:
+    """Paths that should hold something else by now than what was compared with."""
+    rows = TargetArtifact.objects.filter(target=target, path__in=found)
+    return {row.path for row in rows if row.sha256 != row.applied_sha256 or row.sha256 != found[row.path].expected}
+
+
+def _is_settled(row: TargetArtifact) -> bool:
+    return row.sha256 != "" and row.sha256 == row.applied_sha256
+
+
+def _left_out(rows: Iterable[TargetArtifact]) -> frozenset[str]:
+    return frozenset(row.path for row in rows if row.sha256 != row.applied_sha256)
+
+
+def _differences(target: Target, items: Iterable[Artifact], seen: Mapping[str, HeldObject]) -> list[Difference]:
+    return [
         _difference(target, item, held)
         for item in items
         if (held := seen.get(item.path)) is None or held.sha256 != item.sha256
     ]
-    strays = read.strays(known)
-    found += [_stray(read.objects[path]) for path in strays]
-    return {*(item.path for item in items), *strays}, found
-
-
-def _by_name(driver: KubernetesDriver, missing: Sequence[Artifact]) -> dict[str, HeldObject]:
-    """What no list of ours shows may be there all the same: somebody took our labels off it."""
-    hashes = driver.observe(missing).artifacts if missing else {}
-    return {path: HeldObject(path, sha256, driver.held_text(path)) for path, sha256 in hashes.items() if sha256}
 
 
 def _difference(target: Target, item: Artifact, held: HeldObject | None) -> Difference:

@@ -1,19 +1,17 @@
-"""Objects of a cluster, one by one: read back after they were written, and taken over when a person says so."""
+"""Objects of a cluster that somebody else manages: noted, and taken over when a person says so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import Refusal
-from apps.compiler.artifacts import Artifact
-from apps.rollout.drivers.base import Plan, Step, VendorError
+from apps.rollout.drivers.base import Plan, Step
 from apps.rollout.drivers.kubernetes.driver import KubernetesDriver
-from apps.rollout.drivers.kubernetes.errors import FieldConflict, explain
+from apps.rollout.drivers.kubernetes.errors import FieldConflict
 from apps.rollout.models import DriverName, Target
 from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.cluster.driving import CONFLICTS, TAKEN
@@ -21,34 +19,10 @@ from apps.rollout.services.evidence import record_target
 from apps.rollout.services.holding import hold_target
 from apps.rollout.services.targets import get_target
 
-FEW = 3
-
 
 class NoConflict(Refusal):
     code = "no_conflict"
     default_message = "Nobody else sets fields of this object any more, or somebody else than was shown."
-
-
-def confirmed(driver: KubernetesDriver, plan: Plan, step: Step) -> Step:
-    """The step, with only that believed which the cluster shows when it is read back."""
-    written = [item for item in plan.puts if step.applied.get(item.path) == item.sha256]
-    if not written:
-        return step
-    found, error, trouble = _read(driver, written)
-    wrong = [item.path for item in written if found.get(item.path) != item.sha256]
-    if not wrong:
-        return step
-    said = error or f"Read back otherwise than it was written: {', '.join(wrong[:FEW])}"
-    believed = {path: sha256 for path, sha256 in step.applied.items() if path not in wrong}
-    return replace(step, done=False, applied=believed, error=step.error or said, trouble=step.trouble or trouble)
-
-
-def _read(driver: KubernetesDriver, written: Sequence[Artifact]) -> tuple[Mapping[str, str], str, str]:
-    """What is found by path; or the error, in the server's words and by its code."""
-    try:
-        return driver.observe(written).artifacts, "", ""
-    except VendorError as error:
-        return {}, str(error), explain(error).code
 
 
 def note_conflicts(target: Target, driver: KubernetesDriver, plan: Plan, step: Step) -> None:
