@@ -8,13 +8,21 @@ from datetime import datetime
 from django.conf import settings
 
 from apps.catalog import selectors as catalog
-from apps.compiler.emitters.cluster import networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster import agent, networkpolicy, probe_pod, sidecar
 from apps.compiler.emitters.cluster.objects import Account, Object
 from apps.compiler.graph import Service
 from apps.compiler.surroundings import ClusterSurroundings
+from apps.rollout.cluster.settings import settings_of
+from apps.rollout.drivers.kubernetes.kinds import KINDS, scopes_of
 from apps.rollout.models import DriverName, Target
+from apps.rollout.services.cluster.driving import kinds_of
 from apps.rollout.services.targets import BadTarget, get_target
 from apps.rollout.surroundings import cluster_surroundings
+from apps.trust import selectors as trust
+from apps.trust.models import Purpose
+
+AGENT_NODE = "agent"
+"""How the agent of a cluster is called among its nodes."""
 
 Files = Mapping[str, str]
 """Contents by relative path."""
@@ -43,6 +51,20 @@ def probe(*, target_slug: str, account: str, image: str, at: datetime) -> Files:
         raise BadTarget("Name the account as namespace/name, such as shop/cart.")
     made = probe_pod.objects(Account(namespace, name), cluster_surroundings(target, at), probe_pod.ProbePod(image))
     return {"probe.json": _listed(made)}
+
+
+def cluster_agent(*, target_slug: str, image: str, by_account: bool, at: datetime) -> Files:
+    """The agent of a cluster that the console does not call, with all it may do there."""
+    target = _cluster(target_slug)
+    if not target.is_pulled:
+        raise BadTarget(f"The console itself writes to {target.name}: no agent is needed there.")
+    chosen = settings_of(target.config)
+    kinds = kinds_of(chosen)
+    rights: dict[str, list[tuple[str, str]]] = {namespace: [] for namespace in chosen.namespaces}
+    for scope in scopes_of(kinds, chosen.namespaces, chosen.verifier_namespace):
+        rights[scope.namespace].append((KINDS[scope.kind].group, KINDS[scope.kind].plural))
+    made = agent.ClusterAgent(image, AGENT_NODE, rights, kinds, trust.jwks(Purpose.BUNDLE), by_account)
+    return {"agent.json": _listed(agent.objects(cluster_surroundings(target, at), made))}
 
 
 def baseline(*, target_slug: str, namespace: str, egress: bool) -> Files:

@@ -18,7 +18,7 @@ from apps.access.models import Grant, GrantDoor
 from apps.access.selectors.graph import assemble, seconds
 from apps.access.selectors.pages import PAGE, Page, page_of
 from apps.access.selectors.visibility import visible_grants
-from apps.access.states import BUSY_DOORS, LIVE_GRANTS, GrantState
+from apps.access.states import BUSY_DOORS, LIVE_GRANTS, DoorState, GrantState
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
 from apps.compiler.decide import Entitlement, entitlements
@@ -109,6 +109,15 @@ def list_busy_doors() -> QuerySet[GrantDoor]:
     """Doors that are not yet proven or closed, for whoever moves them."""
     return (
         GrantDoor.objects.filter(state__in=BUSY_DOORS)
+        .select_related("grant__service", "grant__environment")
+        .order_by("pk")
+    )
+
+
+def list_proven_doors() -> QuerySet[GrantDoor]:
+    """Doors of what is open or opening that somebody has shown to be open."""
+    return (
+        GrantDoor.objects.filter(state=DoorState.PROVEN, grant__state__in=LIVE_GRANTS)
         .select_related("grant__service", "grant__environment")
         .order_by("pk")
     )

@@ -10,7 +10,7 @@ from apps.catalog import selectors as catalog
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, PendingChange, Target
 
-GRANT_CHANGED = "access.grant.changed"
+GRANT_CHANGED, SERVICE_CHANGED = "access.grant.changed", "catalog.service.changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def note_grants(*, grants: Iterable[GrantNews], at: datetime) -> list[str]:
 
 def note_service(*, slug: str, at: datetime) -> list[str]:
     """A service changed: its own shard, and the addresses that all share."""
-    return _note(Target.objects.all(), [COMMON, slug], "catalog.service.changed", slug, at)
+    return _note(Target.objects.all(), [COMMON, slug], SERVICE_CHANGED, slug, at)
 
 
 def note_guardrail(*, slug: str, services: Collection[str], at: datetime) -> list[str]:

@@ -17,7 +17,7 @@ from apps.rollout.drivers.akamai.driver import is_code
 from apps.rollout.drivers.akamai.watch import FAILOVER, ORIGINS, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
+from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Sight, Target, TargetArtifact
 from apps.rollout.services import moving, releases, revising, troubles
 from apps.rollout.services.akamai import attaching, property_watching
 from apps.rollout.services.cluster import drift as cluster_drift
@@ -58,10 +58,11 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     what is applied already is told at any time: one object that somebody else keeps from us must not hide the others.
     """
     target = Target.objects.select_related("environment").get(slug=slug)
-    waits = target.is_fetched or target.driver != DriverName.KUBERNETES
-    under_way = waits and Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists()
-    if under_way or moving.needs_setup(target):
+    under_way = Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists()
+    if (under_way and target.driver != DriverName.KUBERNETES) or moving.needs_setup(target):
         return None
+    if target.driver == DriverName.KUBERNETES and target.is_pulled:
+        return _observe_pulled(target, at, under_way=under_way)
     try:
         looked_at, found = _compare(target, at, everything=everything)
     except VendorError as error:
@@ -71,6 +72,20 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     with transaction.atomic():
         _note(target, looked_at, {one.path: one for one in found}, at)
     return len(found)
+
+
+def _observe_pulled(target: Target, at: datetime, *, under_way: bool) -> int | None:
+    """As its agent saw it last, and dated so; None before it looked. While a revision is on its way to it, an agent that
+    is behind is no difference."""
+    seen = Sight.objects.filter(target=target).exclude(seen_at=None).first()
+    looked_at, found = (set(), []) if under_way else _compare_nodes(target, at)
+    if seen is not None:
+        inside, differs = cluster_drift.compare_seen(target, seen)
+        looked_at, found = looked_at | inside, [*found, *differs]
+    with transaction.atomic():
+        seen_at = seen.seen_at if seen is not None else None
+        _note(target, looked_at, {one.path: one for one in found}, seen_at or at, checked_at=seen_at)
+    return len(found) if seen is not None else None
 
 
 def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str], list[Difference]]:
@@ -174,8 +189,11 @@ def _compare_nodes(target: Target, at: datetime) -> tuple[set[str], list[Differe
     return {f"node/{node.name}" for node in nodes}, found
 
 
-def _note(target: Target, looked_at: set[str], found: Mapping[str, Difference], at: datetime) -> None:
-    """Open, keep or close a row for each path that was looked at."""
+def _note(
+    target: Target, looked_at: set[str], found: Mapping[str, Difference], at: datetime, **dated: datetime | None
+) -> None:
+    """Open, keep or close a row for each path that was looked at: at ``checked_at`` if that was another moment."""
+    checked_at = dated.get("checked_at", at)
     opened = {row.path: row for row in Drift.objects.select_for_update().filter(target=target, resolved_at=None)}
     for path, row in opened.items():
         if path not in found and (path in looked_at or row.expected == ""):
@@ -190,8 +208,8 @@ def _note(target: Target, looked_at: set[str], found: Mapping[str, Difference], 
         row.diff, row.opens, row.why_not = one.diff, one.opens, one.why_not
         row.save()
     hold_target(target.pk)
-    TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)
-    Target.objects.filter(pk=target.pk).update(checked_at=at)
+    TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=checked_at)
+    Target.objects.filter(pk=target.pk).update(checked_at=checked_at)
 
 
 def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
@@ -201,9 +219,11 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
         if drift is None or drift.resolved_at is not None:
             raise NotFound
         target = hold_target(drift.target_id)
-        if target.is_fetched:
+        if drift.is_node:
             raise NotOurs
-        if drift.path.startswith(property_watching.PREFIX):
+        if target.is_pulled:
+            cluster_objects.force_once(target, drift.path, actor, at)
+        elif drift.path.startswith(property_watching.PREFIX):
             _attach_again(target, drift, actor, at)
         else:
             _forget(target, drift.path)
