@@ -165,7 +165,7 @@ def _draw(found: Mapping[Probe, Found], at: datetime) -> None:
     passed = _with_companions(closed)
     failed = [probe for probe in found if probe.state == ProbeState.FAILING and probe.attempts >= PATIENCE]
     behind = lags(passed, PATIENCE) if passed else {}
-    refused = strangers.answers(one for one in passed if one.runner == Runner.NODE)
+    refused = strangers.answers(one for one in passed if _in_cluster(one))
     told = [one for one in passed if not _lag(behind, one).failing and not _open_to_all(one, refused)]
     reports = [*(_report(one, _lag(behind, one), refused) for one in told), *(_report(one, Lag()) for one in failed)]
     access.mark_doors(reports=reports, at=at)
@@ -196,6 +196,10 @@ def _with_companions(passed: Sequence[Probe]) -> list[Probe]:
     beside = strangers.companions(one for one in passed if one.stranger)
     known = {one.pk for one in own}
     return [*own, *(one for one in beside if one.pk not in known)]
+
+
+def _in_cluster(probe: Probe) -> bool:
+    return probe.runner == Runner.NODE and probe.activation.target.driver == DriverName.KUBERNETES
 
 
 def _open_to_all(probe: Probe, refused: Mapping[strangers.Pair, Probe]) -> bool:

@@ -93,13 +93,10 @@ def drop_answered(*, target: Target, services: Collection[str], pdp: Pdp, fresh:
     The caller holds the target.
     """
     anew = {probe.grant_id for probe in fresh}
-    rows = Probe.objects.select_for_update().filter(target=target, service__in=services, state__in=OPEN_PROBES)
-    let_in = {service: _let_in(service, pdp, at) for service in services}
-    gone = [
-        probe
-        for probe in rows.exclude(stranger="").order_by("pk")
-        if probe.grant_id in anew or probe.stranger in let_in[probe.service]
-    ]
+    open_ones = Probe.objects.filter(target=target, service__in=services, state__in=OPEN_PROBES).exclude(stranger="")
+    rows = list(open_ones.select_for_update().order_by("pk"))
+    let_in = {service: _let_in(service, pdp, at) for service in {probe.service for probe in rows}}
+    gone = [probe for probe in rows if probe.grant_id in anew or probe.stranger in let_in[probe.service]]
     for probe in gone:
         move(probe, ProbeState.DROPPED)
     Probe.objects.bulk_update(gone, ["state"], batch_size=200)
