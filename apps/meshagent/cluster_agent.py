@@ -212,7 +212,9 @@ class ClusterAgent:
         differs = differences(live, self._wanted, brought)
         off = {one["path"] for one in differs}
         wanted = {ref.path: one.sha256 for ref, one in self._wanted.items()}
-        behind = sorted({path for path, sha256 in wanted.items() if brought.get(path) != sha256} | brought.keys() - wanted)
+        behind = sorted(
+            {path for path, sha256 in wanted.items() if brought.get(path) != sha256} | brought.keys() - wanted
+        )
         there = {path: sha256 for path, sha256 in wanted.items() if path not in {*off, *behind}}
         self._looked_at = began
         return {

@@ -13,8 +13,8 @@ import pytest
 from apps.compiler.emitters.cluster.objects import Object
 from apps.compiler.graph import AccessGraph
 from apps.compiler.traffic import TrafficRule, Variant
-from tests.compiler.cluster.test_beside import agent_objects
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
+from tests.compiler.cluster.test_beside import agent_objects
 from tests.compiler.estate import CART, CART_ID, MESH, PAYMENTS, estate
 from tests.contract.schemas import CUSTOM, faults
 

@@ -1,4 +1,4 @@
-"""The pages of a cluster that lets nobody in: as its agent saw it, and dated so; what a person says travels to the agent."""
+"""The pages of a cluster that lets nobody in: as its agent saw it, and when; what a person says goes there."""
 
 from __future__ import annotations
 

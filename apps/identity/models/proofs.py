@@ -32,7 +32,8 @@ class TrustedIssuer(models.Model):
     """Somebody whose signed word about workloads we take. ``issuer`` is compared exactly.
 
     ``single_use``: a token with a ``jti`` is good once. Not for clusters, where a pod holds one token for most of an
-    hour. ``jwks``: its public keys, where they were given to us; then nobody is asked for them and ``jwks_uri`` is empty.
+    hour. ``jwks``: its public keys, where they were given to us; then nobody is asked for them, and ``jwks_uri`` is
+    empty.
     """
 
     slug = models.SlugField(max_length=40, unique=True)

@@ -116,7 +116,9 @@ class Applying:
         if not self.outcome.halted:
             self._write(fine, gone)
         left = {path: UNSURE for path in unsure if path not in self.outcome.brought}
-        self._memory.keep(brought={**left, **{path: one for path, one in self.outcome.brought.items() if one}}, known=True)
+        self._memory.keep(
+            brought={**left, **{path: one for path, one in self.outcome.brought.items() if one}}, known=True
+        )
         return self.outcome
 
     # -- what is to be done ----------------------------------------------------------------------------------------

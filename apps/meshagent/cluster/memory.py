@@ -1,8 +1,8 @@
 """What an agent has to remember when it is killed: how far it came, and what it brought to the cluster.
 
 One file on a volume that outlives the pod. Without it nothing is known: everything is written anew, and whatever bears
-our labels and is not wanted is removed. A file that cannot be read is no missing file: then the agent stops, for by it an
-older bundle is told from a newer one.
+our labels and is not wanted is removed. A file that cannot be read is no missing file: then the agent stops, for by it
+an older bundle is told from a newer one.
 """
 
 from __future__ import annotations

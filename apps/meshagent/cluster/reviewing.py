@@ -16,8 +16,8 @@ MOST_SCOPES = 3000
 def review(
     api: Api, ask: Mapping[str, Any], namespaces: Collection[str], kinds: Collection[str]
 ) -> dict[str, Any] | None:
-    """None where nobody asked. ``ask["scopes"]`` are pairs of namespace and kind; of those the agent was not told about,
-    the answer is that it may not. Raises ClusterError."""
+    """None where nobody asked. ``ask["scopes"]`` are pairs of namespace and kind; of those the agent was not told
+    about, the answer is that it may not. Raises ClusterError."""
     if not ask.get("preflight"):
         return None
     scopes = [(str(namespace), str(key)) for namespace, key in ask.get("scopes", ())][:MOST_SCOPES]

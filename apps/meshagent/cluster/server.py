@@ -87,7 +87,8 @@ class Api:
         return None if answer.status_code == requests.codes.not_found else self._json(f"read {ref.path}", answer)
 
     def list(self, namespace: str, key: str, labels: str = "") -> list[Obj]:
-        """All of them, page by page; nothing where the cluster has no such kind. What items do not say, the list does."""
+        """All of them, page by page; nothing where the cluster has no such kind. Items do not say what they are: the
+        list does."""
         params = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
         found: list[Obj] = []
         while True:

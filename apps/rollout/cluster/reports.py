@@ -39,7 +39,10 @@ def _permission(namespace: object, key: object, verb: object, allowed: object, r
 
 
 def _seen(told: Mapping[str, Any]) -> Seen:
-    differs, conflicts = list(told["differs"])[:MOST_DIFFERENCES], list(dict(told["conflicts"]).items())[:MOST_CONFLICTS]
+    differs, conflicts = (
+        list(told["differs"])[:MOST_DIFFERENCES],
+        list(dict(told["conflicts"]).items())[:MOST_CONFLICTS],
+    )
     return Seen(
         age=timedelta(seconds=min(max(float(told["age"]), 0.0), 86_400.0)),
         order=_number(told["order"]),

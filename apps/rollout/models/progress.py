@@ -58,8 +58,8 @@ class Activation(models.Model):
 class Probe(models.Model):
     """One question put to a door about one grant: is it open, or shut, as it should be?
 
-    ``activation`` is the one that should make it so; ``runner`` is how the answer is got. ``stranger`` is a workload that
-    nobody let in, which has to be refused beside the grant's holder; empty: the question is about the holder.
+    ``activation`` is the one that should make it so; ``runner`` is how the answer is got. ``stranger`` is a workload
+    that nobody let in, which has to be refused beside the grant's holder; empty: the question is about the holder.
     """
 
     machine: ClassVar[str] = "probe"

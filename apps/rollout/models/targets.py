@@ -98,8 +98,8 @@ class Node(models.Model):
     """A machine in the mesh that pulls its configuration. It is known by the hash of its token.
 
     One that does not apply (``applies``) only tries calls, as a probe pod of a cluster does: nobody waits for it.
-    Where ``account`` is given, it shows tokens of that service account, signed by the trusted issuer ``issuer``, and has
-    none of ours. ``trouble`` names its ``error`` in the driver's catalogue.
+    Where ``account`` is given, it shows tokens of that service account, signed by the trusted issuer ``issuer``, and
+    has none of ours. ``trouble`` names its ``error`` in the driver's catalogue.
     """
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="nodes")

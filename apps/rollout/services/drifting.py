@@ -70,20 +70,23 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
         Target.objects.filter(pk=target.pk).update(error=str(error), error_at=at, trouble=trouble)
         return None
     with transaction.atomic():
-        _note(target, looked_at, {one.path: one for one in found}, at)
+        _note(target, looked_at, {one.path: one for one in found}, at, checked_at=at)
     return len(found)
 
 
 def _observe_pulled(target: Target, at: datetime, *, under_way: bool) -> int | None:
-    """As its agent saw it last, and dated so; None before it looked. While a revision is on its way to it, an agent that
-    is behind is no difference."""
+    """As its agent saw it last, and dated so; None before it looked. While a revision is on its way to it, an agent
+    that is behind is no difference."""
+    looked_at: set[str] = set()
+    found: list[Difference] = []
+    if not under_way:
+        looked_at, found = _compare_nodes(target, at)
     seen = Sight.objects.filter(target=target).exclude(seen_at=None).first()
-    looked_at, found = (set(), []) if under_way else _compare_nodes(target, at)
     if seen is not None:
         inside, differs = cluster_drift.compare_seen(target, seen)
         looked_at, found = looked_at | inside, [*found, *differs]
+    seen_at = seen.seen_at if seen is not None else None
     with transaction.atomic():
-        seen_at = seen.seen_at if seen is not None else None
         _note(target, looked_at, {one.path: one for one in found}, seen_at or at, checked_at=seen_at)
     return len(found) if seen is not None else None
 
@@ -190,10 +193,9 @@ def _compare_nodes(target: Target, at: datetime) -> tuple[set[str], list[Differe
 
 
 def _note(
-    target: Target, looked_at: set[str], found: Mapping[str, Difference], at: datetime, **dated: datetime | None
+    target: Target, looked_at: set[str], found: Mapping[str, Difference], at: datetime, *, checked_at: datetime | None
 ) -> None:
-    """Open, keep or close a row for each path that was looked at: at ``checked_at`` if that was another moment."""
-    checked_at = dated.get("checked_at", at)
+    """Open, keep or close a row for each path that was looked at."""
     opened = {row.path: row for row in Drift.objects.select_for_update().filter(target=target, resolved_at=None)}
     for path, row in opened.items():
         if path not in found and (path in looked_at or row.expected == ""):

@@ -66,7 +66,9 @@ def _give_up(target: Target, at: datetime) -> None:
 
 def waiting(target: Target) -> Preflight | None:
     """The one its agent is to answer."""
-    return Preflight.objects.filter(target=target, finished_at=None).order_by("pk").first() if target.is_pulled else None
+    return (
+        Preflight.objects.filter(target=target, finished_at=None).order_by("pk").first() if target.is_pulled else None
+    )
 
 
 def answer(*, target: Target, told: Answer, at: datetime) -> None:

@@ -63,19 +63,7 @@ def expect(
     fresh: list[Probe] = []
     dropped: list[Probe] = []
     for task in tasks:
-        question = (
-            _cluster_question(target, task, graph, pdp, subjects, at)
-            if target.driver == DriverName.KUBERNETES
-            else _question(
-                task,
-                graph,
-                pdp,
-                subjects,
-                at,
-                through_edge=edge is not None,
-                doors=str(target.config.get(DOOR_HOST, "")),
-            )
-        )
+        question = _question_for(target, task, graph, pdp, subjects, at, through_edge=edge is not None)
         runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
         probe = _probe(task, question, activation, runs_on, at)
         old = asked.get(task.grant_id)
@@ -85,14 +73,38 @@ def expect(
                 move(old, ProbeState.DROPPED)
                 dropped.append(old)
     Probe.objects.bulk_update(dropped, ["state"], batch_size=proving.BATCH)
-    if target.driver == DriverName.KUBERNETES:
-        strangers.drop_answered(target=target, services=held, pdp=pdp, fresh=fresh, at=at)
-        hosted = proving.hosted(target, at)
-        fresh += strangers.beside(fresh, target=target, services=graph.services, pdp=pdp, hosted=hosted, at=at)
+    fresh += _strangers(target, held, fresh, graph, pdp, at)
     Probe.objects.bulk_create(fresh, batch_size=proving.BATCH)
     proving.note_joined(target, [task.grant_id for task in old_doors], at)
     if activation.state in IN_FORCE:
         proving.make_ready(target, services=services, at=at)
+
+
+def _strangers(
+    target: Target, services: Collection[str], fresh: Collection[Probe], graph: AccessGraph, pdp: Pdp, at: datetime
+) -> list[Probe]:
+    """What a cluster is asked beside, where other pods run. What is no such question any more is dropped."""
+    if target.driver != DriverName.KUBERNETES:
+        return []
+    strangers.drop_answered(target=target, services=services, pdp=pdp, fresh=fresh, at=at)
+    hosted = proving.hosted(target, at)
+    return strangers.beside(fresh, target=target, services=graph.services, pdp=pdp, hosted=hosted, at=at)
+
+
+def _question_for(
+    target: Target,
+    task: DoorTask,
+    graph: AccessGraph,
+    pdp: Pdp,
+    subjects: Mapping[str, policy.Subject],
+    at: datetime,
+    *,
+    through_edge: bool,
+) -> Question:
+    if target.driver == DriverName.KUBERNETES:
+        return _cluster_question(target, task, graph, pdp, subjects, at)
+    doors = str(target.config.get(DOOR_HOST, ""))
+    return _question(task, graph, pdp, subjects, at, through_edge=through_edge, doors=doors)
 
 
 def _question(

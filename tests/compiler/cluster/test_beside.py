@@ -151,7 +151,10 @@ def test_the_agent_may_do_what_it_needs_where_it_needs_it_and_nothing_else() -> 
             "shop",
             [
                 {"apiGroups": [group], "resources": [plural], "verbs": ["get", "list", "create", "patch", "delete"]}
-                for group, plural in (("access.smi-spec.io", "traffictargets"), ("networking.k8s.io", "networkpolicies"))
+                for group, plural in (
+                    ("access.smi-spec.io", "traffictargets"),
+                    ("networking.k8s.io", "networkpolicies"),
+                )
             ],
         )
     ]

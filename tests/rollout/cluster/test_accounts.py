@@ -1,4 +1,4 @@
-"""An agent is let in by the service account it runs as: by tokens its cluster signs, for this console, and no others."""
+"""An agent is let in by the service account it runs as: by tokens its cluster signs for this console, and no other."""
 
 from __future__ import annotations
 

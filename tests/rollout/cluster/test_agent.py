@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,8 @@ def test_what_was_changed_by_hand_is_told_and_stays_until_a_person_puts_it_back(
     started(wire, cluster, tmp_path).step()
     assert policy(cluster) is None
     (drift,) = Drift.objects.all()
-    assert drift.seen_at == Target.objects.get().checked_at == hands.clock()
+    assert drift.seen_at == Target.objects.get().checked_at
+    assert timedelta(0) <= hands.clock() - drift.seen_at < timedelta(seconds=30)
     with pytest.raises(NotSafeToAdopt):
         adopting.adopt(drift_id=drift.pk, actor=OLGA, at=AT)
     drifting.put_back(drift_id=drift.pk, actor=OLGA, at=AT)
@@ -267,7 +269,7 @@ def test_an_order_is_carried_out_once_however_often_it_is_offered(
 def test_what_it_was_not_told_about_it_does_not_touch(agent: ClusterAgent, wire: Wire, hands: Hands) -> None:
     Target.objects.update(config={**Target.objects.get().config, "namespaces": ["shop", "till"]})
     agent._config = replace(agent._config, kinds=("configmaps.core",))
-    with pytest.raises(BundleError, match="may not touch networkpolicies.networking.k8s.io"):
+    with pytest.raises(BundleError, match=r"may not touch networkpolicies\.networking\.k8s\.io"):
         agent.step()
     assert "apply its manifest again" in Node.objects.get().error
 
@@ -299,7 +301,7 @@ def test_a_silent_agent_is_a_difference_nobody_puts_back(agent: ClusterAgent, ha
     assert (drift.path, drift.observed) == ("node/agent", "offline")
     with pytest.raises(NotOurs):
         drifting.put_back(drift_id=drift.pk, actor=OLGA, at=AT)
-    assert Target.objects.get().checked_at == AT
+    assert Target.objects.get().checked_at == Sight.objects.get().seen_at <= AT  # type: ignore[operator]  # it was seen
 
 
 def test_what_the_cluster_lets_it_do_is_answered_by_the_agent_or_given_up(agent: ClusterAgent, hands: Hands) -> None:

@@ -26,7 +26,12 @@ OBJECTS = st.dictionaries(NAMES, VALUES, max_size=3)
 FIELDS = st.dictionaries(st.sampled_from(["f:from", "f:ports", "f:x", "."]), st.just({}), max_size=2)
 OWNERS = st.lists(
     st.builds(
-        lambda manager, fields, part: {"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": fields}, **part},
+        lambda manager, fields, part: {
+            "manager": manager,
+            "operation": "Apply",
+            "fieldsV1": {"f:spec": fields},
+            **part,
+        },
         st.sampled_from([MANAGER, "argocd", "kubectl"]),
         FIELDS,
         st.sampled_from([{}, {"subresource": "status"}]),

@@ -60,15 +60,14 @@ def granted(shop: factory.Shop, hands: Hands) -> Grant:
     return grant
 
 
-def test_a_proof_holds_a_call_that_was_refused(
-    cart_pod: Node, ads_pod: Node, shop: factory.Shop, hands: Hands
-) -> None:
+def test_a_proof_holds_a_call_that_was_refused(cart_pod: Node, ads_pod: Node, shop: factory.Shop, hands: Hands) -> None:
     grant = granted(shop, hands)
     assert answer(cart_pod, hands, "allow") == [f"{CART} allow connect"]
     assert doors(grant) == {"mesh": "proven"}
     assert answer(ads_pod, hands, "deny") == [f"{ADS} deny connect"]
     assert told(grant) == (
-        f"a connection as workload:{CART}: allow (allow). a connection as workload:{ADS}, whom nobody let in, was refused."
+        f"a connection as workload:{CART}: allow (allow)."
+        f" a connection as workload:{ADS}, whom nobody let in, was refused."
     )
     assert Activation.objects.latest("pk").state == "proven"
 

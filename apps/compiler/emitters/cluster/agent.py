@@ -1,7 +1,7 @@
 """The agent of a cluster that lets nobody in: what an administrator applies, for copying.
 
-It gets the least it needs: a Role in each namespace it keeps, nothing in the one it runs in, no right to read a Secret of
-its own, no Service, and one volume to remember by. With a projected token it carries no secret of ours at all.
+It gets the least it needs: a Role in each namespace it keeps, nothing in the one it runs in, no Service, and one volume
+to remember by. With a projected token it carries no secret of ours at all.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class Differs:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look of an agent: ``age`` ago, after it had carried out ``order``. ``behind``: what was not brought yet, or not
-    removed. ``held``: how many objects are as they were signed."""
+    """One look of an agent: ``age`` ago, after it had carried out ``order``. ``behind``: what was not brought yet, or
+    not removed. ``held``: how many objects are as they were signed."""
 
     age: timedelta
     order: int

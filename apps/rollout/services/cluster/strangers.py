@@ -1,7 +1,7 @@
 """What must stay denied: beside a call that shows a grant open, a call of a workload that nobody let in.
 
-Being let in shows little where everybody is. So where a probe pod of another workload runs, its call to the same service
-has to be refused before a cluster's proof is whole. When it is let through, the door is not as it should be.
+Being let in shows little where everybody is. So where a probe pod of another workload runs, its call to the same
+service has to be refused before a cluster's proof is whole. When it is let through, the door is not as it should be.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _let_in(service: str, pdp: Pdp, at: datetime) -> set[str]:
 
 
 def _call(target: Target, service: Service, holders: Mapping[str, object]) -> dict[str, object] | None:
-    """A connection where only networks are told apart; else a call that only reads, of any route: all are shut to it."""
+    """A connection where only networks are told apart; else a call that only reads, of any route: all are shut."""
     where = {name: holders[name] for name in ("host", "port", "points")}
     if SMI not in settings_of(target.config).emitters:
         return {**where, "how": CONNECT, "method": holders["method"], "path": holders["path"]}
