@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -73,6 +74,7 @@ class Line:
     def __init__(self, console: str) -> None:
         self.console, self.is_cut, self.instead = console, False, ""
         self.bundles: list[str] = []
+        self.busy = threading.Lock()
         line = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -86,11 +88,13 @@ class Line:
                 if line.is_cut:
                     self.close_connection = True
                     return
-                status, answer = line.answer(method, self.path, dict(self.headers), body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                with line.busy:
+                    status, answer = line.answer(method, self.path, dict(self.headers), body)
+                with suppress(OSError):
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in the base class
                 """Silence."""
@@ -110,7 +114,10 @@ class Line:
         return got.status_code, got.content
 
     def stop(self) -> None:
-        self._server.shutdown()
+        """Nothing is under way at the console any more when this returns."""
+        self.is_cut = True
+        with self.busy:
+            self._server.shutdown()
         self._server.server_close()
 
 
