@@ -47,7 +47,7 @@ class Console:
         except KeyError as error:
             raise ConsoleError(f"The answer lacks {error}.") from error
 
-    def wait_for_bundle(self, have: str, seconds: int) -> Offer | None:
+    def wait_for_bundle(self, have: str, seconds: float) -> Offer | None:
         """Blocks for up to ``seconds``; None when there is nothing new."""
         answer = self._call("GET", "bundle", params={"have": have, "wait": seconds}, timeout=seconds + CALL_SECONDS)
         if answer.status_code == requests.codes.no_content:

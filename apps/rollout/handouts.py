@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import yaml
 from django.conf import settings
 
 from apps.catalog import selectors as catalog
@@ -64,12 +65,27 @@ def cluster_agent(*, target_slug: str, image: str, by_account: bool, at: datetim
     for scope in scopes_of(kinds, chosen.namespaces, chosen.verifier_namespace):
         rights[scope.namespace].append((KINDS[scope.kind].group, KINDS[scope.kind].plural))
     made = agent.ClusterAgent(image, AGENT_NODE, rights, kinds, trust.jwks(Purpose.BUNDLE), by_account)
-    return {"agent.json": _listed(agent.objects(cluster_surroundings(target, at), made))}
+    found = agent.objects(cluster_surroundings(target, at), made)
+    return {"agent.yaml": "---\n".join(yaml.dump(one, sort_keys=False, Dumper=_Readable) for one in found)}
 
 
 def baseline(*, target_slug: str, namespace: str, egress: bool) -> Files:
     _cluster(target_slug)
     return {"baseline.json": sidecar.written(networkpolicy.baseline(namespace, egress=egress))}
+
+
+class _Readable(yaml.SafeDumper):
+    """Settings inside an object keep their lines."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
 
 
 def _listed(objects: tuple[Object, ...]) -> str:

@@ -61,7 +61,7 @@ def agent(request: PageRequest, slug: str) -> HttpResponse:
     context = {
         "target": target,
         "form": form,
-        "manifest": files["agent.json"],
+        "manifest": files["agent.yaml"],
         "image": image,
         "by_account": by_account,
         "node": node,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
@@ -131,7 +132,7 @@ class AgentProcess:
     def install(self, slug: str = "cluster") -> None:
         """As an administrator applies the manifest, and a kubelet lays out what it names."""
         printed = handouts.cluster_agent(target_slug=slug, image="sallyport:1", by_account=True, at=now())
-        for one in json.loads(printed["agent.json"])["items"]:
+        for one in yaml.safe_load_all(printed["agent.yaml"]):
             meta = one["metadata"]
             if one["kind"] in BASES:
                 path = f"{BASES[one['kind']].format(meta.get('namespace'))}/{meta['name']}"
