@@ -44,7 +44,6 @@ class TargetSchema(serializers.Serializer[Any]):
     environment = serializers.CharField(source="environment.slug")
     latest_revision = serializers.IntegerField(source="latest_number")
     active_revision = serializers.IntegerField(source="active_number")
-    account = serializers.CharField(help_text="The service account whose tokens it shows; empty: it has one of ours")
     error = serializers.CharField()
     trouble = serializers.CharField(help_text="The error's name in the reference of errors at Akamai, if it has one")
     said = serializers.SerializerMethodField(help_text="What happened, what is done now, what you can do")
@@ -84,6 +83,7 @@ class NodeSchema(serializers.Serializer[Any]):
     enrolled_at = serializers.DateTimeField()
     last_seen_at = serializers.DateTimeField(allow_null=True)
     active_revision = serializers.IntegerField(source="active_number")
+    account = serializers.CharField(help_text="The service account whose tokens it shows; empty: it has one of ours")
     error = serializers.CharField()
 
     def get_online(self, node: Node) -> bool:

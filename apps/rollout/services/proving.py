@@ -63,7 +63,8 @@ def _as_reported(probe: Probe, target: Target) -> Found:
 def note_joined(target: Target, grant_ids: Sequence[str], at: datetime) -> None:
     """Doors that stay proven, and say that one more keeper has to show it."""
     said = f"Shown where it was kept before. Still to be shown at {target.name}."
-    access.mark_doors(reports=[DoorReport(one, target.point, "proven", said) for one in grant_ids], at=at)
+    if grant_ids:
+        access.mark_doors(reports=[DoorReport(one, target.point, "proven", said) for one in grant_ids], at=at)
 
 
 def hosted(target: Target, at: datetime) -> set[str]:
