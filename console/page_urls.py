@@ -27,6 +27,7 @@ from apps.rollout.akamai import list_views as lists
 from apps.rollout.akamai import origin_certificate_views as certs
 from apps.rollout.akamai import property_views as prop
 from apps.rollout.akamai import views as akamai
+from apps.rollout.cluster import agent_views as cluster_agents
 from apps.rollout.cluster import views as clusters
 from apps.telemetry import views as live
 from apps.trust import views as trust
@@ -100,6 +101,7 @@ urlpatterns = [
     path("rollout/<slug:slug>/settings", clusters.settings, name="target_settings"),
     path("rollout/<slug:slug>/plan/", cluster_plan.plan, name="target_plan"),
     path("rollout/<slug:slug>/migration/", cluster_migration.migration, name="target_migration"),
+    path("rollout/<slug:slug>/agent", cluster_agents.agent, name="target_agent"),
     path("rollout/<slug:slug>/take-over", clusters.take_over, name="target_take_over"),
     path("rollout/<slug:slug>/export/", export.export, name="target_export"),
     path("rollout/<slug:slug>/export.zip", export.download, name="target_export_file"),

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ class BundleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of a bundle by path, as signed."""
+    """The content of a bundle by path, as signed. ``cluster`` is what only an agent in a cluster is told."""
 
     target: str
     revision: int
     digest: str
     hashes: Mapping[str, str]
+    cluster: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Verifier:
@@ -61,18 +62,20 @@ class Verifier:
 def _manifest(payload: Mapping[str, Any]) -> Manifest:
     try:
         hashes = {str(entry["path"]): str(entry["sha256"]) for entry in payload["artifacts"]}
-        manifest = Manifest(str(payload["target"]), int(payload["revision"]), str(payload["digest"]), hashes)
+        target, revision, digest = str(payload["target"]), int(payload["revision"]), str(payload["digest"])
+        manifest = Manifest(target, revision, digest, hashes, dict(payload.get("cluster") or {}))
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"The manifest cannot be read: {error}") from error
     odd = [path for path in hashes if not _PATH.fullmatch(path)]
     if odd:
         raise BundleError(f"These paths are not plain: {odd[:3]}")
-    if _digest(hashes) != manifest.digest:
+    if digest_of(hashes) != manifest.digest:
         raise BundleError("The digest does not match the artifacts.")
     return manifest
 
 
-def _digest(hashes: Mapping[str, str]) -> str:
+def digest_of(hashes: Mapping[str, str]) -> str:
+    """By what a revision is known: its paths and the hashes of what is there, in order."""
     return hashlib.sha256("".join(f"{path} {hashes[path]}\n" for path in sorted(hashes)).encode()).hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A bundle as received: nothing in it is believed yet."""
+    """A bundle as received: nothing in it is believed yet. ``ask`` is what a cluster's agent is to look at, which only
+    reads."""
 
     signed: str
     inline: dict[str, bytes]
     probes: list[dict[str, Any]]
+    ask: dict[str, Any] = field(default_factory=dict)
 
 
 class Console:
@@ -45,15 +47,16 @@ class Console:
         except KeyError as error:
             raise ConsoleError(f"The answer lacks {error}.") from error
 
-    def wait_for_bundle(self, have: str, seconds: int) -> Offer | None:
+    def wait_for_bundle(self, have: str, seconds: float) -> Offer | None:
         """Blocks for up to ``seconds``; None when there is nothing new."""
         answer = self._call("GET", "bundle", params={"have": have, "wait": seconds}, timeout=seconds + CALL_SECONDS)
         if answer.status_code == requests.codes.no_content:
             return None
         try:
             found = answer.json()
-            return Offer(found["signed"], _decoded(found.get("inline", {})), found.get("probes", []))
-        except (ValueError, KeyError) as error:
+            inline, ask = _decoded(found.get("inline", {})), dict(found.get("ask") or {})
+            return Offer(found["signed"], inline, found.get("probes", []), ask)
+        except (ValueError, KeyError, TypeError) as error:
             raise ConsoleError(f"The bundle cannot be read: {error}") from error
 
     def artifacts(self, hashes: Iterable[str]) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -20,9 +21,11 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.audit.errors import InvalidInput, Refusal
 from apps.outbox import nudge
 from apps.rollout import tasks
+from apps.rollout.cluster.reports import access_in, said_in
 from apps.rollout.drivers.base import DoorAnswer
 from apps.rollout.models import Node
 from apps.rollout.services import nodes
+from apps.rollout.services.cluster import pulled
 from apps.rollout.services.driving import channel_of
 
 LONGEST_WAIT, LOOK_EVERY = 60.0, 1.0
@@ -77,7 +80,9 @@ def artifacts(node: Node, body: Mapping[str, Any]) -> Mapping[str, object]:
 @_posted
 def reports(node: Node, body: Mapping[str, Any]) -> Mapping[str, object]:
     at = timezone.now()
-    nodes.record_report(node=node, report=_report(body), at=at)
+    report = _report(body)
+    nodes.record_report(node=node, report=report, at=at)
+    pulled.heard(node=node, report=report, at=at)
     tasks.poke_due(at)
     return {}
 
@@ -98,7 +103,7 @@ async def bundle(request: HttpRequest) -> HttpResponse:
         while True:
             found = await sync_to_async(_released)(lambda: _offer(node, have))
             if found is not None:
-                return JsonResponse({"signed": found.signed, "inline": found.inline, "probes": found.probes})
+                return JsonResponse(asdict(found))
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return HttpResponse(status=204)
@@ -161,6 +166,8 @@ def _report(body: Mapping[str, Any]) -> nodes.Report:
         error=str(body.get("error", ""))[:4000],
         probes=[_result(result) for result in body.get("probes", [])],
         identities=[dict(one) for one in body.get("identities", [])],
+        said=said_in(body),
+        access=access_in(body),
     )
 
 

@@ -83,6 +83,7 @@ class NodeSchema(serializers.Serializer[Any]):
     enrolled_at = serializers.DateTimeField()
     last_seen_at = serializers.DateTimeField(allow_null=True)
     active_revision = serializers.IntegerField(source="active_number")
+    account = serializers.CharField(help_text="The service account whose tokens it shows; empty: it has one of ours")
     error = serializers.CharField()
 
     def get_online(self, node: Node) -> bool:
@@ -95,6 +96,7 @@ class ProbeSchema(serializers.Serializer[Any]):
     grant = serializers.CharField(source="grant_id")
     point = serializers.ChoiceField(choices=Point.choices)
     expect = serializers.ChoiceField(choices=Expect.choices)
+    stranger = serializers.CharField(help_text="A workload nobody let in, which has to be refused; empty for a holder")
     state = serializers.ChoiceField(choices=ProbeState.choices)
     verdict = serializers.CharField()
     reason = serializers.CharField()

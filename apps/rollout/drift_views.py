@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -13,8 +15,10 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
-from apps.rollout.models import Drift
+from apps.rollout.models import Drift, DriverName, Target
 from apps.rollout.services import adopting, drifting
+from apps.rollout.services.cluster import sights
+from apps.rollout.services.driving import has_live_agent
 from apps.rollout.views import KEEPERS, PAGE, WATCHERS, get_target
 
 
@@ -38,7 +42,10 @@ def drift(request: PageRequest, slug: str) -> HttpResponse:
 def look(request: PageRequest, slug: str) -> HttpResponse:
     """Compare the target with what it should hold, now."""
     require_role(request, *WATCHERS)
-    found = drifting.observe(slug=get_target(slug).slug, at=timezone.now(), everything=True)
+    target, at = get_target(slug), timezone.now()
+    if target.driver == DriverName.KUBERNETES and target.is_pulled:
+        return _ask_agent(request, target, at)
+    found = drifting.observe(slug=target.slug, at=at, everything=True)
     if found is None:
         messages.warning(request, "It cannot be told just now: an activation is under way, or nobody answers.")
     elif found:
@@ -46,6 +53,16 @@ def look(request: PageRequest, slug: str) -> HttpResponse:
     else:
         messages.success(request, "It holds exactly what it should.")
     return redirect("target_drift" if found else "target", slug)
+
+
+def _ask_agent(request: PageRequest, target: Target, at: datetime) -> HttpResponse:
+    """Nobody is called there: its agent looks when it comes by, which is within seconds where it is online."""
+    sights.ask(target=target, at=at)
+    if has_live_agent(target, at):
+        messages.success(request, "Its agent is asked to look. What it sees is here within moments.")
+    else:
+        messages.warning(request, "Its agent is silent. It looks as soon as it is online again.")
+    return redirect("target", target.slug)
 
 
 @require_POST
@@ -56,6 +73,9 @@ def put_back(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
     if Drift.objects.filter(pk=drift_id, path__startswith=Drift.OF_PROPERTY).exists():
         messages.success(request, "The property is compared. Look at the difference and say yes here.")
         return redirect("target_property", target.slug)
+    if target.is_pulled:
+        messages.success(request, "Its agent is told to put it back. What came of it is here when it has looked again.")
+        return redirect("target_drift", target.slug)
     messages.success(request, "It is put back now.")
     return redirect("target_drift", target.slug)
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import yaml
 from django.conf import settings
 
 from apps.catalog import selectors as catalog
-from apps.compiler.emitters.cluster import networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster import agent, networkpolicy, probe_pod, sidecar
 from apps.compiler.emitters.cluster.objects import Account, Object
 from apps.compiler.graph import Service
 from apps.compiler.surroundings import ClusterSurroundings
+from apps.rollout.cluster.settings import settings_of
+from apps.rollout.drivers.kubernetes.kinds import KINDS, scopes_of
 from apps.rollout.models import DriverName, Target
+from apps.rollout.services.cluster.driving import kinds_of
 from apps.rollout.services.targets import BadTarget, get_target
 from apps.rollout.surroundings import cluster_surroundings
+from apps.trust import selectors as trust
+from apps.trust.models import Purpose
+
+AGENT_NODE = "agent"
+"""How the agent of a cluster is called among its nodes."""
 
 Files = Mapping[str, str]
 """Contents by relative path."""
@@ -45,9 +54,38 @@ def probe(*, target_slug: str, account: str, image: str, at: datetime) -> Files:
     return {"probe.json": _listed(made)}
 
 
+def cluster_agent(*, target_slug: str, image: str, by_account: bool, at: datetime) -> Files:
+    """The agent of a cluster that the console does not call, with all it may do there."""
+    target = _cluster(target_slug)
+    if not target.is_pulled:
+        raise BadTarget(f"The console itself writes to {target.name}: no agent is needed there.")
+    chosen = settings_of(target.config)
+    kinds = kinds_of(chosen)
+    rights: dict[str, list[tuple[str, str]]] = {namespace: [] for namespace in chosen.namespaces}
+    for scope in scopes_of(kinds, chosen.namespaces, chosen.verifier_namespace):
+        rights[scope.namespace].append((KINDS[scope.kind].group, KINDS[scope.kind].plural))
+    made = agent.ClusterAgent(image, AGENT_NODE, rights, kinds, trust.jwks(Purpose.BUNDLE), by_account)
+    found = agent.objects(cluster_surroundings(target, at), made)
+    return {"agent.yaml": "---\n".join(yaml.dump(one, sort_keys=False, Dumper=_Readable) for one in found)}
+
+
 def baseline(*, target_slug: str, namespace: str, egress: bool) -> Files:
     _cluster(target_slug)
     return {"baseline.json": sidecar.written(networkpolicy.baseline(namespace, egress=egress))}
+
+
+class _Readable(yaml.SafeDumper):
+    """Settings inside an object keep their lines."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
 
 
 def _listed(objects: tuple[Object, ...]) -> str:

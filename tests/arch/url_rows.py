@@ -48,6 +48,10 @@ def edge(there: House) -> list[object]:
     return [edge_target(datetime.now(UTC)).slug]
 
 
+def pulled(there: House) -> list[object]:
+    return [cluster_target(datetime.now(UTC), "inside", delivery="pulled").slug]
+
+
 def cluster(there: House) -> list[object]:
     return [cluster_target(datetime.now(UTC)).slug]
 

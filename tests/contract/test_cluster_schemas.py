@@ -14,6 +14,7 @@ from apps.compiler.emitters.cluster.objects import Object
 from apps.compiler.graph import AccessGraph
 from apps.compiler.traffic import TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
+from tests.compiler.cluster.test_beside import agent_objects
 from tests.compiler.estate import CART, CART_ID, MESH, PAYMENTS, estate
 from tests.contract.schemas import CUSTOM, faults
 
@@ -47,6 +48,17 @@ def test_what_the_core_describes_is_as_described() -> None:
     found = [one for one in objects() if one["kind"] in CORE]
     assert {one["kind"] for one in found} == CORE
     assert {one["metadata"]["name"]: faults(one) for one in found if faults(one)} == {}
+
+
+def test_the_agents_manifest_is_as_the_core_describes() -> None:
+    found = agent_objects()
+    assert {one["kind"] for one in found} == {
+        "Namespace", "ServiceAccount", "ConfigMap", "PersistentVolumeClaim", "Role", "RoleBinding", "Deployment",
+    }  # fmt: skip
+    for by_account in (True, False):
+        assert [faults(one) for one in agent_objects(by_account=by_account)] == [[]] * len(found)
+    spoilt = {**found[-1], "spec": {**found[-1]["spec"], "replica": 1}}
+    assert faults(spoilt) != []
 
 
 @described

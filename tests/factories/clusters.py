@@ -6,10 +6,11 @@ import json
 from datetime import datetime
 
 from apps.identity import vault
-from apps.rollout.models import Target
+from apps.rollout.models import Drift, Node, Sight, Target
 from tests.factories import access
 
 CONTESTED = "shop/networkpolicies.networking.k8s.io/sp-payments.json"
+ACCOUNT = "system:serviceaccount:sallyport:sallyport-agent"
 CONFIG = {"emitters": ["networkpolicy", "smi"], "namespaces": ["shop"]}
 FACTS = {
     "server_version": "v1.32.1",
@@ -23,6 +24,19 @@ FACTS = {
         }
     },
 }
+
+
+def pulled_target(at: datetime, slug: str = "inside") -> Target:
+    """One that lets nobody in, as its agent saw it a minute ago: an object was changed by hand."""
+    config = {**CONFIG, "server": "", "reached": "agent"}
+    target = cluster_target(at, slug, name="Inner cluster", delivery="pulled", config=config, checked_at=at)
+    Sight.objects.get_or_create(target=target, defaults={"held": 11, "seen_at": at})
+    enrolled = {"token_hash": slug, "enrolled_at": at, "issuer": "prod", "account": ACCOUNT}
+    Node.objects.get_or_create(target=target, name="agent", defaults={**enrolled, "last_seen_at": at})
+    seen = {"expected": "a" * 64, "observed": "b" * 64, "found_at": at, "seen_at": at}
+    told = {"detail": "The object was changed.", "opens": True, "diff": "-  from: cart\n+  from: all\n"}
+    Drift.objects.get_or_create(target=target, path=CONTESTED, defaults={**seen, **told})
+    return target
 
 
 def cluster_target(at: datetime, slug: str = "cluster", **more: object) -> Target:

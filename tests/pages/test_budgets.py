@@ -97,6 +97,9 @@ PAGES = {
     "migration of a cluster": ("olga", "/rollout/cluster/migration/"),
     "what a cluster takes": ("olga", "/rollout/cluster/settings"),
     "connect a cluster": ("olga", "/rollout/cluster/connect"),
+    "a cluster with an agent": ("olga", "/rollout/inside/"),
+    "the agent of a cluster": ("olga", "/rollout/inside/agent"),
+    "drift of a cluster with an agent": ("olga", "/rollout/inside/drift/"),
     "what a cluster lets us do": ("olga", "/rollout/cluster/preflight/"),
     "what akamai lets us do": ("olga", "/rollout/edge/preflight/"),
     "edgeworker and edgekv": ("olga", "/rollout/edge/place"),
@@ -248,6 +251,7 @@ def open_outside(there: pages.House, number: int) -> None:
     addresses.guard("198.51.100.0/24", at=at)
     target = edges.address_list(at).target
     clusters.cluster_target(at)
+    clusters.pulled_target(at)
     for count in range(number):
         party = addresses.party(shop.ada, shop.storefront, f"Partner {count:02}", at=at)
         if not AddressAsk.objects.filter(request__subject=party).exists():

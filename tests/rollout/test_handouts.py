@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 
 from apps.audit.actors import SYSTEM
@@ -73,3 +74,21 @@ def test_a_probe_pod_and_a_baseline_are_a_clusters(tmp_path: Path, cluster: Targ
 def test_what_is_missing_is_said(tmp_path: Path, cluster: Target, arguments: tuple[str, ...], complaint: str) -> None:
     with pytest.raises(CommandError, match=complaint):
         written(tmp_path, "east", *arguments)
+
+
+def test_the_agent_of_a_cluster_is_printed_with_the_keys_it_believes_and_no_secret(
+    tmp_path: Path, cluster: Target
+) -> None:
+    with pytest.raises(CommandError, match="The console itself writes to East"):
+        written(tmp_path, "east", "--agent")
+    Target.objects.update(delivery="pulled")
+    [printed] = written(tmp_path, "east", "--agent", "--image", "shop/agent:1").values()
+    items = {one["kind"]: one for one in yaml.safe_load_all(printed)}
+    settings = json.loads(items["ConfigMap"]["data"]["agent.json"])
+    assert (settings["target"], settings["namespaces"]) == ("east", ["shop"])
+    assert settings["kinds"] == ["networkpolicies.networking.k8s.io"]
+    keys = json.loads(items["ConfigMap"]["data"]["keys.json"])["keys"]
+    assert keys
+    assert not any("d" in key for key in keys)
+    assert "Secret" not in items
+    assert items["Role"]["rules"][0]["resources"] == ["networkpolicies"]

@@ -114,10 +114,18 @@ def list_busy_doors() -> QuerySet[GrantDoor]:
     )
 
 
-def list_proven_doors(*, environment_slug: str, point: str) -> QuerySet[GrantDoor]:
-    """Doors of one place that are open and proven, but for those of outside addresses."""
-    live = Q(state=DoorState.PROVEN, point=point, grant__environment__slug=environment_slug)
-    doors = GrantDoor.objects.filter(live, grant__state__in=LIVE_GRANTS).order_by("pk")
+def list_proven_doors() -> QuerySet[GrantDoor]:
+    """Doors of what is open or opening that somebody has shown to be open."""
+    return (
+        GrantDoor.objects.filter(state=DoorState.PROVEN, grant__state__in=LIVE_GRANTS)
+        .select_related("grant__service", "grant__environment")
+        .order_by("pk")
+    )
+
+
+def list_proven_doors_at(*, environment_slug: str, point: str) -> QuerySet[GrantDoor]:
+    """Those of one place, but for doors of outside addresses."""
+    doors = list_proven_doors().filter(point=point, grant__environment__slug=environment_slug)
     return doors.exclude(grant__subject__kind=graph.SubjectKind.PARTY)
 
 

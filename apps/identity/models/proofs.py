@@ -22,7 +22,7 @@ class IssuerKind(models.TextChoices):
     """Whose tokens they are: decides which further checks a token must pass."""
 
     AWS = "aws", "AWS account"
-    EKS = "eks", "EKS cluster"
+    EKS = "eks", "Kubernetes cluster (EKS or another)"
     GITHUB = "github", "GitHub Actions"
     GITLAB = "gitlab", "GitLab CI"
     OTHER = "other", "Another issuer"
@@ -32,7 +32,8 @@ class TrustedIssuer(models.Model):
     """Somebody whose signed word about workloads we take. ``issuer`` is compared exactly.
 
     ``single_use``: a token with a ``jti`` is good once. Not for clusters, where a pod holds one token for most of an
-    hour.
+    hour. ``jwks``: its public keys, where they were given to us; then nobody is asked for them, and ``jwks_uri`` is
+    empty.
     """
 
     slug = models.SlugField(max_length=40, unique=True)
@@ -40,7 +41,8 @@ class TrustedIssuer(models.Model):
     issuer = models.CharField(max_length=300, unique=True)
     audience = models.CharField(max_length=300)
     algorithms = ArrayField(models.CharField(max_length=8))
-    jwks_uri = models.CharField(max_length=400)
+    jwks_uri = models.CharField(max_length=400, default="", blank=True)
+    jwks = models.JSONField(default=dict, blank=True)
     longest_seconds = models.PositiveIntegerField(default=3600)
     account = models.CharField("AWS account its tokens must name", max_length=12, default="", blank=True)
     single_use = models.BooleanField(default=True)

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from apps.identity import policies, selectors
 from apps.identity.acting import acting, given
-from apps.identity.errors import MayNotBind
+from apps.identity.errors import InvalidIssuer, MayNotBind
 from apps.identity.models import IssuerKind, ProofKind, Subject
 from apps.identity.proofs import bindings, issuers, limits
 from apps.identity.proofs.bindings import Outside
@@ -78,6 +78,7 @@ class NewIssuerSerializer(serializers.Serializer[Any]):
     audience = serializers.CharField(required=False, max_length=300)
     algorithms = serializers.ListField(child=serializers.CharField(max_length=8), required=False, max_length=10)
     jwks_uri = serializers.CharField(required=False, max_length=300)
+    jwks = serializers.JSONField(required=False, help_text="Its public keys, where it cannot be asked from here")
     longest_seconds = serializers.IntegerField(required=False, min_value=60, max_value=3600)
     account = serializers.CharField(required=False, max_length=12)
     single_use = serializers.BooleanField(required=False, allow_null=True, default=None)
@@ -89,7 +90,7 @@ class IssuerSerializer(serializers.Serializer[Any]):
     issuer = serializers.CharField()
     audience = serializers.CharField()
     algorithms = serializers.ListField(child=serializers.CharField())
-    jwks_uri = serializers.CharField()
+    jwks_uri = serializers.CharField(help_text="Empty where its keys were given")
     longest_seconds = serializers.IntegerField()
     account = serializers.CharField()
     single_use = serializers.BooleanField()
@@ -101,7 +102,8 @@ class IssuerListSerializer(serializers.Serializer[Any]):
 
 
 class SwitchSerializer(serializers.Serializer[Any]):
-    enabled = serializers.BooleanField()
+    enabled = serializers.BooleanField(required=False)
+    jwks = serializers.JSONField(required=False, help_text="Other public keys, for an issuer whose keys were given")
 
 
 def _seen(request: Request, key: str) -> Subject:
@@ -210,12 +212,18 @@ class IssuerList(APIView):
 class IssuerSwitch(APIView):
     @extend_schema(
         operation_id="issuers_switch",
-        summary="Switch an issuer on or off",
+        summary="Switch an issuer on or off, or give it other keys",
         request=SwitchSerializer,
         responses=IssuerSerializer,
         tags=["proofs"],
     )
     def post(self, request: Request, slug: str) -> Response:
-        sent = given(SwitchSerializer, request.data)
-        made = issuers.switch_issuer(slug=slug, actor=acting(request).actor, at=timezone.now(), **sent)
+        sent, actor, at = given(SwitchSerializer, request.data), acting(request).actor, timezone.now()
+        if not sent:
+            raise InvalidIssuer(fields={"enabled": ["Say true or false, or give keys."]})
+        if "jwks" in sent:
+            keys = sent["jwks"] if isinstance(sent["jwks"], dict) else {}
+            made = issuers.give_keys(slug=slug, jwks=keys, actor=actor, at=at)
+        if "enabled" in sent:
+            made = issuers.switch_issuer(slug=slug, enabled=sent["enabled"], actor=actor, at=at)
         return Response(IssuerSerializer(made).data)

@@ -20,7 +20,7 @@ UNKNOWN = "The client assertion does not verify for any client here."
 
 
 class StoredKeys:
-    """Public keys that were given to us when the client was made known."""
+    """Public keys that were given to us when the client, or the issuer, was made known."""
 
     def __init__(self, jwks: Mapping[str, object]) -> None:
         self._jwks = jwks
@@ -29,10 +29,10 @@ class StoredKeys:
         try:
             keys = KeySet.import_key_set(self._jwks).keys  # type: ignore[arg-type]  # checked when it was stored
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise TokenRefused("The client's keys cannot be read.") from error
+            raise TokenRefused("The keys cannot be read.") from error
         found = next((key for key in keys if key.kid == kid), None)
         if found is None:
-            raise TokenRefused(f"The client has no key {kid!r}.")
+            raise TokenRefused(f"No key {kid!r} was given.")
         return found
 
 

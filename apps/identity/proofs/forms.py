@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from django import forms
 
-from apps.identity.errors import InvalidBinding
+from apps.identity.errors import InvalidBinding, InvalidIssuer
 from apps.identity.models import IssuerKind, ProofKind
 from apps.identity.proofs import conditions, issuers
 from apps.identity.proofs.bindings import Outside
@@ -118,6 +118,36 @@ class IssuerForm(forms.Form):
     jwks_uri = forms.CharField(
         label="Address of its keys", required=False, max_length=300, help_text="Left out: as its discovery says."
     )
+    jwks = forms.CharField(
+        label="Or its public keys",
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="A JWK set, for a cluster that cannot be asked from here: kubectl get --raw /openid/v1/jwks",
+    )
 
     def given(self) -> IssuerInput:
-        return IssuerInput(**self.cleaned_data)
+        """Raises InvalidIssuer."""
+        return IssuerInput(**{**self.cleaned_data, "jwks": keys_of(self.cleaned_data["jwks"])})
+
+
+class KeysForm(forms.Form):
+    """Other keys of an issuer that cannot be asked."""
+
+    jwks = forms.CharField(max_length=20_000)
+
+    def keys(self) -> Mapping[str, object]:
+        return keys_of(self.cleaned_data["jwks"]) or {}
+
+
+def keys_of(text: str) -> Mapping[str, object] | None:
+    """None where nothing was written; raises InvalidIssuer for what is no JSON object."""
+    if not text.strip():
+        return None
+    try:
+        sent = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidIssuer(fields={"jwks": ["This is not JSON."]}) from error
+    if not isinstance(sent, dict):
+        raise InvalidIssuer(fields={"jwks": ["This is no JWK set."]})
+    return sent

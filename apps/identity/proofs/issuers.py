@@ -19,6 +19,7 @@ from apps.audit.errors import NotFound
 from apps.identity import policies
 from apps.identity.errors import InvalidIssuer
 from apps.identity.models import IssuerKind, TrustedIssuer
+from apps.identity.proofs import bindings
 from apps.identity.verification import SAFE_ALGORITHMS
 
 TIMEOUT = 5
@@ -48,7 +49,10 @@ PRESETS: Mapping[str, Preset] = {
 
 @dataclass(frozen=True, slots=True)
 class IssuerInput:
-    """What is left empty is as in the preset of ``kind``; the audience is this console, the keys are discovered."""
+    """What is left empty is as in the preset of ``kind``; the audience is this console, the keys are discovered.
+
+    ``jwks``: the public keys themselves, for an issuer that cannot be asked from here.
+    """
 
     slug: str
     kind: str
@@ -59,6 +63,7 @@ class IssuerInput:
     longest_seconds: int = 0
     account: str = ""
     single_use: bool | None = None
+    jwks: Mapping[str, object] | None = None
 
 
 def completed(given: IssuerInput) -> IssuerInput:
@@ -71,13 +76,15 @@ def completed(given: IssuerInput) -> IssuerInput:
         raise InvalidIssuer(fields={"kind": [f"Choose from {', '.join(IssuerKind.values)}."]})
     issuer = given.issuer.strip() or preset.issuer
     _require_address("issuer", issuer)
+    keys = bindings.public_keys(given.jwks) if given.jwks else None
     return IssuerInput(
         slug=given.slug.strip(),
         kind=given.kind,
         issuer=issuer,
         audience=given.audience.strip() or settings.SALLYPORT_URL,
         algorithms=tuple(given.algorithms) or preset.algorithms,
-        jwks_uri=given.jwks_uri.strip() or discover(issuer),
+        jwks_uri="" if keys else given.jwks_uri.strip() or discover(issuer),
+        jwks=keys,
         longest_seconds=given.longest_seconds or preset.longest_seconds,
         account=given.account.strip(),
         single_use=preset.single_use if given.single_use is None else given.single_use,
@@ -123,6 +130,7 @@ def add_issuer(*, given: IssuerInput, actor: Actor, at: datetime) -> TrustedIssu
                     audience=given.audience,
                     algorithms=list(given.algorithms),
                     jwks_uri=given.jwks_uri,
+                    jwks=given.jwks or {},
                     longest_seconds=given.longest_seconds,
                     account=given.account,
                     single_use=bool(given.single_use),
@@ -153,7 +161,8 @@ def _check(given: IssuerInput) -> None:
     if wrong:
         raise InvalidIssuer(fields=wrong)
     _require_address("issuer", given.issuer)
-    _require_address("jwks_uri", given.jwks_uri)
+    if not given.jwks:
+        _require_address("jwks_uri", given.jwks_uri)
 
 
 def _require_address(name: str, address: str) -> None:
@@ -181,6 +190,25 @@ def switch_issuer(*, slug: str, enabled: bool, actor: Actor, at: datetime) -> Tr
     return issuer
 
 
+def give_keys(*, slug: str, jwks: Mapping[str, object], actor: Actor, at: datetime) -> TrustedIssuer:
+    """Other keys for an issuer whose keys were given: what the old ones signed is no longer taken.
+
+    Raises InvalidIssuer where its keys are asked for, InvalidBinding for what are no public keys.
+    """
+    policies.require_can_administer(actor)
+    keys = bindings.public_keys(jwks)
+    with transaction.atomic():
+        issuer = TrustedIssuer.objects.select_for_update().filter(slug=slug).first()
+        if issuer is None:
+            raise NotFound
+        if not issuer.jwks:
+            raise InvalidIssuer(fields={"jwks": [f"The keys of {slug} are asked for at {issuer.jwks_uri}."]})
+        issuer.jwks = keys
+        issuer.save(update_fields=["jwks"])
+        _record("keys_given", issuer, actor, at)
+    return issuer
+
+
 def _record(verb: str, issuer: TrustedIssuer, actor: Actor, at: datetime) -> None:
     audit.record(
         action=f"identity.issuer.{verb}",
@@ -188,7 +216,12 @@ def _record(verb: str, issuer: TrustedIssuer, actor: Actor, at: datetime) -> Non
         target_type="identity.issuer",
         target_id=issuer.slug,
         target_name=issuer.issuer,
-        after={"kind": issuer.kind, "audience": issuer.audience, "jwks_uri": issuer.jwks_uri},
+        after={
+            "kind": issuer.kind,
+            "audience": issuer.audience,
+            "jwks_uri": issuer.jwks_uri,
+            "keys": [str(key["kid"]) for key in issuer.jwks.get("keys", [])],
+        },
         at=at,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from django.conf import settings
 
 from apps.identity.models import IssuerKind, TrustedIssuer
 from apps.identity.proofs import bindings, conditions, replay, tokens
+from apps.identity.proofs.client_assertions import StoredKeys
 from apps.identity.proofs.outcome import ProofRefused, Proven, require
 from apps.identity.verification import Expectation, ProviderKeys
 
@@ -33,17 +35,7 @@ def _keys(url: str) -> ProviderKeys:
 
 def prove(token: str, *, at: datetime) -> Proven:
     """The workload or agent the token speaks of; raises ProofRefused."""
-    issuer = _issuer(tokens.unverified(token).get("iss"))
-    expected = Expectation(
-        issuer=issuer.issuer,
-        audience=issuer.audience,
-        algorithms=issuer.algorithms,
-        oldest=issuer.longest_seconds,
-    )
-    seconds = int(at.timestamp())
-    claims = tokens.verified(token, expected=expected, keys=_keys(issuer.jwks_uri), at=seconds, refusal=UNVERIFIED)
-    _check_age(claims, issuer)
-    _check_kind(claims, issuer)
+    issuer, claims = _believed(token, at)
     binding = bindings.find_jwt(issuer=issuer, sub=str(claims["sub"]))
     if binding is None:
         raise ProofRefused(f"No workload here is {claims['sub']} of {issuer.slug}.")
@@ -52,6 +44,38 @@ def prove(token: str, *, at: datetime) -> Proven:
     _spend(claims, issuer)
     bindings.note_use(binding, at=at)
     return Proven(binding.subject.key, f"jwt:{issuer.slug}", _may_act(claims))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccount:
+    """A service account of a cluster, whoever it is bound to: ``name`` as ``system:serviceaccount:shop:cart``."""
+
+    issuer: str
+    name: str
+
+
+def cluster_account(token: str, *, at: datetime) -> ClusterAccount:
+    """Whose token it is, of a trusted cluster; raises ProofRefused. A pod shows the same one for most of an hour."""
+    issuer, claims = _believed(token, at)
+    require(issuer.kind == IssuerKind.EKS, "The token is not of a cluster.")
+    return ClusterAccount(issuer.slug, str(claims["sub"]))
+
+
+def _believed(token: str, at: datetime) -> tuple[TrustedIssuer, Mapping[str, Any]]:
+    """Who signed, and what it claims; nothing is spent yet."""
+    issuer = _issuer(tokens.unverified(token).get("iss"))
+    expected = Expectation(
+        issuer=issuer.issuer,
+        audience=issuer.audience,
+        algorithms=issuer.algorithms,
+        oldest=issuer.longest_seconds,
+    )
+    seconds = int(at.timestamp())
+    keys = StoredKeys(issuer.jwks) if issuer.jwks else _keys(issuer.jwks_uri)
+    claims = tokens.verified(token, expected=expected, keys=keys, at=seconds, refusal=UNVERIFIED)
+    _check_age(claims, issuer)
+    _check_kind(claims, issuer)
+    return issuer, claims
 
 
 def _may_act(claims: Mapping[str, Any]) -> str:

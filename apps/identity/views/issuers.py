@@ -9,12 +9,12 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.audit.errors import Refusal
+from apps.audit.errors import InvalidInput, Refusal
 from apps.identity import policies, selectors
 from apps.identity.models import Role
 from apps.identity.pages import PageRequest, complain
 from apps.identity.proofs import issuers as services
-from apps.identity.proofs.forms import IssuerForm
+from apps.identity.proofs.forms import IssuerForm, KeysForm
 
 
 @require_http_methods(["GET", "POST"])
@@ -45,7 +45,25 @@ def _add(request: PageRequest, form: IssuerForm) -> bool:
 
 @require_POST
 def switch(request: PageRequest, slug: str) -> HttpResponse:
+    if "jwks" in request.POST:
+        return _give_keys(request, slug)
     enabled = request.POST.get("to") == "on"
     services.switch_issuer(slug=slug, enabled=enabled, actor=request.subject.actor, at=timezone.now())
     messages.success(request, f"{slug} is {'on' if enabled else 'off; no token of its is taken any more'}.")
+    return redirect("issuers")
+
+
+def _give_keys(request: PageRequest, slug: str) -> HttpResponse:
+    form = KeysForm(request.POST)
+    try:
+        services.give_keys(
+            slug=slug,
+            jwks=form.keys() if form.is_valid() else {},
+            actor=request.subject.actor,
+            at=timezone.now(),
+        )
+    except InvalidInput as refusal:
+        messages.error(request, " ".join(text for texts in refusal.fields.values() for text in texts))
+    else:
+        messages.success(request, f"{slug} has these keys now; what the old ones signed is no longer taken.")
     return redirect("issuers")

@@ -24,6 +24,7 @@ from apps.rollout.cluster import facts as cluster_facts
 from apps.rollout.cluster import views as cluster_views
 from apps.rollout.models import DriverName, Preflight, Target
 from apps.rollout.services import connecting, preflights
+from apps.rollout.services.driving import has_live_agent
 from apps.rollout.views import KEEPERS, WATCHERS, get_target
 
 
@@ -96,6 +97,7 @@ def preflight(request: PageRequest, slug: str) -> HttpResponse:
         "who": "the cluster" if cluster else "Akamai",
         "rbac": cluster_facts.manifest_of(target) if cluster else "",
         "cluster": cluster_facts.facts_of(target) if cluster else None,
+        "silent": target.is_pulled and not has_live_agent(target, timezone.now()),
     }
     return TemplateResponse(request, "rollout/preflight.html", context)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from apps.rollout.cluster.settings import END_OF_SALE, SMI, settings_of
 from apps.rollout.drivers.kubernetes.driver import rbac_manifest
-from apps.rollout.models import Target
+from apps.rollout.models import Sight, Target
 from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.cluster.driving import CONFLICTS, TAKEN, kinds_of
@@ -26,6 +26,7 @@ def facts_of(target: Target) -> Mapping[str, object]:
         "end_of_sale": END_OF_SALE if SMI in chosen.emitters else "",
         "reached": cluster_connecting.REACHED.get(str(target.config.get("reached", "")), "nobody said how yet"),
         "server": target.config.get("server", ""),
+        "sight": Sight.objects.filter(target=target).first() if target.is_pulled else None,
         "conflicts": [
             {
                 "path": path,

@@ -41,13 +41,14 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node as last heard of. One that is not ``live`` is waited for by nobody."""
+    """A node as last heard of. One that is not ``live`` is waited for by nobody. ``trouble`` names its ``error``."""
 
     name: str
     number: int
     digest: str
     live: bool
     error: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

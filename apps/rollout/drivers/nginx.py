@@ -27,14 +27,15 @@ class NginxDriver:
     def apply(self, plan: Plan) -> Step:
         """Done when no live node lags; a mesh without any live node is never done."""
         live = [node for node in self._nodes if node.live]
-        failures = [f"{node.name}: {node.error}" for node in live if node.error and node.name in plan.lagging]
+        failed = [node for node in live if node.error and node.name in plan.lagging]
         if not live:
             return Step(done=False, waiting="No node is online.", error="No node is online.")
         if not plan.lagging:
             return Step(done=True, events=tuple(self._absent()))
         self._publish()
         waiting = f"Waiting for {', '.join(plan.lagging)}."
-        return Step(done=False, waiting=waiting, error="; ".join(failures))
+        error = "; ".join(f"{node.name}: {node.error}" for node in failed)
+        return Step(done=False, waiting=waiting, error=error, trouble=failed[0].trouble if failed else "")
 
     def _absent(self) -> list[str]:
         return [f"{node.name} is offline and was not waited for." for node in self._nodes if not node.live]

@@ -8,7 +8,7 @@ from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionA
 from apps.rollout.models.lists import AddressList, ListProduct
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
 from apps.rollout.models.releases import Release
-from apps.rollout.models.targets import Delivery, DriverName, Node, Point, Production, Target
+from apps.rollout.models.targets import Delivery, DriverName, Node, Point, Production, Sight, Target
 
 __all__ = [
     "Activation",
@@ -37,6 +37,7 @@ __all__ = [
     "RevisionArtifact",
     "Runner",
     "Shard",
+    "Sight",
     "StreamKey",
     "Target",
     "TargetArtifact",

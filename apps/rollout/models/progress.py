@@ -58,7 +58,8 @@ class Activation(models.Model):
 class Probe(models.Model):
     """One question put to a door about one grant: is it open, or shut, as it should be?
 
-    ``activation`` is the one that should make it so; ``runner`` is how the answer is got.
+    ``activation`` is the one that should make it so; ``runner`` is how the answer is got. ``stranger`` is a workload
+    that nobody let in, which has to be refused beside the grant's holder; empty: the question is about the holder.
     """
 
     machine: ClassVar[str] = "probe"
@@ -72,6 +73,7 @@ class Probe(models.Model):
     subject = models.CharField(max_length=300)
     service = models.CharField(max_length=63)
     call = models.JSONField(default=dict)
+    stranger = models.CharField(max_length=300, default="", blank=True)
     state = models.CharField(max_length=7, choices=ProbeState, default=ProbeState.WAITING)
     verdict = models.CharField(max_length=8, default="", blank=True)
     reason = models.CharField(max_length=40, default="", blank=True)
@@ -88,7 +90,7 @@ class Probe(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=ProbeState.values), name="rollout_probe_state_known"),
             models.UniqueConstraint(
-                fields=["grant_id", "point", "target"],
+                fields=["grant_id", "point", "target", "stranger"],
                 condition=Q(state__in=OPEN_PROBES),
                 name="rollout_probe_one_open_each",
             ),
@@ -125,6 +127,7 @@ class Drift(models.Model):
 
     OF_PROPERTY = "property/"
     """How the path of what differs in a property begins."""
+    OF_NODE = "node/"
 
     class Meta:
         constraints = [
@@ -139,3 +142,8 @@ class Drift(models.Model):
     @property
     def is_property(self) -> bool:
         return self.path.startswith(self.OF_PROPERTY)
+
+    @property
+    def is_node(self) -> bool:
+        """A node that is silent or behind: nobody puts that back from here."""
+        return self.path.startswith(self.OF_NODE)

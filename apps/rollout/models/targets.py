@@ -121,6 +121,8 @@ class Node(models.Model):
     """A machine in the mesh that pulls its configuration. It is known by the hash of its token.
 
     One that does not apply (``applies``) only tries calls, as a probe pod of a cluster does: nobody waits for it.
+    Where ``account`` is given, it shows tokens of that service account, signed by the trusted issuer ``issuer``, and
+    has none of ours. ``trouble`` names its ``error`` in the driver's catalogue.
     """
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="nodes")
@@ -135,9 +137,36 @@ class Node(models.Model):
     reported_at = models.DateTimeField(null=True)
     identities = models.JSONField(default=list)
     applies = models.BooleanField(db_default=True)
+    trouble = models.CharField(max_length=60, default="", blank=True)
+    issuer = models.CharField(max_length=40, default="", blank=True)
+    account = models.CharField(max_length=255, default="", blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["target", "name"], name="rollout_node_name_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["target", "name"], name="rollout_node_name_once"),
+            models.UniqueConstraint(
+                fields=["issuer", "account"], condition=~Q(account=""), name="rollout_node_account_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class Sight(models.Model):
+    """What the agent in a cluster saw there last, beside revision ``number``: what differs, and how much is as it was
+    signed. ``seen_at`` is when it looked, by our clock; ``asked_at`` is set while somebody waits for it to look again.
+
+    Each of ``differs`` has ``path``, the hash that was ``wanted`` (empty: nobody signed it), the one that is there
+    (``sha256``, empty: it is gone), and its ``text`` as far as it was told (``whole``).
+    """
+
+    target = models.OneToOneField(Target, models.CASCADE, related_name="sight")
+    number = models.PositiveIntegerField(default=0)
+    held = models.PositiveIntegerField(default=0)
+    differs = models.JSONField(default=list)
+    seen_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"sight of {self.target_id}"

@@ -42,7 +42,7 @@ def adopt(*, drift_id: int, actor: Actor, at: datetime) -> Target:
     drift = Drift.objects.select_related("target").filter(pk=drift_id, resolved_at=None).first()
     if drift is None:
         raise NotFound
-    if drift.target.is_fetched:
+    if drift.is_node:
         raise NotSafeToAdopt(BY_ITSELF)
     if drift.opens or drift.why_not:
         raise NotSafeToAdopt(drift.why_not or NotSafeToAdopt.default_message)

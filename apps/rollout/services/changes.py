@@ -13,7 +13,7 @@ from apps.rollout.emitting import COMMON
 from apps.rollout.models import Delivery, DriverName, PendingChange, Target
 from apps.rollout.services.akamai import leaving
 
-GRANT_CHANGED = "access.grant.changed"
+GRANT_CHANGED, SERVICE_CHANGED = "access.grant.changed", "catalog.service.changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def note_grants(*, grants: Collection[GrantNews], at: datetime) -> list[str]:
 
 def note_service(*, slug: str, at: datetime) -> list[str]:
     """A service changed: its own shard, and the addresses that all share."""
-    return _note(_kept(), [COMMON, slug], "catalog.service.changed", slug, at)
+    return _note(_kept(), [COMMON, slug], SERVICE_CHANGED, slug, at)
 
 
 def note_guardrail(*, slug: str, services: Collection[str], at: datetime) -> list[str]:

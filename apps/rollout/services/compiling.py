@@ -25,9 +25,10 @@ from apps.rollout.drivers.akamai.driver import is_code
 from apps.rollout.emitting import COMMON, Emitted, emit_services, emitters_of
 from apps.rollout.models import DriverName, PendingChange, Shard, Target, TargetArtifact
 from apps.rollout.services import probing, revising
-from apps.rollout.services.changes import GRANT_CHANGED
+from apps.rollout.services.changes import GRANT_CHANGED, SERVICE_CHANGED
 from apps.rollout.services.cluster import closing
 from apps.rollout.services.cluster.driving import holds
+from apps.rollout.services.targets import CHANGED, FIRST, JOINED_ANEW
 from apps.rollout.snapshots import from_json, merged
 from apps.rollout.surroundings import namespace_of
 from apps.trust import services as trust
@@ -39,6 +40,9 @@ SAMPLE = 5
 SMALLEST_TIER = "basic"
 TIERS = {100: SMALLEST_TIER, 200: "dynamic", 300: "enterprise"}
 """Akamai's resource tiers by id."""
+
+JOINS = frozenset({FIRST, CHANGED, JOINED_ANEW, SERVICE_CHANGED})
+"""After these a target may keep doors that others have kept before, and it was never asked about them."""
 
 RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=5), timedelta(minutes=5)
 
@@ -80,7 +84,13 @@ def prepare(*, target: Target, at: datetime) -> bool:
             at=at,
             traps=compiled.traps,
         )
-        probing.expect(target=target, services=dirty - compiled.refused.keys(), graph=compiled.graph, at=at)
+        probing.expect(
+            target=target,
+            services=dirty - compiled.refused.keys(),
+            graph=compiled.graph,
+            at=at,
+            joined={change.service for change in accepted if change.topic in JOINS},
+        )
         closing.remember(target, compiled.emitted, compiled.held, dirty, at)
         PendingChange.objects.filter(pk__in=[change.pk for change in accepted]).delete()
         refused = _put_off(batch, compiled.refused, at)

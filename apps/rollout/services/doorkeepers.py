@@ -82,7 +82,7 @@ def _holding(probes: Collection[Probe], keepers: Mapping[tuple[int, str], list[T
 def _shown(grants: Collection[str]) -> Mapping[tuple[str, str, int], _Shown]:
     """The last question about each grant's door at each target, and what came of it."""
     rows = (
-        Probe.objects.filter(grant_id__in=grants)
+        Probe.objects.filter(grant_id__in=grants, stranger="")
         .exclude(state=ProbeState.DROPPED)
         .order_by("grant_id", "point", "activation__target", "-pk")
         .distinct("grant_id", "point", "activation__target")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.access import selectors as access
 from apps.access.traffic import Wish
 from apps.compiler.graph import Point, SubjectKind
 from apps.compiler.traffic import TrafficRule
-from apps.rollout.models import Expect
+from apps.rollout.models import Expect, Probe, Target
+from apps.rollout.states import ProbeState
+
+if TYPE_CHECKING:
+    from apps.access.models import GrantDoor
 
 LIVE = ("pending", "active")
+JOINED = "joined_at"
+"""In a target's ``facts``: since when it is where it is. What was shown at another address shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,24 @@ def door_tasks(*, services: Collection[str], point: str, environment: str) -> li
     busy = access.list_busy_doors().filter(
         point=point, grant__service__slug__in=services, grant__environment__slug=environment
     )
-    busy = busy.exclude(grant__subject__kind=SubjectKind.PARTY)
+    return _tasks(busy)
+
+
+def unasked_tasks(*, target: Target, services: Collection[str]) -> list[DoorTask]:
+    """Doors that are proven, by those who kept them before this target did: it was never asked about them, or not since
+    it was connected to where it is now. Costs all that is open at these services."""
+    standing = access.list_proven_doors().filter(
+        point=target.point, grant__service__slug__in=services, grant__environment=target.environment
+    )
+    asked = Probe.objects.filter(activation__target=target, point=target.point, grant_id=OuterRef("grant__public_id"))
+    joined = target.facts.get(JOINED)
+    if joined:
+        asked = asked.filter(created_at__gte=datetime.fromisoformat(joined))
+    return _tasks(standing.exclude(Exists(asked.exclude(state=ProbeState.DROPPED))))
+
+
+def _tasks(rows: QuerySet[GrantDoor]) -> list[DoorTask]:
+    doors = rows.exclude(grant__subject__kind=SubjectKind.PARTY)
     return [
         DoorTask(
             grant_id=door.grant.public_id,
@@ -63,5 +90,5 @@ def door_tasks(*, services: Collection[str], point: str, environment: str) -> li
             expect=Expect.ALLOW if door.grant.state in LIVE else Expect.DENY,
             wish=None if door.grant.treatment is None else Wish.from_json(door.grant.treatment),
         )
-        for door in busy.select_related("grant__subject", "grant__service").prefetch_related("grant__routes")
+        for door in doors.select_related("grant__subject", "grant__service").prefetch_related("grant__routes")
     ]

@@ -19,7 +19,7 @@ from apps.rollout.drivers.akamai.driver import is_code
 from apps.rollout.drivers.akamai.watch import FAILOVER, ORIGINS, POSITION, text_diff
 from apps.rollout.drivers.base import CODE_GROUP, VendorError
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Target, TargetArtifact
+from apps.rollout.models import Activation, Drift, DriverName, Node, Revision, Sight, Target, TargetArtifact
 from apps.rollout.services import moving, releases, revising, troubles
 from apps.rollout.services.akamai import attaching, property_watching
 from apps.rollout.services.cluster import drift as cluster_drift
@@ -63,10 +63,12 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     what is applied already is told at any time: one object that somebody else keeps from us must not hide the others.
     """
     target = Target.objects.select_related("environment").get(slug=slug)
-    waits = target.is_fetched or target.driver != DriverName.KUBERNETES
-    under_way = waits and Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists()
-    if under_way or target.is_removed or moving.needs_setup(target):
+    is_pushed = target.driver == DriverName.KUBERNETES and not target.is_pulled
+    under_way = not is_pushed and Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists()
+    if (under_way and not target.is_pulled) or target.is_removed or moving.needs_setup(target):
         return None
+    if target.driver == DriverName.KUBERNETES and target.is_pulled:
+        return _observe_pulled(target, at, under_way=under_way)
     try:
         looked_at, found = _compare(target, at, everything=everything)
     except VendorError as error:
@@ -80,6 +82,22 @@ def note_silence(target: Target, error: VendorError, at: datetime) -> None:
     """The vendor did not say what is there."""
     trouble = troubles.explain(target, error).code
     Target.objects.filter(pk=target.pk).update(error=str(error), error_at=at, trouble=trouble)
+
+
+def _observe_pulled(target: Target, at: datetime, *, under_way: bool) -> int | None:
+    """As its agent saw it last, and dated so; None before it looked. While a revision is on its way to it, an agent
+    that is behind is no difference."""
+    looked_at: set[str] = set()
+    found: list[Difference] = []
+    if not under_way:
+        looked_at, found = _compare_nodes(target, at)
+    seen = Sight.objects.filter(target=target).exclude(seen_at=None).first()
+    if seen is not None:
+        inside, differs = cluster_drift.compare_seen(target, seen)
+        looked_at, found = looked_at | inside, [*found, *differs]
+    seen_at = seen.seen_at if seen is not None else None
+    note(target, looked_at, found, seen_at or at, whole=True, seen=seen is not None)
+    return len(found) if seen is not None else None
 
 
 def _compare(target: Target, at: datetime, *, everything: bool) -> tuple[set[str], list[Difference]]:
@@ -184,8 +202,17 @@ def _compare_nodes(target: Target, at: datetime) -> tuple[set[str], list[Differe
     return {f"node/{node.name}" for node in nodes}, found
 
 
-def note(target: Target, looked_at: set[str], differing: Iterable[Difference], at: datetime, *, whole: bool) -> None:
-    """Open, keep or close a row for each path that was looked at. ``whole``: all that differs is among them.
+def note(
+    target: Target,
+    looked_at: set[str],
+    differing: Iterable[Difference],
+    at: datetime,
+    *,
+    whole: bool,
+    seen: bool = True,
+) -> None:
+    """Open, keep or close a row for each path that was looked at. ``whole``: all that differs is among them; ``seen``:
+    the target was looked at, and not only who keeps it.
 
     ``at`` is when that look began: several may be at it, and what a later look noted meanwhile stays.
     """
@@ -197,8 +224,8 @@ def note(target: Target, looked_at: set[str], differing: Iterable[Difference], a
         closed = _close([row for path, row in opened.items() if path not in found], looked_at, at)
         fresh = _open(target, _still_so(target, found, opened, at), opened, at)
         TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)
-        changed = {"listed_at": at} if whole else {}
-        Target.objects.filter(pk=target.pk).update(checked_at=at, **changed, **_answers_again(held))
+        changed = {**({"listed_at": at} if whole else {}), **({"checked_at": at} if seen else {})}
+        Target.objects.filter(pk=target.pk).update(**changed, **_answers_again(held))
         if closed or fresh:
             transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
 
@@ -249,9 +276,11 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
     """Have the target hold again what it should. The caller pokes the target."""
     with transaction.atomic():
         target, drift = hold_drift(drift_id)
-        if target.is_fetched:
+        if drift.is_node:
             raise NotOurs
-        if drift.path.startswith(property_watching.PREFIX):
+        if target.is_pulled:
+            cluster_objects.force_once(target, drift.path, actor, at)
+        elif drift.path.startswith(property_watching.PREFIX):
             _attach_again(target, drift, actor, at)
         else:
             _forget(target, drift.path)

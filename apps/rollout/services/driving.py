@@ -163,6 +163,7 @@ def node_views(target: Target, at: datetime) -> list[NodeView]:
             digest=node.active_digest,
             live=is_live(node, at),
             error=node.error if node.failed_number > node.active_number else "",
+            trouble=node.trouble if node.failed_number > node.active_number else "",
         )
         for node in Node.objects.filter(target=target, applies=True).order_by("name")
     ]
@@ -170,6 +171,11 @@ def node_views(target: Target, at: datetime) -> list[NodeView]:
 
 def is_live(node: Node, at: datetime) -> bool:
     return node.last_seen_at is not None and node.last_seen_at > at - STALE_AFTER
+
+
+def has_live_agent(target: Target, at: datetime) -> bool:
+    """Whether anybody who applies what the target should hold was heard of lately."""
+    return Node.objects.filter(target=target, applies=True, last_seen_at__gt=at - STALE_AFTER).exists()
 
 
 def believed(target: Target, at: datetime) -> Observed:

@@ -14,11 +14,17 @@ from apps.audit.actors import Actor
 from apps.audit.errors import NotAllowed
 from apps.catalog import selectors as catalog
 from apps.compiler.artifacts import manifest_digest
+from apps.identity.proofs import jwt_issuers
+from apps.identity.proofs.outcome import ProofRefused
 from apps.rollout import content
 from apps.rollout.drivers.base import DoorAnswer
 from apps.rollout.models import DriverName, Node, Probe, Revision, RevisionArtifact, Runner, Target, TargetArtifact
-from apps.rollout.services import moving, proving
-from apps.rollout.services.targets import token_hash
+from apps.rollout.services import moving, preflights, proving
+from apps.rollout.services.cluster import preflight as cluster_preflight
+from apps.rollout.services.cluster import sights
+from apps.rollout.services.cluster.preflight import Answer
+from apps.rollout.services.cluster.sights import Said
+from apps.rollout.services.targets import TOKEN_PREFIX, token_hash
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ProbeState
 from apps.trust import services as trust
 
@@ -46,11 +52,12 @@ class Overtaken(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a node is given when there is something for it."""
+    """What a node is given when there is something for it. ``ask`` is what an agent in a cluster is to look at."""
 
     signed: str
     inline: Mapping[str, str]
     probes: Sequence[Mapping[str, object]]
+    ask: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +72,36 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """What a node says of itself. ``said`` and ``access`` are what only an agent in a cluster says, of that."""
+
     revision: int
     digest: str
     active: bool
     error: str = ""
     probes: Sequence[ProbeResult] = ()
     identities: Sequence[Mapping[str, object]] = field(default_factory=tuple)
+    said: Said = field(default_factory=Said)
+    access: Answer | None = None
 
 
 def authenticate_node(*, token: str, at: datetime) -> Node:
-    """Who is calling; also notes that it was heard of."""
-    node = Node.objects.select_related("target__environment").filter(token_hash=token_hash(token)).first()
+    """Who is calling, by a token of ours or by one of its cluster; also notes that it was heard of."""
+    known = Q(token_hash=token_hash(token)) if token.startswith(TOKEN_PREFIX) else _account(token, at)
+    node = Node.objects.select_related("target__environment").filter(known).first()
     if node is None:
         raise UnknownNode
     if node.last_seen_at is None or node.last_seen_at <= at - SEEN_EVERY:
         Node.objects.filter(pk=node.pk).update(last_seen_at=at)
     return node
+
+
+def _account(token: str, at: datetime) -> Q:
+    """A projected token of a service account, believed each time anew: an issuer may be switched off meanwhile."""
+    try:
+        found = jwt_issuers.cluster_account(token, at=at)
+    except ProofRefused as error:
+        raise UnknownNode from error
+    return Q(issuer=found.issuer, account=found.name)
 
 
 def issue_for_node(*, node: Node, workload: str, csr_pem: str, at: datetime) -> trust.IssuedCertificate:
@@ -104,10 +125,23 @@ def offer(*, node_id: int, have: str, at: datetime) -> Offer | None:
         return None
     news = have != revision.digest or node.active_number < revision.number
     probes = list(_probes_for(node, at, news=news)[:PROBES_AT_ONCE])
-    if not news and not probes:
+    ask = _asks(node)
+    if not news and not probes and not ask and not sights.is_ordered(node.target):
         return None
     rows = _manifest(node.target, revision)
-    return Offer(_signed(node.target, revision, rows, at), _inline(node.target, revision, rows, have), _asked(probes))
+    signed = _signed(node.target, revision, rows, at)
+    return Offer(signed, _inline(node.target, revision, rows, have), _asked(probes), ask)
+
+
+def _asks(node: Node) -> dict[str, object]:
+    """What somebody at the console waits for an agent to look at."""
+    if not sights.is_agent(node):
+        return {}
+    preflight = preflights.waiting(node.target)
+    found: dict[str, object] = {"look": True} if sights.asked_of(node.target) else {}
+    if preflight is not None:
+        found |= {"preflight": preflight.pk, "scopes": cluster_preflight.scopes(node.target)}
+    return found
 
 
 def _rests(node: Node, revision: Revision, have: str, at: datetime) -> bool:
@@ -158,6 +192,7 @@ def _signed(target: Target, revision: Revision, rows: Sequence[TargetArtifact], 
             "revision": revision.number,
             "digest": revision.digest,
             "issued_at": int(at.timestamp()),
+            **({"cluster": sights.orders_of(target)} if target.driver == DriverName.KUBERNETES else {}),
             "artifacts": [
                 {"path": row.path, "sha256": row.sha256, "media_type": row.media_type, "size": row.size} for row in rows
             ],

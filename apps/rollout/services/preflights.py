@@ -18,9 +18,10 @@ from apps.rollout.drivers.akamai.capabilities import CHECKS
 from apps.rollout.drivers.akamai.driver import kv_token_name
 from apps.rollout.drivers.akamai.preflight import ALL_SECONDS, CALL_SECONDS, GRANTED, Check, Finding, Wanted, examine
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import DriverName, Preflight, Target
+from apps.rollout.models import Delivery, DriverName, Preflight, Target
 from apps.rollout.services import troubles
 from apps.rollout.services.cluster import preflight as cluster_preflight
+from apps.rollout.services.cluster.preflight import Answer
 from apps.rollout.services.driving import NotConnected, akamai_api, token_in_use
 from apps.rollout.services.evidence import CHANNEL, record_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
@@ -44,19 +45,47 @@ def ask(*, slug: str, actor: Actor, at: datetime) -> Preflight:
     with transaction.atomic():
         target = Target.objects.select_for_update().get(pk=get_target(slug).pk)
         asked = _questions(target)
+        _give_up(target, at)
         if Preflight.objects.filter(target=target, finished_at=None).exists():
             raise PreflightUnderWay
         made = Preflight.objects.create(target=target, asked_at=at, asked_by=actor.name[:200], asked=asked)
         old = Preflight.objects.filter(target=target).order_by("-pk").values_list("pk", flat=True)[KEPT:]
         Preflight.objects.filter(pk__in=list(old)).delete()
         record_target("preflight.asked", target, actor=actor, at=at)
-        outbox.enqueue(topic=ASKED, key=str(made.pk), payload={"target": target.slug}, at=at)
+        if not target.is_pulled:
+            outbox.enqueue(topic=ASKED, key=str(made.pk), payload={"target": target.slug}, at=at)
     return made
+
+
+def _give_up(target: Target, at: datetime) -> None:
+    """An agent that did not answer by now is not waited for any longer."""
+    if target.is_pulled:
+        rows = Preflight.objects.filter(target=target, finished_at=None, asked_at__lt=at - LEASE)
+        rows.update(finished_at=at, error="Its agent did not answer")
+
+
+def waiting(target: Target) -> Preflight | None:
+    """The one its agent is to answer."""
+    return (
+        Preflight.objects.filter(target=target, finished_at=None).order_by("pk").first() if target.is_pulled else None
+    )
+
+
+def answer(*, target: Target, told: Answer, at: datetime) -> None:
+    """What an agent found out. An answer to a question that is no longer asked is dropped."""
+    preflight = Preflight.objects.filter(target=target, pk=told.preflight, finished_at=None).first()
+    if preflight is None:
+        return
+    found = cluster_preflight.findings(target, told.review)
+    preflight.started_at, preflight.asked = at, len(found)
+    preflight.save(update_fields=["started_at", "asked"])
+    _note(preflight, dict(enumerate((one,) for one in found)))
+    _finish(preflight, "", at)
 
 
 def _questions(target: Target) -> int:
     """How many there are to ask. Raises BadTarget where nobody can be asked."""
-    if target.driver == DriverName.NGINX or target.is_pulled:
+    if target.driver == DriverName.NGINX:
         raise BadTarget(f"The console calls nobody for {target.name}: there is nothing to ask.")
     require_called(target)
     return cluster_preflight.questions(target) if target.driver == DriverName.KUBERNETES else len(CHECKS)
@@ -65,7 +94,8 @@ def _questions(target: Target) -> int:
 def due(at: datetime) -> list[int]:
     """Asked for and not taken, or taken by a worker that died."""
     taken = Q(started_at=None) | Q(started_at__lt=at - LEASE)
-    return list(Preflight.objects.filter(taken, finished_at=None).order_by("pk").values_list("pk", flat=True))
+    called = Preflight.objects.filter(taken, finished_at=None).exclude(target__delivery=Delivery.PULLED)
+    return list(called.order_by("pk").values_list("pk", flat=True))
 
 
 def run(*, preflight_id: int, clock: Clock, checks: Sequence[Check] = CHECKS, patience: float = ALL_SECONDS) -> bool:

@@ -13,9 +13,10 @@ from apps.compiler.graph import AccessGraph, Service, SubjectKind
 from apps.identity import selectors as identity
 from apps.rollout.models import Activation, Delivery, DriverName, Expect, Probe, Runner, Target
 from apps.rollout.services import proving
+from apps.rollout.services.cluster import strangers
 from apps.rollout.services.cluster.driving import held_of
 from apps.rollout.services.cluster.probing import call_for, example
-from apps.rollout.services.doors import DoorTask, door_tasks
+from apps.rollout.services.doors import DoorTask, door_tasks, unasked_tasks
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.services.trying_rules import Caller, find_caller
 from apps.rollout.states import OPEN_PROBES, ActivationState, ProbeState, move
@@ -35,12 +36,23 @@ class Question:
     call: Mapping[str, object]
 
 
-def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at: datetime) -> None:
+def expect(
+    *,
+    target: Target,
+    services: Collection[str],
+    graph: AccessGraph,
+    at: datetime,
+    joined: Collection[str] = frozenset(),
+) -> None:
     """Set the probes that will show whether the target's door is where it should be for the grants of these services.
 
-    The caller has opened a transaction and holds the target's lock. What is being asked already is left alone.
+    Of those that ``joined`` also what is open already, where others kept it before. The caller has opened a transaction
+    and holds the target's lock. What is being asked already is left alone.
     """
-    tasks = door_tasks(services=held_of(target, services), point=target.point, environment=target.environment.slug)
+    held = held_of(target, services)
+    tasks = door_tasks(services=held, point=target.point, environment=target.environment.slug)
+    old_doors = unasked_tasks(target=target, services=held & set(joined)) if joined else []
+    tasks += old_doors
     activation = Activation.objects.filter(target=target).order_by("-pk").first()
     if not tasks or activation is None:
         return
@@ -52,19 +64,7 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
     fresh: list[Probe] = []
     dropped: list[Probe] = []
     for task in tasks:
-        question = (
-            _cluster_question(target, task, graph, pdp, subjects, at)
-            if target.driver == DriverName.KUBERNETES
-            else _question(
-                task,
-                graph,
-                pdp,
-                subjects,
-                at,
-                through_edge=edge is not None,
-                doors=str(target.config.get(DOOR_HOST, "")),
-            )
-        )
+        question = _question_for(target, task, graph, pdp, subjects, at, through_edge=edge is not None)
         runs_on = edge if question.runner == Runner.EDGE and edge is not None else target
         probe = _probe(task, question, activation, runs_on, at)
         old = asked.get(task.grant_id)
@@ -74,9 +74,38 @@ def expect(*, target: Target, services: Collection[str], graph: AccessGraph, at:
                 move(old, ProbeState.DROPPED)
                 dropped.append(old)
     Probe.objects.bulk_update(dropped, ["state"], batch_size=proving.BATCH)
+    fresh += _strangers(target, held, fresh, graph, pdp, at)
     Probe.objects.bulk_create(fresh, batch_size=proving.BATCH)
+    proving.note_joined(target, [task.grant_id for task in old_doors], at)
     if activation.state in IN_FORCE:
         proving.make_ready(target, services=services, at=at)
+
+
+def _strangers(
+    target: Target, services: Collection[str], fresh: Collection[Probe], graph: AccessGraph, pdp: Pdp, at: datetime
+) -> list[Probe]:
+    """What a cluster is asked beside, where other pods run. What is no such question any more is dropped."""
+    if target.driver != DriverName.KUBERNETES:
+        return []
+    strangers.drop_answered(target=target, services=services, pdp=pdp, fresh=fresh, at=at)
+    hosted = proving.hosted(target, at)
+    return strangers.beside(fresh, target=target, services=graph.services, pdp=pdp, hosted=hosted, at=at)
+
+
+def _question_for(
+    target: Target,
+    task: DoorTask,
+    graph: AccessGraph,
+    pdp: Pdp,
+    subjects: Mapping[str, policy.Subject],
+    at: datetime,
+    *,
+    through_edge: bool,
+) -> Question:
+    if target.driver == DriverName.KUBERNETES:
+        return _cluster_question(target, task, graph, pdp, subjects, at)
+    doors = str(target.config.get(DOOR_HOST, ""))
+    return _question(task, graph, pdp, subjects, at, through_edge=through_edge, doors=doors)
 
 
 def _question(
@@ -195,7 +224,9 @@ def _asked_already(target: Target, tasks: Collection[DoorTask], activation: Acti
     """What is being asked about this door, by grant; held, and the activation with it."""
     ids = {task.grant_id for task in tasks}
     rows = hold_probes(
-        Probe.objects.filter(grant_id__in=ids, point=target.point, activation__target=target, state__in=OPEN_PROBES),
+        Probe.objects.filter(
+            grant_id__in=ids, point=target.point, activation__target=target, state__in=OPEN_PROBES, stranger=""
+        ),
         also=[activation.pk],
     )
     return {row.grant_id: row for row in rows}

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, Exists, OuterRef, QuerySet, When
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, When
 
 from apps.access import services as access
 from apps.access.services import DoorReport
 from apps.rollout.drivers.base import DoorAnswer, Expectation, Proof
 from apps.rollout.models import Activation, DriverName, Expect, Node, Point, Probe, Runner, Target
+from apps.rollout.services.cluster import strangers
 from apps.rollout.services.doorkeepers import Door, Lag, lags
 from apps.rollout.services.driving import STALE_AFTER, caller_of
 from apps.rollout.services.evidence import announce_activation
@@ -41,11 +42,12 @@ def make_ready(target: Target, *, services: Collection[str] | None, at: datetime
     if services is not None:
         waiting = waiting.filter(service__in=services)
     probes = hold_probes(waiting)
-    hosted = _hosted(target, at) if any(probe.runner == Runner.NODE for probe in probes) else set()
+    there = hosted(target, at) if any(probe.runner == Runner.NODE for probe in probes) else set()
     for probe in probes:
-        move(probe, ProbeState.READY)
+        gone = probe.runner == Runner.NODE and probe.call["workload"] not in there
+        move(probe, ProbeState.DROPPED if gone and probe.stranger else ProbeState.READY)
         probe.ready_at = probe.due_at = at
-        if probe.runner == Runner.NODE and probe.call["workload"] not in hosted:
+        if gone and not probe.stranger:
             probe.runner = Runner.REPORT
     Probe.objects.bulk_update(probes, ["state", "ready_at", "due_at", "runner"], batch_size=BATCH)
     reported = [probe for probe in probes if probe.runner == Runner.REPORT]
@@ -80,7 +82,14 @@ def _as_reported(probe: Probe, target: Target) -> Found:
     return Found(DoorAnswer(said, REPORTED, grants), _reported(target))
 
 
-def _hosted(target: Target, at: datetime) -> set[str]:
+def note_joined(target: Target, grant_ids: Sequence[str], at: datetime) -> None:
+    """Doors that stay proven, and say that one more keeper has to show it."""
+    said = f"Shown where it was kept before. Still to be shown at {target.name}."
+    if grant_ids:
+        access.mark_doors(reports=[DoorReport(one, target.point, "proven", said) for one in grant_ids], at=at)
+
+
+def hosted(target: Target, at: datetime) -> set[str]:
     """The workloads some node holds a certificate for: only as one of those it can make a call.
 
     A pod that tries calls in a cluster may come and go, so only one that was heard of lately counts there.
@@ -187,18 +196,20 @@ def _draw(found: Mapping[Probe, Found], at: datetime) -> None:
         else:
             _ask_again(probe, at)
     Probe.objects.bulk_update(list(found), ANSWERED, batch_size=BATCH)
-    passed = [probe for probe in found if probe.state == ProbeState.PASSED]
+    closed = [probe for probe in found if probe.state == ProbeState.PASSED]
+    passed = _with_companions(closed)
     failed = [probe for probe in found if probe.state == ProbeState.FAILING and _is_overdue(probe, at)]
     behind = lags(passed, PATIENCE) if passed else {}
-    told = [one for one in passed if not _lag(behind, one).failing]
-    reports = [_report(one, _lag(behind, one)) for one in (*told, *failed)]
+    refused = strangers.answers(one for one in passed if _in_cluster(one))
+    told = [one for one in passed if not _lag(behind, one).failing and not _open_to_all(one, refused)]
+    reports = [*(_report(one, _lag(behind, one), refused) for one in told), *(_report(one, Lag()) for one in failed)]
     access.mark_doors(reports=reports, at=at)
-    for grant_id in _all_proven([probe for probe in passed if probe.expect == Expect.ALLOW], behind):
+    for grant_id in _all_proven([probe for probe in told if probe.expect == Expect.ALLOW], behind):
         access.activate(grant_id=grant_id, at=at)
     errors = {one.grant_id: f"{one.activation.target.name}: {sentence(one)}" for one in failed}
     well = (one.grant_id for one in passed if not _lag(behind, one).behind)
     access.record_errors(errors={**dict.fromkeys(well, ""), **errors}, at=at)
-    for activation in {probe.activation.pk: probe.activation for probe in passed}.values():
+    for activation in {probe.activation.pk: probe.activation for probe in closed}.values():
         finish(activation, at=at)
 
 
@@ -221,10 +232,31 @@ def _write_answer(probe: Probe, answer: DoorAnswer | None, detail: str, at: date
     probe.detail, probe.tried_at, probe.attempts = detail, at, probe.attempts + 1
 
 
+def _with_companions(passed: Sequence[Probe]) -> list[Probe]:
+    """Those that tell of a grant's own door: of a stranger that was refused, the question it was asked beside."""
+    own = [one for one in passed if not one.stranger]
+    beside = strangers.companions(one for one in passed if one.stranger)
+    known = {one.pk for one in own}
+    return [*own, *(one for one in beside if one.pk not in known)]
+
+
+def _in_cluster(probe: Probe) -> bool:
+    return probe.runner == Runner.NODE and probe.activation.target.driver == DriverName.KUBERNETES
+
+
+def _open_to_all(probe: Probe, refused: Mapping[strangers.Pair, Probe]) -> bool:
+    """Whether somebody was let through as well whom nobody let in: then being let in shows nothing."""
+    one = refused.get((probe.grant_id, probe.target_id))
+    open_to_all = one is not None and one.state == ProbeState.FAILING and one.verdict == "allow"
+    return open_to_all and probe.expect == Expect.ALLOW
+
+
 def _as_expected(probe: Probe, answer: DoorAnswer | None) -> bool:
     """Open means: by this grant. Closed means: not by this grant, though another may still allow the call."""
     if answer is None:
         return False
+    if probe.stranger:
+        return answer.verdict == "deny"
     by_this = answer.verdict == "allow" and probe.grant_id in answer.grants
     return by_this if probe.expect == Expect.ALLOW else not by_this
 
@@ -233,15 +265,16 @@ def _lag(behind: Mapping[Door, Lag], probe: Probe) -> Lag:
     return behind.get((probe.grant_id, probe.point), Lag())
 
 
-def _report(probe: Probe, lag: Lag) -> DoorReport:
+def _report(probe: Probe, lag: Lag, refused: Mapping[strangers.Pair, Probe] | None = None) -> DoorReport:
     """A door with several keepers is where the slowest of them is."""
     if probe.state == ProbeState.FAILING:
         return DoorReport(probe.grant_id, probe.point, "failing", sentence(probe))
+    beside = (refused or {}).get((probe.grant_id, probe.target_id)) if probe.expect == Expect.ALLOW else None
+    said = f"{sentence(probe)} {sentence(beside)}" if beside is not None else sentence(probe)
     if lag.behind:
-        said = f"{sentence(probe)} {lag.sentence}"
-        return DoorReport(probe.grant_id, probe.point, _on_the_way(probe.expect, lag), said)
+        return DoorReport(probe.grant_id, probe.point, _on_the_way(probe.expect, lag), f"{said} {lag.sentence}")
     there = "proven" if probe.expect == Expect.ALLOW else "closed"
-    return DoorReport(probe.grant_id, probe.point, there, sentence(probe))
+    return DoorReport(probe.grant_id, probe.point, there, said)
 
 
 def _on_the_way(expect: str, lag: Lag) -> str:
@@ -256,7 +289,7 @@ def _all_proven(passed: Sequence[Probe], behind: Mapping[Door, Lag]) -> list[str
     Asked after their rows were locked (by ``mark_doors``), so two doors proven at once are both seen.
     """
     wanted = {probe.grant_id: set(probe.call["points"]) for probe in passed}
-    rows = Probe.objects.filter(grant_id__in=wanted, expect=Expect.ALLOW, state=ProbeState.PASSED)
+    rows = Probe.objects.filter(grant_id__in=wanted, expect=Expect.ALLOW, state=ProbeState.PASSED, stranger="")
     proven: defaultdict[str, set[str]] = defaultdict(set)
     for grant_id, point in rows.values_list("grant_id", "point"):
         proven[grant_id].add(point)
@@ -285,6 +318,10 @@ def sentence(probe: Probe) -> str:
     call = f"{what} as {probe.subject}"
     if probe.verdict == "error":
         return f"{call}: {probe.detail}"
+    if probe.stranger and probe.verdict == "allow":
+        return f"{call}, whom nobody let in, was let through: nothing is enforced there."
+    if probe.stranger:
+        return f"{call}, whom nobody let in, was refused."
     control = probe.call.get("control")
     if control is None:
         return f"{call}: {probe.verdict} ({probe.reason})."
@@ -300,7 +337,8 @@ def finish(activation: Activation, *, at: datetime) -> None:
     The caller holds the activation.
     """
     asked = Probe.objects.filter(activation=activation)
-    if activation.state != ActivationState.ACTIVE or asked.filter(state__in=OPEN_PROBES).exists():
+    waited_for = asked.filter(state__in=OPEN_PROBES).filter(Q(stranger="") | Q(state=ProbeState.FAILING))
+    if activation.state != ActivationState.ACTIVE or waited_for.exists():
         return
     if not asked.filter(state=ProbeState.PASSED).exists():
         return

@@ -34,6 +34,7 @@ NOTHING = ""
 _REASONS = {
     "rollout.target.created": "The first configuration.",
     "rollout.target.changed": "The target's settings changed.",
+    "rollout.target.joined": "The cluster was connected anew.",
     "trust.key.changed": "A signing key turned over.",
     "trust.certificate.issued": "A workload has a new certificate.",
     "catalog.service.changed": "Addresses in the catalogue changed.",

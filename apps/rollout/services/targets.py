@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from apps.audit.errors import InvalidInput, NotFound, Refusal
 from apps.catalog import selectors as catalog
 from apps.identity import services as identity
 from apps.identity import vault
+from apps.identity.models import IssuerKind
+from apps.identity.proofs.issuers import list_issuers
 from apps.rollout.cluster.settings import complaints
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, Node, PendingChange, Point, Production, Target
@@ -50,7 +53,9 @@ _ADDRESS: Mapping[str, frozenset[str]] = {
     DriverName.NGINX: frozenset(),
     DriverName.KUBERNETES: frozenset({"server"}),
 }
-FIRST = "rollout.target.created"
+FIRST, CHANGED, JOINED_ANEW = "rollout.target.created", "rollout.target.changed", "rollout.target.joined"
+TOKEN_PREFIX = "spn_"  # noqa: S105 - how a token of ours begins
+_ACCOUNT = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
 
 
 class UnknownTarget(NotFound):
@@ -167,7 +172,7 @@ def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Tar
         target.secret_sealed = _sealed(merged)
     target.save(update_fields=["name", "config", "secret_sealed"])
     _know_workloads(target, actor, at)
-    compile_everything(target, topic="rollout.target.changed", cause=target.slug, at=at)
+    compile_everything(target, topic=CHANGED, cause=target.slug, at=at)
     record_target("target.changed", target, actor=actor, at=at, before=before, after=_described(target))
     return target
 
@@ -206,19 +211,48 @@ def enroll_node(*, target_slug: str, name: str, actor: Actor, at: datetime, appl
 
     A node that does not apply only tries calls. By default it does where what the target should hold is fetched.
     """
-    token = f"spn_{secrets.token_urlsafe(32)}"
+    token = f"{TOKEN_PREFIX}{secrets.token_urlsafe(32)}"
     with transaction.atomic():
-        target = get_target(target_slug)
-        if target.driver not in (DriverName.NGINX, DriverName.KUBERNETES):
-            raise BadTarget(f"{target.name} has no nodes.")
-        fetches = target.is_fetched if applies is None else applies
-        if fetches and not target.is_fetched:
-            raise BadTarget(f"The console itself writes to {target.name}: a node there can only try calls.")
-        node, _ = Node.objects.select_for_update().update_or_create(
-            target=target, name=name, defaults={"token_hash": token_hash(token), "enrolled_at": at, "applies": fetches}
-        )
-        record_target("node.enrolled", target, actor=actor, at=at, after={"node": name, "applies": fetches})
+        node = _enrolled(target_slug, name, token, applies, actor, at)
     return Enrolment(node, token, trust_selectors.jwks(Purpose.BUNDLE))
+
+
+def enroll_account(
+    *, target_slug: str, name: str, issuer: str, account: str, actor: Actor, at: datetime, applies: bool | None = None
+) -> Node:
+    """A node that shows the tokens its cluster gives its service account, and has none of ours.
+
+    ``issuer`` is the short name of a trusted cluster, ``account`` is ``namespace/name``. Raises BadTarget.
+    """
+    if not _ACCOUNT.fullmatch(account):
+        raise BadTarget(fields={"account": ["Write namespace/name, such as sallyport/sallyport-agent."]})
+    known = {one.slug for one in list_issuers() if one.enabled and one.kind == IssuerKind.EKS}
+    if issuer not in known:
+        raise BadTarget(fields={"issuer": ["Choose a cluster whose tokens are trusted here."]})
+    subject = f"system:serviceaccount:{account.replace('/', ':')}"
+    with transaction.atomic():
+        others = Node.objects.filter(issuer=issuer, account=subject).exclude(target__slug=target_slug, name=name)
+        if others.exists():
+            raise BadTarget(fields={"account": ["This account stands for another node already."]})
+        return _enrolled(target_slug, name, "", applies, actor, at, issuer=issuer, account=subject)
+
+
+def _enrolled(
+    target_slug: str, name: str, token: str, applies: bool | None, actor: Actor, at: datetime, **by: str
+) -> Node:
+    """Without a token of ours the hash is that of one nobody has. Whatever let it in before no longer does."""
+    target = get_target(target_slug)
+    if target.driver not in (DriverName.NGINX, DriverName.KUBERNETES):
+        raise BadTarget(f"{target.name} has no nodes.")
+    fetches = target.is_fetched if applies is None else applies
+    if fetches and not target.is_fetched:
+        raise BadTarget(f"The console itself writes to {target.name}: a node there can only try calls.")
+    known = {"token_hash": token_hash(token or secrets.token_urlsafe(32)), "issuer": "", "account": "", **by}
+    node, _ = Node.objects.select_for_update().update_or_create(
+        target=target, name=name, defaults={**known, "enrolled_at": at, "applies": fetches}
+    )
+    record_target("node.enrolled", target, actor=actor, at=at, after={"node": name, "applies": fetches, **by})
+    return node
 
 
 def remove_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> None:

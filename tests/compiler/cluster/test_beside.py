@@ -11,7 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from apps.compiler.emitters.cluster import networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster import agent, networkpolicy, probe_pod, sidecar
 from apps.compiler.emitters.cluster.objects import Account
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.traffic import Variant
@@ -24,6 +24,13 @@ CLUSTER = ClusterSurroundings("east", "https://console.shop.test", "shop.test", 
 DOOR = sidecar.Sidecar("registry.shop.test/sallyport-door:1", "mesh")
 CART = Account("shop", "cart")
 PROBE = probe_pod.ProbePod("registry.shop.test/sallyport-door:1")
+AGENT = agent.ClusterAgent(
+    "registry.shop.test/sallyport-door:1",
+    "agent",
+    {"shop": [("networking.k8s.io", "networkpolicies"), ("access.smi-spec.io", "traffictargets")]},
+    ("traffictargets.access.smi-spec.io", "networkpolicies.networking.k8s.io"),
+    {"keys": [{"kty": "EC", "kid": "bundle-1"}]},
+)
 
 PLAIN: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -58,11 +65,16 @@ def printed() -> dict[str, str]:
         }.items()
     }
     probe = {f"probe_{one['kind'].lower()}.json": sidecar.written(one) for one in probe_objects()}
-    return {**files, **probe}
+    inside = {f"agent_{one['kind'].lower()}.json": sidecar.written(one) for one in agent_objects()}
+    return {**files, **probe, **inside}
 
 
 def machine() -> dict[str, str]:
     return dict(sidecar.machine(PAYMENTS, CLUSTER, DOOR, "till-1"))
+
+
+def agent_objects(*, by_account: bool = True) -> tuple[dict[str, Any], ...]:
+    return agent.objects(CLUSTER, replace(AGENT, by_account=by_account))
 
 
 def probe_objects() -> tuple[dict[str, Any], ...]:
@@ -86,7 +98,7 @@ def test_a_deployment_with_the_patch_is_valid_and_keeps_what_it_had() -> None:
 
 
 def test_other_objects_are_valid() -> None:
-    for one in (sidecar.config_map(PAYMENTS, CLUSTER, DOOR), *probe_objects()):
+    for one in (sidecar.config_map(PAYMENTS, CLUSTER, DOOR), *probe_objects(), *agent_objects()):
         kubernetes_validate.validate(one, "1.31", strict=True)
 
 
@@ -132,7 +144,44 @@ def test_the_probe_pod_is_its_workload_and_never_takes_its_calls() -> None:
     assert "injector.nsm.nginx.com/auto-inject" not in plain[1]["spec"]["template"]["metadata"]["labels"]
 
 
+def test_the_agent_may_do_what_it_needs_where_it_needs_it_and_nothing_else() -> None:
+    roles = [one for one in agent_objects() if one["kind"] == "Role"]
+    assert [(one["metadata"]["namespace"], one["rules"]) for one in roles] == [
+        (
+            "shop",
+            [
+                {"apiGroups": [group], "resources": [plural], "verbs": ["get", "list", "create", "patch", "delete"]}
+                for group, plural in (
+                    ("access.smi-spec.io", "traffictargets"),
+                    ("networking.k8s.io", "networkpolicies"),
+                )
+            ],
+        )
+    ]
+    assert not {one["kind"] for one in agent_objects()} & {"ClusterRole", "ClusterRoleBinding", "Secret", "Service"}
+    (deployment,) = (one for one in agent_objects() if one["kind"] == "Deployment")
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_the_agent_shows_a_token_for_this_console_alone_or_one_of_ours() -> None:
+    def token(*, by_account: bool) -> Any:
+        spec = agent_objects(by_account=by_account)[-1]["spec"]["template"]["spec"]
+        return next(one for one in spec["volumes"] if one["name"] == "token")
+
+    [source] = token(by_account=True)["projected"]["sources"]
+    assert source["serviceAccountToken"] == {
+        "audience": "https://console.shop.test",
+        "expirationSeconds": 3600,
+        "path": "node.token",
+    }
+    assert token(by_account=False)["secret"]["secretName"] == "sallyport-agent-token"
+
+
 def test_nothing_of_it_bears_the_labels_by_which_the_console_removes_what_is_its_own() -> None:
-    found = [sidecar.config_map(PAYMENTS, CLUSTER, DOOR), *probe_objects(), networkpolicy.baseline("shop")]
+    printed = [sidecar.config_map(PAYMENTS, CLUSTER, DOOR), *probe_objects(), *agent_objects()]
+    found = [*printed, networkpolicy.baseline("shop")]
     for one in found:
         assert not {"app.kubernetes.io/managed-by", "sallyport.dev/cluster"} & one["metadata"]["labels"].keys()

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.jwk import KeySet, RSAKey
 
 from apps.audit.actors import SYSTEM
-from apps.identity.errors import InvalidIssuer, NotAnAdministrator
+from apps.identity.errors import InvalidBinding, InvalidIssuer, NotAnAdministrator
 from apps.identity.models import TrustedIssuer, WorkloadIdentity
 from apps.identity.proofs import bindings, conditions, issuers, jwt_issuers
 from apps.identity.proofs.bindings import Outside
@@ -22,7 +22,7 @@ from apps.identity.proofs.outcome import ProofRefused
 from apps.trust import services as trust
 from apps.trust.tokens.words import ACCESS_TOKEN, GRANT_TYPE, JWT
 from tests.factories.identity import agent, api_token, person, workload
-from tests.identity.proofs.issuer import ACCOUNT, AUDIENCE, AWS, PLAYS, Issuer, running_issuer
+from tests.identity.proofs.issuer import ACCOUNT, AUDIENCE, AWS, PLAYS, RSA, Issuer, running_issuer
 from tests.identity.proofs.tokens import exchanged
 
 pytestmark = pytest.mark.django_db
@@ -333,3 +333,68 @@ def test_an_agent_acts_for_a_workload_whose_own_token_names_it(
     assert told == status
     if status == 200:
         assert (claims["sub"], claims["act"]["sub"]) == (workload().key, "agent:release-bot")
+
+
+PUBLIC = KeySet([RSA]).as_dict(private=False)
+
+
+def offline(**more: Any) -> TrustedIssuer:
+    """A cluster nobody can ask from here; its keys were given."""
+    given = IssuerInput(slug="inner", kind="eks", issuer="https://kubernetes.default.svc", jwks=PUBLIC, **more)
+    return issuers.add_issuer(given=issuers.completed(given), actor=SYSTEM, at=now())
+
+
+def of_account(**changed: Any) -> str:
+    return Issuer("https://kubernetes.default.svc").token("eks", **changed)
+
+
+def test_a_cluster_that_cannot_be_asked_is_believed_by_the_keys_that_were_given() -> None:
+    assert offline().jwks_uri == ""
+    found = jwt_issuers.cluster_account(of_account(), at=now())
+    assert (found.issuer, found.name) == ("inner", "system:serviceaccount:shop:payments")
+    assert found == jwt_issuers.cluster_account(of_account(), at=now()), "a pod shows one token many times"
+
+
+def test_other_keys_replace_those_that_were_given() -> None:
+    offline()
+    another = RSAKey.generate_key(2048, {"kid": "w9"})
+    with pytest.raises(NotAnAdministrator):
+        issuers.give_keys(slug="inner", jwks=PUBLIC, actor=person("ada").actor, at=now())
+    issuers.give_keys(slug="inner", jwks=KeySet([another]).as_dict(private=False), actor=SYSTEM, at=now())
+    with pytest.raises(ProofRefused):
+        jwt_issuers.cluster_account(of_account(), at=now())
+    with pytest.raises(InvalidBinding):
+        issuers.give_keys(slug="inner", jwks=RSA.as_dict(private=True), actor=SYSTEM, at=now())
+
+
+def test_keys_are_given_only_to_an_issuer_that_is_not_asked(issuer: Issuer) -> None:
+    trusted(issuer, "eks")
+    with pytest.raises(InvalidIssuer):
+        issuers.give_keys(slug="eks", jwks=PUBLIC, actor=SYSTEM, at=now())
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"aud": ["https://kubernetes.default.svc"]}, "does not verify"),
+        ({"sub": "system:node:a"}, "not of a service account"),
+        ({"iss": "https://elsewhere.test"}, "not trusted here"),
+        ({"exp": int(time.time()) - 300, "iat": int(time.time()) - 900}, "does not verify"),
+        ({"exp": int(time.time()) + 86_400}, "longer than 3600"),
+        ({"header": {"alg": "none"}}, "does not verify"),
+    ],
+)
+def test_a_token_of_an_account_is_checked_like_any_other(changed: dict[str, Any], said: str) -> None:
+    offline()
+    header = changed.pop("header", None)
+    token = of_account(**changed)
+    if header is not None:
+        token = f"eyJhbGciOiJub25lIn0.{token.split('.')[1]}.AA"
+    with pytest.raises(ProofRefused, match=said):
+        jwt_issuers.cluster_account(token, at=now())
+
+
+def test_a_job_of_a_ci_system_is_no_account_of_a_cluster(issuer: Issuer) -> None:
+    trusted(issuer, "github")
+    with pytest.raises(ProofRefused, match="not of a cluster"):
+        jwt_issuers.cluster_account(issuer.token("github"), at=now())

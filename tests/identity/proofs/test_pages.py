@@ -141,6 +141,19 @@ def test_an_administrator_trusts_an_issuer_and_switches_it_off(issuer: Issuer) -
     assert (wrong.status_code, "An address that begins with https://" in wrong.content.decode()) == (422, True)
 
 
+def test_keys_that_were_pasted_can_be_replaced() -> None:
+    browser = administrator()
+    form = {"kind": "eks", "slug": "inner", "issuer": "https://kubernetes.default.svc", "jwks": "nonsense"}
+    assert "This is not JSON." in browser.post("/settings/issuers/", form).content.decode()
+    form["jwks"] = json.dumps({"keys": [PUBLIC]})
+    assert "its keys were given" in browser.post("/settings/issuers/", form, follow=True).content.decode()
+    other = json.dumps({"keys": [{**PUBLIC, "kid": "next"}]})
+    browser.post("/settings/issuers/inner/switch", {"jwks": other})
+    assert [key["kid"] for key in TrustedIssuer.objects.get().jwks["keys"]] == ["next"]
+    wrong = browser.post("/settings/issuers/inner/switch", {"jwks": "{}"}, follow=True)
+    assert "Give a JWK set" in wrong.content.decode()
+
+
 def test_nobody_else_adds_an_issuer(ben: Subject) -> None:
     answer = pages.signed_in(ben).post("/settings/issuers/", {"kind": "github", "slug": "ci"})
     assert (answer.status_code, TrustedIssuer.objects.count()) == (302, 0)
@@ -193,6 +206,11 @@ def test_the_api_trusts_an_issuer(issuer: Issuer) -> None:
     assert (answer.status_code, answer.json()["single_use"]) == (201, True)
     off = post(administrator(), "issuers/ci/switch/", {"enabled": False})
     assert off.json()["enabled"] is False
+    assert post(administrator(), "issuers/ci/switch/", {}).status_code == 422
+    given = {"slug": "inner", "kind": "eks", "issuer": "https://kubernetes.default.svc", "jwks": {"keys": [PUBLIC]}}
+    assert post(administrator(), "issuers/", given).json()["jwks_uri"] == ""
+    other = post(administrator(), "issuers/inner/switch/", {"jwks": {"keys": [{**PUBLIC, "kid": "next"}]}})
+    assert (other.status_code, TrustedIssuer.objects.get(slug="inner").jwks["keys"][0]["kid"]) == (200, "next")
 
 
 # what stands in the documentation, and in the settings

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from apps.audit.actors import Actor
-from apps.audit.errors import Refusal
-from apps.rollout.services.targets import enroll_node
+from apps.audit.errors import InvalidInput, Refusal
+from apps.rollout.services.targets import enroll_account, enroll_node
 
 
 class Command(BaseCommand):
@@ -22,19 +22,30 @@ class Command(BaseCommand):
         parser.add_argument("target")
         parser.add_argument("name")
         parser.add_argument("--only-probes", action="store_true", help="it tries calls and takes no revisions")
-        parser.add_argument("--token-out", type=Path, required=True, help="where the token goes (mode 0600)")
-        parser.add_argument("--bundle-keys-out", type=Path, required=True, help="where the JWK set to pin goes")
+        parser.add_argument("--token-out", type=Path, help="where the token goes (mode 0600)")
+        parser.add_argument("--bundle-keys-out", type=Path, help="where the JWK set to pin goes")
+        parser.add_argument("--issuer", default="", metavar="SLUG", help="instead of a token: the trusted cluster")
+        parser.add_argument("--account", default="", metavar="NAMESPACE/NAME", help="and the account it signs for")
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = Actor("operator", "An operator on the command line")
+        known: dict[str, Any] = {
+            "target_slug": options["target"],
+            "name": options["name"],
+            "actor": actor,
+            "at": timezone.now(),
+            "applies": False if options["only_probes"] else None,
+        }
         try:
-            enrolled = enroll_node(
-                target_slug=options["target"],
-                name=options["name"],
-                actor=actor,
-                at=timezone.now(),
-                applies=False if options["only_probes"] else None,
-            )
+            if options["issuer"]:
+                node = enroll_account(**known, issuer=options["issuer"], account=options["account"])
+                self.stdout.write(f"{node.name} may join {options['target']} as {options['account']}.")
+                return
+            if options["token_out"] is None or options["bundle_keys_out"] is None:
+                raise CommandError("Say where the token and the keys go, or name an issuer and an account.")
+            enrolled = enroll_node(**known)
+        except InvalidInput as refusal:
+            raise CommandError(_words(refusal)) from refusal
         except Refusal as refusal:
             raise CommandError(refusal.message) from refusal
         descriptor = os.open(options["token_out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -42,3 +53,7 @@ class Command(BaseCommand):
             file.write(enrolled.token)
         options["bundle_keys_out"].write_text(json.dumps(enrolled.bundle_keys, indent=2), encoding="utf-8")
         self.stdout.write(f"{enrolled.node.name} may join {options['target']}.")
+
+
+def _words(refusal: InvalidInput) -> str:
+    return " ".join([refusal.message, *(text for texts in refusal.fields.values() for text in texts)])

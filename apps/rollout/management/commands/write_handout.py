@@ -13,7 +13,7 @@ from apps.rollout import handouts
 
 
 class Command(BaseCommand):
-    help = "Write files that somebody else applies: a door beside a service, a probe pod, a baseline."
+    help = "Write files that somebody else applies: a door beside a service, a probe pod, an agent, a baseline."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("target")
@@ -22,8 +22,10 @@ class Command(BaseCommand):
         what.add_argument("--door", metavar="SERVICE", help="a door beside the service's pods, for kustomize")
         what.add_argument("--machine", metavar="SERVICE", help="a door on a machine of its own, for systemd")
         what.add_argument("--probe", metavar="ACCOUNT", help="a pod that probes as namespace/account")
+        what.add_argument("--agent", action="store_true", help="the agent of a cluster that lets nobody in")
         what.add_argument("--baseline", metavar="NAMESPACE", help="a NetworkPolicy that lets nothing in")
-        parser.add_argument("--image", default="sallyport-door:latest", help="of a door or a probe pod")
+        parser.add_argument("--image", default="sallyport-door:latest", help="of a door, a probe pod or an agent")
+        parser.add_argument("--with-secret", action="store_true", help="the agent shows a token of ours from a Secret")
         parser.add_argument("--node", default="", help="name of the machine")
         parser.add_argument("--egress", action="store_true", help="the baseline lets nothing out either")
 
@@ -48,4 +50,7 @@ def _files(options: dict[str, Any]) -> handouts.Files:
         return handouts.machine(target_slug=target, service_slug=options["machine"], node=node, at=at)
     if options["probe"]:
         return handouts.probe(target_slug=target, account=options["probe"], image=options["image"], at=at)
+    if options["agent"]:
+        shows = not options["with_secret"]
+        return handouts.cluster_agent(target_slug=target, image=options["image"], by_account=shows, at=at)
     return handouts.baseline(target_slug=target, namespace=options["baseline"], egress=options["egress"])

@@ -158,7 +158,7 @@ def _let_go(target: Target, at: datetime) -> None:
     proving.ask_no_more(target, at)
     Drift.objects.filter(target=target, resolved_at=None).update(resolved_at=at, resolution="Taken out of Akamai.")
     tell(target, catalog.graph_services(None, target.environment.slug), at)
-    doors = granted.list_proven_doors(environment_slug=target.environment.slug, point=target.point)
+    doors = granted.list_proven_doors_at(environment_slug=target.environment.slug, point=target.point)
     _report(target, [(one, "failing") for one in doors.values_list("grant__public_id", flat=True)], at)
 
 

@@ -24,9 +24,17 @@ from apps.rollout.drivers.kubernetes.errors import explain
 from apps.rollout.models import Delivery, DriverName, Revision, Target, TargetArtifact
 from apps.rollout.services import revising
 from apps.rollout.services.cluster.driving import config_for
+from apps.rollout.services.doors import JOINED
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import UNSETTLED
-from apps.rollout.services.targets import BadTarget, TargetSpec, ensure_target, get_target
+from apps.rollout.services.targets import (
+    JOINED_ANEW,
+    BadTarget,
+    TargetSpec,
+    compile_everything,
+    ensure_target,
+    get_target,
+)
 from apps.rollout.states import UNKNOWN
 
 TRIAL_SECONDS = 10.0
@@ -139,7 +147,10 @@ def change_settings(*, slug: str, chosen: ClusterSettings, actor: Actor, at: dat
 
 
 def _bring_again(target: Target, at: datetime) -> None:
-    """Nothing is believed of a cluster at another address."""
+    """Nothing is believed of a cluster at another address, nor was anything shown there."""
+    target.facts = {**target.facts, JOINED: at.isoformat()}
+    target.save(update_fields=["facts"])
+    compile_everything(target, topic=JOINED_ANEW, cause=target.slug, at=at)
     TargetArtifact.objects.filter(target=target).update(applied_sha256=UNKNOWN)
     revision = Revision.objects.filter(target=target).order_by("-number").first()
     if revision is not None:

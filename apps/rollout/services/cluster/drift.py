@@ -14,7 +14,7 @@ from apps.rollout.drivers.akamai.watch import text_diff
 from apps.rollout.drivers.kubernetes.compare import says
 from apps.rollout.drivers.kubernetes.driver import HeldObject
 from apps.rollout.drivers.kubernetes.kinds import KINDS, TRAFFIC_TARGETS, Scope
-from apps.rollout.models import Drift, Target, TargetArtifact
+from apps.rollout.models import Drift, Sight, Target, TargetArtifact
 from apps.rollout.services.cluster.driving import cluster_driver
 from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 
@@ -96,6 +96,22 @@ def _differences(target: Target, items: Iterable[Artifact], seen: Mapping[str, H
     ]
 
 
+def compare_seen(target: Target, sight: Sight) -> tuple[set[str], list[Difference]]:
+    """As ``compare``, by what an agent inside saw. What changed since it looked is left out."""
+    rows = TargetArtifact.objects.filter(target=target)
+    applied = dict(rows.filter(sha256=F("applied_sha256")).exclude(sha256="").values_list("path", "sha256"))
+    seen = {one["path"]: one for one in sight.differs}
+    off = {path for path, one in seen.items() if applied.get(path) == one["wanted"] != ""}
+    found = [_difference(target, item, _held(seen[item.path])) for item in load(list(rows.filter(path__in=off)))]
+    known = set(rows.filter(path__in=seen).values_list("path", flat=True))
+    strays = [path for path, one in seen.items() if one["wanted"] == "" and path not in known]
+    return {*applied, *strays}, [*found, *(_stray(HeldObject(path, "", seen[path]["text"])) for path in strays)]
+
+
+def _held(one: Mapping[str, Any]) -> HeldObject | None:
+    return HeldObject(one["path"], one["sha256"], one["text"] if one["whole"] else "") if one["sha256"] else None
+
+
 def _difference(target: Target, item: Artifact, held: HeldObject | None) -> Difference:
     kind = _kind(item.path)
     wanted = json.loads(item.content)
@@ -103,6 +119,9 @@ def _difference(target: Target, item: Artifact, held: HeldObject | None) -> Diff
     if held is None:
         opens = kind in CLOSING or (_is_target(item.path) and settings_of(target.config).access_control == "allow")
         return Difference(item.path, item.sha256, "", "The object is gone.", STILL_GRANTED, opens=opens, diff=diff)
+    if not held.text:
+        said = "The object was changed. What it says was not told: it is secret, or too long."
+        return Difference(item.path, item.sha256, held.sha256, said, UNSIGNED, opens=kind not in SHAPING)
     if says(_does(json.loads(held.text)), _does(wanted)):
         said = "It does what it should; its labels, its annotations or who manages it were changed."
         return Difference(item.path, item.sha256, held.sha256, said, diff=diff)

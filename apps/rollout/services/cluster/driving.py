@@ -19,6 +19,8 @@ from apps.rollout.surroundings import secret_of
 CONFLICTS, TAKEN, HELD, AGREED = "conflicts", "taken", "held", "closings"
 """In a target's ``facts``: objects somebody else manages, by path; those a person said to take over; services that wait
 for a yes to being closed, and those whose closing a person agreed to."""
+ORDER = "order"
+"""In a target's ``facts``: the number of what a person said last, which an agent inside carries out once."""
 IN_CLUSTER = "in_cluster"
 
 

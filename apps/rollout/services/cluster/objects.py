@@ -14,7 +14,7 @@ from apps.rollout.drivers.kubernetes.driver import KubernetesDriver
 from apps.rollout.drivers.kubernetes.errors import FieldConflict
 from apps.rollout.models import DriverName, Target
 from apps.rollout.services.akamai.attaching import PersonNeeded
-from apps.rollout.services.cluster.driving import CONFLICTS, TAKEN
+from apps.rollout.services.cluster.driving import CONFLICTS, ORDER, TAKEN
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.holding import hold_target
 from apps.rollout.services.targets import get_target
@@ -68,8 +68,9 @@ def force_once(target: Target, path: str, actor: Actor, at: datetime) -> None:
 
     The caller holds the target, and records it.
     """
-    said = {"by": actor.name[:200], "at": at.isoformat()}
-    target.facts = {**target.facts, TAKEN: {**target.facts.get(TAKEN, {}), path: said}}
+    number = int(target.facts.get(ORDER, 0)) + 1
+    said = {"by": actor.name[:200], "at": at.isoformat(), ORDER: number}
+    target.facts = {**target.facts, ORDER: number, TAKEN: {**target.facts.get(TAKEN, {}), path: said}}
     target.save(update_fields=["facts"])
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from apps.rollout.cluster.settings import SMI, settings_of
 from apps.rollout.drivers.akamai.preflight import GRANTED, MISSING, UNKNOWN, Finding
 from apps.rollout.drivers.kubernetes.access import AccessReview, Permission
-from apps.rollout.drivers.kubernetes.kinds import KINDS
+from apps.rollout.drivers.kubernetes.kinds import KINDS, scopes_of
 from apps.rollout.models import Target
 from apps.rollout.services.cluster.driving import cluster_driver, kinds_of
 
@@ -27,10 +28,28 @@ def questions(target: Target) -> int:
     return 1 + len(kinds_of(chosen)) * len(chosen.namespaces)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent in a cluster was told there, for the preflight of that id."""
+
+    preflight: int
+    review: AccessReview
+
+
+def scopes(target: Target) -> list[list[str]]:
+    """What an agent is to ask about: pairs of namespace and kind."""
+    chosen = settings_of(target.config)
+    found = scopes_of(kinds_of(chosen), chosen.namespaces, chosen.verifier_namespace)
+    return [[scope.namespace, scope.kind] for scope in found]
+
+
 def look(target: Target) -> tuple[Finding, ...]:
     """Raises VendorError."""
     with cluster_driver(target) as driver:
-        review = driver.access_review()
+        return findings(target, driver.access_review())
+
+
+def findings(target: Target, review: AccessReview) -> tuple[Finding, ...]:
     return (_version(review), *_kinds(review), *_enforced(target), *_rights(review.permissions))
 
 
