@@ -20,7 +20,7 @@ from apps.compiler.graph import (
     Subject,
     SubjectKind,
 )
-from apps.compiler.traffic import TrafficRule, Variant
+from apps.compiler.traffic import Breaker, TrafficRule, Variant
 
 Json = dict[str, Any]
 
@@ -61,7 +61,8 @@ def _variant(variant: Variant) -> list[object]:
 def _rule_row(rule: TrafficRule) -> list[object]:
     who, where = [rule.id, rule.subject, rule.service], [sorted(rule.routes), sorted(rule.points)]
     what = [rule.percent, rule.variant, [*map(list, rule.set_headers)], list(rule.remove_headers)]
-    return [*who, *where, rule.starts_at, rule.ends_at, *what, rule.calls_per_minute]
+    breaker = [] if rule.breaker is None else [list(rule.breaker)]
+    return [*who, *where, rule.starts_at, rule.ends_at, *what, rule.calls_per_minute, *breaker]
 
 
 def _guardrail_row(wall: Guardrail) -> list[object]:
@@ -112,6 +113,7 @@ def _rule(row: list[Any]) -> TrafficRule:
         set_headers=tuple((name, value) for name, value in row[9]),
         remove_headers=tuple(row[10]),
         calls_per_minute=row[11],
+        breaker=Breaker(*row[12]) if len(row) > 12 else None,
     )
 
 

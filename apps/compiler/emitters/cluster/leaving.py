@@ -114,6 +114,10 @@ def _treatments(graph: AccessGraph, service: Service, surroundings: ClusterSurro
     if any(rule.calls_per_minute is not None for rule in rules):
         today = "Counted by each pod of the service."
         yield Aspect("Calls a minute", today, "Counted by each door, for each caller.", Verdict.EQUAL)
+    if any(rule.breaker is not None for rule in rules):
+        today = "A CircuitBreaker, for a rule about everybody and the whole service: each caller's sidecar counts."
+        after = "The door beside the service counts every answer of 500 and above, of all callers."
+        yield Aspect("Leaving a failing service alone", today, after, Verdict.GAINED)
 
 
 def _other_ports(surroundings: ClusterSurroundings) -> Aspect:

@@ -38,6 +38,7 @@ PLURALS = {
     "HTTPRouteGroup": "httproutegroups",
     "TrafficSplit": "trafficsplits",
     "RateLimit": "ratelimits",
+    "CircuitBreaker": "circuitbreakers",
     "Policy": "policies",
     "VirtualServer": "virtualservers",
     "VirtualServerRoute": "virtualserverroutes",

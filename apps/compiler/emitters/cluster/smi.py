@@ -1,4 +1,5 @@
-"""The policy of one service for NGINX Service Mesh: TrafficTarget, HTTPRouteGroup, TrafficSplit and RateLimit.
+"""The policy of one service for NGINX Service Mesh: TrafficTarget, HTTPRouteGroup, TrafficSplit, RateLimit and
+CircuitBreaker.
 
 SMI knows callers by service account and only ever allows. One TrafficTarget holds all that one account may do to one
 service; besides stands a target that lets nobody in, so that a service whose last grant ended stays closed.
@@ -36,6 +37,7 @@ ACCESS = "access.smi-spec.io/v1alpha2"
 SPECS = "specs.smi-spec.io/v1alpha3"
 SPLIT = "split.smi-spec.io/v1alpha3"
 LIMITS = "specs.smi.nginx.com/v1alpha2"
+BREAKERS = "specs.smi.nginx.com/v1alpha1"
 NOBODY = "sallyport-nobody"
 """An account that must not exist: the source of the target that lets nobody in."""
 
@@ -53,6 +55,7 @@ def objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
         _closed(service, server, surroundings),
         *_targets(graph, service, server, known, surroundings),
         *_limits(graph, service, server, surroundings),
+        *_breakers(graph, service, server, surroundings),
         *_split(graph, service, server, surroundings),
     )
 
@@ -144,6 +147,33 @@ def _limits(
             yield made(LIMITS, "RateLimit", server.namespace, name, told, spec=spec)
 
 
+def _breakers(
+    graph: AccessGraph, service: Service, server: Account, surroundings: ClusterSurroundings
+) -> Iterator[Object]:
+    """One for each Service that answers: a split leads past the breaker of the Service it divides."""
+    rule = treatments.breaker(graph, service, surroundings)
+    if rule is None or rule.breaker is None:
+        return
+    told = labels(surroundings, service.id)
+    for slug in treatments.versions(graph, service, surroundings):
+        destination = {"kind": "Service", "name": service_name(slug), "namespace": server.namespace}
+        spec = {
+            "destination": destination,
+            "errors": rule.breaker.errors,
+            "timeoutSeconds": rule.breaker.seconds,
+        }
+        yield made(BREAKERS, "CircuitBreaker", server.namespace, object_name(slug, "breaker"), told, spec=spec)
+
+
+def _breaker_traps(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
+    if treatments.breaker(graph, service, surroundings) is not None:
+        sentence = (
+            f"Each caller's sidecar counts the failures of {service.name or service.id} for itself, and only those "
+            "that NGINX takes for failed attempts; the load balancing method random cannot have breakers."
+        )
+        yield Trap("breaker_by_caller", sentence, Severity.NOTE)
+
+
 def _split(
     graph: AccessGraph, service: Service, server: Account, surroundings: ClusterSurroundings
 ) -> Iterator[Object]:
@@ -200,7 +230,9 @@ def _standing(
     yield from _unseen(graph, after, service, surroundings)
     yield from _shared_account(graph, service, surroundings)
     yield from _ingress_unasked(after, service, surroundings)
-    yield from treatments.traps(after, service, surroundings, treatments.workload_limits(after, service, surroundings))
+    counted = treatments.workload_limits(after, service, surroundings)
+    yield from treatments.traps(after, service, surroundings, counted, breaks=True)
+    yield from _breaker_traps(after, service, surroundings)
 
 
 def _unseen(
