@@ -34,7 +34,9 @@ class DoorSchema(serializers.Serializer[Any]):
 class BreakerSchema(serializers.Serializer[Any]):
     """After so many answers of 500 and above within so many seconds, calls are turned away for as many seconds."""
 
-    errors = serializers.IntegerField(min_value=1, max_value=100)
+    errors = serializers.IntegerField(  # type: ignore[assignment]  # a declared field, not the serializer's own errors
+        min_value=1, max_value=100
+    )
     seconds = serializers.IntegerField(min_value=1, max_value=600)
 
 

@@ -170,6 +170,9 @@ def _header(written: str, field: str, complaints: dict[str, list[str]]) -> str:
 
 
 def _misfits(wish: Wish, shape: graph.Service, points: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if shape.is_tcp:
+        yield "treatment", f"{shape.name} is plain TCP, and a traffic rule is about calls."
+        return
     names = [variant.name for variant in shape.variants]
     if wish.variant and wish.variant not in names:
         has = f"it has {listed(names)} beside the usual one" if names else "it has only the usual one here"

@@ -1,4 +1,4 @@
-"""What a node remembers of a service's failures, as the reference does it; and what a breaker would have done before."""
+"""What a node remembers of a service's failures, as the reference does it; and what a breaker would have done."""
 
 from __future__ import annotations
 
@@ -80,10 +80,12 @@ def breaking(answers: Iterable[Answer], old: AccessGraph, new: AccessGraph) -> B
             turned_away += 1
         elif names and one.status >= LEAST_FAILURE:
             failed += 1
-            tripped += any([memory.failed(name, breaker, one.at) for name, breaker in names.items()])
+            tripped += sum(memory.failed(name, breaker, one.at) for name, breaker in names.items())
     return Breaking(failed, tripped, turned_away)
 
 
 def _treatment(pdp: Pdp, traffic: Traffic, call: Call) -> Treatment:
-    decision = pdp.decide_at_door(call.subject, Action(call.method), Resource(call.service, call.path), Point.MESH, call.at)
+    decision = pdp.decide_at_door(
+        call.subject, Action(call.method), Resource(call.service, call.path), Point.MESH, call.at
+    )
     return traffic.treat(decision, call.subject, call.service, Point.MESH, call.at)

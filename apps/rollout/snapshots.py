@@ -15,6 +15,7 @@ from apps.compiler.graph import (
     Guardrail,
     MeshExposure,
     Point,
+    Protocol,
     Route,
     Service,
     Subject,
@@ -50,8 +51,12 @@ def _service_row(service: Service) -> list[object]:
     routes = [[r.id, sorted(r.methods), r.template] for r in sorted(service.routes, key=lambda route: route.id)]
     edge = [service.edge.host, service.edge.base_path] if service.edge else None
     mesh = service.mesh
-    inside = [mesh.namespace, mesh.workload, mesh.port, mesh.upstream_port] if mesh else None
+    inside = [mesh.namespace, mesh.workload, mesh.port, mesh.upstream_port, *_protocol(mesh)] if mesh else None
     return [service.id, service.name, routes, edge, inside, [_variant(v) for v in service.variants]]
+
+
+def _protocol(mesh: MeshExposure) -> list[str]:
+    return [] if mesh.protocol is Protocol.HTTP else [mesh.protocol.value]
 
 
 def _variant(variant: Variant) -> list[object]:
@@ -94,9 +99,13 @@ def from_json(data: Json) -> AccessGraph:
 
 def _service(row: list[Any]) -> Service:
     routes = tuple(Route(route[0], frozenset(route[1]), route[2]) for route in row[2])
-    edge, mesh = EdgeExposure(*row[3]) if row[3] else None, MeshExposure(*row[4]) if row[4] else None
+    edge, mesh = EdgeExposure(*row[3]) if row[3] else None, _mesh(row[4]) if row[4] else None
     variants = tuple(Variant(*variant) for variant in row[5]) if len(row) > 5 else ()
     return Service(row[0], row[1], routes, edge, mesh, variants)
+
+
+def _mesh(row: list[Any]) -> MeshExposure:
+    return MeshExposure(*row[:4], *map(Protocol, row[4:]))
 
 
 def _rule(row: list[Any]) -> TrafficRule:

@@ -182,7 +182,11 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({}, "treatment", "Say what the rule does: another version, a header, a limit, or a breaker."),
     ({"everybody": True, "percent": 10}, "treatment", "Say what the rule does: another version, a header, a limit, or"),
     ({"breaker": {"errors": 5, "seconds": ""}}, "breaker", "Give errors from 1 to 100 and seconds from 1 to 600, both"),
-    ({"breaker": {"errors": 101, "seconds": 9}}, "breaker", "Give errors from 1 to 100 and seconds from 1 to 600, both"),
+    (
+        {"breaker": {"errors": 101, "seconds": 9}},
+        "breaker",
+        "Give errors from 1 to 100 and seconds from 1 to 600, both",
+    ),
     ({"set_headers": {"Prefer": "a"}, "remove_headers": ["prefer"]}, "remove_headers", "Prefer cannot be set and"),
     ({"set_headers": {"Prefer": ""}}, "set_headers", "Give Prefer a value of at most 200 plain letters"),
     ({"set_headers": {"Prefer": "a\r\nX-Admin: 1"}}, "set_headers", "Give Prefer a value of at most 200 plain letters"),
@@ -257,8 +261,8 @@ def test_a_breaker_travels_like_any_rule_and_a_second_one_is_refused_with_both_s
 def test_the_risk_of_a_breaker_is_whom_it_turns_away(there: Shop) -> None:
     request = ask_rule(there.ben, treatment={"breaker": {"errors": 1, "seconds": 60}, "everybody": True})
     assert request.risk["causes"] == [
-        "Everybody it is about is turned away for 60 s after 1 error within 60 s, whoever met them.",
         "It is about everybody who calls.",
+        "Everybody it is about is turned away for 60 s after 1 error within 60 s, whoever met them.",
     ]
 
 

@@ -54,7 +54,9 @@ def test_whoever_the_rule_is_about_owes_it_at_the_mesh_and_nobody_else() -> None
 
 def test_two_breakers_of_one_call_clash_unless_they_are_alike() -> None:
     one, other = rule(breaker=THREE), rule("t2", breaker=Breaker(1, 60))
-    told = "one leaves the service alone for 10 s after 3 errors within 10 s, the other for 60 s after 1 error within 60 s"
+    told = (
+        "one leaves the service alone for 10 s after 3 errors within 10 s, the other for 60 s after 1 error within 60 s"
+    )
     assert clashes(one, other, PEOPLE) == (told,)
     assert clashes(one, replace(other, breaker=THREE), PEOPLE) == ()
     assert clashes(one, replace(other, routes=frozenset({"charge"})), PEOPLE) == ()
@@ -80,7 +82,9 @@ def test_a_replay_tells_how_often_it_would_have_tripped_and_whom_it_would_have_t
     told = answers((0, 500), (1, 200), (2, 503), (3, 499), (4, 502), (5, 200), (13.9, 500), (14, 200), (15, 500))
     assert breaking(told, estate(), new) == Breaking(failed=4, tripped=1, turned_away=2)
     assert breaking(told, new, new) == Breaking(), "what stands already is no change"
-    assert breaking(answers((0, 500), who="person:eve"), estate(), new) == Breaking(), "who is not let in is not counted"
+    assert breaking(answers((0, 500), who="person:eve"), estate(), new) == Breaking(), (
+        "who is not let in is not counted"
+    )
 
 
 def test_a_replay_counts_versions_apart() -> None:

@@ -15,6 +15,7 @@ from apps.compiler.graph import AccessGraph
 from apps.compiler.traffic import Breaker, TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.estate import CART, CART_ID, MESH, PAYMENTS, estate
+from tests.compiler.test_connections import DB, MAY_CONNECT
 from tests.contract.schemas import CUSTOM, faults
 
 UNDESCRIBED = {"HTTPRoute", "ReferenceGrant"}
@@ -35,8 +36,8 @@ def everything() -> AccessGraph:
         TrafficRule("t-share", "", "payments", ROUTES, MESH, 0, percent=10, variant="v2"),
         TrafficRule("t-break", "", "payments", ROUTES, MESH, 0, breaker=Breaker(5, 30)),
     )
-    services = {"payments": replace(PAYMENTS, variants=(Variant("v2", 9203),)), "cart": CART}
-    return replace(estate(), services=services, traffic=rules)
+    services = {"payments": replace(PAYMENTS, variants=(Variant("v2", 9203),)), "cart": CART, DB.id: DB}
+    return replace(estate(), services=services, traffic=rules, grants=(*estate().grants, MAY_CONNECT))
 
 
 def objects() -> tuple[Object, ...]:
@@ -54,8 +55,8 @@ def test_what_the_core_describes_is_as_described() -> None:
 def test_what_controllers_describe_is_as_described() -> None:
     found = [one for one in objects() if one["kind"] not in CORE | UNDESCRIBED]
     assert {one["kind"] for one in found} == {
-        "CircuitBreaker", "HTTPRouteGroup", "Policy", "RateLimit", "RateLimitPolicy", "TrafficSplit", "TrafficTarget",
-        "VirtualServer", "VirtualServerRoute",
+        "CircuitBreaker", "HTTPRouteGroup", "Policy", "RateLimit", "RateLimitPolicy", "TCPRoute", "TrafficSplit",
+        "TrafficTarget", "VirtualServer", "VirtualServerRoute",
     }  # fmt: skip
     assert {one["metadata"]["name"]: faults(one) for one in found if faults(one) != []} == {}
 

@@ -145,7 +145,8 @@ def test_a_node_proves_it_as_the_workload_it_is_about(shop: factory.Shop, hands:
     [told] = piece.traffic
     assert (told.id, told.variant, told.calls_per_minute, told.breaker) == (rule.public_id, "v2", 30, Breaker(5, 60))
     assert from_json(json.loads(json.dumps(to_json(piece)))) == piece
-    assert "go to v2 and are let through 30 times a minute" in Revision.objects.order_by("-number")[0].summary
+    words = "go to v2, are let through 30 times a minute for each caller and are turned away for 60 s after 5 errors"
+    assert words in Revision.objects.order_by("-number")[0].summary
 
 
 def test_where_nobody_who_may_call_is_meant_the_revision_alone_is_told(shop: factory.Shop, hands: Hands) -> None:

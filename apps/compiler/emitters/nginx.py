@@ -60,9 +60,12 @@ def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Art
 
 
 def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundings) -> tuple[Artifact, ...]:
-    """The sidecar of one service and its policy; nothing for a service that the mesh does not expose."""
+    """The sidecar of one service and its policy; nothing for a service that the mesh does not expose.
+
+    Nor for one of plain TCP: a sidecar knows calls, and there are none.
+    """
     service = graph.services[service_id]
-    if service.mesh is None:
+    if service.mesh is None or service.is_tcp:
         return ()
     values = {
         "service": json.dumps(service.id),

@@ -123,14 +123,19 @@ def test_where_calls_are_shared_each_version_has_a_breaker_of_its_own() -> None:
     graph = replace(estate(), services={"payments": service, "cart": CART}, traffic=(BREAKER, share))
     found = of_kind(objects(graph), "CircuitBreaker")
     assert {name: one["spec"]["destination"]["name"] for name, one in found.items()} == {
-        "sp-payments-usual-breaker": "payments-usual",
-        "sp-payments-v2-breaker": "payments-v2",
+        "sp-payments-breaker-usual": "payments-usual",
+        "sp-payments-breaker-v2": "payments-v2",
     }
 
 
 @pytest.mark.parametrize(
     "less",
-    [{"subject": "person:ada"}, {"percent": 50}, {"routes": frozenset({"charge"})}, {"points": frozenset({Point.EDGE})}],
+    [
+        {"subject": "person:ada"},
+        {"percent": 50},
+        {"routes": frozenset({"charge"})},
+        {"points": frozenset({Point.EDGE})},
+    ],
 )
 def test_a_breaker_of_less_than_everything_is_no_object(less: dict[str, object]) -> None:
     graph = replace(estate(), traffic=(replace(BREAKER, **less),))  # type: ignore[arg-type]  # passed on as given

@@ -46,15 +46,15 @@ def call(doors: Doors, status: int = 200, method: str = "GET", **headers: str) -
 
 def from_outside(doors: Doors) -> Answer:
     with doors.node.client(doors.identities[EDGE]) as client:
-        return client.send(
-            "GET", "/payments/v1/7", port=doors.ingress, host=HOST, headers=[("Txn-Token", token())]
-        )
+        return client.send("GET", "/payments/v1/7", port=doors.ingress, host=HOST, headers=[("Txn-Token", token())])
 
 
 def test_after_so_many_errors_nobody_gets_through_until_the_seconds_are_over(breaking: Doors) -> None:
     if not can_count(breaking):
         pytest.skip("this NGINX has no memory that its workers share")
-    answers = [call(breaking, status, method) for status, method in ((500, "GET"), (404, "GET"), (503, "POST"), (599, "GET"))]
+    answers = [
+        call(breaking, status, method) for status, method in ((500, "GET"), (404, "GET"), (503, "POST"), (599, "GET"))
+    ]
     assert [one.status for one in answers] == [500, 404, 503, 599]
     assert {one.header("X-Port") for one in answers} == {str(breaking.ports[2])}, "the application's own answers"
     refused, outside = call(breaking), from_outside(breaking)
@@ -162,7 +162,9 @@ def test_a_node_remembers_as_the_reference_does(tmp_path: Path) -> None:
     (tmp_path / "harness.js").write_text(HARNESS)
     [port] = free_ports(1)
     zone = "js_shared_dict_zone zone=sp_failures:1m timeout=1300s type=number evict;"
-    server = f"server {{ listen 127.0.0.1:{port}; client_body_buffer_size 1m; location / {{ js_content harness.run; }} }}"
+    server = (
+        f"server {{ listen 127.0.0.1:{port}; client_body_buffer_size 1m; location / {{ js_content harness.run; }} }}"
+    )
     with nginx(tmp_path, port, f"{zone} js_import harness from harness.js; {server}") as connection:
         rests = 0
         for seed in range(20):

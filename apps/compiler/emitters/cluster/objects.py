@@ -36,6 +36,7 @@ PLURALS = {
     "NetworkPolicy": "networkpolicies",
     "TrafficTarget": "traffictargets",
     "HTTPRouteGroup": "httproutegroups",
+    "TCPRoute": "tcproutes",
     "TrafficSplit": "trafficsplits",
     "RateLimit": "ratelimits",
     "CircuitBreaker": "circuitbreakers",

@@ -1,5 +1,5 @@
-"""The policy of one service for NGINX Service Mesh: TrafficTarget, HTTPRouteGroup, TrafficSplit, RateLimit and
-CircuitBreaker.
+"""The policy of one service for NGINX Service Mesh: TrafficTarget, HTTPRouteGroup, TCPRoute, TrafficSplit, RateLimit
+and CircuitBreaker.
 
 SMI knows callers by service account and only ever allows. One TrafficTarget holds all that one account may do to one
 service; besides stands a target that lets nobody in, so that a service whose last grant ended stays closed.
@@ -49,6 +49,8 @@ def objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
     server = server_account(service, surroundings)
     if server is None:
         return ()
+    if service.is_tcp:
+        return (*_tcp_route(service, server, surroundings), *_tcp_targets(graph, service, server, surroundings))
     known = tuple(lanes(service.routes))
     return (
         _route_group(service, server, known, surroundings),
@@ -58,6 +60,26 @@ def objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
         *_breakers(graph, service, server, surroundings),
         *_split(graph, service, server, surroundings),
     )
+
+
+def _tcp_route(service: Service, server: Account, surroundings: ClusterSurroundings) -> Iterator[Object]:
+    """It says no more than that it is TCP: in v1alpha3 the port stands in the target."""
+    told = labels(surroundings, service.id)
+    yield made(SPECS, "TCPRoute", server.namespace, object_name(service.id), told, spec={})
+
+
+def _tcp_targets(
+    graph: AccessGraph, service: Service, server: Account, surroundings: ClusterSurroundings
+) -> Iterator[Object]:
+    """The one for nobody first, then one per account that may connect."""
+    told, destination = labels(surroundings, service.id), {**_party(server), "port": _port(service)}
+    rules = [{"kind": "TCPRoute", "name": object_name(service.id)}]
+    nobody = Account(server.namespace, NOBODY)
+    shut = {"destination": _party(server), "rules": rules, "sources": [_party(nobody)]}
+    yield made(ACCESS, "TrafficTarget", server.namespace, object_name(service.id, CLOSED), told, spec=shut)
+    for account in sorted(_open_lanes(graph, service, surroundings)):
+        spec = {"destination": destination, "rules": rules, "sources": [_party(account)]}
+        yield made(ACCESS, "TrafficTarget", server.namespace, target_name(service, account), told, spec=spec)
 
 
 def match_names(lane: Lane) -> tuple[str, ...]:
@@ -155,14 +177,16 @@ def _breakers(
     if rule is None or rule.breaker is None:
         return
     told = labels(surroundings, service.id)
-    for slug in treatments.versions(graph, service, surroundings):
-        destination = {"kind": "Service", "name": service_name(slug), "namespace": server.namespace}
+    for version in treatments.versions(graph, service, surroundings):
+        answering = service_name(f"{service.id}-{version}" if version else service.id)
+        destination = {"kind": "Service", "name": answering, "namespace": server.namespace}
         spec = {
             "destination": destination,
             "errors": rule.breaker.errors,
             "timeoutSeconds": rule.breaker.seconds,
         }
-        yield made(BREAKERS, "CircuitBreaker", server.namespace, object_name(slug, "breaker"), told, spec=spec)
+        name = object_name(service.id, f"breaker-{version}" if version else "breaker")
+        yield made(BREAKERS, "CircuitBreaker", server.namespace, name, told, spec=spec)
 
 
 def _breaker_traps(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:

@@ -46,7 +46,7 @@ def running(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
 
 
 def _is_whole(rule: TrafficRule, service: Service) -> bool:
-    return all(route.id in rule.routes for route in service.routes)
+    return not service.is_tcp and all(route.id in rule.routes for route in service.routes)
 
 
 def splitting(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> TrafficRule | None:
@@ -69,9 +69,8 @@ def shares(graph: AccessGraph, service: Service, surroundings: ClusterSurroundin
 
 
 def versions(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[str, ...]:
-    """The slugs behind which calls to a service are answered: its own, or those of the versions that share them."""
-    parts = shares(graph, service, surroundings)
-    return tuple(f"{service.id}-{part.variant or USUAL}" for part in parts) or (service.id,)
+    """Suffixes of the Kubernetes Services that answer for a service: none, or those of versions that share calls."""
+    return tuple(part.variant or USUAL for part in shares(graph, service, surroundings)) or ("",)
 
 
 def breaker(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> TrafficRule | None:
@@ -79,10 +78,7 @@ def breaker(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
     found = (
         rule
         for rule in running(graph, service, surroundings)
-        if rule.breaker is not None
-        and rule.subject == EVERYBODY
-        and rule.percent >= WHOLE
-        and _is_whole(rule, service)
+        if rule.breaker is not None and rule.subject == EVERYBODY and rule.percent >= WHOLE and _is_whole(rule, service)
     )
     return next(found, None)
 
