@@ -205,7 +205,7 @@ def _mesh_services() -> list[dict[str, Any]]:
             ],
         }
         for slug, service in sorted(found.items())
-        if service.mesh
+        if service.mesh and not service.is_tcp
     ]
 
 

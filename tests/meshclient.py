@@ -154,7 +154,7 @@ def _more(stream: socket.socket) -> bytes:
 
 
 class EchoApplication:
-    """Answers every request with what it received, on each of the given ports."""
+    """Answers every request with what it received, on each of the given ports; with the status in X-Answer, or 200."""
 
     def __init__(self, ports: Iterable[int]) -> None:
         self.servers = [ThreadingHTTPServer(("127.0.0.1", port), _Echo) for port in ports]
@@ -178,7 +178,7 @@ class _Echo(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         found = {"method": self.command, "target": self.path, "headers": self.headers.items(), "body": body.decode()}
         data = json.dumps(found).encode()
-        self.send_response(200)
+        self.send_response(int(self.headers.get("X-Answer") or 200))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.send_header("X-Request-Id", "from-the-application")

@@ -31,6 +31,15 @@ class DoorSchema(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class BreakerSchema(serializers.Serializer[Any]):
+    """After so many answers of 500 and above within so many seconds, calls are turned away for as many seconds."""
+
+    errors = serializers.IntegerField(  # type: ignore[assignment]  # a declared field, not the serializer's own errors
+        min_value=1, max_value=100
+    )
+    seconds = serializers.IntegerField(min_value=1, max_value=600)
+
+
 class TreatmentSchema(serializers.Serializer[Any]):
     """What a traffic rule does; what is left out is left alone."""
 
@@ -51,6 +60,9 @@ class TreatmentSchema(serializers.Serializer[Any]):
     )
     calls_per_minute = serializers.IntegerField(
         required=False, default=None, allow_null=True, min_value=1, max_value=100_000, help_text="Of each caller"
+    )
+    breaker = BreakerSchema(
+        required=False, default=None, allow_null=True, help_text="When the service is left alone; in the mesh only"
     )
 
 

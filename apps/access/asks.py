@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from apps.access import refusals
+from apps.access import carriers, refusals
 from apps.access.traffic import Wish, read_wish
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SHORTEST, LONGEST = 60, 366 * 24 * 3600
 DEFAULT_DURATION = 8 * 3600
+CONNECTING = (SubjectKind.WORKLOAD.value, SubjectKind.TEAM.value)
+"""Kinds that may be asked for where all one can do is to connect; of a team it is the workloads."""
 REASON_LENGTH, TICKET_LENGTH = 2000, 200
 
 
@@ -80,14 +82,35 @@ def read_target(
     if not route_keys:
         raise refusals.BadRoutes("Choose at least one route.", fields={"routes": ["Choose at least one route."]})
     doors = _points(points, shape, SubjectKind(subject.kind))
+    routes = tuple(catalog.get_routes(service, route_keys))
+    if shape.is_tcp:
+        _require_connecting(subject, shape, routes, where.slug)
     return Target(
         service=service,
         environment=where,
         shape=shape,
-        routes=tuple(catalog.get_routes(service, route_keys)),
+        routes=routes,
         points=doors,
         wish=None if treatment is None else read_wish(treatment, shape, doors),
     )
+
+
+def _require_connecting(subject: Subject, shape: graph.Service, routes: Collection[Route], environment: str) -> None:
+    """Plain TCP knows workloads alone, by the certificate or the pod they connect from; and something must carry it."""
+    known = {route.id for route in shape.routes}
+    if not known.issuperset(route.key for route in routes):
+        complaint = f"{shape.name} is plain TCP: all there is to ask for is to connect."
+        raise refusals.BadRoutes(complaint, fields={"routes": [complaint]})
+    if subject.kind not in CONNECTING:
+        complaint = f"{shape.name} is plain TCP, which shows which workload connects and never which {subject.kind}."
+        raise refusals.NotCarried(complaint, fields={"subject": [complaint]})
+    if shape.mesh is None or not carriers.carries_tcp(environment, shape.mesh.namespace):
+        place = shape.mesh.namespace if shape.mesh is not None else ""
+        complaint = (
+            f"Nothing carries plain TCP to {shape.name} here: the edge and our own nodes speak HTTP. Connect the "
+            f"cluster of the namespace {place or '-'}, with NetworkPolicy or NGINX Service Mesh."
+        )
+        raise refusals.NotCarried(complaint, fields={"points": [complaint]})
 
 
 def default_points(shape: graph.Service, kind: SubjectKind) -> tuple[str, ...]:
@@ -106,6 +129,9 @@ def _exposed(shape: graph.Service) -> tuple[str, ...]:
 def _points(wanted: Collection[str], shape: graph.Service, kind: SubjectKind) -> tuple[str, ...]:
     chosen = tuple(sorted(set(wanted))) or default_points(shape, kind)
     closed = [point for point in chosen if point not in _exposed(shape)]
+    if closed and shape.is_tcp:
+        complaint = f"{shape.name} is plain TCP: only the mesh lets it through, not the {' and the '.join(closed)}."
+        raise refusals.BadPoints(complaint, fields={"points": [complaint]})
     if closed or not chosen:
         complaint = f"{shape.name} has no {' and no '.join(closed) or 'edge and no mesh'} door here."
         raise refusals.BadPoints(complaint, fields={"points": [complaint]})

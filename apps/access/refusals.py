@@ -38,6 +38,12 @@ class BadPoints(InvalidInput):
     code = "bad_points"
 
 
+class NotCarried(InvalidInput):
+    """No door that stands here lets plain TCP through for whom it is asked."""
+
+    code = "not_carried"
+
+
 class BadDuration(InvalidInput):
     code = "bad_duration"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from apps.compiler.connections import METHOD
 from apps.compiler.graph import Point, Route, SubjectKind
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -72,7 +73,9 @@ def _from_routes(what: Exposure) -> Iterator[Cause]:
     methods = frozenset[str]().union(*(route.methods for route in what.routes))
     if "DELETE" in methods:
         yield Cause(2, "It can delete.")
-    writes = sorted(methods - READS - {"DELETE"})
+    if METHOD in methods:
+        yield Cause(2, "Whoever connects may do all that a connection can: plain TCP shows no calls.")
+    writes = sorted(methods - READS - {"DELETE", METHOD})
     if writes:
         yield Cause(1, f"It can change things ({', '.join(writes)}).")
     if len(what.routes) >= WIDE_ROUTES or (len(what.routes) > 1 and len(what.routes) == what.routes_in_all):

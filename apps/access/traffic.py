@@ -13,7 +13,7 @@ from apps.access import refusals
 from apps.access.models import AccessRequest, Grant
 from apps.access.states import LIVE_GRANTS, RequestState
 from apps.compiler import graph
-from apps.compiler.traffic import EVERYBODY, HEADERS, WHOLE, TrafficRule, clashes
+from apps.compiler.traffic import EVERYBODY, HEADERS, WHOLE, Breaker, TrafficRule, clashes
 from apps.compiler.traffic_words import outcome_words, wish_words
 from apps.compiler.words import listed
 from apps.identity import selectors as identity
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PROPOSED = "proposed"
 LONGEST_VALUE = 200
 MOST_CALLS = 100_000
+MOST_ERRORS, LONGEST_REST = 100, 600
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _NAMES = {name.lower(): name for name in HEADERS}
 _RULES = 7_238_115
@@ -41,6 +42,7 @@ class Wish:
     set_headers: tuple[tuple[str, str], ...] = ()
     remove_headers: tuple[str, ...] = ()
     calls_per_minute: int | None = None
+    breaker: Breaker | None = None
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -50,6 +52,7 @@ class Wish:
             "set_headers": dict(self.set_headers),
             "remove_headers": list(self.remove_headers),
             "calls_per_minute": self.calls_per_minute,
+            "breaker": None if self.breaker is None else self.breaker._asdict(),
         }
 
     @classmethod
@@ -61,6 +64,7 @@ class Wish:
             set_headers=tuple(sorted(stored["set_headers"].items())),
             remove_headers=tuple(stored["remove_headers"]),
             calls_per_minute=stored["calls_per_minute"],
+            breaker=Breaker(**stored["breaker"]) if stored.get("breaker") else None,
         )
 
     def rule(
@@ -88,6 +92,7 @@ class Wish:
             set_headers=self.set_headers,
             remove_headers=self.remove_headers,
             calls_per_minute=self.calls_per_minute,
+            breaker=self.breaker,
         )
 
     @property
@@ -106,6 +111,7 @@ def read_wish(given: Mapping[str, Any], shape: graph.Service, points: tuple[str,
         set_headers=tuple(_set_headers(given.get("set_headers") or {}, complaints)),
         remove_headers=tuple(sorted({_header(str(n), "remove_headers", complaints) for n in _some(given)})),
         calls_per_minute=_number(given, "calls_per_minute", None, 1, MOST_CALLS, complaints),
+        breaker=_breaker(given.get("breaker"), complaints),
     )
     for field, complaint in _misfits(wish, shape, points):
         complaints.setdefault(field, []).append(complaint)
@@ -132,6 +138,20 @@ def _number(
     return int(text)
 
 
+def _breaker(given: object, complaints: dict[str, list[str]]) -> Breaker | None:
+    """Both numbers or neither: half a breaker breaks nothing."""
+    if not isinstance(given, Mapping) or all(given.get(name) in (None, "") for name in Breaker._fields):
+        return None
+    wrong: dict[str, list[str]] = {}
+    errors = _number(given, "errors", None, 1, MOST_ERRORS, wrong)
+    seconds = _number(given, "seconds", None, 1, LONGEST_REST, wrong)
+    if errors is None or seconds is None:
+        complaint = f"Give errors from 1 to {MOST_ERRORS} and seconds from 1 to {LONGEST_REST}, both whole numbers."
+        complaints.setdefault("breaker", []).append(complaint)
+        return None
+    return Breaker(errors, seconds)
+
+
 def _set_headers(wanted: Mapping[str, Any], complaints: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
     for written, value in sorted(wanted.items()):
         name, text = _header(str(written), "set_headers", complaints), str(value).strip()
@@ -150,6 +170,9 @@ def _header(written: str, field: str, complaints: dict[str, list[str]]) -> str:
 
 
 def _misfits(wish: Wish, shape: graph.Service, points: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if shape.is_tcp:
+        yield "treatment", f"{shape.name} is plain TCP, and a traffic rule is about calls."
+        return
     names = [variant.name for variant in shape.variants]
     if wish.variant and wish.variant not in names:
         has = f"it has {listed(names)} beside the usual one" if names else "it has only the usual one here"
@@ -159,8 +182,10 @@ def _misfits(wish: Wish, shape: graph.Service, points: tuple[str, ...]) -> Itera
         yield "remove_headers", f"{listed(twice)} cannot be set and removed at once."
     if wish.calls_per_minute is not None and "mesh" not in points:
         yield "calls_per_minute", "Only the mesh door can count calls; include it."
+    if wish.breaker is not None and "mesh" not in points:
+        yield "breaker", "Only the mesh door sees how a service answers; include it."
     if replace(wish, everybody=False, percent=WHOLE) == Wish():
-        yield "treatment", "Say what the rule does: another version, a header, or a limit."
+        yield "treatment", "Say what the rule does: another version, a header, a limit, or a breaker."
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ def _from_outcome(what: Exposure, wish: Wish) -> Iterator[Cause]:
         yield Cause(1, f"The application sees {listed(sorted(headers))} as the rule has it, not as it was sent.")
     if wish.calls_per_minute is not None:
         yield Cause(1, f"Whoever makes more than {wish.calls_per_minute} calls a minute is turned away.")
+    if wish.breaker is not None:
+        yield Cause(1, f"Everybody it is about is turned away {wish.breaker.words}, whoever met them.")
 
 
 def _from_reach(what: Exposure, wish: Wish) -> Iterator[Cause]:

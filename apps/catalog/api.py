@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from apps.catalog import policies, selectors, services
 from apps.catalog.errors import ImportRefused
 from apps.catalog.imports.plan import ChangeKind
-from apps.catalog.models import Door, Sensitivity, Service
+from apps.catalog.models import Door, Sensitivity, Service, Spoken
 from apps.identity.acting import acting, given
 
 YAML = ("application/yaml", "text/yaml")
@@ -40,7 +40,9 @@ class ExposureSerializer(serializers.Serializer[Any]):
     base_path = serializers.CharField()
     namespace = serializers.CharField()
     workload = serializers.CharField(source="workload.key", allow_null=True, default=None)
-    port = serializers.IntegerField(allow_null=True)
+    port = serializers.IntegerField(allow_null=True, help_text="The sidecar's; null for plain TCP, which has none")
+    upstream_port = serializers.IntegerField(allow_null=True, help_text="The application's own")
+    protocol = serializers.ChoiceField(choices=Spoken.choices)
     variants = serializers.ListField(
         child=serializers.CharField(),
         help_text="Other versions behind the same sidecar, each as name:port, or as name:port@origin",

@@ -10,7 +10,8 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Lower
 
-from apps.compiler.graph import Point
+from apps.compiler.connections import CONNECT, METHOD
+from apps.compiler.graph import Point, Protocol
 from apps.compiler.paths import METHODS, BadTemplateError, parse_template
 
 SLUG = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
@@ -51,6 +52,13 @@ class Door(models.TextChoices):
 
     EDGE = Point.EDGE.value, "Edge"
     MESH = Point.MESH.value, "Mesh"
+
+
+class Spoken(models.TextChoices):
+    """The compiler's protocols, as stored values."""
+
+    HTTP = Protocol.HTTP.value, "HTTP"
+    TCP = Protocol.TCP.value, "Plain TCP"
 
 
 class Environment(models.Model):
@@ -115,7 +123,10 @@ class Service(models.Model):
 
 
 class Route(models.Model):
-    """One thing a service does: methods on a path template. ``key`` is its id within the service and in the graph."""
+    """One thing a service does: methods on a path template. ``key`` is its id within the service and in the graph.
+
+    A service of plain TCP has one, to connect: see ``compiler.connections``.
+    """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="routes")
     key = models.CharField(max_length=100, validators=[RegexValidator(ROUTE_KEY)])
@@ -131,7 +142,7 @@ class Route(models.Model):
             models.CheckConstraint(condition=Q(key__regex=ROUTE_KEY), name="catalog_route_key_plain"),
             models.CheckConstraint(condition=Q(template__startswith="/"), name="catalog_route_template_rooted"),
             models.CheckConstraint(
-                condition=Q(methods__contained_by=list(METHODS), methods__len__gt=0),
+                condition=Q(methods__contained_by=list(METHODS), methods__len__gt=0) | Q(key=CONNECT, methods=[METHOD]),
                 name="catalog_route_methods_known",
             ),
         ]
@@ -149,15 +160,35 @@ class Route(models.Model):
 
 
 _EDGE_WHOLE = Q(
-    point="edge", host__regex=HOST, base_path__regex=BASE_PATH, workload=None, port=None, upstream_port=None
+    point="edge",
+    host__regex=HOST,
+    base_path__regex=BASE_PATH,
+    workload=None,
+    port=None,
+    upstream_port=None,
+    protocol="http",
 )
 _MESH_WHOLE = Q(
     point="mesh",
     host="",
     base_path="",
     workload__isnull=False,
+    port__isnull=False,
     port__range=(1, 65535),
+    upstream_port__isnull=False,
     upstream_port__range=(1, 65535),
+    protocol="http",
+)
+_TCP_WHOLE = Q(
+    point="mesh",
+    host="",
+    base_path="",
+    workload__isnull=False,
+    port=None,
+    upstream_port__isnull=False,
+    upstream_port__range=(1, 65535),
+    protocol="tcp",
+    variants=[],
 )
 
 
@@ -165,7 +196,8 @@ class Exposure(models.Model):
     """Where a service answers: an address at the edge, or a workload and its ports in the mesh.
 
     ``variants`` are other versions behind the same sidecar, each as ``name:port``, or as
-    ``name:port@origin`` where the edge finds it at an origin of its own.
+    ``name:port@origin`` where the edge finds it at an origin of its own. Plain TCP is for the mesh alone, without a
+    sidecar of ours, so there is only the application's port.
     """
 
     service = models.ForeignKey(Service, models.CASCADE, related_name="exposures")
@@ -177,6 +209,7 @@ class Exposure(models.Model):
     workload = models.ForeignKey("identity.Subject", models.PROTECT, null=True, blank=True, related_name="exposures")
     port = models.PositiveIntegerField(null=True, blank=True)
     upstream_port = models.PositiveIntegerField(null=True, blank=True)
+    protocol = models.CharField(max_length=4, choices=Spoken, default=Spoken.HTTP)
     variants = ArrayField(models.CharField(max_length=MOST_VARIANT), default=list, blank=True)
 
     class Meta:
@@ -192,7 +225,7 @@ class Exposure(models.Model):
                 fields=["environment", "workload"], condition=Q(point="mesh"), name="catalog_exposure_workload"
             ),
             models.CheckConstraint(
-                condition=_EDGE_WHOLE | _MESH_WHOLE,
+                condition=_EDGE_WHOLE | _MESH_WHOLE | _TCP_WHOLE,
                 name="catalog_exposure_whole",
             ),
             models.CheckConstraint(condition=Q(point="mesh") | Q(variants=[]), name="catalog_exposure_variants_inside"),

@@ -10,8 +10,9 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.catalog.errors import UnknownEnvironment, UnknownRoute, UnknownService
-from apps.catalog.models import Dependency, Door, Environment, Exposure, ImportRun, Route, Service
+from apps.catalog.models import Dependency, Door, Environment, Exposure, ImportRun, Route, Service, Spoken
 from apps.compiler import graph
+from apps.compiler.connections import METHOD, connect_route
 from apps.compiler.paths import matches, ranked, segments
 from apps.compiler.traffic import Variant
 
@@ -289,9 +290,16 @@ def list_shapes(
     return Shapes(items, shown[-1].slug if len(rows) > limit else None)
 
 
+def list_plain_tcp(slugs: Collection[str], environment: str) -> set[str]:
+    """Those of the services that are plain TCP in an environment."""
+    rows = Exposure.objects.filter(service__slug__in=slugs, environment__slug=environment, protocol=Spoken.TCP)
+    return set(rows.values_list("service__slug", flat=True))
+
+
 def _shape(service: Service, routes: Iterable[graph.Route], doors: Mapping[tuple[int, str], Exposure]) -> graph.Service:
     edge, mesh = doors.get((service.pk, Door.EDGE)), doors.get((service.pk, Door.MESH))
-    return graph.Service(service.slug, service.title, tuple(routes), _edge(edge), _mesh(mesh), _variants(mesh))
+    shown = _what(routes, mesh)
+    return graph.Service(service.slug, service.title, shown, _edge(edge), _mesh(mesh), _variants(mesh))
 
 
 def shape_of(service: Service, routes: Iterable[Route], exposures: Iterable[Exposure]) -> graph.Service:
@@ -300,11 +308,18 @@ def shape_of(service: Service, routes: Iterable[Route], exposures: Iterable[Expo
     return graph.Service(
         id=service.slug,
         name=service.title,
-        routes=tuple(_graph_route(route) for route in sorted(routes, key=lambda one: one.key)),
+        routes=_what(map(_graph_route, sorted(routes, key=lambda one: one.key)), doors.get(Door.MESH)),
         edge=_edge(doors.get(Door.EDGE)),
         mesh=_mesh(doors.get(Door.MESH)),
         variants=_variants(doors.get(Door.MESH)),
     )
+
+
+def _what(routes: Iterable[graph.Route], mesh: Exposure | None) -> tuple[graph.Route, ...]:
+    """Of plain TCP there is nothing to do but to connect, to the port it has in this environment."""
+    if mesh is not None and mesh.protocol == Spoken.TCP and mesh.upstream_port is not None:
+        return (connect_route(mesh.upstream_port),)
+    return tuple(route for route in routes if METHOD not in route.methods)
 
 
 def _routes_of(services: list[Service]) -> dict[int, list[graph.Route]]:
@@ -330,13 +345,14 @@ def _edge(row: Exposure | None) -> graph.EdgeExposure | None:
 
 def _mesh(row: Exposure | None) -> graph.MeshExposure | None:
     """The row's constraint promises what a mesh exposure needs."""
-    if row is None or row.workload is None or row.port is None or row.upstream_port is None:
+    if row is None or row.workload is None or row.upstream_port is None:
         return None
     return graph.MeshExposure(
         namespace=row.namespace,
         workload=row.workload.spiffe_id or "",
-        port=row.port,
+        port=row.port or row.upstream_port,
         upstream_port=row.upstream_port,
+        protocol=graph.Protocol(row.protocol),
     )
 
 

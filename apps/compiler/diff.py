@@ -17,6 +17,7 @@ from apps.compiler.graph import (
     Grant,
     Guardrail,
     MeshExposure,
+    Protocol,
     Route,
     Service,
     Subject,
@@ -205,6 +206,8 @@ def _at_edge(edge: EdgeExposure | None) -> str:
 def _in_mesh(mesh: MeshExposure | None) -> str:
     if mesh is None:
         return "not in the mesh"
+    if mesh.protocol is Protocol.TCP:
+        return f"in the mesh as {mesh.workload} ({mesh.namespace}, plain TCP on port {mesh.upstream_port})"
     return f"in the mesh as {mesh.workload} ({mesh.namespace}, port {mesh.port}, application port {mesh.upstream_port})"
 
 

@@ -71,14 +71,25 @@ class EdgeExposure:
     base_path: str = ""
 
 
+class Protocol(StrEnum):
+    """What is spoken at a port in the mesh: HTTP, or plain TCP, of which nothing is known but that one connects."""
+
+    HTTP = "http"
+    TCP = "tcp"
+
+
 @dataclass(frozen=True, slots=True)
 class MeshExposure:
-    """Reachable inside: the workload identity (SPIFFE id) that answers, and the port its sidecar listens on."""
+    """Reachable inside: the workload identity (SPIFFE id) that answers, and the port its sidecar listens on.
+
+    Plain TCP has no sidecar of ours: both ports are the application's.
+    """
 
     namespace: str
     workload: str
     port: int
     upstream_port: int
+    protocol: Protocol = Protocol.HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,10 @@ class Service:
     edge: EdgeExposure | None = None
     mesh: MeshExposure | None = None
     variants: tuple[Variant, ...] = ()
+
+    @property
+    def is_tcp(self) -> bool:
+        return self.mesh is not None and self.mesh.protocol is Protocol.TCP
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     GRANT_EXPIRED = "grant_expired"
     RATE_LIMITED = "rate_limited"
     BUDGET_SPENT = "budget_spent"
+    # not now (503)
+    BREAKER_OPEN = "breaker_open"
     # we cannot tell (503)
     POLICY_UNAVAILABLE = "policy_unavailable"
 
@@ -106,6 +108,9 @@ TEXTS: dict[Reason, ReasonText] = {
         429,
         "This agent's calls of the day are used up.",
         "Wait for midnight UTC, or ask its owner for a larger budget.",
+    ),
+    Reason.BREAKER_OPEN: ReasonText(
+        503, "The service failed too often, so it is left alone for a moment.", "Wait the seconds in Retry-After."
     ),
     Reason.POLICY_UNAVAILABLE: ReasonText(503, "This door cannot read its policy, so it stays closed.", "Try again."),
 }

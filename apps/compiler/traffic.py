@@ -50,12 +50,25 @@ class Variant:
     origin: str = ""
 
 
+class Breaker(NamedTuple):
+    """After ``errors`` answers of 500 and above within ``seconds`` no call is let through for ``seconds``."""
+
+    errors: int
+    seconds: int
+
+    @property
+    def words(self) -> str:
+        """``for 30 s after 5 errors within 30 s``."""
+        return f"for {self.seconds} s after {self.errors} error{'s' * (self.errors != 1)} within {self.seconds} s"
+
+
 @dataclass(frozen=True, slots=True)
 class TrafficRule:
     """How calls of ``subject`` (a team: of each active member) to ``routes`` are treated from ``starts_at`` on.
 
     ``percent`` of those concerned are meant, always the same ones. What a rule does not speak of it leaves alone: an
-    empty ``variant`` routes nowhere else, ``calls_per_minute`` None limits nothing. A limit counts each caller apart.
+    empty ``variant`` routes nowhere else, ``calls_per_minute`` None limits nothing. A limit counts each caller apart;
+    a ``breaker`` counts the failures of all callers that the rule is about together, and of each version apart.
     """
 
     id: str
@@ -70,6 +83,7 @@ class TrafficRule:
     set_headers: tuple[tuple[str, str], ...] = ()
     remove_headers: tuple[str, ...] = ()
     calls_per_minute: int | None = None
+    breaker: Breaker | None = None
 
     @property
     def headers(self) -> dict[str, str | None]:
@@ -81,7 +95,8 @@ class Treatment(NamedTuple):
     """``variant`` is empty for the usual version. ``rules`` are those that apply, the most personal first.
 
     ``limits`` are what the call is counted for, each with the calls a minute; a door that cannot count leaves it.
-    ``origin`` is where the edge sends it; empty for the usual one, and in the mesh.
+    ``origin`` is where the edge sends it; empty for the usual one, and in the mesh. ``breakers`` are what a failure is
+    counted for, each with its errors and seconds; a door that cannot count leaves them too.
     """
 
     variant: str = ""
@@ -90,6 +105,7 @@ class Treatment(NamedTuple):
     limits: tuple[tuple[str, int], ...] = ()
     rules: tuple[str, ...] = ()
     origin: str = ""
+    breakers: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def headers(self) -> dict[str, str | None]:
@@ -173,6 +189,7 @@ class Traffic:
             limits=tuple((counter(r.id, subject), r.calls_per_minute) for r in found if r.calls_per_minute is not None),
             rules=tuple(rule.id for rule in found),
             origin=origin_of(self._graph.services.get(service), variant) if point is Point.EDGE else "",
+            breakers=tuple((rule.id, *rule.breaker) for rule in found if rule.breaker is not None),
         )
 
     def _applies(self, rule: TrafficRule, subject: str, route: str, point: Point, at: int) -> bool:
@@ -200,6 +217,8 @@ def clashes(one: TrafficRule, other: TrafficRule, subjects: Mapping[str, Subject
     for name in sorted(first.keys() & second.keys()):
         if first[name] != second[name]:
             found.append(f"one {_header_words(name, first[name])}, the other {_header_words(name, second[name])}")
+    if one.breaker and other.breaker and one.breaker != other.breaker:
+        found.append(f"one leaves the service alone {one.breaker.words}, the other {other.breaker.words}")
     return tuple(found)
 
 

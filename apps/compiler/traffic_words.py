@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apps.compiler.decide import Action, Pdp, Resource
-from apps.compiler.graph import AccessGraph, Service
+from apps.compiler.graph import AccessGraph, Point, Service
 from apps.compiler.impact import Call
 from apps.compiler.traffic import EVERYBODY, WHOLE, Traffic, TrafficRule, Treatment, Variant
 from apps.compiler.words import listed, moment, points_words, routes_words, service_name, subject_name
@@ -37,6 +37,9 @@ def outcome_words(rule: TrafficRule) -> str:
     parts += [f"lose {name}" for name in sorted(rule.remove_headers)]
     if rule.calls_per_minute is not None:
         parts.append(f"are let through {rule.calls_per_minute} times a minute for each caller")
+    if rule.breaker is not None:
+        alone = " (in the mesh alone: the edge has no breaker)" if Point.EDGE in rule.points else ""
+        parts.append(f"are turned away {rule.breaker.words}{alone}")
     return listed(parts) or "are left as they are"
 
 
@@ -66,10 +69,14 @@ def rerouting(calls: Iterable[Call], old: AccessGraph, new: AccessGraph) -> Rero
     callers: set[str] = set()
     for call in calls:
         was, now = before.treat(call), after.treat(call)
-        if was is not None and now is not None and was[:4] != now[:4]:
+        if was is not None and now is not None and _effect(was) != _effect(now):
             to[now.variant] += 1
             callers.add(call.subject)
     return Rerouting(to.total(), len(callers), tuple(sorted(to.items())))
+
+
+def _effect(treatment: Treatment) -> tuple[object, ...]:
+    return *treatment[:4], treatment.breakers
 
 
 class _Door:

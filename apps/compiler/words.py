@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from apps.compiler.connections import port_words
 from apps.compiler.graph import AccessGraph, Grant, Point, Route, Service
 
 _POINTS = {
@@ -38,14 +39,14 @@ def service_name(graph: AccessGraph, service: str) -> str:
 
 
 def route_words(route: Route) -> str:
-    """``GET or POST /orders/{id}``."""
-    return f"{' or '.join(sorted(route.methods))} {route.template}".strip()
+    """``GET or POST /orders/{id}``, or ``TCP port 5432``."""
+    return port_words(route) or f"{' or '.join(sorted(route.methods))} {route.template}".strip()
 
 
 def routes_words(service: Service | None, routes: frozenset[str]) -> str:
     """The routes as methods and templates; those that the service no longer has, by id."""
     known = {route.id: route_words(route) for route in service.routes} if service is not None else {}
-    if known and routes == known.keys():
+    if service is not None and known and routes == known.keys() and not service.is_tcp:
         return "everything"
     return listed(sorted(known.get(route, f"the former route {route}") for route in routes)) or "nothing"
 

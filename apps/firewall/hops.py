@@ -100,7 +100,9 @@ def _source_words(asked: Asked) -> str:
 
 def _service_words(shape: Service) -> str:
     return (
-        f"Answers on port {shape.mesh.upstream_port} behind its sidecar." if shape.mesh else "Answers behind the edge."
+        f"Answers on port {shape.mesh.upstream_port}{'' if shape.is_tcp else ' behind its sidecar'}."
+        if shape.mesh
+        else "Answers behind the edge."
     )
 
 
@@ -140,8 +142,9 @@ def _mesh_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place]
     if Point.EDGE in asked.points:
         said = "Checks the context token the edge made out, and the edge's client certificate."
         yield Hop("ingress", "Ingress", place, said, Says.FOLLOWS, Says.FOLLOWS)
-    said = _why(live, asked, shape, Point.MESH, now)
-    yield Hop("sidecar", f"Sidecar of {shape.name}", place, said, now, after)
+    if not shape.is_tcp:
+        said = _why(live, asked, shape, Point.MESH, now)
+        yield Hop("sidecar", f"Sidecar of {shape.name}", place, said, now, after)
     for one in places:
         if one.is_cluster:
             words = f"Policies for the namespace {shape.mesh.namespace or '-'} are made from the same grants."

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from apps.access import carriers
 from apps.access import selectors as access
 from apps.access.addresses import limits
-from apps.access.asks import default_points
+from apps.access.asks import CONNECTING, default_points
 from apps.catalog import selectors as catalog
 from apps.catalog.selectors import Placed
 from apps.compiler.address_lists import blocks_of
 from apps.compiler.addresses import complaint, write
+from apps.compiler.connections import CONNECT
 from apps.compiler.graph import Point, Service, SubjectKind
 from apps.compiler.paths import matches, parse_template, segments
 from apps.firewall.live import Asked, load_live, wanted_until
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from apps.identity.models import Subject
 
 SPOKEN = frozenset({"", "any", "tcp", "6", "http", "https", "http2", "grpc", "tls"})
-"""Protocols that a door of ours could let through: all of them are HTTP in the end."""
+"""Protocols that a door of ours could let through: HTTP in the end, or a connection to a service of plain TCP."""
+CONNECTIONS = frozenset({"", "any", "tcp", "6"})
 ANYBODY = "Anybody is nobody: write who calls, because it is opened to somebody and for a time."
 ANYTHING = "Everything is too much: write which service is called."
 
@@ -105,8 +108,9 @@ def interpret(request: FirewallRequest, lines: Sequence[FirewallLine], *, at: da
     for reading in readings:
         _name(reading, book)
     shapes = catalog.graph_services({one.key for r in readings if (one := r.service)}, request.environment.slug)
+    carried = _carried(shapes.values(), request.environment.slug)
     for reading in readings:
-        _route(reading, shapes, book)
+        _route(reading, shapes, book, carried)
     _settle_open(request, readings, at)
     return readings
 
@@ -158,7 +162,7 @@ def _name(reading: Reading, book: Book) -> None:
     elif not reading.destination:
         reading.problems.append(f"No service of the catalogue answers to {destination.text[:80]!r}.")
     if line.protocol.lower() not in SPOKEN:
-        reading.problems.append(f"The doors let HTTP calls through, and this asks for {line.protocol}.")
+        reading.problems.append(f"The doors let HTTP calls and TCP through, and this asks for {line.protocol}.")
 
 
 def _with_parties(found: list[Candidate], book: Book) -> list[Candidate]:
@@ -182,7 +186,13 @@ def _within_zone(source: Term, networks: Collection[Any]) -> bool:
     )
 
 
-def _route(reading: Reading, shapes: Mapping[str, Service], book: Book) -> None:
+def _carried(shapes: Iterable[Service], environment: str) -> frozenset[str]:
+    """Namespaces whose plain TCP something carries, of those that have any."""
+    wanted = {shape.mesh.namespace for shape in shapes if shape.is_tcp and shape.mesh is not None}
+    return frozenset(one for one in wanted if carriers.carries_tcp(environment, one))
+
+
+def _route(reading: Reading, shapes: Mapping[str, Service], book: Book, carried: Collection[str]) -> None:
     """Doors and routes, once the service is known; and the cell of the matrix."""
     caller, service = reading.caller, reading.service
     shape = shapes.get(service.key) if service is not None else None
@@ -190,8 +200,9 @@ def _route(reading: Reading, shapes: Mapping[str, Service], book: Book) -> None:
         return
     kind = SubjectKind(caller.key.partition(":")[0])
     reading.points = [Point.EDGE.value] if kind is SubjectKind.PARTY else list(default_points(shape, kind))
-    reading.problems += _door_problems(shape, kind)
-    routes, problem = routes_of(reading.line.method, reading.line.path or _path_of(reading, shape), shape)
+    reading.problems += [*_door_problems(shape, kind), *_connection_problems(reading.line, shape, kind, carried)]
+    path = reading.line.path or _path_of(reading, shape)
+    routes, problem = ([CONNECT], "") if shape.is_tcp else routes_of(reading.line.method, path, shape)
     reading.routes = [route.id for route in shape.routes] if kind is SubjectKind.PARTY else routes
     reading.problems += [problem] if problem and kind is not SubjectKind.PARTY else []
     one = book.place(shape.id)
@@ -204,6 +215,22 @@ def _door_problems(shape: Service, kind: SubjectKind) -> list[str]:
         return [f"{shape.name} has no host at the edge, so there is no list that could let an address in."]
     if shape.edge is None and shape.mesh is None:
         return [f"{shape.name} has no door here, so nothing can be opened."]
+    return []
+
+
+def _connection_problems(line: FirewallLine, shape: Service, kind: SubjectKind, carried: Collection[str]) -> list[str]:
+    """Of a service of plain TCP, whatever would be refused when it is asked for."""
+    mesh = shape.mesh
+    if mesh is None or not shape.is_tcp:
+        return []
+    if line.protocol.lower() not in CONNECTIONS:
+        return [f"{shape.name} is plain TCP, and this asks for {line.protocol}."]
+    if line.ports and not any(low <= mesh.upstream_port <= high for low, high in line.ports):
+        return [f"{shape.name} is plain TCP on port {mesh.upstream_port}, which is none of the ports asked for."]
+    if kind.value not in CONNECTING:
+        return [f"{shape.name} is plain TCP, which shows which workload connects and never which {kind.value}."]
+    if mesh.namespace not in carried:
+        return [f"Nothing carries plain TCP to {shape.name} here: connect the cluster it runs in."]
     return []
 
 

@@ -13,6 +13,10 @@ from pathlib import Path
 
 _MODULE = "ngx_http_js_module.so"
 _SHARES = b"js_shared_dict_zone"
+_MEMORY = """js_shared_dict_zone zone=sp_minutes:1m timeout=120s type=number evict;
+js_shared_dict_zone zone=sp_failures:1m timeout=1300s type=number evict;
+"""
+"""A failure is remembered for more than twice the longest that a breaker may look back."""
 
 
 class NginxMissingError(Exception):
@@ -33,9 +37,8 @@ class Binary:
         )
 
     def http_conf(self) -> str:
-        """Memory that all workers share, in which an agent's calls of a minute are counted. njs has it since 0.8."""
-        code = Path(self.module or self.path).read_bytes()
-        return "js_shared_dict_zone zone=sp_minutes:1m timeout=120s type=number evict;\n" if _SHARES in code else ""
+        """Memory that all workers share, in which calls of a minute and failures are counted. njs has it since 0.8."""
+        return _MEMORY if _SHARES in Path(self.module or self.path).read_bytes() else ""
 
     def rehearsal_conf(self, root: Path) -> str:
         """The same for a rehearsal, which must not touch what the serving NGINX has; given on the command line."""

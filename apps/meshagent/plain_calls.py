@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 PROBE_SECONDS = 3
+STAY_SECONDS = 1
+"""A connection that is let nowhere is closed much sooner, one that is let in later or never."""
 AT_ONCE = 8
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may come as far as an application. Without a door of ours, an allowed probe does."""
@@ -22,7 +24,7 @@ REFUSED = 403
 NOT_SAID = frozenset({400, 429, 502, 503, 504})
 """Statuses that come from what is in between as well: a bad certificate, a limit, nobody there."""
 
-NO_CONNECTION, ANSWERED_403 = "no_connection", "answered_403"
+NO_CONNECTION, ANSWERED_403, CLOSED = "no_connection", "answered_403", "closed"
 
 Probe = Mapping[str, Any]
 Found = dict[str, Any]
@@ -54,6 +56,8 @@ def _made(probe: Probe) -> Found:
                 return ask(probe, PROBE_SECONDS)
             case "connect":
                 return connect(probe, PROBE_SECONDS)
+            case "stay":
+                return stay(probe, PROBE_SECONDS, STAY_SECONDS)
     except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
         return {"detail": f"{type(error).__name__}: {error}"}
     return {"detail": f"It is not known here how to make a probe by {probe['how']}."}
@@ -67,6 +71,25 @@ def connect(probe: Mapping[str, Any], seconds: float) -> Found:
         return {"verdict": "deny", "reason": NO_CONNECTION, "detail": f"No connection to {where}: {what}."}
     opened.close()
     return {"verdict": "allow", "reason": "connected", "detail": f"A connection to {where} was made."}
+
+
+def stay(probe: Mapping[str, Any], seconds: float, long_enough: float) -> Found:
+    """Whether a connection can be made and is kept. Nothing is sent. Raises OSError when the host has no address."""
+    where = f"{probe['host']}:{probe['port']}"
+    opened, what = _open(probe, seconds)
+    if opened is None:
+        return {"verdict": "deny", "reason": NO_CONNECTION, "detail": f"No connection to {where}: {what}."}
+    with opened:
+        opened.settimeout(long_enough)
+        try:
+            kept = opened.recv(1) != b""
+        except TimeoutError:
+            kept = True
+        except OSError:
+            kept = False
+    if not kept:
+        return {"verdict": "deny", "reason": CLOSED, "detail": f"A connection to {where} was closed at once."}
+    return {"verdict": "allow", "reason": "connected", "detail": f"A connection to {where} was made and kept."}
 
 
 def ask(probe: Mapping[str, Any], seconds: float) -> Found:

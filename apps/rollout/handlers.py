@@ -11,11 +11,14 @@ from functools import partial
 
 from django.db import transaction
 
+from apps.access import carriers
 from apps.outbox.registry import News, handles, handles_many
 from apps.rollout import tasks
 from apps.rollout.services import changes, preflights
 from apps.rollout.services.akamai import attaching, origin_certificates, streaming
+from apps.rollout.services.cluster import driving
 
+carriers.register(driving.carries_tcp)
 LEASE = 3
 """Seconds: these only write down what is to be done, so a worker that takes longer is taken for dead."""
 

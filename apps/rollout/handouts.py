@@ -103,6 +103,8 @@ def _service(target: Target, slug: str) -> Service:
     found = catalog.graph_services([slug], target.environment.slug).get(slug)
     if found is None or found.mesh is None:
         raise BadTarget(f"{slug} is no service that the mesh of {target.environment.slug} exposes.")
+    if found.is_tcp:
+        raise BadTarget(f"{found.name} is plain TCP, and a door of ours speaks HTTP.")
     return found
 
 

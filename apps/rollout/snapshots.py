@@ -15,12 +15,13 @@ from apps.compiler.graph import (
     Guardrail,
     MeshExposure,
     Point,
+    Protocol,
     Route,
     Service,
     Subject,
     SubjectKind,
 )
-from apps.compiler.traffic import TrafficRule, Variant
+from apps.compiler.traffic import Breaker, TrafficRule, Variant
 
 Json = dict[str, Any]
 
@@ -50,8 +51,12 @@ def _service_row(service: Service) -> list[object]:
     routes = [[r.id, sorted(r.methods), r.template] for r in sorted(service.routes, key=lambda route: route.id)]
     edge = [service.edge.host, service.edge.base_path] if service.edge else None
     mesh = service.mesh
-    inside = [mesh.namespace, mesh.workload, mesh.port, mesh.upstream_port] if mesh else None
+    inside = [mesh.namespace, mesh.workload, mesh.port, mesh.upstream_port, *_protocol(mesh)] if mesh else None
     return [service.id, service.name, routes, edge, inside, [_variant(v) for v in service.variants]]
+
+
+def _protocol(mesh: MeshExposure) -> list[str]:
+    return [] if mesh.protocol is Protocol.HTTP else [mesh.protocol.value]
 
 
 def _variant(variant: Variant) -> list[object]:
@@ -61,7 +66,8 @@ def _variant(variant: Variant) -> list[object]:
 def _rule_row(rule: TrafficRule) -> list[object]:
     who, where = [rule.id, rule.subject, rule.service], [sorted(rule.routes), sorted(rule.points)]
     what = [rule.percent, rule.variant, [*map(list, rule.set_headers)], list(rule.remove_headers)]
-    return [*who, *where, rule.starts_at, rule.ends_at, *what, rule.calls_per_minute]
+    breaker = [] if rule.breaker is None else [list(rule.breaker)]
+    return [*who, *where, rule.starts_at, rule.ends_at, *what, rule.calls_per_minute, *breaker]
 
 
 def _guardrail_row(wall: Guardrail) -> list[object]:
@@ -93,9 +99,13 @@ def from_json(data: Json) -> AccessGraph:
 
 def _service(row: list[Any]) -> Service:
     routes = tuple(Route(route[0], frozenset(route[1]), route[2]) for route in row[2])
-    edge, mesh = EdgeExposure(*row[3]) if row[3] else None, MeshExposure(*row[4]) if row[4] else None
+    edge, mesh = EdgeExposure(*row[3]) if row[3] else None, _mesh(row[4]) if row[4] else None
     variants = tuple(Variant(*variant) for variant in row[5]) if len(row) > 5 else ()
     return Service(row[0], row[1], routes, edge, mesh, variants)
+
+
+def _mesh(row: list[Any]) -> MeshExposure:
+    return MeshExposure(*row[:4], *map(Protocol, row[4:]))
 
 
 def _rule(row: list[Any]) -> TrafficRule:
@@ -112,6 +122,7 @@ def _rule(row: list[Any]) -> TrafficRule:
         set_headers=tuple((name, value) for name, value in row[9]),
         remove_headers=tuple(row[10]),
         calls_per_minute=row[11],
+        breaker=Breaker(*row[12]) if len(row) > 12 else None,
     )
 
 

@@ -15,6 +15,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q, Query
 from django.db.models.functions import TruncMinute
 
 from apps.catalog import selectors as catalog
+from apps.compiler.breakers import Answer
 from apps.compiler.graph import Point
 from apps.compiler.impact import Call as ReplayedCall
 from apps.identity import selectors as identity
@@ -323,6 +324,20 @@ def recent_calls(
         )
         for point, has_spoken in zip(heard, said, strict=True)
         if has_spoken
+    )
+
+
+def recent_answers(service: str, *, since: datetime, ask_at: datetime, limit: int = 5_000) -> tuple[Answer, ...]:
+    """How the latest calls that a sidecar let in were answered, in order of time; ``ask_at`` is when to ask a graph."""
+    rows = Call.objects.filter(
+        service=service, first_at__gte=since, probe=False, verdict="allow", doors__has_key="sidecar"
+    )
+    found = rows.exclude(subject="").order_by("-first_at", "-id")[:limit]
+    asked = int(ask_at.timestamp())
+    told = found.values_list("subject", "method", "path", "status", "first_at")
+    return tuple(
+        Answer(ReplayedCall(subject, method, service, path, Point.MESH, asked), status, at.timestamp())
+        for subject, method, path, status, at in reversed(told)
     )
 
 

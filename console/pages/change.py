@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
@@ -11,14 +12,26 @@ from django.views.decorators.http import require_GET
 
 from apps.access import selectors
 from apps.audit.errors import Refusal
+from apps.compiler.breakers import Breaking, breaking
 from apps.compiler.impact import impact
 from apps.compiler.traffic_words import rerouting
 from apps.identity.pages import PageRequest
 from apps.rollout import selectors as rollout
 from apps.telemetry import selectors as telemetry
 
+if TYPE_CHECKING:
+    from apps.access.models import AccessRequest
+
 LOOK_BACK = timedelta(hours=1)
 LISTS_ONLY = "Addresses change the list in front of a host, and no configuration of a door."
+
+
+def _breaking(asked: AccessRequest, planned: selectors.Planned, at: datetime) -> Breaking | None:
+    """None for what is no breaker."""
+    if not (asked.treatment or {}).get("breaker"):
+        return None
+    answers = telemetry.recent_answers(asked.service.slug, since=at - LOOK_BACK, ask_at=at)
+    return breaking(answers, planned.before, planned.after)
 
 
 @require_GET
@@ -38,6 +51,7 @@ def show(request: PageRequest, public_id: str) -> HttpResponse:
         "impact": impact(calls, planned.before, planned.after),
         "calls": len(calls),
         "rerouting": rerouting(calls, planned.before, planned.after),
+        "breaking": _breaking(asked, planned, at),
         "raw": rollout.list_raw_changes(
             service=asked.service.slug,
             environment_slug=asked.environment.slug,

@@ -13,6 +13,7 @@ from django.forms import BoundField
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps.compiler.connections import METHOD
 from console import sections
 from console.words import DOOR_STATES, READS, RISKS, STATES, brief_name, door_sentence, initials, span_words
 
@@ -67,6 +68,11 @@ def path(template_text: str) -> SafeString:
 
 @register.simple_tag
 def route(methods: Iterable[str], template_text: str) -> SafeString:
+    """Chips and the path; of plain TCP its port."""
+    if METHOD in methods:
+        return format_html(
+            '<span class="route"><span class="method writes">TCP</span> <span>port {}</span></span>', template_text[1:]
+        )
     chips = format_html_join(" ", "{}", ((method(name),) for name in sorted(methods)))
     return format_html('<span class="route">{} <span>{}</span></span>', chips, path(template_text))
 

@@ -11,7 +11,7 @@ from apps.access.models import AccessRequest, Grant
 from apps.audit import selectors as audit
 from apps.catalog.models import Exposure
 from apps.compiler.graph import Point
-from apps.compiler.traffic import TrafficRule, Variant
+from apps.compiler.traffic import Breaker, TrafficRule, Variant
 from apps.outbox.models import Message
 from tests.factories import identity
 from tests.factories.access import AT, HOUR, Shop, approve, shop
@@ -179,8 +179,14 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"variant": "v2", "percent": 0}, "percent", "Give a whole number from 1 to 100."),
     ({"variant": "v2", "percent": "many"}, "percent", "Give a whole number from 1 to 100."),
     ({"calls_per_minute": 0}, "calls_per_minute", "Give a whole number from 1 to 100000."),
-    ({}, "treatment", "Say what the rule does: another version, a header, or a limit."),
-    ({"everybody": True, "percent": 10}, "treatment", "Say what the rule does: another version, a header, or a limit."),
+    ({}, "treatment", "Say what the rule does: another version, a header, a limit, or a breaker."),
+    ({"everybody": True, "percent": 10}, "treatment", "Say what the rule does: another version, a header, a limit, or"),
+    ({"breaker": {"errors": 5, "seconds": ""}}, "breaker", "Give errors from 1 to 100 and seconds from 1 to 600, both"),
+    (
+        {"breaker": {"errors": 101, "seconds": 9}},
+        "breaker",
+        "Give errors from 1 to 100 and seconds from 1 to 600, both",
+    ),
     ({"set_headers": {"Prefer": "a"}, "remove_headers": ["prefer"]}, "remove_headers", "Prefer cannot be set and"),
     ({"set_headers": {"Prefer": ""}}, "set_headers", "Give Prefer a value of at most 200 plain letters"),
     ({"set_headers": {"Prefer": "a\r\nX-Admin: 1"}}, "set_headers", "Give Prefer a value of at most 200 plain letters"),
@@ -229,6 +235,35 @@ def test_a_header_that_is_not_on_the_list_is_never_touched(there: Shop, name: st
 def test_a_limit_needs_a_door_that_counts(there: Shop) -> None:
     with pytest.raises(refusals.BadTreatment, match="Only the mesh door can count"):
         ask_rule(there.ben, points=("edge",), treatment={"calls_per_minute": 5})
+
+
+def test_a_breaker_needs_a_door_that_sees_the_answers(there: Shop) -> None:
+    with pytest.raises(refusals.BadTreatment, match="Only the mesh door sees how a service answers"):
+        ask_rule(there.ben, points=("edge",), treatment={"breaker": {"errors": 5, "seconds": 30}})
+
+
+def test_a_breaker_travels_like_any_rule_and_a_second_one_is_refused_with_both_shown(there: Shop) -> None:
+    grant = in_force(there, treatment={"breaker": {"errors": 5, "seconds": 30}, "everybody": True})
+    assert [one.breaker for one in rules_now()] == [Breaker(5, 30)]
+    with pytest.raises(refusals.TrafficConflict) as caught:
+        ask_rule(there.ben, subject="person:ada", treatment={"breaker": {"errors": 1, "seconds": 60}})
+    told = caught.value.extra
+    assert (told["asked"], told["other"]) == (
+        "calls of Ada to GET /payments on Payments are turned away for 60 s after 1 error within 60 s"
+        " (in the mesh alone: the edge has no breaker)",
+        "calls of all callers to GET /payments on Payments are turned away for 30 s after 5 errors within 30 s"
+        " (in the mesh alone: the edge has no breaker)",
+    )
+    services.end_grant(public_id=grant.public_id, actor=there.bea, at=AT)
+    assert rules_now() == ()
+
+
+def test_the_risk_of_a_breaker_is_whom_it_turns_away(there: Shop) -> None:
+    request = ask_rule(there.ben, treatment={"breaker": {"errors": 1, "seconds": 60}, "everybody": True})
+    assert request.risk["causes"] == [
+        "It is about everybody who calls.",
+        "Everybody it is about is turned away for 60 s after 1 error within 60 s, whoever met them.",
+    ]
 
 
 def test_the_risk_says_what_it_could_break(there: Shop) -> None:

@@ -6,7 +6,7 @@ They are written from the published meaning of the objects, never from how the o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -24,25 +24,41 @@ class Smi:
         self._mode = access_control
         self._targets: list[Any] = []
         self._groups: dict[tuple[str, str], dict[str, Any]] = {}
+        self._connections: set[tuple[str, str]] = set()
         for one in objects:
             where = one["metadata"]["namespace"], one["metadata"]["name"]
             if one["kind"] == "TrafficTarget":
                 self._targets.append((where[0], one["spec"]))
             if one["kind"] == "HTTPRouteGroup":
                 self._groups[where] = {match["name"]: match for match in one["spec"]["matches"]}
+            if one["kind"] == "TCPRoute":
+                self._connections.add(where)
 
     def allows(self, source: Account, destination: Account, port: int, method: str, path: str) -> bool:
+        """A call to a port that speaks HTTP."""
+        return self._lets(source, destination, port, lambda where, rule: self._fits(where, rule, method, path))
+
+    def connects(self, source: Account, destination: Account, port: int) -> bool:
+        """A connection to a port of plain TCP, where no rule about HTTP fits."""
+        return self._lets(source, destination, port, self._is_connection)
+
+    def _lets(self, source: Account, destination: Account, port: int, fits: Callable[[str, Any], bool]) -> bool:
         named = [target for target in self._targets if _is(target[1]["destination"], destination)]
         if not named:
             return self._mode == "allow"
         return any(
             spec["destination"].get("port", port) == port
             and any(_is(party, source) for party in spec["sources"])
-            and any(self._fits(namespace, rule, method, path) for rule in spec["rules"])
+            and any(fits(namespace, rule) for rule in spec["rules"])
             for namespace, spec in named
         )
 
+    def _is_connection(self, namespace: str, rule: Any) -> bool:
+        return rule["kind"] == "TCPRoute" and (namespace, rule["name"]) in self._connections
+
     def _fits(self, namespace: str, rule: Any, method: str, path: str) -> bool:
+        if rule["kind"] != "HTTPRouteGroup":
+            return False
         matches = self._groups[namespace, rule["name"]]
         chosen = rule.get("matches") or matches
         return any(_matches(matches[name], method, path) for name in chosen)

@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     Reason.SERVICE_MISMATCH,
     Reason.POLICY_UNAVAILABLE,
     Reason.RATE_LIMITED,
+    Reason.BREAKER_OPEN,
     Reason.CROSS_SITE,
     Reason.OTHER_BROWSER,
     Reason.SIGN_IN,

@@ -35,6 +35,7 @@ def test_a_rule_is_asked_for_and_told_with_what_it_does(there: Shop) -> None:
         "set_headers": {},
         "remove_headers": [],
         "calls_per_minute": None,
+        "breaker": None,
     }
     assert (body["subject"]["key"], body["points"]) == (there.payments_team.key, ["edge", "mesh"])
     assert Caller(there.bea).post(f"requests/{body['id']}/review/", {"verdict": "approve"}).status_code == 200
@@ -67,6 +68,15 @@ def test_what_makes_no_sense_is_told_by_field(there: Shop) -> None:
     assert list(answer.json()["fields"]) == ["set_headers"]
     too_much = {**RULE, "treatment": {"variant": "v2", "percent": 101}}
     assert Caller(there.ben).post("requests/", too_much).status_code in (400, 422)
+
+
+def test_a_breaker_is_asked_for_whole_and_by_the_owners_for_everybody(there: Shop) -> None:
+    wish = {"everybody": True, "breaker": {"errors": 5, "seconds": 30}}
+    told = Caller(there.ben).post("requests/", {**RULE, "treatment": wish}).json()
+    assert told["treatment"]["breaker"] == {"errors": 5, "seconds": 30}
+    for half in ({"errors": 5}, {"errors": 0, "seconds": 30}, {"errors": 5, "seconds": 601}):
+        answer = Caller(there.ben).post("requests/", {**RULE, "treatment": {"breaker": half}})
+        assert answer.status_code in (400, 422)
 
 
 def test_an_agent_asks_for_itself_alone(there: Shop) -> None:

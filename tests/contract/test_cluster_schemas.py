@@ -12,10 +12,11 @@ import pytest
 
 from apps.compiler.emitters.cluster.objects import Object
 from apps.compiler.graph import AccessGraph
-from apps.compiler.traffic import TrafficRule, Variant
+from apps.compiler.traffic import Breaker, TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.cluster.test_beside import agent_objects
 from tests.compiler.estate import CART, CART_ID, MESH, PAYMENTS, estate
+from tests.compiler.test_connections import DB, MAY_CONNECT
 from tests.contract.schemas import CUSTOM, faults
 
 UNDESCRIBED = {"HTTPRoute", "ReferenceGrant"}
@@ -34,9 +35,10 @@ def everything() -> AccessGraph:
         TrafficRule("t-all", "", "payments", ROUTES, MESH, 0, calls_per_minute=30),
         TrafficRule("t-cart", CART_ID, "payments", ROUTES, MESH, 0, calls_per_minute=20),
         TrafficRule("t-share", "", "payments", ROUTES, MESH, 0, percent=10, variant="v2"),
+        TrafficRule("t-break", "", "payments", ROUTES, MESH, 0, breaker=Breaker(5, 30)),
     )
-    services = {"payments": replace(PAYMENTS, variants=(Variant("v2", 9203),)), "cart": CART}
-    return replace(estate(), services=services, traffic=rules)
+    services = {"payments": replace(PAYMENTS, variants=(Variant("v2", 9203),)), "cart": CART, DB.id: DB}
+    return replace(estate(), services=services, traffic=rules, grants=(*estate().grants, MAY_CONNECT))
 
 
 def objects() -> tuple[Object, ...]:
@@ -65,8 +67,8 @@ def test_the_agents_manifest_is_as_the_core_describes() -> None:
 def test_what_controllers_describe_is_as_described() -> None:
     found = [one for one in objects() if one["kind"] not in CORE | UNDESCRIBED]
     assert {one["kind"] for one in found} == {
-        "HTTPRouteGroup", "Policy", "RateLimit", "RateLimitPolicy", "TrafficSplit", "TrafficTarget", "VirtualServer",
-        "VirtualServerRoute",
+        "CircuitBreaker", "HTTPRouteGroup", "Policy", "RateLimit", "RateLimitPolicy", "TCPRoute", "TrafficSplit",
+        "TrafficTarget", "VirtualServer", "VirtualServerRoute",
     }  # fmt: skip
     assert {one["metadata"]["name"]: faults(one) for one in found if faults(one) != []} == {}
 

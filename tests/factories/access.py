@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from apps.access import services
 from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import Dependency, Environment, Exposure, Route, Service
+from apps.compiler.connections import CONNECT, METHOD
 from apps.identity.freshness import Freshness
 from apps.identity.models import Subject
 from tests.factories import identity
@@ -89,6 +90,21 @@ def _expose(made: Service, doors: Collection[str]) -> None:
             port=port,
             upstream_port=port + 100,
         )
+
+
+def database(team: Subject, *, slug: str = "orders-db", port: int = 5432) -> Service:
+    """A service of plain TCP in the namespace of the others."""
+    made = service(slug, team=team, doors=(), routes={CONNECT: ([METHOD], f"/{port}")})
+    Exposure.objects.create(
+        service=made,
+        environment=environment(),
+        point="mesh",
+        namespace="shop",
+        workload=identity.workload(slug, team=team),
+        upstream_port=port,
+        protocol="tcp",
+    )
+    return made
 
 
 def depends(caller: Service, callee: Service, routes: Collection[str] = ()) -> Dependency:

@@ -253,16 +253,18 @@ def call(
     actor: str = "",
     variant: str = "",
     rules: Sequence[str] = (),
+    point: str = "edge",
+    status: int | None = None,
 ) -> str:
     """At the edge, refused unless told otherwise; returns the request id of the last."""
-    token = telemetry.register_source(name="edge", actor=SYSTEM, at=at)
+    token = telemetry.register_source(name=point, actor=SYSTEM, at=at)
     names = list(rids) or [uuid4().hex]
     lines = [
         json.dumps(
             {
                 "ts": at.timestamp(),
                 "rid": rid,
-                "point": "edge",
+                "point": point,
                 "node": "edge-1",
                 "verdict": verdict,
                 "reason": reason,
@@ -272,7 +274,7 @@ def call(
                 "method": "POST",
                 "path": "/refunds",
                 "host": "api.shop.localhost",
-                "status": 200 if verdict == "allow" else 403,
+                "status": status or (200 if verdict == "allow" else 403),
                 "grants": list(grants),
                 "variant": variant,
                 "rules": list(rules),

@@ -68,7 +68,7 @@ def test_bad_lines_are_all_reported_and_none_is_lost(at: datetime) -> None:
         "No service of the catalogue answers to 'mainframe'.",
         "Anybody is nobody: write who calls, because it is opened to somebody and for a time.",
         "Everything is too much: write which service is called.",
-        "The doors let HTTP calls through, and this asks for udp.",
+        "The doors let HTTP calls and TCP through, and this asks for udp.",
         "Payments has no route PUT /nowhere.",
     ]
     assert [stand_of(line) for line in lines] == [Stand.UNCONFIRMED, *[Stand.WRONG] * 6, Stand.NO_OPENING]

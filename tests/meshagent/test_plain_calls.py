@@ -98,3 +98,30 @@ def test_a_name_that_nobody_finds_proves_nothing() -> None:
 def test_a_way_that_is_not_known_is_said() -> None:
     found = tried(port=1, how="pigeon")
     assert (found["verdict"], found["detail"]) == ("error", "It is not known here how to make a probe by pigeon.")
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "reason"),
+    [(b"", "deny", "closed"), (b"ready\n", "allow", "connected"), (None, "allow", "connected")],
+    ids=["closed at once", "speaks first", "waits"],
+)
+def test_a_connection_counts_as_open_while_it_is_kept(said: bytes | None, verdict: str, reason: str) -> None:
+    """A sidecar takes every connection, and closes those that it lets nowhere."""
+    with socket.create_server(("127.0.0.1", free_port())) as server:
+
+        def serve() -> None:
+            taken, _ = server.accept()
+            with taken:
+                taken.sendall(said or b"")
+                if said is None:
+                    taken.settimeout(10)
+                    taken.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        found = plain_calls.stay({"host": "127.0.0.1", "port": server.getsockname()[1]}, 3, 0.2)
+    assert (found["verdict"], found["reason"]) == (verdict, reason)
+
+
+def test_a_connection_that_is_not_made_is_denied_and_the_way_of_asking_has_a_name() -> None:
+    found = tried(port=free_port(), how="stay")
+    assert (found["verdict"], found["reason"]) == ("deny", "no_connection")

@@ -6,7 +6,7 @@ import json
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.graph import Point
-from apps.compiler.traffic import TrafficRule
+from apps.compiler.traffic import Breaker, TrafficRule
 from apps.meshagent.bundle import Manifest
 from apps.meshagent.rehearsal import services_to_try
 from tests.meshagent.console import FakeConsole
@@ -49,13 +49,14 @@ def test_policy_that_treats_a_call_otherwise_is_refused(agent: Agent, console: F
         variant="v2",
         set_headers=(("X-Canary", "on"),),
         calls_per_minute=9,
+        breaker=Breaker(5, 30),
     )
     artifacts = mesh.artifacts(mesh.grant(), traffic=(rule,))
     console.publish(artifacts, 1)
     console.wait_report(revision=1, state="active")
     console.publish(spoiled(artifacts, TABLE, '"v2"', '""'), 2)
     refused = console.wait_report(revision=2, state="failed")["error"]
-    rest = f'{{"X-Canary": "on"}}, [["t1 workload:{CART}", 9]]]'
+    rest = f'{{"X-Canary": "on"}}, [["t1 workload:{CART}", 9]], [["t1", 5, 30]]]'
     assert f'is granted [["t1"], "v2", {rest} here; it must be granted [["t1"], "", {rest}.' in refused
 
 

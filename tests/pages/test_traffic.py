@@ -67,6 +67,7 @@ def test_a_rule_is_asked_for_and_its_request_says_what_it_does(shop: access.Shop
         "set_headers": {},
         "remove_headers": [],
         "calls_per_minute": None,
+        "breaker": None,
     }
     text = browse(shop.bea).get(f"/requests/{request.public_id}/").content.decode()
     assert "A traffic rule for Payments is asked for" in text
@@ -125,6 +126,42 @@ def test_nonsense_is_told_beside_its_field_and_kept(shop: access.Shop, browse: B
         assert said in text
     for kept in ('name="percent" value="lots"', 'name="calls_per_minute" value="-1"', '<option value="v9" selected>'):
         assert kept in text
+
+
+def test_half_a_breaker_is_told_beside_its_field_and_a_whole_one_is_asked_for(
+    shop: access.Shop, browse: Browse
+) -> None:
+    status, text = ask(browse(shop.ben), errors="5")
+    assert (status, "Give errors from 1 to 100 and seconds from 1 to 600" in text) == (422, True)
+    assert 'id="errors" name="errors" value="5"' in text
+    assert ask(browse(shop.ben), errors="5", seconds="30", variant="")[0] == 302
+    request = AccessRequest.objects.order_by("-pk")[0]
+    assert request.treatment is not None
+    assert request.treatment["breaker"] == {"errors": 5, "seconds": 30}
+    text = browse(shop.bea).get(f"/requests/{request.public_id}/").content.decode()
+    assert "are turned away for 30 s after 5 errors within 30 s (in the mesh alone: the edge has no breaker)" in text
+
+
+def test_the_replay_of_a_breaker_tells_how_often_it_would_have_tripped(
+    house: pages.House, shop: access.Shop, browse: Browse
+) -> None:
+    at = datetime.now(UTC)
+    access.active_grant(shop.dan, shop.ben, routes=("refund",), at=at)
+    for status in (500, 502, 200):
+        pages.call(shop.dan, at=at, verdict="allow", reason="granted", point="sidecar", status=status)
+    services.open_request(
+        actor=shop.ben,
+        subject_key=shop.payments_team.key,
+        service_slug="payments",
+        route_keys=("refund",),
+        duration=3600,
+        reason="It fails by the hundred.",
+        treatment={"breaker": {"errors": 2, "seconds": 60}, "everybody": True},
+        at=at,
+    )
+    request = AccessRequest.objects.order_by("-pk")[0]
+    text = browse(shop.bea).get(f"/requests/{request.public_id}/change/").content.decode()
+    assert "The breaker would have tripped 1 time and turned 1 call away." in text
 
 
 def test_only_the_owning_team_is_offered_everybody(shop: access.Shop, browse: Browse) -> None:

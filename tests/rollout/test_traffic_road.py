@@ -10,6 +10,7 @@ import pytest
 from apps.access import services as access
 from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import Exposure
+from apps.compiler.traffic import Breaker
 from apps.rollout.models import Probe, Revision, Shard, Target
 from apps.rollout.snapshots import from_json, to_json
 from apps.trust import services as trust
@@ -133,16 +134,19 @@ def test_a_node_proves_it_as_the_workload_it_is_about(shop: factory.Shop, hands:
     standing_grant(shop.cart, shop.cyd, at=now())
     hands.work()
     node.take(now())
-    rule = rule_for(shop, shop.cart.key, ("mesh",), variant="v2", calls_per_minute=30)
+    breaker = {"errors": 5, "seconds": 60}
+    rule = rule_for(shop, shop.cart.key, ("mesh",), variant="v2", calls_per_minute=30, breaker=breaker)
     hands.work()
     node.take(now())
     assert doors(rule) == {"mesh": "proven"}
     probe = Probe.objects.get(grant_id=rule.public_id)
     assert (probe.runner, probe.call["workload"], probe.call["method"]) == ("node", CART, "GET")
     [piece] = [from_json(row.graph) for row in Shard.objects.filter(service="payments")]
-    assert [(one.id, one.variant, one.calls_per_minute) for one in piece.traffic] == [(rule.public_id, "v2", 30)]
+    [told] = piece.traffic
+    assert (told.id, told.variant, told.calls_per_minute, told.breaker) == (rule.public_id, "v2", 30, Breaker(5, 60))
     assert from_json(json.loads(json.dumps(to_json(piece)))) == piece
-    assert "go to v2 and are let through 30 times a minute" in Revision.objects.order_by("-number")[0].summary
+    words = "go to v2, are let through 30 times a minute for each caller and are turned away for 60 s after 5 errors"
+    assert words in Revision.objects.order_by("-number")[0].summary
 
 
 def test_where_nobody_who_may_call_is_meant_the_revision_alone_is_told(shop: factory.Shop, hands: Hands) -> None:

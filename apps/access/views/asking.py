@@ -14,11 +14,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from apps.access import selectors, services
-from apps.access.asks import DEFAULT_DURATION
+from apps.access.asks import CONNECTING, DEFAULT_DURATION
 from apps.access.risk import READS
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
-from apps.compiler.graph import SubjectKind
+from apps.compiler.graph import Protocol, SubjectKind
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text
 
@@ -85,11 +85,15 @@ def choose_service(request: HttpRequest) -> HttpResponse:
 
 def choices_for(asker: Subject, slug: str) -> Choices:
     service = catalog.get_service(slug)
-    exposed = {one.point for one in catalog.list_exposures(service) if one.environment.is_default}
+    usual = [one for one in catalog.list_exposures(service) if one.environment.is_default]
+    exposed = {one.point for one in usual}
+    subjects = identity.acting_for(asker)
+    if any(one.protocol == Protocol.TCP for one in usual):
+        subjects = [one for one in subjects if one.kind in CONNECTING] or subjects
     return Choices(
         service=service,
         routes=list(catalog.list_routes(service)),
-        subjects=identity.acting_for(asker),
+        subjects=subjects,
         points=tuple(point for point in ("edge", "mesh") if point in exposed),
     )
 

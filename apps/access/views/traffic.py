@@ -1,4 +1,4 @@
-"""Asking for a traffic rule: which version answers whom, with which headers, how often."""
+"""Asking for a traffic rule: which version answers whom, with which headers, how often, and when it is left alone."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Typed:
     set_value: str = ""
     remove: tuple[str, ...] = ()
     calls_per_minute: str = ""
+    errors: str = ""
+    seconds: str = ""
 
     @classmethod
     def read(cls, given: QueryDict) -> Typed:
@@ -46,6 +48,8 @@ class Typed:
             set_value=given.get("set_value", "")[:500],
             remove=tuple(name for name in HEADERS if name in given.getlist("remove")),
             calls_per_minute=given.get("calls_per_minute", "")[:20],
+            errors=given.get("errors", "")[:20],
+            seconds=given.get("seconds", "")[:20],
         )
 
     def treatment(self) -> dict[str, object]:
@@ -57,6 +61,7 @@ class Typed:
             "set_headers": named,
             "remove_headers": list(self.remove),
             "calls_per_minute": self.calls_per_minute,
+            "breaker": {"errors": self.errors, "seconds": self.seconds},
         }
 
 

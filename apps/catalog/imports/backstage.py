@@ -103,7 +103,8 @@ def claims(item: Exposure) -> list[tuple[object, ...]]:
     """What nobody else in the environment may have."""
     if item.point == "edge":
         return [(item.environment, "address", item.host, item.base_path)]
-    return [(item.environment, "port", item.port), (item.environment, "workload", item.workload)]
+    own: list[tuple[object, ...]] = [(item.environment, "workload", item.workload)]
+    return [(item.environment, "port", item.port), *own] if item.port is not None else own
 
 
 def claim_words(claim: tuple[object, ...]) -> str:

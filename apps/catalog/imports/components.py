@@ -18,13 +18,22 @@ from apps.catalog.models import (
     SPIFFE_ID,
     VARIANT,
     Sensitivity,
+    Spoken,
 )
+from apps.compiler.connections import CONNECT, METHOD, connect_route
+from apps.compiler.graph import Protocol
 
 DEFAULT_ENVIRONMENT = "production"
 SERVICE_TYPES = ("service", "website")
 
 _DURATION = re.compile(r"([0-9]{1,6}) ?(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_ALL_THREE = "a workload, a mesh port and an upstream port"
+_NOT_OF_TCP = {
+    "edge-host": "Plain TCP does not pass the edge: leave the host out.",
+    "mesh-port": "No sidecar stands before plain TCP: the upstream port is all there is.",
+    "variants": "Calls are sent to versions, and plain TCP has no calls.",
+}
 _CALL = re.compile(r"(?P<callee>[^:]+):(?P<routes>.+)")
 _NAMESPACE_OF = re.compile(r"/ns/([A-Za-z0-9._-]{1,63})/")
 
@@ -134,17 +143,19 @@ def _read_edge(entity: Entity, estate: Estate, slug: str) -> None:
 
 
 def _read_mesh(entity: Entity, estate: Estate, service: Service) -> None:
-    names = ("workload", "mesh-port", "upstream-port")
-    if not any(entity.annotation(name) for name in (*names, "mesh-namespace", "variants")):
+    protocol = _protocol(entity)
+    names = ("workload", "upstream-port") if protocol is Protocol.TCP else ("workload", "mesh-port", "upstream-port")
+    if not any(entity.annotation(name) for name in (*names, "mesh-namespace", "variants", "protocol")):
         return
     missing = [name for name in names if not entity.annotation(name)]
     for name in missing:
-        entity.blame_annotation("In the mesh a service needs a workload, a mesh port and an upstream port.", name)
+        needed = "a workload and an upstream port" if protocol is Protocol.TCP else _ALL_THREE
+        entity.blame_annotation(f"In the mesh a service needs {needed}.", name)
     spiffe_id = entity.annotation("workload")
     port, upstream_port = _port(entity, "mesh-port"), _port(entity, "upstream-port")
     if spiffe_id and (not re.fullmatch(SPIFFE_ID, spiffe_id) or len(spiffe_id) > 255):
         entity.blame_annotation("This is not a SPIFFE id like spiffe://shop.test/ns/shop/sa/cart.", "workload")
-    elif not missing and port and upstream_port:
+    elif not missing and (port or protocol is Protocol.TCP) and upstream_port:
         inferred = _NAMESPACE_OF.search(spiffe_id)
         mesh = Exposure(
             service.slug,
@@ -155,10 +166,27 @@ def _read_mesh(entity: Entity, estate: Estate, service: Service) -> None:
             port=port,
             upstream_port=upstream_port,
             variants=_variants(entity),
+            protocol=protocol.value,
         )
         place = entity.place("metadata", "annotations", ANNOTATION + "workload")
         estate.add(Workload(f"workload:{spiffe_id}", service.title, service.team), place)
         estate.add(mesh, place)
+        if protocol is Protocol.TCP:
+            only = connect_route(upstream_port)
+            estate.add(Route(service.slug, only.id, (METHOD,), only.template, "Open a TCP connection."), place)
+
+
+def _protocol(entity: Entity) -> Protocol:
+    """Plain TCP has one port and nothing else: what a service of HTTP may have beside it is a mistake there."""
+    written = entity.annotation("protocol").lower() or Protocol.HTTP.value
+    if written not in Spoken.values:
+        entity.blame_annotation(f"'{written[:20]}' is neither http nor tcp.", "protocol")
+        return Protocol.HTTP
+    if written == Protocol.TCP:
+        for name, why in _NOT_OF_TCP.items():
+            if entity.annotation(name):
+                entity.blame_annotation(why, name)
+    return Protocol(written)
 
 
 def _variants(entity: Entity) -> tuple[str, ...]:
@@ -230,12 +258,20 @@ def _read_routes(entity: Entity, estate: Estate, definition: str, slugs: list[st
     for line, field, message in found.faults:
         entity.blame_inside(message, line, field)
     for slug in slugs:
+        if _only_connects(estate, slug):
+            entity.blame(f"{slug} is plain TCP, so it has no routes of HTTP.", "spec", "definition")
+            continue
         for operation in found.operations:
             route = Route(slug, operation.key, (operation.method,), operation.template, operation.summary)
             if not estate.add(route, entity.place("spec", "definition")):
                 entity.blame_inside(
                     f"{slug} has a route '{operation.key}' from another API already.", operation.line, ""
                 )
+
+
+def _only_connects(estate: Estate, slug: str) -> bool:
+    found = estate.items.get(f"route:{slug}/{CONNECT}")
+    return isinstance(found, Route) and METHOD in found.methods
 
 
 def read_dependencies(

@@ -134,4 +134,5 @@ def _exposure(row: models.Exposure) -> Exposure:
         port=row.port,
         upstream_port=row.upstream_port,
         variants=tuple(row.variants),
+        protocol=row.protocol,
     )

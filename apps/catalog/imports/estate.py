@@ -128,6 +128,7 @@ class Exposure:
     port: int | None = None
     upstream_port: int | None = None
     variants: tuple[str, ...] = ()
+    protocol: str = "http"
     sort: ClassVar[str] = "exposure"
 
     @property

@@ -149,7 +149,8 @@ def _describe_service(item: Service | Route | Exposure | Dependency) -> str:
         return f"route {' '.join(item.methods)} {item.template} of {item.service}"
     if isinstance(item, Dependency):
         return f"{item.caller} calls {item.callee}"
-    where = f"{item.host}{item.base_path}" if item.point == "edge" else f"port {item.port} as {item.workload}"
+    port = f"TCP port {item.upstream_port}" if item.protocol == "tcp" else f"port {item.port}"
+    where = f"{item.host}{item.base_path}" if item.point == "edge" else f"{port} as {item.workload}"
     return f"{item.service} at the {item.point} of {item.environment}, {where}"
 
 

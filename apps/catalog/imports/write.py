@@ -169,6 +169,7 @@ class Writer:
                     port=door.port,
                     upstream_port=door.upstream_port,
                     variants=list(door.variants),
+                    protocol=door.protocol,
                 )
                 for door in doors
             ],

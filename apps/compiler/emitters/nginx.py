@@ -19,7 +19,7 @@ from apps.compiler.emitters.nginx_policy import denied_rows, grant_rows, guard_r
 from apps.compiler.emitters.nginx_text import Form, map_file, quoted
 from apps.compiler.emitters.nginx_trials import trials
 from apps.compiler.emitters.traffic_rows import header_lines, header_maps, map_rows
-from apps.compiler.graph import AccessGraph, Service
+from apps.compiler.graph import AccessGraph, Point, Service
 from apps.compiler.reasons import TEXTS
 from apps.compiler.slices import members
 from apps.compiler.surroundings import MeshSurroundings, VerifyKey
@@ -29,6 +29,7 @@ _CONF = "text/x-nginx-conf"
 _SCRIPT = "text/javascript"
 _JSON = "application/json"
 TRIALS = "trials.json"
+_WATCH = "\n        js_header_filter doors.answered;"
 _ASSETS = resources.files("apps.compiler.emitters") / "assets" / "nginx"
 _TEXTS = {asset.name: asset.read_text() for asset in _ASSETS.iterdir() if asset.is_file()}
 _SCRIPTS = {f"js/{asset.name}": asset.read_bytes() for asset in (_ASSETS / "js").iterdir()}
@@ -59,9 +60,12 @@ def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Art
 
 
 def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundings) -> tuple[Artifact, ...]:
-    """The sidecar of one service and its policy; nothing for a service that the mesh does not expose."""
+    """The sidecar of one service and its policy; nothing for a service that the mesh does not expose.
+
+    Nor for one of plain TCP: a sidecar knows calls, and there are none.
+    """
     service = graph.services[service_id]
-    if service.mesh is None:
+    if service.mesh is None or service.is_tcp:
         return ()
     values = {
         "service": json.dumps(service.id),
@@ -73,11 +77,18 @@ def emit_shard(graph: AccessGraph, service_id: str, surroundings: MeshSurroundin
         "identity": identity_slug(service.mesh.workload),
         "bearer": quoted(surroundings.ingress_workload),
         "variants": _variants(service),
+        "watch": _WATCH if _breaks(graph, service) else "",
     }
     texts = {"server.conf": _filled("server.conf", values), **policy_maps(graph, service)}
     folder = f"services/{item_key(service_id)}"
     table = Artifact.of(f"{folder}/{TRIALS}", _JSON, trials(graph, service).encode())
     return (*(Artifact.of(f"{folder}/{name}", _CONF, text.encode()) for name, text in sorted(texts.items())), table)
+
+
+def _breaks(graph: AccessGraph, service: Service) -> bool:
+    """Whether failures of the service count for anything: only then do its answers pass through a script."""
+    mine = (rule for rule in graph.traffic if rule.service == service.id and Point.MESH in rule.points)
+    return any(rule.breaker is not None for rule in mine)
 
 
 def policy_maps(graph: AccessGraph, service: Service) -> dict[str, str]:

@@ -17,7 +17,7 @@ from apps.compiler.denials import by_subject
 from apps.compiler.graph import AccessGraph, Grant, Point, Service
 from apps.compiler.paths import example_path
 from apps.compiler.slices import holders, members
-from apps.compiler.traffic import UNTREATED, Traffic
+from apps.compiler.traffic import UNTREATED, Traffic, Treatment
 from apps.compiler.traffic_trials import turns_of
 
 MOST_TRIALS = 60
@@ -30,16 +30,20 @@ def trials(graph: AccessGraph, service: Service) -> str:
     """``[[service, subject, method, path, at, reason, [grant, ...]], ...]``, one trial a line.
 
     Of a call that a traffic rule speaks of the row goes on with ``[[rule, ...], variant, {header: value or null},
-    [[counter, calls a minute], ...]]``.
+    [[counter, calls a minute], ...], [[breaker, errors, seconds], ...]]``.
     """
     pdp, traffic = Pdp(graph), Traffic(graph)
     rows = []
     for subject, method, path, at in islice(dict.fromkeys(_calls(graph, service)), MOST_TRIALS):
         decision = pdp.decide_at_door(subject, Action(method), Resource(service.id, path), Point.MESH, at, at)
         found = traffic.treat(decision, subject, service.id, Point.MESH, at)
-        treated = [] if found == UNTREATED else [[found.rules, found.variant, found.headers, found.limits]]
+        treated = [] if found == UNTREATED else [_told(found)]
         rows.append([service.id, subject, method, path, at, decision.reason.value, decision.grant_ids, *treated])
     return "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n"
+
+
+def _told(found: Treatment) -> list[object]:
+    return [found.rules, found.variant, found.headers, found.limits, found.breakers]
 
 
 def _calls(graph: AccessGraph, service: Service) -> Iterator[Call]:

@@ -20,7 +20,7 @@ def item_rows(
     """``[rule, [route, ...], hashes or null, percent, starts, ends, variant, {header: value or null}, share, origin]``.
 
     In order; null hashes stand for everybody; ``share`` is what the caller's side is drawn by; ``origin`` is left out
-    where there is none. Limits are left out, because the edge cannot count.
+    where there is none. Limits and breakers are left out, because the edge cannot count.
     """
     return [
         [
@@ -39,7 +39,8 @@ def map_rows(graph: AccessGraph, service: Service, teams: Mapping[str, tuple[str
     """Rows of the mesh's policy map, by route and caller, and by route alone for everybody; and what there is at all.
 
     ``traffic <service> <route> [<subject>]`` ->
-    ``[[rule, percent, starts, ends, variant, headers, limit, share], ...]``;
+    ``[[rule, percent, starts, ends, variant, headers, limit, share, [errors, seconds]], ...]``, the last left out where
+    the rule breaks nothing;
     ``treated <service>`` -> ``[[variant, ...], [route, ...]]``, so that a call no rule speaks of costs one look.
     """
     routes = {route.id for route in service.routes}
@@ -48,7 +49,8 @@ def map_rows(graph: AccessGraph, service: Service, teams: Mapping[str, tuple[str
         whom = [()] if rule.subject == EVERYBODY else [(who,) for who in holders(rule, graph.subjects, teams)]
         for route in sorted(rule.routes & routes):
             for who in whom:
-                found[route, *who].append([rule.id, *_what(graph, rule), rule.calls_per_minute, rule.variant])
+                told = [rule.id, *_what(graph, rule), rule.calls_per_minute, rule.variant]
+                found[route, *who].append(told if rule.breaker is None else [*told, list(rule.breaker)])
     if found or service.variants:
         spoken_of = sorted({key[0] for key in found})
         yield policy_key("treated", service.id), _json([[one.name for one in service.variants], spoken_of])

@@ -10,7 +10,7 @@ from apps.compiler.emitters.cluster.leaving import Verdict, aspects, replay
 from apps.compiler.graph import AccessGraph, Grant, Point, Subject, SubjectKind
 from apps.compiler.impact import Call
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import EVERYBODY, TrafficRule
+from apps.compiler.traffic import EVERYBODY, Breaker, TrafficRule
 from tests.compiler.estate import CART_ID, MESH, NIGHT, PAYMENTS, estate
 
 CLUSTER = ClusterSurroundings("east", "https://c.test", "shop.test", frozenset({"smi"}), mtls="strict", at=NIGHT)
@@ -56,7 +56,9 @@ def test_versions_and_limits_are_spoken_of_where_there_are_some() -> None:
     every = frozenset(route.id for route in PAYMENTS.routes)
     canary = TrafficRule("t1", EVERYBODY, "payments", every, MESH, NIGHT, NIGHT + 60, variant="v2", percent=10)
     limit = TrafficRule("t2", EVERYBODY, "payments", every, MESH, NIGHT, NIGHT + 60, calls_per_minute=5)
-    found = told(CLUSTER, replace(estate(), traffic=(canary, limit)))
+    breaker = TrafficRule("t3", EVERYBODY, "payments", every, MESH, NIGHT, NIGHT + 60, breaker=Breaker(5, 30))
+    found = told(CLUSTER, replace(estate(), traffic=(canary, limit, breaker)))
+    assert found["Leaving a failing service alone"] == Verdict.GAINED
     assert found["Versions"] == Verdict.GAINED
     assert found["Calls a minute"] == Verdict.EQUAL
 

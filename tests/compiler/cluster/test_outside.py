@@ -13,7 +13,7 @@ from apps.compiler.emitters.cluster.objects import Object
 from apps.compiler.graph import AccessGraph, EdgeExposure, Grant
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import TrafficRule, Variant
+from apps.compiler.traffic import Breaker, TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.estate import CART, MESH, NIGHT, PAYMENTS, estate
 
@@ -104,6 +104,22 @@ def test_a_share_of_everybody_is_a_split() -> None:
         ("payments-usual", 90),
         ("payments-v2", 10),
     ]
+    assert lint_objects(parsed(emitted(graph))) == ()
+
+
+def test_a_breaker_passes_over_pods_at_one_ingress_and_is_nothing_to_the_other_and_both_say_so() -> None:
+    breaker = TrafficRule("t", "", "payments", ROUTES, MESH, 0, breaker=Breaker(5, 30))
+    share = TrafficRule("t2", "", "payments", ROUTES, MESH, 0, percent=10, variant="v2")
+    services = {"payments": replace(PAYMENTS, variants=(Variant("v2", 9203),))}
+    graph = replace(estate(), services=services, traffic=(breaker, share))
+    route = of_kind(parsed(emitted(graph, NIC)), "VirtualServerRoute")["sp-payments"]["spec"]
+    assert [(one["name"], one["max-fails"], one["fail-timeout"]) for one in route["upstreams"]] == [
+        ("usual", 5, "30s"),
+        ("v2", 5, "30s"),
+    ]
+    assert "breaker_by_pod" in codes(graph, NIC)
+    assert "traffic_rule_left_out" not in codes(graph, NIC)
+    assert "traffic_rule_left_out" in codes(graph, GATEWAY)
     assert lint_objects(parsed(emitted(graph))) == ()
 
 

@@ -12,7 +12,7 @@ from apps.compiler.emitters.cluster.objects import Object
 from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Route, Subject, SubjectKind
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import TrafficRule, Variant
+from apps.compiler.traffic import Breaker, TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, of_kind, parsed
 from tests.compiler.estate import BOTH, CART, CART_CALLER, CART_ID, HOUR, MESH, NIGHT, PAYMENTS, estate
 
@@ -99,6 +99,48 @@ def test_a_limit_on_a_workload_and_a_share_of_everybody_are_carried() -> None:
     }
     assert lint_objects(objects(graph)) == ()
     assert {"traffic_rule_left_out", "share_not_by_caller"} <= codes(graph, graph)
+
+
+ALL = frozenset(route.id for route in PAYMENTS.routes)
+BREAKER = TrafficRule("t-breaker", "", "payments", ALL, MESH, 0, breaker=Breaker(5, 30))
+
+
+def test_a_breaker_of_the_whole_service_is_carried_and_what_it_counts_is_said() -> None:
+    graph = replace(estate(), traffic=(BREAKER,))
+    assert of_kind(objects(graph), "CircuitBreaker").keys() == {"sp-payments-breaker"}
+    [breaker] = of_kind(objects(graph), "CircuitBreaker").values()
+    destination = {"kind": "Service", "name": "payments", "namespace": "shop"}
+    assert breaker["spec"] == {"destination": destination, "errors": 5, "timeoutSeconds": 30}
+    assert breaker["metadata"]["namespace"] == "shop"
+    assert "breaker_by_caller" in codes(graph, graph)
+    assert "traffic_rule_left_out" not in codes(graph, graph)
+    assert lint_objects(objects(graph)) == ()
+
+
+def test_where_calls_are_shared_each_version_has_a_breaker_of_its_own() -> None:
+    share = TrafficRule("t-share", "", "payments", ALL, MESH, 0, percent=10, variant="v2")
+    service = replace(PAYMENTS, variants=(Variant("v2", 9203),))
+    graph = replace(estate(), services={"payments": service, "cart": CART}, traffic=(BREAKER, share))
+    found = of_kind(objects(graph), "CircuitBreaker")
+    assert {name: one["spec"]["destination"]["name"] for name, one in found.items()} == {
+        "sp-payments-breaker-usual": "payments-usual",
+        "sp-payments-breaker-v2": "payments-v2",
+    }
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        {"subject": "person:ada"},
+        {"percent": 50},
+        {"routes": frozenset({"charge"})},
+        {"points": frozenset({Point.EDGE})},
+    ],
+)
+def test_a_breaker_of_less_than_everything_is_no_object(less: dict[str, object]) -> None:
+    graph = replace(estate(), traffic=(replace(BREAKER, **less),))  # type: ignore[arg-type]  # passed on as given
+    assert of_kind(objects(graph), "CircuitBreaker") == {}
+    assert ("traffic_rule_left_out" in codes(graph, graph)) == ("points" not in less)
 
 
 def test_what_treats_somebody_apart_is_left_out_and_said() -> None:

@@ -23,6 +23,7 @@ from apps.compiler.graph import (
 )
 from apps.compiler.paths import METHODS
 from apps.compiler.surroundings import MeshSurroundings
+from apps.compiler.traffic import TrafficRule, Variant
 from tests.agreement.forge import Claims, KeyPair
 from tests.meshclient import EchoApplication
 from tests.meshfixtures import Authority, Build, Identity, MeshNode, compile_mesh
@@ -50,6 +51,8 @@ class Doors:
     denials: tuple[Denial, ...] = ()
     minute: int | None = None
     """Calls a minute of every agent."""
+    traffic: tuple[TrafficRule, ...] = ()
+    """Rules about ``payments``, whose version v2 answers nobody."""
 
     @property
     def ingress(self) -> int:
@@ -62,13 +65,17 @@ class Doors:
     def artifacts(self) -> tuple[Artifact, ...]:
         exposure = MeshExposure("shop", PAYMENTS, self.ports[1], self.ports[2])
         route = Route("call", frozenset(METHODS), "/v1/{id}")
-        service = Service("payments", "Payments", (route,), EdgeExposure(HOST, "/payments"), exposure)
+        service = Service("payments", "Payments", (route,), EdgeExposure(HOST, "/payments"), exposure, self._versions())
         elsewhere = MeshExposure("shop", PAYMENTS, self.ports[3], self.ports[2])
         other = Service("other", "Other", (route,), EdgeExposure(HOST, "/other"), elsewhere)
         subjects = [self._subject(grant.subject) for grant in self.grants]
         services = {"payments": service, "other": other}
-        graph = AccessGraph({one.id: one for one in subjects}, services, self.grants, denials=self.denials)
+        people = {one.id: one for one in subjects}
+        graph = AccessGraph(people, services, self.grants, denials=self.denials, traffic=self.traffic)
         return compile_mesh(graph, self._surroundings())
+
+    def _versions(self) -> tuple[Variant, ...]:
+        return (Variant("v2", self.ports[4]),) if self.traffic else ()
 
     def _subject(self, name: str) -> Subject:
         kind = SubjectKind(name.partition(":")[0])
@@ -100,7 +107,7 @@ def open_doors(folder: Path, build: Build) -> Iterator[Doors]:
     authority = Authority()
     identities = {name: authority.issue(name) for name in (INGRESS, EDGE, PAYMENTS, CART, LONG)}
     node = MeshNode(folder, build, authority)
-    doors = Doors(node, authority, identities, free_ports(4), GRANTS)
+    doors = Doors(node, authority, identities, free_ports(5), GRANTS)
     node.lay_out(identities.values())
     node.write(doors.artifacts())
     with EchoApplication([doors.ports[2]]):

@@ -48,6 +48,8 @@ class Aspect:
 
 def aspects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[Aspect, ...]:
     """In the order in which somebody would ask. ``graph`` may be the service's slice."""
+    if service.is_tcp:
+        return (_connections(graph, service, surroundings), _other_ports(surroundings), _ends())
     return (
         _access(graph, service, surroundings),
         _reasons(),
@@ -57,6 +59,16 @@ def aspects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
         _other_ports(surroundings),
         _ends(),
     )
+
+
+def _connections(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Aspect:
+    accounts = {opening.account for opening in openings(graph, service, surroundings)}
+    today = f"A TCPRoute, and a TrafficTarget for each of {len(accounts)} accounts, which prove who they are."
+    if "networkpolicy" in surroundings.emitters:
+        after = "A door speaks HTTP only. The NetworkPolicy stays: it knows pods by their label, not by a certificate."
+        return Aspect("Who may connect", today, after, Verdict.LOST)
+    after = "A door speaks HTTP only, and nothing else here says who may connect: choose NetworkPolicy first."
+    return Aspect("Who may connect", today, after, Verdict.LOST)
 
 
 def _access(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Aspect:
@@ -114,6 +126,10 @@ def _treatments(graph: AccessGraph, service: Service, surroundings: ClusterSurro
     if any(rule.calls_per_minute is not None for rule in rules):
         today = "Counted by each pod of the service."
         yield Aspect("Calls a minute", today, "Counted by each door, for each caller.", Verdict.EQUAL)
+    if any(rule.breaker is not None for rule in rules):
+        today = "A CircuitBreaker, for a rule about everybody and the whole service: each caller's sidecar counts."
+        after = "The door beside the service counts every answer of 500 and above, of all callers."
+        yield Aspect("Leaving a failing service alone", today, after, Verdict.GAINED)
 
 
 def _other_ports(surroundings: ClusterSurroundings) -> Aspect:

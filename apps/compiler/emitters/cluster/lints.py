@@ -106,7 +106,7 @@ def _group_references(one: Object, index: Index) -> Iterator[Trap]:
         return
     for rule in one["spec"].get("rules", ()):
         group = index.get((rule["kind"], one["metadata"]["namespace"], rule["name"]))
-        known = {match["name"] for match in group["spec"]["matches"]} if group is not None else set()
+        known = {match["name"] for match in group["spec"].get("matches", ())} if group is not None else set()
         if not known.issuperset(rule.get("matches", ())) or group is None:
             yield _error("dangling", one, f"{rule['kind']} {rule['name']} or a match in it is missing.")
 

@@ -26,6 +26,7 @@ from apps.compiler.emitters.nginx import server_name
 from apps.compiler.graph import AccessGraph, EdgeExposure, MeshExposure, Service
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
+from apps.compiler.traffic import Breaker
 
 GROUP = "k8s.nginx.org/v1"
 CLIENTS = "sp-clients"
@@ -135,16 +136,25 @@ def _upstreams(
 ) -> list[dict[str, object]]:
     parts = treatments.shares(graph, service, surroundings)
     if not parts:
-        return [_upstream(_USUAL, service_name(service.id), mesh, surroundings)]
-    return [
-        _upstream(
-            part.variant or _USUAL,
-            service_name(f"{service.id}-{part.variant or treatments.USUAL}"),
-            mesh,
-            surroundings,
-        )
-        for part in parts
-    ]
+        found = [_upstream(_USUAL, service_name(service.id), mesh, surroundings)]
+    else:
+        found = [
+            _upstream(
+                part.variant or _USUAL,
+                service_name(f"{service.id}-{part.variant or treatments.USUAL}"),
+                mesh,
+                surroundings,
+            )
+            for part in parts
+        ]
+    rule = treatments.breaker(graph, service, surroundings)
+    breaker = None if rule is None else rule.breaker
+    return found if breaker is None else [{**one, **_patience(breaker)} for one in found]
+
+
+def _patience(breaker: Breaker) -> dict[str, object]:
+    """As near as an upstream comes to a breaker: pods that cannot be reached are passed over, each by itself."""
+    return {"max-fails": breaker.errors, "fail-timeout": f"{breaker.seconds}s"}
 
 
 def _upstream(name: str, target: str, mesh: MeshExposure, surroundings: ClusterSurroundings) -> dict[str, object]:
@@ -233,4 +243,10 @@ def _own(after: AccessGraph, service: Service, surroundings: ClusterSurroundings
         "not_told", f"{name} is not told who calls: this ingress passes nothing on from a verifier.", Severity.NOTE
     )
     counted = treatments.running(after, service, surroundings)
-    yield from treatments.traps(after, service, surroundings, counted)
+    yield from treatments.traps(after, service, surroundings, counted, breaks=True)
+    if treatments.breaker(after, service, surroundings) is not None:
+        sentence = (
+            f"The ingress passes over each pod of {name} by itself, counts only connections that fail or run out of "
+            "time, never leaves the last pod alone, and sends the call to another pod instead of turning it away."
+        )
+        yield Trap("breaker_by_pod", sentence, Severity.WARNING)

@@ -55,6 +55,10 @@ def traps(
 ) -> Iterator[Trap]:
     """What holds for either ingress. ``service`` is the one after the change."""
     name = service.name or service.id
+    if service.is_tcp:
+        sentence = f"{name} is plain TCP, which this ingress is not asked to let in: nothing here is about it."
+        yield Trap("tcp_left_out", sentence, Severity.NOTE)
+        return
     if service.edge is None or service.mesh is None:
         return
     if not surroundings.verifier:

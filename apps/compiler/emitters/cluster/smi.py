@@ -1,4 +1,5 @@
-"""The policy of one service for NGINX Service Mesh: TrafficTarget, HTTPRouteGroup, TrafficSplit and RateLimit.
+"""The policy of one service for NGINX Service Mesh: TrafficTarget, HTTPRouteGroup, TCPRoute, TrafficSplit, RateLimit
+and CircuitBreaker.
 
 SMI knows callers by service account and only ever allows. One TrafficTarget holds all that one account may do to one
 service; besides stands a target that lets nobody in, so that a service whose last grant ended stays closed.
@@ -36,6 +37,7 @@ ACCESS = "access.smi-spec.io/v1alpha2"
 SPECS = "specs.smi-spec.io/v1alpha3"
 SPLIT = "split.smi-spec.io/v1alpha3"
 LIMITS = "specs.smi.nginx.com/v1alpha2"
+BREAKERS = "specs.smi.nginx.com/v1alpha1"
 NOBODY = "sallyport-nobody"
 """An account that must not exist: the source of the target that lets nobody in."""
 
@@ -47,14 +49,37 @@ def objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
     server = server_account(service, surroundings)
     if server is None:
         return ()
+    if service.is_tcp:
+        return (*_tcp_route(service, server, surroundings), *_tcp_targets(graph, service, server, surroundings))
     known = tuple(lanes(service.routes))
     return (
         _route_group(service, server, known, surroundings),
         _closed(service, server, surroundings),
         *_targets(graph, service, server, known, surroundings),
         *_limits(graph, service, server, surroundings),
+        *_breakers(graph, service, server, surroundings),
         *_split(graph, service, server, surroundings),
     )
+
+
+def _tcp_route(service: Service, server: Account, surroundings: ClusterSurroundings) -> Iterator[Object]:
+    """It says no more than that it is TCP: in v1alpha3 the port stands in the target."""
+    told = labels(surroundings, service.id)
+    yield made(SPECS, "TCPRoute", server.namespace, object_name(service.id), told, spec={})
+
+
+def _tcp_targets(
+    graph: AccessGraph, service: Service, server: Account, surroundings: ClusterSurroundings
+) -> Iterator[Object]:
+    """The one for nobody first, then one per account that may connect."""
+    told, destination = labels(surroundings, service.id), {**_party(server), "port": _port(service)}
+    rules = [{"kind": "TCPRoute", "name": object_name(service.id)}]
+    nobody = Account(server.namespace, NOBODY)
+    shut = {"destination": _party(server), "rules": rules, "sources": [_party(nobody)]}
+    yield made(ACCESS, "TrafficTarget", server.namespace, object_name(service.id, CLOSED), told, spec=shut)
+    for account in sorted(_open_lanes(graph, service, surroundings)):
+        spec = {"destination": destination, "rules": rules, "sources": [_party(account)]}
+        yield made(ACCESS, "TrafficTarget", server.namespace, target_name(service, account), told, spec=spec)
 
 
 def match_names(lane: Lane) -> tuple[str, ...]:
@@ -144,6 +169,35 @@ def _limits(
             yield made(LIMITS, "RateLimit", server.namespace, name, told, spec=spec)
 
 
+def _breakers(
+    graph: AccessGraph, service: Service, server: Account, surroundings: ClusterSurroundings
+) -> Iterator[Object]:
+    """One for each Service that answers: a split leads past the breaker of the Service it divides."""
+    rule = treatments.breaker(graph, service, surroundings)
+    if rule is None or rule.breaker is None:
+        return
+    told = labels(surroundings, service.id)
+    for version in treatments.versions(graph, service, surroundings):
+        answering = service_name(f"{service.id}-{version}" if version else service.id)
+        destination = {"kind": "Service", "name": answering, "namespace": server.namespace}
+        spec = {
+            "destination": destination,
+            "errors": rule.breaker.errors,
+            "timeoutSeconds": rule.breaker.seconds,
+        }
+        name = object_name(service.id, f"breaker-{version}" if version else "breaker")
+        yield made(BREAKERS, "CircuitBreaker", server.namespace, name, told, spec=spec)
+
+
+def _breaker_traps(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
+    if treatments.breaker(graph, service, surroundings) is not None:
+        sentence = (
+            f"Each caller's sidecar counts the failures of {service.name or service.id} for itself, and only those "
+            "that NGINX takes for failed attempts; the load balancing method random cannot have breakers."
+        )
+        yield Trap("breaker_by_caller", sentence, Severity.NOTE)
+
+
 def _split(
     graph: AccessGraph, service: Service, server: Account, surroundings: ClusterSurroundings
 ) -> Iterator[Object]:
@@ -200,7 +254,9 @@ def _standing(
     yield from _unseen(graph, after, service, surroundings)
     yield from _shared_account(graph, service, surroundings)
     yield from _ingress_unasked(after, service, surroundings)
-    yield from treatments.traps(after, service, surroundings, treatments.workload_limits(after, service, surroundings))
+    counted = treatments.workload_limits(after, service, surroundings)
+    yield from treatments.traps(after, service, surroundings, counted, breaks=True)
+    yield from _breaker_traps(after, service, surroundings)
 
 
 def _unseen(

@@ -46,7 +46,7 @@ def running(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
 
 
 def _is_whole(rule: TrafficRule, service: Service) -> bool:
-    return all(route.id in rule.routes for route in service.routes)
+    return not service.is_tcp and all(route.id in rule.routes for route in service.routes)
 
 
 def splitting(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> TrafficRule | None:
@@ -66,6 +66,21 @@ def shares(graph: AccessGraph, service: Service, surroundings: ClusterSurroundin
         return ()
     parts = (Share("", WHOLE - rule.percent), Share(rule.variant, rule.percent))
     return tuple(part for part in parts if part.weight > 0)
+
+
+def versions(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[str, ...]:
+    """Suffixes of the Kubernetes Services that answer for a service: none, or those of versions that share calls."""
+    return tuple(part.variant or USUAL for part in shares(graph, service, surroundings)) or ("",)
+
+
+def breaker(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> TrafficRule | None:
+    """The breaker of everybody's calls to the whole service; of several, which can only be alike, the first."""
+    found = (
+        rule
+        for rule in running(graph, service, surroundings)
+        if rule.breaker is not None and rule.subject == EVERYBODY and rule.percent >= WHOLE and _is_whole(rule, service)
+    )
+    return next(found, None)
 
 
 def brake(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> TrafficRule | None:
@@ -96,14 +111,25 @@ def _strictness(rule: TrafficRule) -> tuple[int, str]:
 
 
 def traps(
-    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings, counted: Iterable[TrafficRule]
+    graph: AccessGraph,
+    service: Service,
+    surroundings: ClusterSurroundings,
+    counted: Iterable[TrafficRule],
+    *,
+    breaks: bool = False,
 ) -> Iterator[Trap]:
-    """``counted`` are the rules whose limits are kept: by the objects, or by the verifier they have asked."""
+    """``counted`` are the rules whose limits are kept: by the objects, or by the verifier they have asked.
+
+    ``breaks``: the objects have a breaker for everybody's calls to the whole service.
+    """
+    broken = breaker(graph, service, surroundings) if breaks else None
     split, limits = splitting(graph, service, surroundings), tuple(counted)
     for rule in running(graph, service, surroundings):
         words = rule_words(graph, rule)
-        says_all = (not rule.variant or rule == split) and (rule.calls_per_minute is None or rule in limits)
-        if rule.headers or not says_all:
+        is_sent = not rule.variant or rule == split
+        is_counted = rule.calls_per_minute is None or rule in limits
+        is_broken = rule.breaker is None or rule == broken
+        if rule.headers or not (is_sent and is_counted and is_broken):
             yield Trap("traffic_rule_left_out", f"These objects cannot say all of this: {words}.", Severity.WARNING)
         elif rule.variant and rule.percent < WHOLE:
             sentence = f"Objects draw lots for each call, not for each caller: {words}."

@@ -22,6 +22,8 @@ for a yes to being closed, and those whose closing a person agreed to."""
 ORDER = "order"
 """In a target's ``facts``: the number of what a person said last, which an agent inside carries out once."""
 IN_CLUSTER = "in_cluster"
+CARRYING = frozenset({"smi", "networkpolicy"})
+"""Emitters that say who may connect; the others speak of calls from outside."""
 
 
 class ClusterNotConnected(VendorError):
@@ -73,15 +75,24 @@ def kinds_of(chosen: ClusterSettings) -> tuple[str, ...]:
 
 
 def holds(target: Target, service: Service) -> bool:
-    """Whether the service runs where this target enforces: everywhere in a mesh of nodes, by namespace in a cluster."""
+    """Whether the service runs where this target enforces: by namespace in a cluster, elsewhere everything but plain
+    TCP, which neither the edge nor a node of ours can carry.
+    """
     if target.driver != DriverName.KUBERNETES:
-        return True
+        return not service.is_tcp
     return service.mesh is not None and service.mesh.namespace in settings_of(target.config).namespaces
+
+
+def carries_tcp(*, environment: str, namespace: str) -> bool:
+    """Whether some cluster says who may connect to pods of the namespace."""
+    clusters = Target.objects.filter(environment__slug=environment, driver=DriverName.KUBERNETES)
+    chosen = (settings_of(cluster.config) for cluster in clusters)
+    return any(namespace in one.namespaces and CARRYING & set(one.emitters) for one in chosen)
 
 
 def held_of(target: Target, services: Collection[str]) -> set[str]:
     """Those of the services, by slug, that are this target's business."""
     if target.driver != DriverName.KUBERNETES:
-        return set(services)
+        return set(services) - catalog.list_plain_tcp(services, target.environment.slug)
     found = catalog.graph_services(sorted(services), target.environment.slug)
     return {slug for slug, service in found.items() if holds(target, service)}

@@ -15,6 +15,8 @@ from apps.rollout.models import Target
 
 PARAMETER = "sallyport-probe"
 CONNECT = "connect"
+STAY = "stay"
+"""A sidecar takes every connection and closes at once those it lets nowhere: does it stay open?"""
 NETWORK = "networkpolicy"
 
 
@@ -45,9 +47,10 @@ def call_for(
         "host": f"{service_name(service.id)}.{service.mesh.namespace}.svc",
         "port": service.mesh.upstream_port,
     }
-    if SMI not in emitters:
+    if service.is_tcp or SMI not in emitters:
         telling = _reaches(pdp, holder, service, at) == wanted
-        return next(({**where, **call, "how": CONNECT} for call in calls), None) if telling else None
+        how = STAY if SMI in emitters else CONNECT
+        return next(({**where, **call, "how": how} for call in calls), None) if telling else None
     telling_calls = (
         call for call in calls if call["method"] in READING and _allows(pdp, holder, service, call, at) == wanted
     )

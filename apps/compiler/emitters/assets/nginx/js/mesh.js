@@ -3,6 +3,7 @@
 //
 // A js_set function that forgets to return gives the value of the one before it, and one that throws gives nothing.
 // Hence one function per request, which always returns a text, and leaves everything else in variables.
+import breakers from './breakers.js';
 import certificate from './certificate.js';
 import context from './context.js';
 import denial from './denial.js';
@@ -32,6 +33,7 @@ function newCall(r) {
     grants: [],
     variant: '',
     rules: [],
+    breakers: [],
     tokens: 0,
     probe: false,
     owned: false,
@@ -126,7 +128,8 @@ function judgeAtSidecar(r, call) {
   return settle(r, call);
 }
 
-/** What the policy says of a call whose subject is known, and whether it is within its limits. */
+/** What the policy says of a call whose subject is known, whether its service is left alone, and whether the call is
+ *  within its limits. */
 function settle(r, call) {
   let found = policy.decideBoth(r, call);
   call.route = found.route;
@@ -135,7 +138,21 @@ function settle(r, call) {
   call.wait = found.wait;
   if (found.reason !== 'granted') return found.reason;
   let limits = found.limits.concat(traffic.treat(r, call));
-  return call.probe ? 'granted' : minutes.count(call, limits);
+  if (call.probe) return 'granted';
+  call.wait = breakers.rest(call.breakers, call.at);
+  if (call.wait > 0) return 'breaker_open';
+  if (call.breakers.length > 0) r.variables.sp_breakers = JSON.stringify(call.breakers);
+  return minutes.count(call, limits);
+}
+
+/** Asked as an answer goes out, for a service with a breaker: one that failed is counted, whatever else becomes of it. */
+function answered(r) {
+  try {
+    let told = r.status < 500 ? '' : r.variables.sp_breakers || '';
+    if (told !== '') breakers.failed(JSON.parse(told), Date.now() / 1000);
+  } catch (e) {
+    r.error(`not counted as failed: ${e}`);
+  }
 }
 
 function tell(r, call) {
@@ -166,7 +183,7 @@ function refuse(r, call) {
   r.variables.sp_cache = 'no-store';
   if (found.asPage) r.variables.sp_csp = PAGE_POLICY;
   if (found.status === 401) r.variables.sp_challenge = 'Bearer';
-  if (found.status === 429 && call.wait > 0) r.variables.sp_retry = String(Math.ceil(call.wait));
+  if (found.status >= 429 && call.wait > 0) r.variables.sp_retry = String(Math.ceil(call.wait));
   return `${found.status}_${found.asPage ? 'page' : 'problem'}`;
 }
 
@@ -235,7 +252,7 @@ function rehearsed(r, one) {
   call.route = found.route;
   let told = found.reason === 'granted' ? traffic.treatment(r, call) : null;
   let said = [found.reason, found.grants || []];
-  return told === null ? said : said.concat([[told.rules, told.variant, told.headers, told.limits]]);
+  return told === null ? said : said.concat([[told.rules, told.variant, told.headers, told.limits, told.breakers]]);
 }
 
 /** Asked by the node before a revision is put in force: a list of calls in, what the policy says of each out. */
@@ -244,6 +261,6 @@ function rehearse(r) {
 }
 
 export default {
-  adoptRequestId, atIngress, atSidecar, judged, locate, peerNamed, refused, rehearse, settle, tokenFault,
+  adoptRequestId, answered, atIngress, atSidecar, judged, locate, peerNamed, refused, rehearse, settle, tokenFault,
   verify: context.verify,
 };

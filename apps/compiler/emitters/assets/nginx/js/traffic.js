@@ -28,8 +28,8 @@ function change(r, headers) {
   });
 }
 
-/** What the rules make of a call: their names, the version ('' for the usual one), headers (null: taken away) and
- *  [[what it is counted for, calls a minute], ...]; null where none applies. */
+/** What the rules make of a call: their names, the version ('' for the usual one), headers (null: taken away),
+ *  [[what it is counted for, calls a minute], ...] and [[breaker, errors, seconds], ...]; null where none applies. */
 function treatment(r, call) {
   let there = policy.entry(r, ['treated', call.service]);
   if (there.length === 0 || !there[1].includes(call.route)) return null;
@@ -41,11 +41,13 @@ function treatment(r, call) {
     variant: chosen.length > 0 ? chosen[0][4] : '',
     headers: Object.assign.apply(null, [{}].concat(found.slice().reverse().map((rule) => rule[5]))),
     limits: found.filter((rule) => rule[6] !== null).map((rule) => [`${rule[0]} ${call.subject}`, rule[6]]),
+    breakers: found.filter((rule) => rule.length > 8).map((rule) => [rule[0], rule[8][0], rule[8][1]]),
   };
 }
 
-/** Sets where the call goes and what it carries; returns [[what it is counted for, calls a minute], ...]. `call.variant`
- *  is what the edge chose: followed where no rule of ours says otherwise, and only to a version there is. */
+/** Sets where the call goes, what it carries and its breakers, each version apart; returns [[what it is counted for,
+ *  calls a minute], ...]. `call.variant` is what the edge chose: followed where no rule of ours says otherwise, and only
+ *  to a version there is. */
 function treat(r, call) {
   let there = policy.entry(r, ['treated', call.service]);
   if (there.length === 0) return [];
@@ -56,6 +58,7 @@ function treat(r, call) {
   if (found === null) return [];
   change(r, found.headers);
   call.rules = found.rules;
+  call.breakers = found.breakers.map((one) => [`${one[0]} ${call.variant}`, one[1], one[2]]);
   return found.limits;
 }
 
