@@ -154,7 +154,8 @@ def traps(
     if now is None:
         return (*found, *_not_expressed(service, after, surroundings))
     ends = ends_by_console(after, now, surroundings.at)
-    return (*found, *_of_labels(now, surroundings), *_of_callers(after, now, surroundings), *ends)
+    found += [*_of_labels(now, surroundings), *_of_others(graph, after, now, surroundings)]
+    return (*found, *_of_callers(after, now, surroundings), *ends)
 
 
 def _applies(part: AccessGraph, service_id: str, surroundings: ClusterSurroundings) -> Service | None:
@@ -207,6 +208,21 @@ def _of_labels(service: Service, surroundings: ClusterSurroundings) -> Iterator[
             "A NetworkPolicy sees the label alone, so where they call others they are not known."
         )
         yield Trap("netpol_label_differs", sentence, Severity.ERROR)
+
+
+def _of_others(
+    graph: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
+) -> Iterator[Trap]:
+    """Services whose pods carry the label by which a caller is known, and which are not that caller."""
+    callers = {(one.namespace, label_value(one.name)): one for one in callers_of(after, service, surroundings)}
+    for other in sorted(graph.services.values(), key=lambda one: one.id):
+        meant = callers.get((_namespace(other), service_name(other.id)))
+        if meant is not None and server_account(other, surroundings) not in (None, meant):
+            sentence = (
+                f"{meant.namespace}/{meant.name} is known by the label {label_value(meant.name)}, which pods of "
+                f"{other.name or other.id} carry too: they can connect to {spoken(after, service.id)} as well."
+            )
+            yield Trap("netpol_label_taken", sentence, Severity.ERROR)
 
 
 def _of_callers(after: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
