@@ -88,6 +88,22 @@ def usage_of(grants: QuerySet[Grant], at: datetime) -> hygiene.Usage:
     )
 
 
+def routes_worth_keeping(grants: Collection[Grant], at: datetime) -> dict[str, tuple[str, ...]]:
+    """By public id, the routes by which each was used, for those that can be narrowed to them: open and watched for as
+    long as makes a grant unused, with calls on some of its routes and not on all. The routes are read already.
+    """
+    usage = usage_of(Grant.objects.filter(pk__in=[grant.pk for grant in grants]), at)
+    since = at - timedelta(seconds=usage.idle)
+    found: dict[str, tuple[str, ...]] = {}
+    for grant in grants:
+        held = {route.key for route in grant.routes.all()}
+        used = usage.routes.get(grant.public_id, frozenset()) & held
+        watched = usage.since <= seconds(since) and grant.starts_at is not None and grant.starts_at <= since
+        if watched and used and used != held:
+            found[grant.public_id] = tuple(sorted(used))
+    return found
+
+
 def visible_findings(viewer: Subject) -> QuerySet[UpkeepFinding]:
     """To those who watch over all, and to the teams that own the services."""
     sight = sight_of(viewer)

@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField("standingreview", "reminded", models.PositiveSmallIntegerField(default=0)),
         migrations.AddField("standingreview", "asked_again", models.PositiveSmallIntegerField(default=0)),
+        migrations.AddField("cleanup", "kept", models.JSONField(default=dict)),
         migrations.RemoveConstraint("standingpolicy", "access_standingpolicy_lapse_known"),
         migrations.AlterField(
             "standingpolicy", "lapse", models.CharField(choices=CHOICES, default="people", max_length=8)
