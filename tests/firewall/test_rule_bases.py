@@ -227,7 +227,7 @@ def test_lines_become_a_table_to_ask_with_and_denials_do_not(shop: Shop) -> None
     base = factory.taken(shop.ada, at=AT)
     rows = selectors.list_lines_numbered(base, [2, 6])
     assert as_table(rows) == (
-        "source,destination,protocol,port,action,until,reason\n10.1.0.0/16,payments,tcp,443,allow,,\n"
+        "source,destination,protocol,port,direction,action,until,reason\n10.1.0.0/16,payments,tcp,443,both,allow,,\n"
     )
 
 

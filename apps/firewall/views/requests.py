@@ -18,9 +18,9 @@ from apps.audit.errors import NotFound, Refusal
 from apps.catalog import selectors as catalog
 from apps.compiler.paths import METHODS
 from apps.firewall import policies, selectors, services
-from apps.firewall.lines import ports_words
+from apps.firewall.lines import DIRECTION_WORDS, ports_words
 from apps.firewall.standing import LABELS, MOVING, Stand, is_allowed, overall, stand_of
-from apps.firewall.views.writing import Row, written_of
+from apps.firewall.views.writing import COLUMNS, DIRECTIONS, Row, last_day, written_of
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest
 
@@ -72,6 +72,10 @@ class Shown:
     @property
     def ports(self) -> str:
         return ports_words(tuple((low, high) for low, high in self.line.ports)) if self.line.ports else ""
+
+    @property
+    def direction(self) -> str:
+        return DIRECTION_WORDS.get(self.line.direction, "")
 
     @property
     def doors(self) -> dict[str, str]:
@@ -202,14 +206,14 @@ def line_context(request: PageRequest, asked: FirewallRequest, line: FirewallLin
         "is_allowed": is_allowed(line),
         "may_confirm": may and stand is Stand.UNCONFIRMED,
         "methods": METHODS,
+        "directions": DIRECTIONS,
         "teams": identity.teams_of(request.subject) if may and line.meaning.blocks else [],
     }
 
 
 def _typed(request: PageRequest, number: int) -> Row:
     given = request.POST
-    names = ("source", "destination", "method", "path", "ports", "protocol", "reason")
-    return Row(number - 1, **{name: given.get(name, "").strip()[:500] for name in names})
+    return Row(number - 1, **{name: given.get(name, "").strip()[:500] for name in COLUMNS})
 
 
 def _row_of(line: FirewallLine) -> Row:
@@ -217,10 +221,12 @@ def _row_of(line: FirewallLine) -> Row:
         line.number - 1,
         source=line.source,
         destination=line.destination,
+        direction=line.direction if line.direction in DIRECTION_WORDS else "",
         method=line.method,
         path=line.path,
         ports=ports_words(tuple((low, high) for low, high in line.ports)) if line.ports else "",
         protocol=line.protocol,
+        until=last_day(line.until),
         reason=line.reason,
     )
 

@@ -194,12 +194,14 @@ def as_table(rows: Iterable[RuleBaseLine]) -> str:
     """A table that is read back as these lines. Denials and conditions are nothing to ask for."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["source", "destination", "protocol", "port", "action", "until", "reason"])
+    writer.writerow(["source", "destination", "protocol", "port", "direction", "action", "until", "reason"])
     for row in rows:
         if row.action == "allow":
             ports = _ports(row) if row.ports else "any"
             until = row.until.isoformat() if row.until else ""
-            writer.writerow([row.source, row.destination, row.protocol, ports, row.action, until, row.reason])
+            writer.writerow([
+                row.source, row.destination, row.protocol, ports, row.direction, row.action, until, row.reason
+            ])
     return out.getvalue()
 
 
