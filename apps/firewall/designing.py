@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from apps.access.risk import READS
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from apps.access.models import AccessRequest
     from apps.access.models import Grant as GrantRow
 
-REUSE, FOLLOW, WIDEN, NEW = "reuse", "follow", "widen", "new"
-ORDER = (REUSE, FOLLOW, WIDEN, NEW)
+REUSE, REPLACE, FOLLOW, WIDEN, NEW = "reuse", "replace", "follow", "widen", "new"
+ORDER = (REUSE, REPLACE, FOLLOW, WIDEN, NEW)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """``kind``: ``reuse`` what is open, ``follow`` a request that waits, ``widen`` beside a grant, or ``new``.
+    """``kind``: ``reuse`` what is open, ``follow`` a request that waits, ``widen`` beside a grant, or ``new``; where it is
+    open already, ``replace`` what opens too much by what is needed of it.
 
     ``duration`` in seconds; 0 where nothing is asked for. ``beside`` is the id of the grant or the request it leans on.
     """
@@ -58,10 +59,12 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for some of a service's routes where a line names none: keys, by where that is known from."""
+    """What speaks for some of a service's routes where a line names none: keys, by where that is known from. ``used`` are
+    those that calls took lately, by grant; nothing of one that was not watched for long enough."""
 
     declared: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    used: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,9 @@ class Wanted:
 
 
 def propose(live: Live, wanted: Wanted, pending: Iterable[AccessRequest], evidence: Evidence) -> tuple[Proposal, ...]:
-    """The narrowest first."""
+    """The narrowest first. Where it is open for as long as it is wanted, nothing has to be opened, but some may close."""
+    if is_open(live, wanted.asked):
+        return tuple(_replacing(live, wanted, evidence.used))
     found = [
         *_reusing(live, wanted),
         *_following(live, wanted, pending),
@@ -89,6 +94,40 @@ def propose(live: Live, wanted: Wanted, pending: Iterable[AccessRequest], eviden
     ]
     once = {one.id: one for one in found}
     return tuple(sorted(once.values(), key=lambda one: one.narrowness))
+
+
+def is_open(live: Live, asked: Asked) -> bool:
+    """For as long as it is wanted."""
+    opened = live.opened(asked)
+    return opened is not None and opened.until >= asked.until
+
+
+def too_wide(live: Live, wanted: Wanted) -> list[GrantRow]:
+    """What the caller itself holds that opens all of this there, and more."""
+    if not wanted.named or wanted.asked.kind == SubjectKind.PARTY:
+        return []
+    return [
+        grant
+        for name, grant in sorted(live.held.items())
+        if name not in live.coming
+        and _is_for(grant, wanted)
+        and wanted.asked.points <= set(grant.points)
+        and wanted.asked.routes < {route.key for route in grant.routes.all()}
+    ]
+
+
+def _replacing(live: Live, wanted: Wanted, used: Mapping[str, Collection[str]]) -> Iterator[Proposal]:
+    """One that opens more than this line needs and calls used."""
+    for grant in too_wide(live, wanted):
+        name, held = grant.public_id, {route.key for route in grant.routes.all()}
+        kept = wanted.asked.routes.union(used.get(name, held))
+        if kept < held:
+            said = (
+                f"{name} opens {len(held)} routes there, and calls take {len(used[name])} of them. Have it narrowed to"
+                f" {routes_words(wanted.shape, kept)}: once its owners agree, the rest closes and nothing opens."
+            )
+            points = tuple(sorted(grant.points))
+            yield Proposal(REPLACE, "Replace what is too wide", said, tuple(sorted(kept)), points, beside=name)
 
 
 def _reusing(live: Live, wanted: Wanted) -> Iterator[Proposal]:

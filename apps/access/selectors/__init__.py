@@ -46,6 +46,7 @@ from apps.access.selectors.requests import (
 )
 from apps.access.selectors.timeline import Moment, timeline
 from apps.access.selectors.traffic import Rule, Rules, list_rules_of
+from apps.access.selectors.upkeep import routes_used
 from apps.access.selectors.visibility import Sight, sight_of, visible_grants, visible_requests
 
 __all__ = [

@@ -12,7 +12,7 @@ from apps.catalog import selectors as catalog
 from apps.compiler.address_lists import blocks_of
 from apps.compiler.graph import Service
 from apps.compiler.paths import matches, parse_template, segments
-from apps.firewall.designing import Evidence, Proposal, Wanted, propose
+from apps.firewall.designing import Evidence, Proposal, Wanted, is_open, propose, too_wide
 from apps.firewall.hops import Hop, hops_of
 from apps.firewall.live import Asked, Live, load_live, wanted_until
 from apps.rollout import selectors as rollout
@@ -91,7 +91,13 @@ class Designer:
         asked, service = asked_by(line, shape, self.at), line.meaning.service
         longest = service.max_duration if service is not None else 0
         wanted = Wanted(asked, shape, bool(line.meaning.routes), asked.until - self.live.at, longest)
-        return propose(self.live, wanted, self.pending, Evidence() if wanted.named else self._evidence(line, shape))
+        evidence = self._used(wanted) if wanted.named else self._evidence(line, shape)
+        return propose(self.live, wanted, self.pending, evidence)
+
+    def _used(self, wanted: Wanted) -> Evidence:
+        """Asked only where something could be narrowed."""
+        wide = too_wide(self.live, wanted) if is_open(self.live, wanted.asked) else []
+        return Evidence(used=access.routes_used(wide, self.at)) if wide else Evidence()
 
     def _evidence(self, line: FirewallLine, shape: Service) -> Evidence:
         pair = (_key(line), shape.id)
