@@ -50,6 +50,12 @@ def count_address_uses(*, environment: Environment, host: str) -> int:
     return asks.filter(going).count()
 
 
+def list_address_hosts(grant_ids: Collection[str]) -> frozenset[str]:
+    """The hosts that those of these grants open which are grants to addresses."""
+    asks = AddressAsk.objects.filter(request__grant__public_id__in=grant_ids)
+    return frozenset(asks.values_list("host", flat=True))
+
+
 def address_graph(*, environment_slug: str, at: datetime) -> lists.AddressGraph:
     """Guarded hosts and what is open to addresses, in two queries.
 

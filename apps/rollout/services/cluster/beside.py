@@ -14,6 +14,7 @@ from apps.catalog import selectors as catalog
 from apps.compiler.emitters.cluster.objects import caller_account
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.surroundings import ClusterSurroundings
+from apps.rollout.clusters import NETWORK
 from apps.rollout.models import DriverName, Target
 
 
@@ -22,7 +23,7 @@ def beside(
 ) -> dict[str, Service]:
     """By id; those of another environment under an id that says so. No service of ``slices`` is among them."""
     found = dict(_of_other_environments(target, slices))
-    if "networkpolicy" in surroundings.emitters:
+    if NETWORK in surroundings.emitters:
         named = _account_names(slices.values(), surroundings) - slices.keys()
         found |= catalog.graph_services(named, target.environment.slug) if named else {}
     return found
