@@ -27,8 +27,8 @@ ORDER = (REUSE, REPLACE, FOLLOW, WIDEN, NEW)
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """``kind``: ``reuse`` what is open, ``follow`` a request that waits, ``widen`` beside a grant, or ``new``; where it is
-    open already, ``replace`` what opens too much by what is needed of it.
+    """``kind``: ``reuse`` what is open, ``follow`` a request that waits, ``widen`` beside a grant, or ``new``; where it
+    is open already, ``replace`` what opens too much by what is needed of it.
 
     ``duration`` in seconds; 0 where nothing is asked for. ``beside`` is the id of the grant or the request it leans on.
     """
@@ -59,8 +59,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for some of a service's routes where a line names none: keys, by where that is known from. ``used`` are
-    those that calls took lately, by grant; nothing of one that was not watched for long enough."""
+    """What speaks for some of a service's routes where a line names none: keys, by where that is known from.
+
+    ``used`` are those that calls took lately, by grant; nothing of one that was not watched for long enough.
+    """
 
     declared: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
@@ -83,7 +85,7 @@ class Wanted:
 
 
 def propose(live: Live, wanted: Wanted, pending: Iterable[AccessRequest], evidence: Evidence) -> tuple[Proposal, ...]:
-    """The narrowest first. Where it is open for as long as it is wanted, nothing has to be opened, but some may close."""
+    """The narrowest first. Where it is open for as long as it is wanted nothing has to open, but some may close."""
     if is_open(live, wanted.asked):
         return tuple(_replacing(live, wanted, evidence.used))
     found = [

@@ -35,7 +35,9 @@ SPOKEN = frozenset({"", "any", "tcp", "6", "http", "https", "http2", "grpc", "tl
 """Protocols that a door of ours could let through: all of them are HTTP in the end."""
 ANYBODY = "Anybody is nobody: write who calls, because it is opened to somebody and for a time."
 OUTBOUND = "It is marked outbound and comes from outside. Turn it round, or mark it inbound."
-LEAVING = "{0} is no service of the catalogue; what leaves for an address passes no door here. Guard it where it leaves."
+LEAVING = (
+    "{0} is no service of the catalogue; what leaves for an address passes no door here. Guard it where it leaves."
+)
 ANYTHING = "Everything is too much: write which service is called."
 
 

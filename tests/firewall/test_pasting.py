@@ -16,9 +16,8 @@ pytestmark = pytest.mark.django_db
 
 def test_a_spreadsheet_is_read_row_by_row(at: datetime) -> None:
     there = factory.shop()
-    pasted = (
-        "Source;Destination;Port;Direction;Valid until;Reason\nAda;payments;443;Inbound;2026-03-05;Audit\nBen;;443;egress;;\n"
-    )
+    rows = ("Source;Destination;Port;Direction;Valid until;Reason", "Ada;payments;443;Inbound;2026-03-05;Audit")
+    pasted = "\n".join((*rows, "Ben;;443;egress;;\n"))
     asked = firewall.request(there.ada, pasted=pasted, duration=3600, at=at)
     good, bad = firewall.lines_of(asked)
     assert (asked.format, asked.pasted) == ("table", pasted)
@@ -30,9 +29,8 @@ def test_a_spreadsheet_is_read_row_by_row(at: datetime) -> None:
 
 def test_a_ticket_is_read_sentence_by_sentence(at: datetime) -> None:
     there = factory.shop()
-    pasted = (
-        "Hello,\nplease open inbound tcp 443 from storefront to payments until 31 Mar because POST /refunds is refused\nThanks"
-    )
+    wish = "please open inbound tcp 443 from storefront to payments until 31 Mar because POST /refunds is refused"
+    pasted = f"Hello,\n{wish}\nThanks"
     (line,) = firewall.lines_of(firewall.request(there.ada, pasted=pasted, at=at))
     assert (line.meaning.subject, line.meaning.service) == (there.storefront, there.service)
     assert (line.method, line.path, line.meaning.routes) == ("POST", "/refunds", ["refund"])

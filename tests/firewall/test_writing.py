@@ -219,9 +219,7 @@ def test_the_name_of_a_network_stands_for_its_addresses(at: datetime) -> None:
     firewall.zone("parcels", networks=["203.0.113.0/29"])
     firewall.zone("hall", networks=["10.3.0.0/24"])
     firewall.zone("people", networks=["198.51.100.0/24"], kinds=["person"])
-    asked = firewall.request(
-        there.ada, written("Parcels"), written("the hall network"), written("people"), at=at
-    )
+    asked = firewall.request(there.ada, written("Parcels"), written("the hall network"), written("people"), at=at)
     outer, inner, mixed = firewall.lines_of(asked)
     assert (outer.meaning.blocks, outer.meaning.subject) == (["203.0.113.0/29"], acme)
     assert "name who calls from there" in inner.meaning.problem

@@ -54,7 +54,9 @@ def test_a_row_has_a_direction_and_a_last_day_and_a_line_keeps_them_when_it_is_c
     house: pages.House, browse: Browse
 ) -> None:
     client = browse(house.shop.ada)
-    given = rows(("ada", "payments", "GET", "/payments", "", "", "", "in", "2026-12-31"), ("", "", "", "", "", "", "", "out"))
+    given = rows(
+        ("ada", "payments", "GET", "/payments", "", "", "", "in", "2026-12-31"), ("", "", "", "", "", "", "", "out")
+    )
     asked = client.post("/firewall/new", given).headers["Location"]
     line = FirewallLine.objects.get()
     assert (line.direction, line.until) == ("in", datetime(2027, 1, 1, tzinfo=UTC))

@@ -102,7 +102,9 @@ def test_lines_are_found_ticked_and_carried_into_a_firewall_request(house: pages
     assert "1 line to ask for as access" in shown
     line = "10.1.2.0/24,payments,tcp,443,both,allow,,"
     assert line in shown
-    carried = text(client.post("/firewall/new", {"pasted": f"source,destination,protocol,port,direction\n{line}", "add": "1"}))
+    carried = text(
+        client.post("/firewall/new", {"pasted": f"source,destination,protocol,port,direction\n{line}", "add": "1"})
+    )
     assert line in carried
 
 

@@ -103,7 +103,7 @@ def routes_used(grants: Collection[Grant], at: datetime) -> dict[str, frozenset[
 
 
 def routes_worth_keeping(grants: Collection[Grant], at: datetime) -> dict[str, tuple[str, ...]]:
-    """By public id, to which routes each can be narrowed: those used, where there are any and where they are not all."""
+    """By public id, to which routes each can be narrowed: those used, where there are any and they are not all."""
     used = routes_used(grants, at)
     kept = {grant.public_id: used.get(grant.public_id, frozenset()) for grant in grants}
     return {

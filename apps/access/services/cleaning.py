@@ -39,8 +39,8 @@ def propose_clean_up(
 ) -> CleanUp:
     """Propose to end these grants, which are of one service. Nothing is ended yet.
 
-    ``keep`` says of some by which routes they go on: a narrower grant of the same holder, doors and end stands in for
-    each. With ``must_be_safe`` it raises NotTheSame unless it is proven that nobody loses anything. Raises BadCleanUp and
+    ``keep`` says of some by which routes they go on: a narrower grant of the same holder, doors and end stands in.
+    With ``must_be_safe`` it raises NotTheSame unless it is proven that nobody loses anything. Raises BadCleanUp and
     AlreadyProposed.
     """
     policies.require_active(actor)

@@ -1,4 +1,4 @@
-"""Putting a narrower grant in the place of one that opens too much: same holder, same doors, same clock, fewer routes."""
+"""Putting a narrower grant in the place of one that opens too much: same holder, doors and clock, fewer routes."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BITE = 200
 REMIND = (7, 3, 1)
-"""So many days before its day is over whoever is asked is reminded, unless they had no longer than that to begin with."""
+"""So many days before their day is over those who are asked are reminded, unless they had no longer to begin with."""
 
 USUAL_PAUSE = 7
 """Days until security is asked again where the schedule gives it none."""

@@ -199,9 +199,9 @@ def as_table(rows: Iterable[RuleBaseLine]) -> str:
         if row.action == "allow":
             ports = _ports(row) if row.ports else "any"
             until = row.until.isoformat() if row.until else ""
-            writer.writerow([
-                row.source, row.destination, row.protocol, ports, row.direction, row.action, until, row.reason
-            ])
+            writer.writerow(
+                [row.source, row.destination, row.protocol, ports, row.direction, row.action, until, row.reason]
+            )
     return out.getvalue()
 
 

@@ -18,9 +18,7 @@ from apps.rollout.clusters import NETWORK
 from apps.rollout.models import DriverName, Target
 
 
-def beside(
-    target: Target, slices: Mapping[str, AccessGraph], surroundings: ClusterSurroundings
-) -> dict[str, Service]:
+def beside(target: Target, slices: Mapping[str, AccessGraph], surroundings: ClusterSurroundings) -> dict[str, Service]:
     """By id; those of another environment under an id that says so. No service of ``slices`` is among them."""
     found = dict(_of_other_environments(target, slices))
     if NETWORK in surroundings.emitters:
