@@ -237,22 +237,6 @@ def list_edge_hosts(environment: str) -> frozenset[str]:
     return frozenset(rows.values_list("host", flat=True))
 
 
-def list_sharing(slugs: Iterable[str], *, environment: str, among: Iterable[str]) -> dict[str, set[str]]:
-    """Living services of the environments ``among`` that run as the workload, or answer at the address, that one of
-    these has in ``environment``: slugs by environment. Two queries.
-    """
-    mine = Exposure.objects.filter(service__slug__in=set(slugs), environment__slug=environment)
-    alike = Q(pk__in=[])
-    for point, host, base_path, workload in mine.values_list("point", "host", "base_path", "workload"):
-        own = Q(host=host, base_path=base_path) if point == Door.EDGE else Q(workload=workload)
-        alike |= own & Q(point=point)
-    found: dict[str, set[str]] = defaultdict(set)
-    rows = Exposure.objects.filter(alike, environment__slug__in=set(among), service__retired_at=None)
-    for where, slug in rows.values_list("environment__slug", "service__slug"):
-        found[where].add(slug)
-    return dict(found)
-
-
 def list_owned_by(team_keys: Iterable[str]) -> tuple[str, ...]:
     """Slugs of the services of these teams, retired ones included: their calls stay theirs to see."""
     slugs = Service.objects.filter(team__key__in=set(team_keys)).order_by("slug")
@@ -357,10 +341,11 @@ def _mesh(row: Exposure | None) -> graph.MeshExposure | None:
 
 
 def _variants(row: Exposure | None) -> tuple[Variant, ...]:
-    return tuple(sorted(map(_variant, row.variants if row else ()), key=lambda variant: variant.name))
+    return tuple(sorted(map(read_variant, row.variants if row else ()), key=lambda variant: variant.name))
 
 
-def _variant(told: str) -> Variant:
+def read_variant(told: str) -> Variant:
+    """Out of how an exposure keeps it."""
     """From ``name:port`` or ``name:port@origin``."""
     name, _, where = told.partition(":")
     port, _, origin = where.partition("@")

@@ -183,8 +183,8 @@ class FirewallLineWays(APIView):
     )
     def get(self, request: Request, public_id: str, number: int) -> Response:
         viewer = acting(request)
-        found = selectors.get_firewall_request(viewer=viewer, public_id=public_id)
-        ways = selectors.get_ways(line=selectors.get_line(found, number), viewer=viewer, at=timezone.now())
+        line = selectors.get_seen_line(viewer=viewer, public_id=public_id, number=number)
+        ways = selectors.get_ways(line=line, viewer=viewer, at=timezone.now())
         return Response(schemas.WaysSchema(ways or {"hops": [], "proposals": []}).data)
 
 

@@ -18,8 +18,7 @@ from apps.compiler.words import listed, moment, routes_words
 from apps.firewall.live import FOR_EVER, Asked, Live
 
 if TYPE_CHECKING:
-    from apps.access.models import AccessRequest
-    from apps.access.models import Grant as GrantRow
+    from apps.access.selectors import HeldGrant, Wish
 
 REUSE, REPLACE, FOLLOW, WIDEN, NEW = "reuse", "replace", "follow", "widen", "new"
 ORDER = (REUSE, REPLACE, FOLLOW, WIDEN, NEW)
@@ -84,13 +83,13 @@ class Wanted:
         return min(self.duration, self.longest)
 
 
-def propose(live: Live, wanted: Wanted, pending: Iterable[AccessRequest], evidence: Evidence) -> tuple[Proposal, ...]:
+def propose(live: Live, wanted: Wanted, evidence: Evidence) -> tuple[Proposal, ...]:
     """The narrowest first. Where it is open for as long as it is wanted nothing has to open, but some may close."""
     if is_open(live, wanted.asked):
         return tuple(_replacing(live, wanted, evidence.used))
     found = [
         *_reusing(live, wanted),
-        *_following(live, wanted, pending),
+        *_following(live, wanted),
         *_widening(live, wanted),
         *_anew(wanted, evidence),
     ]
@@ -104,24 +103,24 @@ def is_open(live: Live, asked: Asked) -> bool:
     return opened is not None and opened.until >= asked.until
 
 
-def too_wide(live: Live, wanted: Wanted) -> list[GrantRow]:
+def too_wide(live: Live, wanted: Wanted) -> list[HeldGrant]:
     """What the caller itself holds that opens all of this there, and more."""
     if not wanted.named or wanted.asked.kind == SubjectKind.PARTY:
         return []
     return [
         grant
-        for name, grant in sorted(live.held.items())
-        if name not in live.coming
+        for _, grant in sorted(live.held.items())
+        if not grant.is_coming
         and _is_for(grant, wanted)
-        and wanted.asked.points <= set(grant.points)
-        and wanted.asked.routes < {route.key for route in grant.routes.all()}
+        and wanted.asked.points <= grant.points
+        and wanted.asked.routes < grant.routes
     ]
 
 
 def _replacing(live: Live, wanted: Wanted, used: Mapping[str, Collection[str]]) -> Iterator[Proposal]:
     """One that opens more than this line needs and calls used."""
     for grant in too_wide(live, wanted):
-        name, held = grant.public_id, {route.key for route in grant.routes.all()}
+        name, held = grant.public_id, grant.routes
         kept = wanted.asked.routes.union(used.get(name, held))
         if kept < held:
             said = (
@@ -142,26 +141,23 @@ def _reusing(live: Live, wanted: Wanted) -> Iterator[Proposal]:
     yield Proposal(REUSE, "Use what is open", said, beside=through)
 
 
-def _following(live: Live, wanted: Wanted, pending: Iterable[AccessRequest]) -> Iterator[Proposal]:
+def _following(live: Live, wanted: Wanted) -> Iterator[Proposal]:
     """Somebody asked for it already, or it was approved and is on its way."""
-    for request in pending:
-        routes = {route.key for route in request.routes.all()}
-        if _is_for(request, wanted) and wanted.asked.routes <= routes and wanted.asked.points <= set(request.points):
-            said = f"{request.public_id} asks for the same and waits for an answer. Follow that one."
-            yield Proposal(FOLLOW, "Follow what is asked for", said, beside=request.public_id)
-    for name in sorted(live.coming):
-        grant = live.held[name]
-        routes = {route.key for route in grant.routes.all()}
-        if _is_for(grant, wanted) and grant.request is not None and wanted.asked.routes <= routes:
+    for wish in live.wishes:
+        if _is_for(wish, wanted) and wanted.asked.routes <= wish.routes and wanted.asked.points <= wish.points:
+            said = f"{wish.public_id} asks for the same and waits for an answer. Follow that one."
+            yield Proposal(FOLLOW, "Follow what is asked for", said, beside=wish.public_id)
+    for name, grant in sorted(live.held.items()):
+        if grant.is_coming and _is_for(grant, wanted) and grant.request and wanted.asked.routes <= grant.routes:
             said = f"{name} is approved and opens just now. Follow that one."
-            yield Proposal(FOLLOW, "Follow what is opening", said, beside=grant.request.public_id)
+            yield Proposal(FOLLOW, "Follow what is opening", said, beside=grant.request)
 
 
-def _is_for(row: AccessRequest | GrantRow, wanted: Wanted) -> bool:
+def _is_for(row: Wish | HeldGrant, wanted: Wanted) -> bool:
     """Outside parties differ in their addresses, so one request is never another's."""
     if wanted.asked.kind == SubjectKind.PARTY:
         return False
-    return row.subject.key == wanted.asked.subject and row.service.slug == wanted.asked.service
+    return row.subject == wanted.asked.subject and row.service == wanted.asked.service
 
 
 def _widening(live: Live, wanted: Wanted) -> Iterator[Proposal]:
@@ -169,13 +165,12 @@ def _widening(live: Live, wanted: Wanted) -> Iterator[Proposal]:
     if not wanted.named or wanted.asked.kind == SubjectKind.PARTY:
         return
     for name, grant in sorted(live.held.items()):
-        routes = {route.key for route in grant.routes.all()}
-        missing = wanted.asked.routes - routes
-        if not _is_for(grant, wanted) or not missing or not wanted.asked.points <= set(grant.points):
+        missing = wanted.asked.routes - grant.routes
+        if not _is_for(grant, wanted) or not missing or not wanted.asked.points <= grant.points:
             continue
         left = None if grant.ends_at is None else int(grant.ends_at.timestamp()) - live.at
         seconds = wanted.seconds if left is None else min(wanted.seconds, left)
-        if name in live.coming or seconds < 60:
+        if grant.is_coming or seconds < 60:
             continue
         what = routes_words(wanted.shape, missing)
         end = "It stands without an end" if left is None else "Both end together"

@@ -16,6 +16,7 @@ from apps.access.selectors.addresses import (
     meaning_of,
     preview_addresses,
 )
+from apps.access.selectors.circumstances import Circumstances, HeldGrant, Wish, read_circumstances
 from apps.access.selectors.endings import Ending, list_endings_by_suspension
 from apps.access.selectors.grants import (
     Reach,
@@ -31,7 +32,7 @@ from apps.access.selectors.grants import (
     reach_of,
     who_can_reach,
 )
-from apps.access.selectors.graph import full_graph, graph_slice
+from apps.access.selectors.graph import denials_at, full_graph, graph_slice
 from apps.access.selectors.naming import Naming, list_naming, list_pending_of
 from apps.access.selectors.pages import Page
 from apps.access.selectors.policy import get_guardrail, get_rule, list_guardrails, list_rules
@@ -47,15 +48,18 @@ from apps.access.selectors.requests import (
 )
 from apps.access.selectors.timeline import Moment, timeline
 from apps.access.selectors.traffic import Rule, Rules, list_rules_of
-from apps.access.selectors.upkeep import routes_used
+from apps.access.selectors.upkeep import Opened, routes_used
 from apps.access.selectors.visibility import Sight, sight_of, visible_grants, visible_requests
 
 __all__ = [
     "SLACK",
     "AddressPreview",
+    "Circumstances",
     "Ending",
+    "HeldGrant",
     "Moment",
     "Naming",
+    "Opened",
     "Page",
     "Planned",
     "Preview",
@@ -65,9 +69,11 @@ __all__ = [
     "Sight",
     "Standing",
     "Waiting",
+    "Wish",
     "address_graph",
     "addresses_of",
     "count_address_uses",
+    "denials_at",
     "full_graph",
     "get_guarded_host",
     "get_guardrail",
@@ -100,6 +106,7 @@ __all__ = [
     "preview",
     "preview_addresses",
     "reach_of",
+    "read_circumstances",
     "routes_used",
     "sight_of",
     "standings",

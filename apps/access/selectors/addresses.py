@@ -78,12 +78,13 @@ def _hosts(environment_slug: str) -> QuerySet[GuardedHost]:
 
 def _opening(ask: AddressAsk, grant: Grant) -> lists.Opening:
     begins = grant.starts_at or grant.approved_at
-    ends = seconds(grant.ends_at) if grant.ends_at else _longest(grant)
+    ends = seconds(grant.ends_at) if grant.ends_at else longest(grant.approved_at, grant.duration)
     return lists.Opening(grant.public_id, ask.host, lists.blocks_of(ask.blocks), seconds(begins), ends)
 
 
-def _longest(grant: Grant) -> int | None:
-    return None if grant.duration is None else seconds(grant.approved_at) + grant.duration + SLACK
+def longest(approved_at: datetime, duration: int | None) -> int | None:
+    """When what is not proven yet ends at the latest."""
+    return None if duration is None else seconds(approved_at) + duration + SLACK
 
 
 def list_address_doors(*, environment_slug: str, host: str) -> QuerySet[GrantDoor]:

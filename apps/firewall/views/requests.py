@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.access.services import NewParty
 from apps.audit.errors import NotFound, Refusal
-from apps.catalog import selectors as catalog
 from apps.compiler.paths import METHODS
 from apps.firewall import policies, selectors, services
 from apps.firewall.lines import DIRECTION_WORDS, ports_words
@@ -256,12 +255,7 @@ def _change(request: PageRequest, public_id: str, number: int, row: Row) -> None
 @require_GET
 def firewall_ways(request: PageRequest, public_id: str, number: int) -> HttpResponse:
     """What stands on the way of one line, and how it could be opened: fetched by its page, or opened by itself."""
-    asked = selectors.get_firewall_request(viewer=request.subject, public_id=public_id)
-    line = selectors.get_line(asked, number)
+    line = selectors.get_seen_line(viewer=request.subject, public_id=public_id, number=number)
     ways = selectors.get_ways(line=line, viewer=request.subject, at=timezone.now())
-    context = line_context(request, asked, line) | {"ways": ways}
-    context["templates"] = {}
-    if line.meaning.service is not None:
-        routes = catalog.list_routes(line.meaning.service)
-        context["templates"] = {route.key: (route.methods, route.template) for route in routes}
+    context = line_context(request, line.request, line) | {"ways": ways}
     return TemplateResponse(request, "firewall/ways.html", context)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from apps.catalog import selectors as catalog
+from apps.catalog.shapes import list_sharing
 from apps.compiler.emitters.cluster.objects import caller_account
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.surroundings import ClusterSurroundings
@@ -34,7 +35,7 @@ def _of_other_environments(target: Target, slugs: Iterable[str]) -> Iterator[tup
     names.pop(target.environment.slug, None)
     if not names:
         return
-    sharing = catalog.list_sharing(slugs, environment=target.environment.slug, among=names)
+    sharing = list_sharing(slugs, environment=target.environment.slug, among=names)
     for environment, found in sorted(sharing.items()):
         for slug, shape in catalog.graph_services(found, environment).items():
             told = f"{shape.name} in {names[environment]}"
