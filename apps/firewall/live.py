@@ -98,7 +98,7 @@ def load_live(
     viewer: SubjectRow | None = None,
     at: datetime,
 ) -> Live:
-    """Three queries, however many lines, and one more while anybody is turned away. What waits is what ``viewer`` sees."""
+    """Three queries, however many lines, and one more while anybody is turned away. Wishes are what ``viewer`` sees."""
     around = list_around(service_slugs, environment_slug, subject_keys)
     shapes = {slug: one.shape for slug, one in around.items()}
     found = access.read_circumstances(

@@ -105,9 +105,8 @@ def _as_json(kind: str, rows: QuerySet[Any], **fields: Any) -> QuerySet[Any, tup
 
 
 def _route_keys(rows: type[Model], name: str) -> ArraySubquery:
-    return ArraySubquery(
-        rows._default_manager.filter(**{name: OuterRef("pk")}).order_by("route__key").values("route__key")
-    )
+    mine = rows._default_manager.filter(**{name: OuterRef("pk")})
+    return ArraySubquery(mine.order_by("route__key").values("route__key"))
 
 
 _GRANT = {
@@ -204,21 +203,15 @@ def _lists(
 ) -> lists.AddressGraph:
     guarded = {row["host"]: lists.GuardedHost(row["host"], lists.blocks_of(row["always"])) for row in hosts}
     coming = {name for name, one in held.items() if one.is_coming}
-    opened = [row for row in asks if row["host"] in guarded and row["grant"] not in coming]
-    return lists.AddressGraph(
-        guarded, tuple(_opening(row) for row in sorted(opened, key=lambda one: str(one["grant"])))
-    )
+    opened = [_opening(row) for row in asks if row["host"] in guarded and row["grant"] not in coming]
+    return lists.AddressGraph(guarded, tuple(sorted(opened, key=lambda one: one.grant_id)))
 
 
 def _opening(row: Mapping[str, Any]) -> lists.Opening:
-    approved, starts, ends = (
-        datetime.fromisoformat(row["approved_at"]),
-        _moment(row["starts_at"]),
-        _moment(row["ends_at"]),
-    )
+    approved = datetime.fromisoformat(row["approved_at"])
+    starts, ends = _moment(row["starts_at"]), _moment(row["ends_at"])
     until = seconds(ends) if ends else longest(approved, row["duration"])
-    blocks = lists.blocks_of(row["blocks"])
-    return lists.Opening(row["grant"], row["host"], blocks, seconds(starts or approved), until)
+    return lists.Opening(row["grant"], row["host"], lists.blocks_of(row["blocks"]), seconds(starts or approved), until)
 
 
 def _wish(row: Mapping[str, Any]) -> Wish:

@@ -248,8 +248,8 @@ def _of_addresses(service: Service, surroundings: ClusterSurroundings) -> Iterat
     yield Trap(
         "netpol_translated",
         f"Pods of {name} see a caller's own address only if nobody stands in for it. Behind a balancer, an ingress "
-        "or a node (externalTrafficPolicy: Cluster) they see that one's: then these addresses match nobody, and a block "
-        "that holds the node's lets everybody in.",
+        "or a node (externalTrafficPolicy: Cluster) they see that one's: then these addresses match nobody, and a "
+        "block that holds the node's lets everybody in.",
     )
 
 
