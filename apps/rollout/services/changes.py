@@ -8,7 +8,7 @@ from datetime import datetime
 
 from apps.access import selectors as access
 from apps.catalog import selectors as catalog
-from apps.rollout.clusters import settings_of
+from apps.rollout.cluster.settings import settings_of
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, PendingChange, Target
 

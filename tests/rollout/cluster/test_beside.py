@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.access import selectors as access
 from apps.catalog.models import Environment, Exposure
 from apps.rollout.models import Revision, Target
-from apps.rollout.services import closing
+from apps.rollout.services.cluster import closing
 from tests.factories import access as factory
 from tests.factories import identity
 from tests.factories.access import AT

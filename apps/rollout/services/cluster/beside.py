@@ -15,7 +15,7 @@ from apps.catalog.shapes import list_sharing
 from apps.compiler.emitters.cluster.objects import caller_account
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.rollout.clusters import NETWORK
+from apps.rollout.cluster.settings import NETWORK
 from apps.rollout.models import DriverName, Target
 
 
