@@ -176,6 +176,9 @@ def teams_of(subject: Subject) -> list[Subject]:
 
 
 def is_member(subject: Subject, team: Subject) -> bool:
+    near = remembered(subject)
+    if near is not None:
+        return any(one.pk == team.pk for one in near.teams)
     return Membership.objects.filter(team=team, member=subject).exists()
 
 

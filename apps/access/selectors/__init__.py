@@ -33,7 +33,7 @@ from apps.access.selectors.grants import (
     who_can_reach,
 )
 from apps.access.selectors.graph import denials_at, full_graph, graph_slice
-from apps.access.selectors.naming import Naming, list_naming, list_pending_of
+from apps.access.selectors.naming import NamedGrant, NamedRequest, NamedRule, Naming, list_naming
 from apps.access.selectors.pages import Page
 from apps.access.selectors.policy import get_guardrail, get_rule, list_guardrails, list_rules
 from apps.access.selectors.preview import Planned, Preview, planned_change, preview
@@ -58,6 +58,9 @@ __all__ = [
     "Ending",
     "HeldGrant",
     "Moment",
+    "NamedGrant",
+    "NamedRequest",
+    "NamedRule",
     "Naming",
     "Opened",
     "Page",
@@ -96,7 +99,6 @@ __all__ = [
     "list_naming",
     "list_open_at",
     "list_open_to",
-    "list_pending_of",
     "list_requests",
     "list_rules",
     "list_rules_of",

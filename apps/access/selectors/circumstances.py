@@ -6,20 +6,18 @@ against one another.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, Model, OuterRef, QuerySet, Value
-from django.db.models.functions import JSONObject
+from django.db.models import F, QuerySet
 
 from apps.access.guardrails import graph_guardrail, list_guardrail_rows
 from apps.access.models import AccessRequest, AddressAsk, Grant, GuardedHost, Guardrail
 from apps.access.selectors.addresses import longest
 from apps.access.selectors.graph import Row, graph_grant, seconds
+from apps.access.selectors.together import part, read_together, routes_of
 from apps.access.selectors.visibility import Sight, requests_in
 from apps.access.states import LIVE_GRANTS, GrantState, RequestState
 from apps.compiler import address_lists as lists
@@ -78,16 +76,13 @@ def read_circumstances(
     at: datetime,
 ) -> Circumstances:
     """``hosts`` are those whose lists count. Wishes are of the subjects, and only what ``sight`` sees."""
-    parts = (
-        _as_json("grant", _grants(service_slugs, environment_slug, at), **_GRANT),
-        _as_json("guardrail", list_guardrail_rows(service_slugs), **{name: name for name in _GUARDRAIL}),
-        _as_json("host", _hosts(environment_slug, hosts), host="host", always="always"),
-        _as_json("ask", _asks(environment_slug, hosts, at), **_ASK),
-        _as_json("wish", _wishes(service_slugs, subject_keys, sight), **_WISH),
+    found = read_together(
+        part("grant", _grants(service_slugs, environment_slug, at), **_GRANT),
+        part("guardrail", list_guardrail_rows(service_slugs), **{name: name for name in _GUARDRAIL}),
+        part("host", _hosts(environment_slug, hosts), host="host", always="always"),
+        part("ask", _asks(environment_slug, hosts, at), **_ASK),
+        part("wish", _wishes(service_slugs, subject_keys, sight), **_WISH),
     )
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for kind, body in parts[0].union(*parts[1:], all=True):
-        found[kind].append(body)
     rows = sorted(found["grant"], key=lambda row: str(row["public_id"]))
     held = {row["public_id"]: _held(row) for row in rows}
     return Circumstances(
@@ -97,16 +92,6 @@ def read_circumstances(
         lists=_lists(found["host"], found["ask"], held),
         wishes=tuple(_wish(row) for row in sorted(found["wish"], key=lambda row: int(row["pk"]))),
     )
-
-
-def _as_json(kind: str, rows: QuerySet[Any], **fields: Any) -> QuerySet[Any, tuple[str, dict[str, Any]]]:
-    told = rows.order_by().annotate(told_kind=Value(kind), told=JSONObject(**fields))
-    return told.values_list("told_kind", "told")
-
-
-def _route_keys(rows: type[Model], name: str) -> ArraySubquery:
-    mine = rows._default_manager.filter(**{name: OuterRef("pk")})
-    return ArraySubquery(mine.order_by("route__key").values("route__key"))
 
 
 _GRANT = {
@@ -122,7 +107,7 @@ _GRANT = {
     "ends_at": "ends_at",
     "ended_at": "ended_at",
     "request": "request__public_id",
-    "routes": _route_keys(Grant.routes.through, "grant"),
+    "routes": routes_of(Grant.routes.through, "grant"),
 }
 _ASK = {
     "grant": "request__grant__public_id",
@@ -139,7 +124,7 @@ _WISH = {
     "subject": "subject__key",
     "service": "service__slug",
     "points": "points",
-    "routes": _route_keys(AccessRequest.routes.through, "accessrequest"),
+    "routes": routes_of(AccessRequest.routes.through, "accessrequest"),
 }
 
 
