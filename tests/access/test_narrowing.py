@@ -37,7 +37,7 @@ def propose(actor: Subject, grant: Grant, *routes: str, at: datetime, safe: bool
 
 
 def may(there: Shop, method: str, path: str, at: datetime) -> bool:
-    graph = graph_slice(service_slugs=["payments"], environment_slug="production", at=at)
+    graph = graph_slice(service_slugs=["payments"], environment_slug="demo", at=at)
     asked = Resource("payments", path), Context(Point.MESH)
     return Pdp(graph).decide(there.ada.key, Action(method), *asked, int(at.timestamp())).allowed
 

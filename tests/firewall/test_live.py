@@ -20,7 +20,7 @@ from tests.factories import addresses as outside
 from tests.factories import pages
 
 pytestmark = pytest.mark.django_db
-SHOP = {"environment_slug": "production"}
+SHOP = {"environment_slug": "demo"}
 
 
 def test_it_agrees_with_what_is_compiled(at: datetime) -> None:

@@ -12,7 +12,7 @@ from django.db.models.functions import JSONObject
 Part: TypeAlias = QuerySet[Any, tuple[str, dict[str, Any]]]
 
 
-def part(kind: str, rows: QuerySet[Any], **fields: Any) -> Part:
+def part(kind: str, rows: QuerySet[Any], /, **fields: Any) -> Part:
     """What is read of some rows, by name. They come in no order."""
     told = rows.order_by().annotate(told_kind=Value(kind), told=JSONObject(**fields))
     return told.values_list("told_kind", "told")

@@ -34,7 +34,7 @@ def also_in_staging(shop: factory.Shop, *, server: str = SERVER) -> None:
 
 
 def codes(target: Target, at: datetime = AT) -> set[object]:
-    graph = access.graph_slice(service_slugs=["payments"], environment_slug="production", at=at)
+    graph = access.graph_slice(service_slugs=["payments"], environment_slug="demo", at=at)
     return {trap["code"] for trap in closing.traps_of(target, {"payments": graph}, at)}
 
 
@@ -42,7 +42,7 @@ def test_the_same_account_and_address_in_another_environment_of_one_cluster_are_
     target = make_target(cluster_spec(SERVER, "smi", "nic", verifier="shop/verifier:8080"), AT)
     assert not {"account_shared", "address_shared"} & codes(target)
     also_in_staging(shop)
-    found = access.graph_slice(service_slugs=["payments"], environment_slug="production", at=AT)
+    found = access.graph_slice(service_slugs=["payments"], environment_slug="demo", at=AT)
     sentences = {trap["code"]: trap["sentence"] for trap in closing.traps_of(target, {"payments": found}, AT)}
     assert sentences["account_shared"] == (
         "Payments and Payments in Staging are one account on one port:"
