@@ -172,12 +172,6 @@ def list_callees(service: Service) -> QuerySet[Dependency]:
     return live.select_related("callee__team").order_by("callee__slug")
 
 
-def list_pairs(service: Service) -> QuerySet[Dependency]:
-    """Who says that they call it, and what it says that it calls; the retired left out."""
-    mine = Q(callee=service, caller__retired_at=None) | Q(caller=service, callee__retired_at=None)
-    return Dependency.objects.filter(mine).select_related("caller", "callee").order_by("caller__slug", "callee__slug")
-
-
 def list_dependencies(environment: str | None = None) -> tuple[ServiceCall, ...]:
     """Every declared call between living services, with the workload that makes it in ``environment``."""
     where = get_environment(environment)

@@ -75,6 +75,52 @@ def _needed(rows: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     return {row["workload"]: tuple(row["routes"]) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class DoorAt:
+    """Where a service answers in an environment; ``workload`` is the key of what it runs as, empty at the edge."""
+
+    environment: str
+    point: str
+    host: str
+    base_path: str
+    namespace: str
+    port: int | None
+    workload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """``callers`` say that they call the service, ``callees`` are what it says it calls: slug and title, none retired.
+
+    ``doors`` are those of all environments.
+    """
+
+    doors: tuple[DoorAt, ...] = ()
+    callers: tuple[tuple[str, str], ...] = ()
+    callees: tuple[tuple[str, str], ...] = ()
+
+
+_AT = ("environment", "point", "host", "base_path", "namespace", "port", "workload")
+
+
+def get_ties(service: Service) -> Ties:
+    """What ties a service to the rest, in one query."""
+    doors = Exposure.objects.filter(service=OuterRef("pk")).order_by("environment__slug", "point")
+    callers = Dependency.objects.filter(callee=OuterRef("pk"), caller__retired_at=None).order_by("caller__slug")
+    callees = Dependency.objects.filter(caller=OuterRef("pk"), callee__retired_at=None).order_by("callee__slug")
+    columns = {**dict(zip(_AT, _AT, strict=True)), "environment": "environment__slug", "workload": "workload__key"}
+    rows = Service.objects.filter(pk=service.pk).annotate(
+        door_rows=ArraySubquery(doors.values(row=JSONObject(**columns))),
+        caller_rows=ArraySubquery(callers.values(row=JSONObject(slug="caller__slug", title="caller__title"))),
+        callee_rows=ArraySubquery(callees.values(row=JSONObject(slug="callee__slug", title="callee__title"))),
+    )
+    found = rows.values_list("door_rows", "caller_rows", "callee_rows").first()
+    if found is None:
+        return Ties()
+    named = ((tuple((row["slug"], row["title"]) for row in rows)) for rows in found[1:])
+    return Ties(tuple(DoorAt(**{**row, "workload": row["workload"] or ""}) for row in found[0]), *named)
+
+
 def list_sharing(slugs: Iterable[str], *, environment: str, among: Iterable[str]) -> dict[str, set[str]]:
     """Living services of the environments ``among`` that run as the workload, or answer at the address, that one of
     these has in ``environment``: slugs by environment. Two queries.

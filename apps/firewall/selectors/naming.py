@@ -11,13 +11,13 @@ from django.db.models import Value
 from django.db.models.functions import Cast, Concat
 
 from apps.access import selectors as access
-from apps.catalog import selectors as catalog
+from apps.catalog.shapes import DoorAt, Ties, get_ties
 from apps.compiler.graph import SubjectKind
 from apps.compiler.words import listed
 from apps.firewall.models import Decommission, FirewallLine, Zone
 
 if TYPE_CHECKING:
-    from apps.catalog.models import Exposure, Service
+    from apps.catalog.models import Service
 
 HEADINGS = {
     "grant": "Access",
@@ -48,10 +48,10 @@ class Named:
 
 
 def list_named(service: Service) -> list[Named]:
-    """In the order of HEADINGS. Four queries."""
-    exposures = list(catalog.list_exposures(service))
-    workloads = _workloads(exposures)
-    hosts = {one.host: one.environment.slug for one in exposures if one.host}
+    """In the order of HEADINGS. Three queries."""
+    ties = get_ties(service)
+    workloads = sorted({one.workload for one in ties.doors if one.workload})
+    hosts = {one.host: one.environment for one in ties.doors if one.host}
     found = access.list_naming(service_slug=service.slug, workload_keys=workloads, hosts=hosts)
     named = [
         *(_grant(one) for one in found.grants),
@@ -59,8 +59,8 @@ def list_named(service: Service) -> list[Named]:
         *(_rule(one, service) for one in found.rules),
         *(_guardrail(one, service.slug, workloads) for one in found.guardrails),
         *_ours(service),
-        *_doors(exposures),
-        *_dependencies(service),
+        *(_door(one) for one in ties.doors),
+        *_dependencies(ties),
         *(_host(one) for one in found.hosts),
     ]
     order = list(HEADINGS)
@@ -68,17 +68,13 @@ def list_named(service: Service) -> list[Named]:
 
 
 def workloads_of(service: Service) -> list[str]:
-    return _workloads(list(catalog.list_exposures(service)))
+    return sorted({one.workload for one in get_ties(service).doors if one.workload})
 
 
 def find_decommission(service: Service) -> Decommission | None:
     """The newest, answered or not."""
     rows = Decommission.objects.filter(service=service).select_related("asker", "decided_by", "service")
     return rows.order_by("-pk").first()
-
-
-def _workloads(exposures: list[Exposure]) -> list[str]:
-    return sorted({one.workload.key for one in exposures if one.workload is not None})
 
 
 def _grant(grant: access.NamedGrant) -> Named:
@@ -124,20 +120,16 @@ def _ours(service: Service) -> Iterator[Named]:
             yield Named(kind, where, f"The zone {one} holds it", "Stays; it holds nothing by that name.")
 
 
-def _doors(exposures: list[Exposure]) -> Iterator[Named]:
-    for one in exposures:
-        where = f"{one.host}{one.base_path}" if one.host else f"{one.namespace}, port {one.port}"
-        yield Named("exposure", f"{one.environment.slug}/{one.point}", f"The {one.point} at {where}", "Taken away.")
+def _door(one: DoorAt) -> Named:
+    where = f"{one.host}{one.base_path}" if one.host else f"{one.namespace}, port {one.port}"
+    return Named("exposure", f"{one.environment}/{one.point}", f"The {one.point} at {where}", "Taken away.")
 
 
-def _dependencies(service: Service) -> Iterator[Named]:
-    for pair in catalog.list_pairs(service):
-        if pair.callee_id == service.pk:
-            said = f"{pair.caller.title} says it calls it"
-            yield Named("dependency", f"from {pair.caller.slug}", said, "Taken away.")
-        if pair.caller_id == service.pk:
-            said = f"It says it calls {pair.callee.title}"
-            yield Named("dependency", f"to {pair.callee.slug}", said, "Taken away.")
+def _dependencies(ties: Ties) -> Iterator[Named]:
+    for slug, title in ties.callers:
+        yield Named("dependency", f"from {slug}", f"{title} says it calls it", "Taken away.")
+    for slug, title in ties.callees:
+        yield Named("dependency", f"to {slug}", f"It says it calls {title}", "Taken away.")
 
 
 def _host(host: str) -> Named:
