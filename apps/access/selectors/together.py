@@ -15,7 +15,8 @@ Part: TypeAlias = QuerySet[Any, tuple[str, dict[str, Any]]]
 def part(kind: str, rows: QuerySet[Any], /, **fields: Any) -> Part:
     """What is read of some rows, by name. They come in no order."""
     told = rows.order_by().annotate(told_kind=Value(kind), told=JSONObject(**fields))
-    return told.values_list("told_kind", "told")
+    found: Part = told.values_list("told_kind", "told")
+    return found
 
 
 def read_together(first: Part, *others: Part) -> dict[str, list[dict[str, Any]]]:
