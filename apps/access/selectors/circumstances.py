@@ -152,7 +152,7 @@ def _wishes(services: Collection[str], subjects: Collection[str], sight: Sight |
 
 
 def _counts(row: Mapping[str, Any]) -> bool:
-    return row["state"] != GrantState.PENDING and row["kind"] != graph.SubjectKind.PARTY
+    return bool(row["state"] != GrantState.PENDING and row["kind"] != graph.SubjectKind.PARTY)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -174,9 +174,20 @@ def _held(row: Mapping[str, Any]) -> HeldGrant:
 
 
 def _row(row: Mapping[str, Any]) -> Row:
-    moments = {name: _moment(row[name]) for name in ("starts_at", "ends_at", "ended_at")}
-    plain = {name: row[name] for name in ("public_id", "subject", "service", "points", "state", "duration", "routes")}
-    return Row(**plain, **moments, approved_at=datetime.fromisoformat(row["approved_at"]), treatment=None)
+    return Row(
+        public_id=row["public_id"],
+        subject=row["subject"],
+        service=row["service"],
+        points=row["points"],
+        state=row["state"],
+        duration=row["duration"],
+        approved_at=datetime.fromisoformat(row["approved_at"]),
+        starts_at=_moment(row["starts_at"]),
+        ends_at=_moment(row["ends_at"]),
+        ended_at=_moment(row["ended_at"]),
+        treatment=None,
+        routes=row["routes"],
+    )
 
 
 def _wall(row: Mapping[str, Any]) -> graph.Guardrail:

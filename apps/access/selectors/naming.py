@@ -110,8 +110,14 @@ def _by_slug(row: Mapping[str, Any]) -> str:
 
 
 def _grant(row: Mapping[str, Any]) -> NamedGrant:
-    names = (row[name] for name in ("public_id", "subject", "subject_kind", "service"))
-    return NamedGrant(*names, routes=tuple(row["routes"]), is_rule=row["treatment"] is not None)
+    return NamedGrant(
+        public_id=row["public_id"],
+        subject=row["subject"],
+        subject_kind=row["subject_kind"],
+        service=row["service"],
+        routes=tuple(row["routes"]),
+        is_rule=row["treatment"] is not None,
+    )
 
 
 def _request(row: Mapping[str, Any]) -> NamedRequest:
@@ -119,5 +125,5 @@ def _request(row: Mapping[str, Any]) -> NamedRequest:
 
 
 def _rule(row: Mapping[str, Any]) -> NamedRule:
-    lists = {name: tuple(row[name]) for name in ("services", "subjects", "kinds") if name in row}
-    return NamedRule(row["slug"], row["sentence"], **lists)
+    services, subjects, kinds = (tuple(row.get(name, ())) for name in ("services", "subjects", "kinds"))
+    return NamedRule(row["slug"], row["sentence"], services, subjects, kinds)
