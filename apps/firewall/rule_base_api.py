@@ -208,13 +208,14 @@ class RuleBaseDetail(APIView):
         operation_id="rule_bases_delete",
         summary="Delete a rule base for good, with its findings and clean-ups; its name confirms it",
         request=DeleteInput,
-        responses={204: None},
+        responses={200: RuleBasePage},
         tags=["firewall"],
     )
     def delete(self, request: Request, public_id: str) -> Response:
         sent = given(DeleteInput, request.data)
         delete_rule_base(public_id=public_id, name=sent["name"], actor=acting(request), at=timezone.now())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        page = selectors.list_visible_bases(viewer=acting(request))
+        return Response(RuleBasePage({"results": page.items, "after": page.after}).data)
 
 
 class RuleBaseFindings(APIView):
