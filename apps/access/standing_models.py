@@ -20,8 +20,9 @@ class StandingCause(models.TextChoices):
 class Lapse(models.TextChoices):
     """What becomes of access on schedule about which nobody answers."""
 
+    PEOPLE = "people", "It ends; what a running service calls by stays, and is asked about ever again"
     END = "end", "It ends"
-    ASK = "ask", "It stays, and security is asked"
+    ASK = "ask", "It stays, and security is asked ever again"
 
 
 class StandingPolicy(models.Model):
@@ -39,7 +40,7 @@ class StandingPolicy(models.Model):
     unused_days = models.PositiveSmallIntegerField(default=90)
     answer_days = models.PositiveSmallIntegerField(default=14)
     escalate_days = models.PositiveSmallIntegerField(default=7)
-    lapse = models.CharField(max_length=8, choices=Lapse, default=Lapse.END)
+    lapse = models.CharField(max_length=8, choices=Lapse, default=Lapse.PEOPLE)
     watched_since = models.DateTimeField()
 
     class Meta:
@@ -56,7 +57,8 @@ class StandingPolicy(models.Model):
 class StandingReview(models.Model):
     """Whether one standing grant goes on: asked of the service's owners, and of security once it was passed on.
 
-    ``due_at`` is until when those who are asked now may answer.
+    ``due_at`` is until when those who are asked now may answer; ``reminded`` of how many of the days before it they
+    were reminded, and ``asked_again`` how often security was asked once more after it let a day pass.
     """
 
     machine: ClassVar[str] = "standing review"
@@ -68,6 +70,8 @@ class StandingReview(models.Model):
     opened_at = models.DateTimeField()
     due_at = models.DateTimeField()
     escalated_at = models.DateTimeField(null=True)
+    reminded = models.PositiveSmallIntegerField(default=0)
+    asked_again = models.PositiveSmallIntegerField(default=0)
     answered_at = models.DateTimeField(null=True)
     answered_by = models.ForeignKey("identity.Subject", null=True, on_delete=models.PROTECT, related_name="+")
     comment = models.TextField(blank=True, default="")
@@ -96,3 +100,7 @@ class StandingReview(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def times_asked(self) -> int:
+        return 1 + self.asked_again

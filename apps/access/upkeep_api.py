@@ -73,6 +73,7 @@ class CleanUps(APIView):
             actor=actor,
             reason=sent["reason"],
             must_be_safe=sent["must_be_safe"],
+            keep=sent["keep"],
             at=timezone.now(),
         )
         row = cleaning.get_clean_up(viewer=actor, public_id=made.public_id)

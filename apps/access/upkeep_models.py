@@ -72,6 +72,7 @@ class CleanUp(models.Model):
 
     ``safe`` promises that no call is refused afterwards that is let in now: proven when it is proposed and again when
     it is done. Without it, ``losses`` says whom it takes what from. ``proof`` is what the last comparison counted.
+    ``kept``: by public id, the routes that a narrower grant goes on opening instead of one that ends.
     """
 
     machine: ClassVar[str] = "clean-up"
@@ -85,6 +86,7 @@ class CleanUp(models.Model):
     reason = models.TextField()
     proof = models.JSONField(default=dict)
     losses = models.JSONField(default=list)
+    kept = models.JSONField(default=dict)
     state = models.CharField(max_length=16, choices=CleanUpState, default=CleanUpState.PENDING)
     created_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)

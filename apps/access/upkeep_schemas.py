@@ -59,6 +59,12 @@ class CleanUpQuery(PageQuery):
 class NewCleanUp(serializers.Serializer[Any]):
     grants = serializers.ListField(child=serializers.CharField(max_length=32), min_length=1, max_length=200)
     reason = serializers.CharField(max_length=5000)
+    keep = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField(max_length=128), max_length=500),
+        required=False,
+        default=dict,
+        help_text="By grant, the routes that a narrower one goes on opening",
+    )
     must_be_safe = serializers.BooleanField(
         required=False, default=True, help_text="Refuse it as `not_the_same` if anybody would lose anything"
     )
@@ -82,6 +88,9 @@ class CleanUpSchema(serializers.Serializer[Any]):
     losses = serializers.ListField(child=serializers.CharField(), help_text="Whom it takes what from, in words")
     proof = ProofSchema()
     grants = serializers.SerializerMethodField()
+    kept = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()), help_text="By grant, the routes that stay open"
+    )
     proposer = PersonSchema()
     reason = serializers.CharField()
     state = serializers.ChoiceField(choices=CleanUpState.choices)

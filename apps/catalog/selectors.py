@@ -357,10 +357,11 @@ def _mesh(row: Exposure | None) -> graph.MeshExposure | None:
 
 
 def _variants(row: Exposure | None) -> tuple[Variant, ...]:
-    return tuple(sorted(map(_variant, row.variants if row else ()), key=lambda variant: variant.name))
+    return tuple(sorted(map(read_variant, row.variants if row else ()), key=lambda variant: variant.name))
 
 
-def _variant(told: str) -> Variant:
+def read_variant(told: str) -> Variant:
+    """Out of how an exposure keeps it."""
     """From ``name:port`` or ``name:port@origin``."""
     name, _, where = told.partition(":")
     port, _, origin = where.partition("@")

@@ -142,9 +142,10 @@ class Pdp:
         self._mesh: dict[str, _Desk] = {}
 
     def decide(self, subject: str, action: Action, resource: Resource, context: Context, at: int) -> Decision:
+        """A team calls nobody itself, and a party has no token: as callers they are nobody."""
         who = self._graph.subjects.get(subject)
         desk = self._desk(resource.service, context.point)
-        if who is None or not who.active:
+        if who is None or not who.active or who.kind in NO_CALLERS:
             denial = None if desk is None else desk.denial(subject, at, context.issued)
             return Decision(False, Reason.UNKNOWN_SUBJECT if denial is None else reason_of(denial))
         if desk is None:

@@ -13,7 +13,7 @@ for any token differ for a call that shows none.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from apps.compiler.decide import Action, Context, Decision, Pdp, Resource
@@ -69,6 +69,17 @@ class _Lane:
 
 def without(graph: AccessGraph, grant_ids: Collection[str]) -> AccessGraph:
     return replace(graph, grants=tuple(grant for grant in graph.grants if grant.id not in grant_ids))
+
+
+def narrowed(graph: AccessGraph, grant_ids: Collection[str], keep: Mapping[str, Collection[str]]) -> AccessGraph:
+    """Without these grants, but for the routes ``keep`` leaves of some: those are a grant of their own then."""
+    left = without(graph, grant_ids)
+    fresh = [
+        replace(grant, id=f"{grant.id} (narrower)", routes=grant.routes.intersection(keep[grant.id]))
+        for grant in graph.grants
+        if grant.id in keep
+    ]
+    return replace(left, grants=(*left.grants, *fresh))
 
 
 def prove(before: AccessGraph, after: AccessGraph, at: int) -> Proof:

@@ -81,6 +81,8 @@ class ClusterSurroundings:
     ``ingress`` is the controller's ``namespace/service account``, and ``verifier_image`` an NGINX with njs.
     ``upstream_tls_secret`` and ``upstream_ca_secret`` are Secrets beside each service: what the ingress shows and
     trusts where sidecars of ours stand before the pods; without them it speaks to the pods themselves.
+    ``outside`` are blocks of addresses, by service, from which its pods are reached past any ingress: those whose host
+    is guarded and which somebody opened, at ``at``. A service that is reached so and opened to none has an empty tuple.
     """
 
     cluster: str
@@ -104,6 +106,7 @@ class ClusterSurroundings:
     verifier_image: str = "nginxinc/nginx-unprivileged:1.29"
     upstream_tls_secret: str = ""
     upstream_ca_secret: str = ""
+    outside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 CLUSTER_EMITTERS = ("smi", "nic", "networkpolicy", "gateway")

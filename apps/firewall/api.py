@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps.firewall import api_schemas as schemas
 from apps.firewall import selectors, services
 from apps.firewall.models import Origin
-from apps.firewall.terms import BadPorts, read_ports
+from apps.firewall.terms import BadDirection, BadPorts, end_of, read_direction, read_ports
 from apps.identity.acting import acting, given
 from apps.identity.models import Scope
 
@@ -183,8 +183,8 @@ class FirewallLineWays(APIView):
     )
     def get(self, request: Request, public_id: str, number: int) -> Response:
         viewer = acting(request)
-        found = selectors.get_firewall_request(viewer=viewer, public_id=public_id)
-        ways = selectors.get_ways(line=selectors.get_line(found, number), viewer=viewer, at=timezone.now())
+        line = selectors.get_seen_line(viewer=viewer, public_id=public_id, number=number)
+        ways = selectors.get_ways(line=line, viewer=viewer, at=timezone.now())
         return Response(schemas.WaysSchema(ways or {"hops": [], "proposals": []}).data)
 
 
@@ -207,11 +207,15 @@ class FirewallClone(APIView):
 
 
 def _written(line: dict[str, Any]) -> services.Written:
+    until = None if line["until"] is None else end_of(line["until"])
     try:
-        ports = read_ports(line["ports"])
+        ports, direction = read_ports(line["ports"]), read_direction(line["direction"])
     except BadPorts as error:
         raise serializers.ValidationError({"ports": [str(error)]}) from error
-    return services.Written(**{**line, "ports": tuple((low, high) for low, high in ports)})
+    except BadDirection as error:
+        raise serializers.ValidationError({"direction": [str(error)]}) from error
+    pairs = tuple((low, high) for low, high in ports)
+    return services.Written(**{**line, "ports": pairs, "direction": direction, "until": until})
 
 
 def _document(request: Request, public_id: str) -> dict[str, Any]:

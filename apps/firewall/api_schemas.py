@@ -64,7 +64,7 @@ class LineSchema(serializers.Serializer[Any]):
     destination = serializers.CharField()
     protocol = serializers.CharField()
     ports = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
-    direction = serializers.CharField()
+    direction = serializers.CharField(help_text="in, out, through, both, or empty where nothing is said")
     action = serializers.CharField()
     method = serializers.CharField()
     path = serializers.CharField()
@@ -153,8 +153,12 @@ class LineInput(serializers.Serializer[Any]):
     destination = serializers.CharField(max_length=500)
     protocol = words(max_length=20)
     ports = words(max_length=200, help_text="Such as 443, or 80, 8000-8010")
+    direction = words(max_length=20, help_text="inbound or outbound; in, out and through are taken too")
     method = words(max_length=10)
     path = words()
+    until = serializers.DateField(
+        required=False, default=None, allow_null=True, help_text="Its last day, in UTC; else that of the request"
+    )
     reason = words(max_length=2000)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from apps.access.risk import READS
@@ -18,16 +18,16 @@ from apps.compiler.words import listed, moment, routes_words
 from apps.firewall.live import FOR_EVER, Asked, Live
 
 if TYPE_CHECKING:
-    from apps.access.models import AccessRequest
-    from apps.access.models import Grant as GrantRow
+    from apps.access.selectors import HeldGrant, Wish
 
-REUSE, FOLLOW, WIDEN, NEW = "reuse", "follow", "widen", "new"
-ORDER = (REUSE, FOLLOW, WIDEN, NEW)
+REUSE, REPLACE, FOLLOW, WIDEN, NEW = "reuse", "replace", "follow", "widen", "new"
+ORDER = (REUSE, REPLACE, FOLLOW, WIDEN, NEW)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """``kind``: ``reuse`` what is open, ``follow`` a request that waits, ``widen`` beside a grant, or ``new``.
+    """``kind``: ``reuse`` what is open, ``follow`` a request that waits, ``widen`` beside a grant, or ``new``; where it
+    is open already, ``replace`` what opens too much by what is needed of it.
 
     ``duration`` in seconds; 0 where nothing is asked for. ``beside`` is the id of the grant or the request it leans on.
     """
@@ -58,10 +58,14 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for some of a service's routes where a line names none: keys, by where that is known from."""
+    """What speaks for some of a service's routes where a line names none: keys, by where that is known from.
+
+    ``used`` are those that calls took lately, by grant; nothing of one that was not watched for long enough.
+    """
 
     declared: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    used: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +83,52 @@ class Wanted:
         return min(self.duration, self.longest)
 
 
-def propose(live: Live, wanted: Wanted, pending: Iterable[AccessRequest], evidence: Evidence) -> tuple[Proposal, ...]:
-    """The narrowest first."""
+def propose(live: Live, wanted: Wanted, evidence: Evidence) -> tuple[Proposal, ...]:
+    """The narrowest first. Where it is open for as long as it is wanted nothing has to open, but some may close."""
+    if is_open(live, wanted.asked):
+        return tuple(_replacing(live, wanted, evidence.used))
     found = [
         *_reusing(live, wanted),
-        *_following(live, wanted, pending),
+        *_following(live, wanted),
         *_widening(live, wanted),
         *_anew(wanted, evidence),
     ]
     once = {one.id: one for one in found}
     return tuple(sorted(once.values(), key=lambda one: one.narrowness))
+
+
+def is_open(live: Live, asked: Asked) -> bool:
+    """For as long as it is wanted."""
+    opened = live.opened(asked)
+    return opened is not None and opened.until >= asked.until
+
+
+def too_wide(live: Live, wanted: Wanted) -> list[HeldGrant]:
+    """What the caller itself holds that opens all of this there, and more."""
+    if not wanted.named or wanted.asked.kind == SubjectKind.PARTY:
+        return []
+    return [
+        grant
+        for _, grant in sorted(live.held.items())
+        if not grant.is_coming
+        and _is_for(grant, wanted)
+        and wanted.asked.points <= grant.points
+        and wanted.asked.routes < grant.routes
+    ]
+
+
+def _replacing(live: Live, wanted: Wanted, used: Mapping[str, Collection[str]]) -> Iterator[Proposal]:
+    """One that opens more than this line needs and calls used."""
+    for grant in too_wide(live, wanted):
+        name, held = grant.public_id, grant.routes
+        kept = wanted.asked.routes.union(used.get(name, held))
+        if kept < held:
+            said = (
+                f"{name} opens {len(held)} routes there, and calls take {len(used[name])} of them. Have it narrowed to"
+                f" {routes_words(wanted.shape, kept)}: once its owners agree, the rest closes and nothing opens."
+            )
+            points = tuple(sorted(grant.points))
+            yield Proposal(REPLACE, "Replace what is too wide", said, tuple(sorted(kept)), points, beside=name)
 
 
 def _reusing(live: Live, wanted: Wanted) -> Iterator[Proposal]:
@@ -101,26 +141,23 @@ def _reusing(live: Live, wanted: Wanted) -> Iterator[Proposal]:
     yield Proposal(REUSE, "Use what is open", said, beside=through)
 
 
-def _following(live: Live, wanted: Wanted, pending: Iterable[AccessRequest]) -> Iterator[Proposal]:
+def _following(live: Live, wanted: Wanted) -> Iterator[Proposal]:
     """Somebody asked for it already, or it was approved and is on its way."""
-    for request in pending:
-        routes = {route.key for route in request.routes.all()}
-        if _is_for(request, wanted) and wanted.asked.routes <= routes and wanted.asked.points <= set(request.points):
-            said = f"{request.public_id} asks for the same and waits for an answer. Follow that one."
-            yield Proposal(FOLLOW, "Follow what is asked for", said, beside=request.public_id)
-    for name in sorted(live.coming):
-        grant = live.held[name]
-        routes = {route.key for route in grant.routes.all()}
-        if _is_for(grant, wanted) and grant.request is not None and wanted.asked.routes <= routes:
+    for wish in live.wishes:
+        if _is_for(wish, wanted) and wanted.asked.routes <= wish.routes and wanted.asked.points <= wish.points:
+            said = f"{wish.public_id} asks for the same and waits for an answer. Follow that one."
+            yield Proposal(FOLLOW, "Follow what is asked for", said, beside=wish.public_id)
+    for name, grant in sorted(live.held.items()):
+        if grant.is_coming and _is_for(grant, wanted) and grant.request and wanted.asked.routes <= grant.routes:
             said = f"{name} is approved and opens just now. Follow that one."
-            yield Proposal(FOLLOW, "Follow what is opening", said, beside=grant.request.public_id)
+            yield Proposal(FOLLOW, "Follow what is opening", said, beside=grant.request)
 
 
-def _is_for(row: AccessRequest | GrantRow, wanted: Wanted) -> bool:
+def _is_for(row: Wish | HeldGrant, wanted: Wanted) -> bool:
     """Outside parties differ in their addresses, so one request is never another's."""
     if wanted.asked.kind == SubjectKind.PARTY:
         return False
-    return row.subject.key == wanted.asked.subject and row.service.slug == wanted.asked.service
+    return row.subject == wanted.asked.subject and row.service == wanted.asked.service
 
 
 def _widening(live: Live, wanted: Wanted) -> Iterator[Proposal]:
@@ -128,13 +165,12 @@ def _widening(live: Live, wanted: Wanted) -> Iterator[Proposal]:
     if not wanted.named or wanted.asked.kind == SubjectKind.PARTY:
         return
     for name, grant in sorted(live.held.items()):
-        routes = {route.key for route in grant.routes.all()}
-        missing = wanted.asked.routes - routes
-        if not _is_for(grant, wanted) or not missing or not wanted.asked.points <= set(grant.points):
+        missing = wanted.asked.routes - grant.routes
+        if not _is_for(grant, wanted) or not missing or not wanted.asked.points <= grant.points:
             continue
         left = None if grant.ends_at is None else int(grant.ends_at.timestamp()) - live.at
         seconds = wanted.seconds if left is None else min(wanted.seconds, left)
-        if name in live.coming or seconds < 60:
+        if grant.is_coming or seconds < 60:
             continue
         what = routes_words(wanted.shape, missing)
         end = "It stands without an end" if left is None else "Both end together"

@@ -6,7 +6,7 @@ A handful of queries for all lines together. Nothing is written here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,12 @@ from apps.compiler.addresses import complaint, write
 from apps.compiler.connections import CONNECT
 from apps.compiler.graph import Point, Service, SubjectKind
 from apps.compiler.paths import matches, parse_template, segments
+from apps.firewall.lines import Direction
 from apps.firewall.live import Asked, load_live, wanted_until
 from apps.firewall.matching import EXACT, Caller, Candidate, callers_for, services_for, settled
 from apps.firewall.selectors.zones import get_matrix, place_of_caller, place_of_service
 from apps.firewall.terms import Term, read_term
-from apps.firewall.zoning import Cell, Matrix, members_words
+from apps.firewall.zoning import Cell, Matrix, ZoneView, members_words
 from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ SPOKEN = frozenset({"", "any", "tcp", "6", "http", "https", "http2", "grpc", "tl
 """Protocols that a door of ours could let through: HTTP in the end, or a connection to a service of plain TCP."""
 CONNECTIONS = frozenset({"", "any", "tcp", "6"})
 ANYBODY = "Anybody is nobody: write who calls, because it is opened to somebody and for a time."
+OUTBOUND = "It is marked outbound and comes from outside. Turn it round, or mark it inbound."
+LEAVING = (
+    "{0} is no service of the catalogue; what leaves for an address passes no door here. Guard it where it leaves."
+)
 ANYTHING = "Everything is too much: write which service is called."
 
 
@@ -103,8 +108,9 @@ def _taken(candidates: Sequence[Candidate], chosen: str) -> Candidate | None:
 
 def interpret(request: FirewallRequest, lines: Sequence[FirewallLine], *, at: datetime) -> list[Reading]:
     """What each line means now."""
-    readings = [_begun(line) for line in lines]
-    book = _book(request, readings)
+    matrix = get_matrix()
+    readings = [_begun(line, matrix) for line in lines]
+    book = _book(request, readings, matrix)
     for reading in readings:
         _name(reading, book)
     shapes = catalog.graph_services({one.key for r in readings if (one := r.service)}, request.environment.slug)
@@ -115,13 +121,28 @@ def interpret(request: FirewallRequest, lines: Sequence[FirewallLine], *, at: da
     return readings
 
 
-def _begun(line: FirewallLine) -> Reading:
+def _begun(line: FirewallLine, matrix: Matrix) -> Reading:
     meaning = getattr(line, "meaning", None)
     chosen: dict[str, str] = dict(meaning.found.get("chosen", {})) if meaning is not None else {}
-    return Reading(line, (read_term(line.source), read_term(line.destination)), chosen=chosen)
+    terms = (_network(read_term(line.source), matrix), read_term(line.destination))
+    return Reading(line, terms, chosen=chosen)
 
 
-def _book(request: FirewallRequest, readings: Iterable[Reading]) -> Book:
+def _network(term: Term, matrix: Matrix) -> Term:
+    """The name of a zone of nothing but networks, such as ``office``, stands for their addresses."""
+    if term.blocks or term.anybody:
+        return term
+    names = {term.plain, term.name.removesuffix(" network").removeprefix("the ")}
+    found = (zone for zone in matrix.zones if names & {zone.slug, zone.name.lower()} and _only_networks(zone))
+    zone = next(found, None)
+    return term if zone is None else replace(term, blocks=zone.networks)
+
+
+def _only_networks(zone: ZoneView) -> bool:
+    return bool(zone.networks) and not (zone.services or zone.namespaces or zone.sensitivities or zone.kinds)
+
+
+def _book(request: FirewallRequest, readings: Iterable[Reading], matrix: Matrix) -> Book:
     sources = [reading.terms[0] for reading in readings]
     words = {word for term in sources if not term.blocks for word in (term.name, term.plain, term.text.strip())}
     called = list(identity.list_called(words)) if words else []
@@ -130,7 +151,7 @@ def _book(request: FirewallRequest, readings: Iterable[Reading]) -> Book:
         asker=_caller(request.asker),
         callers=(*(_caller(one) for one in called), *parties),
         placed=catalog.list_placed(request.environment.slug),
-        matrix=get_matrix(),
+        matrix=matrix,
     )
 
 
@@ -153,6 +174,7 @@ def _name(reading: Reading, book: Book) -> None:
     if source.blocks:
         reading.source = _with_parties(reading.source, book)
         reading.problems += _address_problems(source, book)
+    reading.problems += _direction_problems(reading)
     if source.anybody:
         reading.problems.append(ANYBODY)
     elif not reading.source and not source.blocks:
@@ -160,9 +182,22 @@ def _name(reading: Reading, book: Book) -> None:
     if destination.anybody:
         reading.problems.append(ANYTHING)
     elif not reading.destination:
-        reading.problems.append(f"No service of the catalogue answers to {destination.text[:80]!r}.")
+        leaves = destination.blocks and line.direction == Direction.OUT
+        said = LEAVING if leaves else "No service of the catalogue answers to {0!r}."
+        reading.problems.append(said.format(destination.text[:80]))
     if line.protocol.lower() not in SPOKEN:
         reading.problems.append(f"The doors let HTTP calls and TCP through, and this asks for {line.protocol}.")
+
+
+def _direction_problems(reading: Reading) -> list[str]:
+    """Inbound from inside is the destination's way to say it, outbound the source's; from outside it is never outbound.
+
+    Private addresses have a complaint of their own.
+    """
+    source, caller = reading.terms[0], reading.caller
+    outside = caller is not None and caller.key.startswith(f"{SubjectKind.PARTY}:")
+    outside |= bool(source.blocks) and not any(complaint(block, limits()) for block in source.blocks)
+    return [OUTBOUND] if outside and reading.line.direction == Direction.OUT else []
 
 
 def _with_parties(found: list[Candidate], book: Book) -> list[Candidate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -24,6 +25,27 @@ class Direction(StrEnum):
     OUT = "out"
     THROUGH = "through"
     BOTH = "both"
+
+
+DIRECTION_NAMES: Mapping[str, Direction] = {
+    "inbound": Direction.IN, "incoming": Direction.IN, "ingress": Direction.IN, "eingehend": Direction.IN,
+    "outbound": Direction.OUT, "outgoing": Direction.OUT, "egress": Direction.OUT, "ausgehend": Direction.OUT,
+}  # fmt: skip
+"""Words that mean a direction wherever they stand, also in a sentence."""
+
+DIRECTION_CELLS: Mapping[str, Direction] = {
+    **DIRECTION_NAMES,
+    "in": Direction.IN, "input": Direction.IN, "out": Direction.OUT, "output": Direction.OUT,
+    "through": Direction.THROUGH, "forward": Direction.THROUGH,
+    "both": Direction.BOTH, "any": Direction.BOTH, "beide": Direction.BOTH, "bidirectional": Direction.BOTH,
+    "": Direction.BOTH,
+}  # fmt: skip
+"""What a cell or a field may hold that is about the direction and nothing else."""
+
+DIRECTION_WORDS: Mapping[str, str] = {
+    Direction.IN: "Inbound", Direction.OUT: "Outbound", Direction.THROUGH: "Passing through",
+}  # fmt: skip
+"""As a person reads it; nothing where either way is meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from apps.access import selectors as access
-from apps.access.states import GrantState
+from apps.catalog.shapes import list_around
 from apps.compiler import address_lists
 from apps.compiler.addresses import Block, within
 from apps.compiler.decide import Action, Context, Decision, Pdp, Resource
 from apps.compiler.graph import AccessGraph, Grant, Point, Route, Service, Subject, SubjectKind
 from apps.compiler.paths import parse_template
+from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
-    from apps.access.models import Grant as GrantRow
     from apps.firewall.models import FirewallLine, FirewallRequest
+    from apps.identity.models import Subject as SubjectRow
 
 FOR_EVER = address_lists.FOR_EVER
 
@@ -45,13 +46,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """``coming`` are approved and not proven yet; ``held`` are all that the callers hold, by id."""
+    """``held`` are all that the callers hold, by id, and ``wishes`` what they asked for and nobody answered.
+
+    ``needed`` are the routes of each service that the catalogue says a workload needs.
+    """
 
     graph: AccessGraph
     lists: address_lists.AddressGraph
-    held: Mapping[str, GrantRow]
+    held: Mapping[str, access.HeldGrant]
     at: int
-    coming: frozenset[str] = field(default_factory=frozenset)
+    wishes: tuple[access.Wish, ...] = ()
+    needed: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def shape(self, service: str) -> Service | None:
         return self.graph.services.get(service)
@@ -90,29 +95,37 @@ def load_live(
     environment_slug: str,
     service_slugs: Collection[str],
     subject_keys: Collection[str],
-    with_lists: bool = False,
+    viewer: SubjectRow | None = None,
     at: datetime,
 ) -> Live:
-    """A handful of queries, however many lines. The lists are read where a party calls, or when they are wanted."""
-    graph = access.graph_slice(service_slugs=service_slugs, environment_slug=environment_slug, at=at, also=subject_keys)
-    teams = {team for key in subject_keys if key in graph.subjects for team in graph.subjects[key].teams}
-    rows = access.list_running_of(keys={*subject_keys, *teams}, at=at).filter(environment__slug=environment_slug)
-    held = {row.public_id: row for row in rows.filter(service__slug__in=service_slugs).prefetch_related("routes")}
-    any_party = any(key.startswith(f"{SubjectKind.PARTY}:") for key in subject_keys)
-    coming = frozenset(name for name, row in held.items() if row.state == GrantState.PENDING)
-    return Live(
-        graph=replace(graph, grants=tuple(one for one in graph.grants if one.id not in coming)),
-        lists=_lists(environment_slug, coming, at) if with_lists or any_party else address_lists.AddressGraph(),
-        held=held,
-        at=int(at.timestamp()),
-        coming=coming,
+    """Three queries, however many lines, and one more while anybody is turned away. Wishes are what ``viewer`` sees."""
+    around = list_around(service_slugs, environment_slug, subject_keys)
+    shapes = {slug: one.shape for slug, one in around.items()}
+    found = access.read_circumstances(
+        service_slugs=service_slugs,
+        environment_slug=environment_slug,
+        hosts={shape.edge.host for shape in shapes.values() if shape.edge is not None},
+        subject_keys=subject_keys,
+        sight=None if viewer is None else access.sight_of(viewer),
+        at=at,
     )
-
-
-def _lists(environment_slug: str, coming: frozenset[str], at: datetime) -> address_lists.AddressGraph:
-    """Without what is not proven yet."""
-    found = access.address_graph(environment_slug=environment_slug, at=at)
-    return replace(found, openings=tuple(one for one in found.openings if one.grant_id not in coming))
+    named = {grant.subject for grant in found.grants}.union(subject_keys, *(wall.subjects for wall in found.guardrails))
+    subjects, denied = identity.graph_subjects_and_denied(named, at=at)
+    holders = {*subject_keys, *(team for key in subject_keys if key in subjects for team in subjects[key].teams)}
+    return Live(
+        graph=AccessGraph(
+            subjects=subjects,
+            services=shapes,
+            grants=tuple(one for one in found.grants if one.service in shapes),
+            guardrails=found.guardrails,
+            denials=access.denials_at(denied, service_slugs, environment_slug),
+        ),
+        lists=found.lists,
+        held={name: one for name, one in found.held.items() if one.subject in holders},
+        at=int(at.timestamp()),
+        wishes=found.wishes,
+        needed={slug: one.needed for slug, one in around.items()},
+    )
 
 
 def acting_member(graph: AccessGraph, key: str, kind: str) -> tuple[AccessGraph, str]:

@@ -18,6 +18,7 @@ from apps.firewall.models.rule_bases import CODES, FORMATS, SEMANTICS
 from apps.firewall.rulebase.reading import MAX_CHARACTERS
 from apps.firewall.selectors import rule_bases as selectors
 from apps.firewall.services import cleaning, rule_bases
+from apps.firewall.services.deleting import delete_rule_base
 from apps.identity.acting import acting, given
 from apps.identity.models import Scope
 
@@ -62,6 +63,10 @@ class LineQuery(AfterQuery):
 class RemarkSchema(serializers.Serializer[Any]):
     line = serializers.IntegerField(help_text="0 is the text as a whole")
     sentence = serializers.CharField()
+
+
+class DeleteInput(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=200, help_text="Its name, so that it is the one that is meant")
 
 
 class RuleBaseSchema(serializers.Serializer[Any]):
@@ -190,8 +195,6 @@ class RuleBases(APIView):
 
 
 class RuleBaseDetail(APIView):
-    token_scope = Scope.READ
-
     @extend_schema(
         operation_id="rule_bases_retrieve",
         summary="One rule base: how far it is read, its problems, and how much was found",
@@ -200,6 +203,19 @@ class RuleBaseDetail(APIView):
     )
     def get(self, request: Request, public_id: str) -> Response:
         return Response(RuleBaseDetailSchema(_base(request, public_id)).data)
+
+    @extend_schema(
+        operation_id="rule_bases_delete",
+        summary="Delete a rule base for good, with its findings and clean-ups; its name confirms it",
+        request=DeleteInput,
+        responses={200: RuleBasePage},
+        tags=["firewall"],
+    )
+    def delete(self, request: Request, public_id: str) -> Response:
+        sent = given(DeleteInput, request.data)
+        delete_rule_base(public_id=public_id, name=sent["name"], actor=acting(request), at=timezone.now())
+        page = selectors.list_visible_bases(viewer=acting(request))
+        return Response(RuleBasePage({"results": page.items, "after": page.after}).data)
 
 
 class RuleBaseFindings(APIView):

@@ -31,6 +31,21 @@ def require_may_take(actor: Subject, team: Subject | None) -> None:
         raise refusals.BadRuleBase(fields={"team": ["Choose a team you are in."]})
 
 
+def can_delete(actor: Subject, base: RuleBase) -> bool:
+    """A person, awake: who took it in or owns the agent that did, of the owning team, or by role."""
+    if actor.kind != "person" or not actor.is_active:
+        return False
+    own = actor.pk in {base.taken_by_id, base.taken_by.owner_id}
+    owns = base.team is not None and identity.is_owner(actor, base.team)
+    return own or owns or identity.has_role(actor, *DECIDERS)
+
+
+def require_can_delete(actor: Subject, base: RuleBase) -> None:
+    require_active(actor)
+    if not can_delete(actor, base):
+        raise refusals.NotYoursToDelete
+
+
 def require_may_decide(actor: Subject, base: RuleBase, cleaning: RuleBaseCleaning) -> None:
     """A person, awake, who did not propose it nor owns the agent that did; of the owning team or by role."""
     require_active(actor)

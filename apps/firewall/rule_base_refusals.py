@@ -22,6 +22,18 @@ class RuleBaseNotReady(Refusal):
     default_message = "This rule base is not read yet, or could not be."
 
 
+class NotYoursToDelete(NotAllowed):
+    code = "not_yours_to_delete"
+    default_message = (
+        "A rule base is deleted by whoever took it in, owners of its team, security, operators and administrators."
+    )
+
+
+class DeletionUnconfirmed(InvalidInput):
+    code = "deletion_unconfirmed"
+    default_message = "Write the name of the rule base as it stands, so that it is the one you mean."
+
+
 class UnknownCleaning(NotFound):
     code = "unknown_cleaning"
     default_message = "There is no such clean-up, or you may not see it."

@@ -15,5 +15,6 @@ urlpatterns = [
     path("<slug:public_id>/lines/", views.lines, name="rule_base_lines"),
     path("<slug:public_id>/ask/", views.ask, name="rule_base_ask"),
     path("<slug:public_id>/propose", views.propose, name="rule_base_propose"),
+    path("<slug:public_id>/delete", views.delete, name="rule_base_delete"),
     path("<slug:public_id>/text", views.text, name="rule_base_text"),
 ]

@@ -85,7 +85,7 @@ def _of_meaning(line: FirewallLine) -> Stand:
         (is_allowed(line), Stand.ALLOWED),
         (meaning.confirmed_by_id is None, Stand.UNCONFIRMED),
         ((meaning.zone or {}).get("verdict") == Verdict.FORBIDDEN, Stand.FORBIDDEN),
-        (line.design is None, Stand.CHOOSE),
+        (line.design is None or line.design["kind"] == "replace", Stand.CHOOSE),
     )
     return next((stand for holds, stand in steps if holds), Stand.READY)
 

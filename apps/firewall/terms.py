@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from apps.compiler.addresses import BadBlock, Block, merge, read_block
 from apps.compiler.paths import METHODS
+from apps.firewall.lines import DIRECTION_CELLS
 
 MOST_BLOCKS = 50
 _ANYBODY = frozenset({"", "*", "all", "any", "anybody", "anyone", "anywhere", "everybody", "internet", "world"})
@@ -28,6 +29,10 @@ _RANGE = re.compile(r"(\d{1,5})(?:\s*[-:]\s*(\d{1,5}))?")
 
 class BadPorts(ValueError):
     """What was written is no port; the message is a whole sentence."""
+
+
+class BadDirection(ValueError):
+    """What was written is no direction; the message is a whole sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,14 @@ def end_of(day: date) -> datetime | None:
         return datetime.combine(day + timedelta(days=1), time(), UTC)
     except OverflowError:
         return None
+
+
+def read_direction(text: str) -> str:
+    """``inbound`` is ``in``; empty where nothing is said. Raises BadDirection."""
+    word = text.strip().lower()
+    if word not in DIRECTION_CELLS:
+        raise BadDirection(f"{text[:40]!r} is no direction: write inbound or outbound, or leave it out.")
+    return DIRECTION_CELLS[word].value if word else ""
 
 
 def read_ports(text: str) -> list[list[int]]:

@@ -12,6 +12,7 @@ from functools import partial
 from django.db import transaction
 
 from apps.access import carriers
+from apps.compiler.graph import Point
 from apps.outbox.registry import News, handles, handles_many
 from apps.rollout import tasks
 from apps.rollout.services import changes, preflights
@@ -25,7 +26,11 @@ LEASE = 3
 
 @handles_many("access.grant.changed", lease_seconds=LEASE)
 def grants_changed(*, news: Sequence[News], at: datetime) -> None:
-    _wake(changes.note_grants(grants=[_grant_news(one) for one in news], at=at))
+    found = [_grant_news(one) for one in news]
+    outside = [one.grant_id for one in found if set(one.points) == {Point.EDGE}]
+    noted = changes.note_grants(grants=found, at=at)
+    noted += changes.note_addresses(grant_ids=outside, at=at) if outside else []
+    _wake(list(dict.fromkeys(noted)))
     transaction.on_commit(partial(tasks.wake_lists, at), robust=True)
 
 
@@ -42,6 +47,7 @@ def guardrail_changed(*, key: str, payload: dict[str, object], at: datetime) -> 
 
 @handles("access.host.changed", lease_seconds=LEASE)
 def host_changed(*, key: str, payload: dict[str, object], at: datetime) -> None:
+    _wake(changes.note_addresses(grant_ids=None, at=at))
     transaction.on_commit(partial(tasks.wake_lists, at), robust=True)
 
 

@@ -7,9 +7,12 @@ from datetime import datetime
 
 from django.conf import settings
 
+from apps.access import selectors as access
+from apps.catalog import selectors as catalog
+from apps.compiler.addresses import merge
 from apps.compiler.surroundings import LOOPBACK, ClusterSurroundings, EdgeSurroundings, MeshSurroundings
 from apps.identity import vault
-from apps.rollout.cluster.settings import settings_of
+from apps.rollout.cluster.settings import NETWORK, ClusterSettings, settings_of
 from apps.rollout.models import EdgeToken, Target
 from apps.trust import selectors as trust
 from apps.trust.models import Purpose
@@ -90,7 +93,23 @@ def cluster_surroundings(target: Target, at: datetime) -> ClusterSurroundings:
         verifier_image=chosen.verifier_image,
         upstream_tls_secret=chosen.upstream_tls_secret,
         upstream_ca_secret=chosen.upstream_ca_secret,
+        outside=_outside(target, chosen, at),
     )
+
+
+def _outside(target: Target, chosen: ClusterSettings, at: datetime) -> dict[str, tuple[str, ...]]:
+    """What the lists of the guarded hosts let in just now, by service; nothing is asked where none is reached so."""
+    if not chosen.direct or NETWORK not in chosen.emitters:
+        return {}
+    environment, moment = target.environment.slug, int(at.timestamp())
+    graph = access.address_graph(environment_slug=environment, at=at)
+    found = {}
+    for slug, service in catalog.graph_services(chosen.direct, environment).items():
+        guarded = graph.hosts.get(service.edge.host) if service.edge is not None else None
+        opened = [one for one in graph.openings if guarded and one.host == guarded.host and one.is_open(moment)]
+        blocks = merge([*(guarded.always if guarded else ()), *(block for one in opened for block in one.blocks)])
+        found[slug] = tuple(str(block) for block in blocks)
+    return found
 
 
 def context_issuer(edge: str) -> str:

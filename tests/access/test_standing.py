@@ -102,6 +102,7 @@ class TestAsking:
                 "cause": "schedule",
                 "state": "open",
                 "due_at": (at + 194 * DAY).isoformat(),
+                "asked": 1,
             },
         )
         assert waiting(there.ben) == waiting(there.bea) == [row.public_id]
@@ -208,7 +209,9 @@ class TestFollowingUp:
         there = shop()
         row = question(there, at)
         due = at + 194 * DAY
-        assert follow_up(at=due - timedelta(seconds=1)) == 0
+        assert follow_up(at=due - timedelta(seconds=1)) == 1
+        row.refresh_from_db()
+        assert (row.state, row.escalated_at) == ("open", None)
         assert follow_up(at=due) == 1
         row.refresh_from_db()
         assert (row.state, row.escalated_at, row.due_at) == ("open", due, due + 7 * DAY)
@@ -222,9 +225,76 @@ class TestFollowingUp:
         actions = Event.objects.filter(action__startswith="access.standing.").order_by("seq")
         assert list(actions.values_list("action", flat=True)) == [
             "access.standing.asked",
+            "access.standing.reminded",
             "access.standing.passed_on",
             "access.standing.lapsed",
         ]
+
+    def test_whoever_is_asked_is_reminded_before_each_day_is_over_and_once_each_time(self, at: datetime) -> None:
+        there = shop()
+        row = question(there, at)
+        told: list[tuple[int, str]] = []
+        for day in range(180, 202):
+            for _ in range(2):
+                follow_up(at=at + day * DAY)
+            verbs = Event.objects.filter(action__startswith="access.standing.", at=at + day * DAY)
+            told += [(day, verb.rpartition(".")[2]) for verb in verbs.order_by("seq").values_list("action", flat=True)]
+        assert told == [
+            (180, "asked"),
+            (187, "reminded"),
+            (191, "reminded"),
+            (193, "reminded"),
+            (194, "passed_on"),
+            (198, "reminded"),
+            (200, "reminded"),
+            (201, "lapsed"),
+        ]
+        last = Message.objects.filter(topic="access.standing.changed").order_by("pk").last()
+        assert last is not None
+        assert (last.key, last.payload["state"]) == (row.public_id, "lapsed")
+
+    def test_nobody_is_reminded_no_sooner_than_asked(self, at: datetime) -> None:
+        there = shop()
+        ensure_watching(at=at)
+        StandingPolicy.objects.update(answer_days=3)
+        row = question(there, at)
+        follow_up(at=at + 180 * DAY)
+        assert not Event.objects.filter(action="access.standing.reminded").exists()
+        follow_up(at=at + 182 * DAY)
+        row.refresh_from_db()
+        assert row.reminded == 3
+
+    def test_what_a_running_service_calls_by_stays_and_is_asked_about_ever_again(self, at: datetime) -> None:
+        """Nobody stops a service by being on holiday."""
+        there = shop()
+        ensure_watching(at=at)
+        grant = standing(there.cart, "read", at=at)
+        used(grant, at + 179 * DAY)
+        open_due_reviews(at=at + 180 * DAY)
+        for day in range(180, 216):
+            follow_up(at=at + day * DAY)
+        grant.refresh_from_db()
+        row = grant.standing_reviews.get()
+        assert (grant.state, row.state, row.escalated_at) == ("active", "open", at + 194 * DAY)
+        assert (row.asked_again, row.times_asked, row.due_at) == (3, 4, at + 222 * DAY)
+        again = Event.objects.filter(action="access.standing.asked_again").order_by("seq")
+        assert [event.at for event in again] == [at + days * DAY for days in (201, 208, 215)]
+        assert waiting(there.cyd) == waiting(there.ben) == [row.public_id]
+        answer_standing(public_id=row.public_id, actor=there.cyd, keep=False, at=at + 216 * DAY)
+        grant.refresh_from_db()
+        assert grant.state == "revoked"
+
+    def test_who_wants_that_to_end_too_says_so(self, at: datetime) -> None:
+        there = shop()
+        ensure_watching(at=at)
+        StandingPolicy.objects.update(lapse="end")
+        grant = standing(there.cart, "read", at=at)
+        used(grant, at + 179 * DAY)
+        open_due_reviews(at=at + 180 * DAY)
+        for day in (194, 201):
+            follow_up(at=at + day * DAY)
+        grant.refresh_from_db()
+        assert grant.state == "revoked"
 
     def test_it_may_end_without_asking_security(self, at: datetime) -> None:
         there = shop()

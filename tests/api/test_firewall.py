@@ -46,6 +46,15 @@ def test_it_is_written_looked_at_mended_and_sent(there: Shop) -> None:
     assert ada.get("firewall/requests/", mine="true").json()["results"][0]["id"] == made["id"]
 
 
+def test_a_line_says_its_direction_and_its_last_day(there: Shop) -> None:
+    ada = Caller(there.ada)
+    line = {"source": "ada", "destination": "payments", "direction": "Inbound", "until": "2026-03-31"}
+    (shown,) = ada.post("firewall/requests/", {**BODY, "lines": [line]}).json()["lines"]
+    assert (shown["direction"], shown["until"]) == ("in", "2026-04-01T00:00:00Z")
+    answer = ada.post("firewall/requests/", {**BODY, "lines": [{**line, "direction": "sideways"}]})
+    assert refused(answer) == (400, "invalid")
+
+
 def test_an_agent_asks_for_itself_through_the_same_road(there: Shop) -> None:
     bot = Caller(there.bot)
     line = {"source": "agent:release-bot", "destination": "payments", "path": "/refunds"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.api.calling import Caller, refused
@@ -51,3 +53,16 @@ def test_a_bad_one_is_refused_with_every_problem(there: Shop) -> None:
         {"line": 2, "sentence": "10.0.0.1/8 has bits beyond its prefix: write 10.0.0.1 or 10.0.0.0/8."},
         {"line": 3, "sentence": "There is no source."},
     ]
+
+
+def test_it_is_deleted_with_its_name_and_never_by_a_token_that_only_reads(there: Shop) -> None:
+    made = Caller(there.ada).post(HERE, {"name": "Old firewall", "text": TEXT}).json()
+    path = f"/api/v1/{HERE}{made['id']}/"
+
+    def delete(caller: Caller, name: str) -> Any:
+        return caller.client.delete(path, {"name": name}, content_type="application/json")
+
+    assert refused(delete(Caller(there.ada, scopes=("read",)), "Old firewall")) == (403, "missing_scope")
+    assert refused(delete(Caller(there.ada), "Another")) == (422, "deletion_unconfirmed")
+    assert delete(Caller(there.ada), "Old firewall").json() == {"results": [], "after": None}
+    assert refused(delete(Caller(there.ada), "Old firewall")) == (404, "unknown_rule_base")

@@ -31,6 +31,7 @@ RULE_BASES = {
     "rule_base_lines": page(args=based, **UNSEEN),
     "rule_base_ask": page(args=based, **UNSEEN),
     "rule_base_text": page(args=based, **UNSEEN),
+    "rule_base_delete": act(args=based, data=lambda there: {"name": "Old firewall"}, **UNSEEN),
     "rule_base_propose": act(args=based, data=lambda there: {"codes": "duplicate", "reason": "So."}, **UNSEEN),
     "rule_base_cleaning": page(args=cleaning, by="cyd", **UNSEEN),
     "rule_base_decide": act(args=cleaning, by="cyd", data=lambda there: {"verdict": "deny"}, **UNSEEN),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from apps.compiler.decide import Action, Context, Decision, Entitlement, Pdp, Resource, decide, entitlements, kind_of
-from apps.compiler.graph import AccessGraph, Cause, Grant, Guardrail, Point, Route, SubjectKind
+from apps.compiler.graph import NO_CALLERS, AccessGraph, Cause, Grant, Guardrail, Point, Route, SubjectKind
 from apps.compiler.paths import parse_template, segments, specificity
 from apps.compiler.reasons import TEXTS, Reason
 from tests.agreement.strategies import Case, Situation, situations
@@ -84,6 +84,12 @@ def test_the_most_specific_route_with_the_method_is_meant() -> None:
     assert ask("person:ben", "HEAD", "/orders/newest").route == "order"
 
 
+def test_a_team_itself_calls_nobody_whatever_it_holds() -> None:
+    """As at the doors: a comparison of two graphs looks at callers, so a team must not be one."""
+    found = ask("team:storefront", "GET", "/", service="cart")
+    assert (found.allowed, found.reason) == (False, Reason.UNKNOWN_SUBJECT)
+
+
 def test_a_guardrail_on_a_team_holds_for_its_members() -> None:
     never = Guardrail("never", "Never.", subjects=frozenset({"team:storefront"}))
     graph = replace(estate(), guardrails=(never,))
@@ -120,7 +126,7 @@ def test_every_reason_has_words() -> None:
 def brute_force(graph: AccessGraph, case: Case, point: Point) -> tuple[bool, Reason]:
     who = graph.subjects.get(case.subject)
     turned_away = brute_force_denial(graph, case)
-    if who is None or not who.active:
+    if who is None or not who.active or who.kind in NO_CALLERS:
         return False, turned_away or Reason.UNKNOWN_SUBJECT
     if case.service not in graph.services:
         return False, Reason.NO_SERVICE

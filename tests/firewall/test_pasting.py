@@ -16,27 +16,25 @@ pytestmark = pytest.mark.django_db
 
 def test_a_spreadsheet_is_read_row_by_row(at: datetime) -> None:
     there = factory.shop()
-    pasted = (
-        "Source;Destination;Port;Action;Valid until;Reason\nAda;payments;443;allow;2026-03-05;Audit\nBen;;443;allow;;\n"
-    )
+    rows = ("Source;Destination;Port;Direction;Valid until;Reason", "Ada;payments;443;Inbound;2026-03-05;Audit")
+    pasted = "\n".join((*rows, "Ben;;443;egress;;\n"))
     asked = firewall.request(there.ada, pasted=pasted, duration=3600, at=at)
     good, bad = firewall.lines_of(asked)
     assert (asked.format, asked.pasted) == ("table", pasted)
     assert (good.meaning.subject, good.meaning.service, good.ports) == (there.ada, there.service, [[443, 443]])
-    assert (good.until, good.reason) == (datetime(2026, 3, 6, tzinfo=UTC), "Audit")
+    assert (good.until, good.reason, good.direction) == (datetime(2026, 3, 6, tzinfo=UTC), "Audit", "in")
     assert stand_of(bad) is Stand.UNREADABLE
-    assert bad.text.startswith("Ben;;443;allow;;\n")
+    assert bad.text.startswith("Ben;;443;egress;;\n")
 
 
 def test_a_ticket_is_read_sentence_by_sentence(at: datetime) -> None:
     there = factory.shop()
-    pasted = (
-        "Hello,\nplease open tcp 443 from storefront to payments until 31 Mar because POST /refunds is refused\nThanks"
-    )
+    wish = "please open inbound tcp 443 from storefront to payments until 31 Mar because POST /refunds is refused"
+    pasted = f"Hello,\n{wish}\nThanks"
     (line,) = firewall.lines_of(firewall.request(there.ada, pasted=pasted, at=at))
     assert (line.meaning.subject, line.meaning.service) == (there.storefront, there.service)
     assert (line.method, line.path, line.meaning.routes) == ("POST", "/refunds", ["refund"])
-    assert line.until == datetime(2026, 4, 1, tzinfo=UTC)
+    assert (line.until, line.direction) == (datetime(2026, 4, 1, tzinfo=UTC), "in")
 
 
 def test_an_old_rule_base_is_read_and_says_what_it_cannot_be(at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -11,9 +12,10 @@ from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.firewall import handlers
 from apps.firewall import rule_base_refusals as refusals
-from apps.firewall.models import RuleBase, RuleBaseFinding, RuleBaseLine
+from apps.firewall.models import RuleBase, RuleBaseCleaning, RuleBaseFinding, RuleBaseLine
 from apps.firewall.selectors import rule_bases as selectors
 from apps.firewall.services import cleaning, rule_bases
+from apps.firewall.services.deleting import delete_rule_base
 from apps.firewall.services.rule_bases import Given, lines_of
 from apps.firewall.views.rule_bases import as_table
 from apps.identity import services as identities
@@ -225,5 +227,45 @@ def test_lines_become_a_table_to_ask_with_and_denials_do_not(shop: Shop) -> None
     base = factory.taken(shop.ada, at=AT)
     rows = selectors.list_lines_numbered(base, [2, 6])
     assert as_table(rows) == (
-        "source,destination,protocol,port,action,until,reason\n10.1.0.0/16,payments,tcp,443,allow,,\n"
+        "source,destination,protocol,port,direction,action,until,reason\n10.1.0.0/16,payments,tcp,443,both,allow,,\n"
     )
+
+
+def test_one_is_deleted_whole_by_its_name_and_the_record_keeps_what_it_was(shop: Shop) -> None:
+    base = factory.proposed(shop.ada, AT).base
+    with pytest.raises(refusals.DeletionUnconfirmed):
+        delete_rule_base(public_id=base.public_id, name="old firewall", actor=shop.ada, at=AT)
+    assert RuleBase.objects.count() == 1
+    delete_rule_base(public_id=base.public_id, name="Old firewall", actor=shop.ada, at=AT)
+    assert [rows.objects.count() for rows in (RuleBase, RuleBaseLine, RuleBaseFinding, RuleBaseCleaning)] == [0] * 4
+    event = Event.objects.get(action="firewall.rule_base.deleted")
+    assert (event.actor_name, event.target_name, event.before["lines"]) == ("Ada", "Old firewall", 6)
+    assert event.before["sha256"] == hashlib.sha256(TEXT.encode()).hexdigest()
+    assert len(event.before["waiting"]) == 1
+    handlers.rule_base_taken(key=base.public_id, payload={}, at=AT)
+    with pytest.raises(refusals.UnknownRuleBase):
+        delete_rule_base(public_id=base.public_id, name="Old firewall", actor=shop.ada, at=AT)
+
+
+def test_what_was_cleaned_out_of_it_stays(shop: Shop) -> None:
+    proposal = factory.proposed(shop.ada, AT)
+    cleaning.decide_cleaning(public_id=proposal.public_id, approve=True, actor=shop.cyd, at=AT)
+    delete_rule_base(public_id=proposal.base.public_id, name="Old firewall", actor=shop.cyd, at=AT)
+    (left,) = RuleBase.objects.all()
+    assert (left.name, left.cleaned_from) == ("Old firewall (cleaned)", None)
+
+
+def test_only_who_answers_for_it_deletes_it(shop: Shop) -> None:
+    """A member of its team sees it; its owners, whoever took it in, and those who govern may delete it."""
+    member = identity.person("mia")
+    identity.join(shop.payments_team, member)
+    base = factory.taken(shop.ben, team="team:payments", at=AT)
+    for nobody, refusal in ((member, refusals.NotYoursToDelete), (shop.ada, refusals.UnknownRuleBase)):
+        with pytest.raises(refusal):
+            delete_rule_base(public_id=base.public_id, name="Old firewall", actor=nobody, at=AT)
+    delete_rule_base(public_id=base.public_id, name="Old firewall", actor=shop.bea, at=AT)
+    by_bot = factory.taken(shop.bot, at=AT)
+    with pytest.raises(refusals.NotYoursToDelete):
+        delete_rule_base(public_id=by_bot.public_id, name="Old firewall", actor=shop.bot, at=AT)
+    delete_rule_base(public_id=by_bot.public_id, name="Old firewall", actor=shop.dan, at=AT)
+    assert not RuleBase.objects.exists()

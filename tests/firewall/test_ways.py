@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
+from apps.access.models import CleanUp, Grant
+from apps.access.services.cleaning import decide_clean_up
+from apps.access.services.standing import ensure_watching
+from apps.access.services.uses import note_uses
+from apps.firewall import refusals, services
 from apps.firewall.hops import Hop
 from apps.firewall.selectors import Ways, get_ways
+from apps.firewall.standing import Stand, stand_of
 from apps.identity.models import Subject
+from tests.access.test_clean_ups import standing
 from tests.factories import access as factory
 from tests.factories import addresses as outside
 from tests.factories import firewall, pages
@@ -144,6 +151,43 @@ def test_what_is_asked_for_or_opening_is_followed(at: datetime) -> None:
     opening = ways(there.ada, "person:ada", method="GET", path="/payments", at=at).proposals
     assert coming.request is not None
     assert [(one.kind, one.beside) for one in opening] == [("follow", coming.request.public_id), ("new", "")]
+
+
+def test_what_is_open_by_a_grant_wider_than_its_use_is_offered_to_be_narrowed(at: datetime) -> None:
+    there = factory.shop()
+    ensure_watching(at=at)
+    wide = standing(there.ada, "read", "list", "refund", at=at)
+    then = at + timedelta(days=91)
+    note_uses({(wide.public_id, "list"): then - timedelta(days=1)})
+    (only,) = ways(there.ada, "person:ada", path="/refunds", at=then).proposals
+    assert (only.kind, only.routes, only.duration, only.beside) == ("replace", ("list", "refund"), 0, wide.public_id)
+    assert only.sentence.startswith(f"{wide.public_id} opens 3 routes there, and calls take 1 of them.")
+    note_uses({(wide.public_id, "read"): then})
+    assert ways(there.ada, "person:ada", path="/refunds", at=then).proposals == (), "all of it is needed"
+    assert ways(there.ada, "person:ada", path="/refunds", at=at).proposals == (), "nobody watched for long enough"
+
+
+def test_taking_that_proposes_an_ordinary_clean_up_and_opens_nothing(at: datetime) -> None:
+    there = factory.shop()
+    ensure_watching(at=at)
+    wide = standing(there.ada, "read", "list", "refund", at=at)
+    then = at + timedelta(days=91)
+    asked = firewall.request(there.ada, written("person:ada", path="/refunds"), at=then)
+    (only,) = get_ways(line=firewall.line_of(asked), viewer=there.ada, at=then).proposals  # type: ignore[union-attr]  # it is clear
+    take = {"public_id": asked.public_id, "number": 1, "actor": there.ada, "at": then}
+    with pytest.raises(refusals.UnknownChoice):
+        services.take(proposal="narrowest", **take)
+    line = services.take(proposal=only.id, **take)
+    row = CleanUp.objects.get()
+    assert (row.kept, row.safe, row.state) == ({wide.public_id: ["refund"]}, False, "pending")
+    assert row.reason == f"Customers wait for money. ({asked.public_id}, line 1)"
+    assert (line.design["clean_up"], stand_of(firewall.line_of(asked))) == (row.public_id, Stand.ALLOWED)
+    assert Grant.objects.get() == wide
+    decide_clean_up(public_id=row.public_id, actor=there.ben, agree=True, at=then)
+    services.look_again(public_id=asked.public_id, actor=there.ada, at=then)
+    new = Grant.objects.latest("pk")
+    line = firewall.line_of(asked)
+    assert (line.meaning.allowed_by, stand_of(line)) == ([new.public_id], Stand.ALLOWED)
 
 
 def test_no_proposal_is_longer_than_the_service_allows(at: datetime) -> None:

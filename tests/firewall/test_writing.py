@@ -185,3 +185,42 @@ def test_a_withdrawn_request_does_not_change_any_more(at: datetime) -> None:
         services.drop(public_id=asked.public_id, number=1, dropped=True, actor=there.ada, at=at)
     with pytest.raises(refusals.LineClosed):
         services.submit(public_id=asked.public_id, actor=there.ada, at=at)
+
+
+def test_what_comes_from_outside_is_not_outbound(at: datetime) -> None:
+    there = factory.shop()
+    outside.guard()
+    acme = outside.party(there.ada, there.storefront)
+    outside.ask(there.ada, acme, "203.0.113.0/28")
+    asked = firewall.request(
+        there.ada,
+        written("203.0.113.4", direction="out"),
+        written("203.0.113.4", direction="in"),
+        written("10.1.2.3", direction="out"),
+        written(there.cart.key, path="/refunds", direction="out"),
+        written(there.cart.key, "203.0.113.9", direction="out"),
+        at=at,
+    )
+    problems = [line.meaning.problem for line in firewall.lines_of(asked)]
+    assert problems[0] == "It is marked outbound and comes from outside. Turn it round, or mark it inbound."
+    assert (problems[1], problems[3]) == ("", "")
+    assert "outbound" not in problems[2]
+    assert problems[4] == (
+        "203.0.113.9 is no service of the catalogue; what leaves for an address passes no door here."
+        " Guard it where it leaves."
+    )
+
+
+def test_the_name_of_a_network_stands_for_its_addresses(at: datetime) -> None:
+    there = factory.shop()
+    outside.guard()
+    acme = outside.party(there.ada, there.storefront)
+    outside.ask(there.ada, acme, "203.0.113.0/28")
+    firewall.zone("parcels", networks=["203.0.113.0/29"])
+    firewall.zone("hall", networks=["10.3.0.0/24"])
+    firewall.zone("people", networks=["198.51.100.0/24"], kinds=["person"])
+    asked = firewall.request(there.ada, written("Parcels"), written("the hall network"), written("people"), at=at)
+    outer, inner, mixed = firewall.lines_of(asked)
+    assert (outer.meaning.blocks, outer.meaning.subject) == (["203.0.113.0/29"], acme)
+    assert "name who calls from there" in inner.meaning.problem
+    assert mixed.meaning.problem == "Nobody here is called 'people'."

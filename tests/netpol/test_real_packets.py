@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -256,6 +257,15 @@ def test_what_is_emitted_lets_packets_through_for_grants_and_for_nothing_else(
     assert agreed(lab, *made) == callers
     closed = [baseline("shop"), baseline("front", egress=True)]
     assert agreed(lab, *made, *closed) == callers
+
+
+def test_addresses_outside_reach_the_service_that_is_reached_by_them_and_no_neighbour_does(lab: Lab) -> None:
+    graph = estate(grant("shop/cart"))
+    reached = replace(CLUSTER, outside={"payments": ("203.0.113.4/30",)})
+    made = objects(graph, graph.services["payments"], reached)
+    assert agreed(lab, *made) == {"shop/cart", "outside/partner"}
+    shut = objects(graph, graph.services["payments"], replace(reached, outside={"payments": ()}))
+    assert agreed(lab, *shut) == {"shop/cart"}
 
 
 def test_a_namespace_closed_outwards_still_finds_names(lab: Lab) -> None:

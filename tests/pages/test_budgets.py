@@ -36,8 +36,6 @@ MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
 
 COMPUTED = {
     "change what was asked": 23,
-    "ways to open a line": 21,
-    "giving a service up": 17,
     "a mapping to remove": 9,
 }
 """Pages that compile, replay, search every kind of thing or try something out: so many queries, and never more."""
@@ -73,6 +71,7 @@ PAGES = {
     "a rule base": ("ada", "/firewall/rulebases/{base}/"),
     "lines of it": ("ada", "/firewall/rulebases/{base}/lines/"),
     "lines to ask for": ("ada", "/firewall/rulebases/{base}/ask/?number=2&number=3"),
+    "deleting one": ("ada", "/firewall/rulebases/{base}/delete"),
     "a clean-up": ("cyd", "/firewall/rulebases/cleanings/{cleaning}/"),
     "zones": ("cyd", "/firewall/zones/?source=shop&destination=shop"),
     "a zone": ("cyd", "/firewall/zones/shop/"),

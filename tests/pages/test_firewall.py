@@ -21,7 +21,7 @@ from tests.pages.test_addresses import text
 pytestmark = pytest.mark.django_db
 Browse = Callable[[Subject], Client]
 HEAD = {"title": "Refund desk", "head_reason": "Customers wait.", "duration": "3600"}
-COLUMNS = ("source", "destination", "method", "path", "ports", "protocol", "reason")
+COLUMNS = ("source", "destination", "method", "path", "ports", "protocol", "reason", "direction", "until")
 
 
 def rows(*given: tuple[str, ...], **more: str) -> dict[str, object]:
@@ -48,6 +48,28 @@ def test_wrong_rows_are_told_all_at_once(house: pages.House, browse: Browse) -> 
     for words in ("is no port and no range", "Write both who calls and what is called.", "each says why"):
         assert words.replace("'", "&#x27;") in shown, words
     assert not FirewallRequest.objects.exists()
+
+
+def test_a_row_has_a_direction_and_a_last_day_and_a_line_keeps_them_when_it_is_changed(
+    house: pages.House, browse: Browse
+) -> None:
+    client = browse(house.shop.ada)
+    given = rows(
+        ("ada", "payments", "GET", "/payments", "", "", "", "in", "2026-12-31"), ("", "", "", "", "", "", "", "out")
+    )
+    asked = client.post("/firewall/new", given).headers["Location"]
+    line = FirewallLine.objects.get()
+    assert (line.direction, line.until) == ("in", datetime(2027, 1, 1, tzinfo=UTC))
+    assert "inbound" in text(client.get(asked))
+    shown = text(client.get(f"{asked}lines/1/"))
+    assert '<option value="in" selected>Inbound</option>' in shown
+    assert 'name="until" value="2026-12-31"' in shown
+    changed = {"act": "edit", "source": "ada", "destination": "payments", "direction": "out", "until": "2026-12-31"}
+    assert client.post(f"{asked}lines/1/", changed).status_code == 302
+    line.refresh_from_db()
+    assert (line.direction, line.until) == ("out", datetime(2027, 1, 1, tzinfo=UTC))
+    answer = client.post(f"{asked}lines/1/", {**changed, "direction": "sideways", "until": "soon"})
+    assert (answer.status_code, "is no direction" in text(answer)) == (422, True)
 
 
 @pytest.mark.parametrize("day", ["soon", "2026-02-30", "9999-12-31"])

@@ -100,7 +100,20 @@ def test_lines_are_found_ticked_and_carried_into_a_firewall_request(house: pages
     assert "No line is ticked" in text(client.get(f"{HERE}{base.public_id}/ask/"))
     shown = text(client.get(f"{HERE}{base.public_id}/ask/?number=3"))
     assert "1 line to ask for as access" in shown
-    line = "10.1.2.0/24,payments,tcp,443,allow,,"
+    line = "10.1.2.0/24,payments,tcp,443,both,allow,,"
     assert line in shown
-    carried = text(client.post("/firewall/new", {"pasted": f"source,destination,protocol,port\n{line}", "add": "1"}))
+    carried = text(
+        client.post("/firewall/new", {"pasted": f"source,destination,protocol,port,direction\n{line}", "add": "1"})
+    )
     assert line in carried
+
+
+def test_one_is_deleted_after_its_name_was_written(house: pages.House, browse: Browse) -> None:
+    base = factory.taken(house.shop.ada, at=datetime.now(UTC))
+    client, here = browse(house.shop.ada), f"{HERE}{base.public_id}/delete"
+    assert f'href="{here}"' in client.get(f"{HERE}{base.public_id}/").content.decode()
+    answer = client.post(here, {"name": "Something else"})
+    assert (answer.status_code, RuleBase.objects.count()) == (422, 1)
+    assert "Write the name of the rule base as it stands" in text(answer)
+    assert "Old firewall is deleted." in text(client.post(here, {"name": "Old firewall"}, follow=True))
+    assert not RuleBase.objects.exists()

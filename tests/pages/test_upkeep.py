@@ -10,6 +10,8 @@ from django.test import Client
 
 from apps.access.models import CleanUp, Grant, StandingPolicy
 from apps.access.services.examining import examine_due
+from apps.access.services.standing import ensure_watching
+from apps.access.services.uses import note_uses
 from apps.catalog.models import Exposure, Route, Service
 from apps.identity.models import Subject
 from tests.access.test_clean_ups import standing, twins
@@ -60,6 +62,27 @@ def test_what_takes_something_away_says_from_whom_before_it_is_proposed(
     shown = text(browse(house.shop.ben).post("/settings/upkeep/clean-ups/new", {"grant": wide.public_id}))
     assert "Ada could no longer call GET /payments from the edge and inside the mesh on Payments." in shown
     assert "Propose to take this away" in shown
+
+
+def test_what_is_wider_than_used_is_narrowed_to_its_use(house: pages.House, browse: Browse, now: datetime) -> None:
+    then = now - timedelta(days=100)
+    ensure_watching(at=then)
+    wide = standing(house.shop.ada, "read", "list", at=then)
+    ben, sent = browse(house.shop.ben), {"grant": wide.public_id, "how": "narrow"}
+    assert "No call used it lately" in text(ben.post("/settings/upkeep/clean-ups/new", sent))
+    note_uses({(wide.public_id, "read"): now - timedelta(days=1)})
+    shown = text(ben.post("/settings/upkeep/clean-ups/new", sent))
+    assert "Narrowing this changes access" in shown
+    assert "Ada could no longer call GET /payments from" in shown
+    ben.post("/settings/upkeep/clean-ups/new", {**sent, "sure": "1", "reason": "Too wide."})
+    row = CleanUp.objects.get()
+    assert row.kept == {wide.public_id: ["read"]}
+    address = f"/settings/upkeep/clean-ups/{row.public_id}/"
+    bea = browse(house.shop.bea)
+    assert "narrow 1 grant?" in text(bea.get(address))
+    bea.post(f"{address}decide", {"verdict": "approve"})
+    assert "1 grant narrowed" in text(bea.get(address))
+    assert [route.key for route in Grant.objects.latest("pk").routes.all()] == ["read"]
 
 
 def test_grants_of_two_services_are_proposed_apart(house: pages.House, browse: Browse, now: datetime) -> None:

@@ -10,11 +10,13 @@ from apps.access.selectors.addresses import (
     count_address_uses,
     get_guarded_host,
     list_address_doors,
+    list_address_hosts,
     list_addresses_asked,
     list_guarded_hosts,
     meaning_of,
     preview_addresses,
 )
+from apps.access.selectors.circumstances import Circumstances, HeldGrant, Wish, read_circumstances
 from apps.access.selectors.endings import Ending, list_endings_by_suspension
 from apps.access.selectors.grants import (
     Reach,
@@ -32,8 +34,8 @@ from apps.access.selectors.grants import (
     reach_of,
     who_can_reach,
 )
-from apps.access.selectors.graph import full_graph, graph_slice
-from apps.access.selectors.naming import Naming, list_naming, list_pending_of
+from apps.access.selectors.graph import denials_at, full_graph, graph_slice
+from apps.access.selectors.naming import NamedGrant, NamedRequest, NamedRule, Naming, list_naming
 from apps.access.selectors.pages import Page
 from apps.access.selectors.policy import get_guardrail, get_rule, list_guardrails, list_rules
 from apps.access.selectors.preview import Planned, Preview, planned_change, preview
@@ -48,14 +50,21 @@ from apps.access.selectors.requests import (
 )
 from apps.access.selectors.timeline import Moment, timeline
 from apps.access.selectors.traffic import Rule, Rules, list_rules_of
+from apps.access.selectors.upkeep import Opened, routes_used
 from apps.access.selectors.visibility import Sight, sight_of, visible_grants, visible_requests
 
 __all__ = [
     "SLACK",
     "AddressPreview",
+    "Circumstances",
     "Ending",
+    "HeldGrant",
     "Moment",
+    "NamedGrant",
+    "NamedRequest",
+    "NamedRule",
     "Naming",
+    "Opened",
     "Page",
     "Planned",
     "Preview",
@@ -65,9 +74,11 @@ __all__ = [
     "Sight",
     "Standing",
     "Waiting",
+    "Wish",
     "address_graph",
     "addresses_of",
     "count_address_uses",
+    "denials_at",
     "full_graph",
     "get_guarded_host",
     "get_guardrail",
@@ -76,6 +87,7 @@ __all__ = [
     "get_visible_request",
     "graph_slice",
     "list_address_doors",
+    "list_address_hosts",
     "list_addresses_asked",
     "list_busy_doors",
     "list_ending_soon",
@@ -89,7 +101,6 @@ __all__ = [
     "list_naming",
     "list_open_at",
     "list_open_to",
-    "list_pending_of",
     "list_proven_doors",
     "list_proven_doors_at",
     "list_requests",
@@ -101,6 +112,8 @@ __all__ = [
     "preview",
     "preview_addresses",
     "reach_of",
+    "read_circumstances",
+    "routes_used",
     "sight_of",
     "standings",
     "timeline",

@@ -50,6 +50,12 @@ def count_address_uses(*, environment: Environment, host: str) -> int:
     return asks.filter(going).count()
 
 
+def list_address_hosts(grant_ids: Collection[str]) -> frozenset[str]:
+    """The hosts that those of these grants open which are grants to addresses."""
+    asks = AddressAsk.objects.filter(request__grant__public_id__in=grant_ids)
+    return frozenset(asks.values_list("host", flat=True))
+
+
 def address_graph(*, environment_slug: str, at: datetime) -> lists.AddressGraph:
     """Guarded hosts and what is open to addresses, in two queries.
 
@@ -72,12 +78,13 @@ def _hosts(environment_slug: str) -> QuerySet[GuardedHost]:
 
 def _opening(ask: AddressAsk, grant: Grant) -> lists.Opening:
     begins = grant.starts_at or grant.approved_at
-    ends = seconds(grant.ends_at) if grant.ends_at else _longest(grant)
+    ends = seconds(grant.ends_at) if grant.ends_at else longest(grant.approved_at, grant.duration)
     return lists.Opening(grant.public_id, ask.host, lists.blocks_of(ask.blocks), seconds(begins), ends)
 
 
-def _longest(grant: Grant) -> int | None:
-    return None if grant.duration is None else seconds(grant.approved_at) + grant.duration + SLACK
+def longest(approved_at: datetime, duration: int | None) -> int | None:
+    """When what is not proven yet ends at the latest."""
+    return None if duration is None else seconds(approved_at) + duration + SLACK
 
 
 def list_address_doors(*, environment_slug: str, host: str) -> QuerySet[GrantDoor]:

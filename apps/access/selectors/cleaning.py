@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from apps.access.selectors.graph import graph_slice, seconds
 from apps.access.selectors.pages import PAGE, Page, page_of
 from apps.access.selectors.visibility import sight_of, visible_grants
 from apps.access.states import LIVE_GRANTS
-from apps.compiler.equivalence import Proof, compare, prove, without
+from apps.compiler.equivalence import Proof, compare, narrowed, prove
 from apps.compiler.graph import AccessGraph, SubjectKind
 from apps.compiler.hygiene import losses
 
@@ -41,18 +41,23 @@ class Weighing:
         return {"subjects": self.subjects, "cases": self.cases, "leans_on": list(self.leans_on)}
 
 
-def weigh_removal(grants: Collection[Grant], at: datetime) -> Weighing:
-    """Of one service: every case that ending them could change, put to the decision before and after."""
+def weigh_removal(
+    grants: Collection[Grant], at: datetime, keep: Mapping[str, Collection[str]] | None = None
+) -> Weighing:
+    """Of one service: every case that ending them could change, put to the decision before and after.
+
+    ``keep`` names, by public id, the routes that a narrower grant goes on opening.
+    """
     first, gone = next(iter(grants)), {grant.public_id for grant in grants}
     before = graph_slice(service_slugs=[first.service.slug], environment_slug=first.environment.slug, at=at)
-    after = without(before, gone)
+    after = narrowed(before, gone, keep or {})
     proof = prove(before, after, seconds(at))
     told = tuple(one.sentence for one in losses(before, proof.as_it_is.differences))
     more = (f"And {len(told) - FEW} more.",) if len(told) > FEW else ()
     return Weighing(
         is_safe=proof.is_safe,
         losses=(*told[:FEW], *more),
-        leans_on=tuple(sorted(set(_leaned_on(before, gone, seconds(at))))) if proof.is_safe else (),
+        leans_on=tuple(sorted(set(_leaned_on(before, gone, keep or {}, seconds(at))))) if proof.is_safe else (),
         subjects=_most(proof, "subjects"),
         cases=proof.as_it_is.cases + proof.ever.cases,
     )
@@ -62,13 +67,16 @@ def _most(proof: Proof, name: str) -> int:
     return int(max(getattr(proof.as_it_is, name), getattr(proof.ever, name)))
 
 
-def _leaned_on(before: AccessGraph, gone: Collection[str], at: int) -> Iterator[str]:
+def _leaned_on(
+    before: AccessGraph, gone: Collection[str], keep: Mapping[str, Collection[str]], at: int
+) -> Iterator[str]:
     """Names of teams without which a holder would lose something."""
     for holder in sorted({grant.subject for grant in before.grants if grant.id in gone} & before.subjects.keys()):
         own = {grant.id for grant in before.grants if grant.subject == holder and grant.id in gone}
         for team in sorted(before.subjects[holder].teams & before.subjects.keys()):
             alone = _out_of(before, holder, team)
-            if compare(alone, without(alone, own), at).differences:
+            left = narrowed(alone, own, {name: routes for name, routes in keep.items() if name in own})
+            if compare(alone, left, at).differences:
                 yield before.subjects[team].name or team
 
 

@@ -70,7 +70,7 @@ def assemble(
     denials: Collection[graph.Denial] = (),
 ) -> graph.AccessGraph:
     rows = [row for row in read_rows(grants) if row.service in services]
-    held = tuple(_graph_grant(row, at) for row in rows if row.treatment is None)
+    held = tuple(graph_grant(row, at) for row in rows if row.treatment is None)
     rules = tuple(_graph_rule(row, at) for row in rows if row.treatment is not None)
     walls = tuple(graph_guardrail(guardrail) for guardrail in guardrails)
     named = {grant.subject for grant in held}.union(also, *(wall.subjects for wall in walls))
@@ -93,7 +93,13 @@ def graph_denials(
 
     Elsewhere it has no grant anyway, and the doors need not know of it. One query when nobody is turned away, else two.
     """
-    denied = identity.list_denied(at=at)
+    return denials_at(identity.list_denied(at=at), service_slugs, environment_slug)
+
+
+def denials_at(
+    denied: Collection[identity.Denied], service_slugs: Collection[str] | None, environment_slug: str
+) -> tuple[graph.Denial, ...]:
+    """Those that the doors of these services are told. One query, and none when nobody is turned away."""
     if not denied:
         return ()
     held = _reached({holder for one in denied for holder in one.holders}, service_slugs, environment_slug)
@@ -125,7 +131,7 @@ def _graph_denial(denied: identity.Denied, services: frozenset[str]) -> graph.De
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """A grant as the graph needs it, in the order of ``_COLUMNS``."""
 
     public_id: str
@@ -159,10 +165,10 @@ _COLUMNS = (
 _ROUTE_KEYS = ArrayAgg("routes__key", filter=Q(routes__isnull=False), default=[])
 
 
-def read_rows(grants: QuerySet[Grant]) -> Iterator[_Row]:
+def read_rows(grants: QuerySet[Grant]) -> Iterator[Row]:
     """One query, in order of id so that a graph compiles to one set of bytes; the database gathers the routes."""
     rows = grants.annotate(route_keys=_ROUTE_KEYS).order_by("public_id").values_list(*_COLUMNS, "route_keys")
-    return (_Row(*values) for values in rows)
+    return (Row(*values) for values in rows)
 
 
 def graph_openings(grants: QuerySet[Grant]) -> tuple[graph.Grant, ...]:
@@ -183,7 +189,13 @@ def graph_openings(grants: QuerySet[Grant]) -> tuple[graph.Grant, ...]:
     )
 
 
-def _graph_grant(row: _Row, at: datetime) -> graph.Grant:
+def graph_grants(grants: QuerySet[Grant], at: datetime) -> tuple[graph.Grant, ...]:
+    """Those that open something, in one query."""
+    return tuple(graph_grant(row, at) for row in read_rows(grants) if row.treatment is None)
+
+
+def graph_grant(row: Row, at: datetime) -> graph.Grant:
+    """The compiler's view."""
     starts_at, ends_at = _window(row, at)
     return graph.Grant(
         id=row.public_id,
@@ -196,7 +208,7 @@ def _graph_grant(row: _Row, at: datetime) -> graph.Grant:
     )
 
 
-def _graph_rule(row: _Row, at: datetime) -> TrafficRule:
+def _graph_rule(row: Row, at: datetime) -> TrafficRule:
     starts_at, ends_at = _window(row, at)
     return Wish.from_json(row.treatment or {}).rule(
         row.public_id,
@@ -209,7 +221,7 @@ def _graph_rule(row: _Row, at: datetime) -> TrafficRule:
     )
 
 
-def _window(row: _Row, at: datetime) -> tuple[int, int | None]:
+def _window(row: Row, at: datetime) -> tuple[int, int | None]:
     """From when until when, in whole seconds. What was ended early ends when it was ended."""
     if row.state == GrantState.PENDING or row.starts_at is None:
         return seconds(row.approved_at), None if row.duration is None else seconds(at) + row.duration

@@ -35,7 +35,7 @@ class StandingValues:
     unused_days: int = 90
     answer_days: int = 14
     escalate_days: int = 7
-    lapse: str = Lapse.END.value
+    lapse: str = Lapse.PEOPLE.value
 
     def days_of(self, sensitivity: str) -> int:
         return int(getattr(self, f"{sensitivity}_days"))

@@ -88,6 +88,43 @@ def usage_of(grants: QuerySet[Grant], at: datetime) -> hygiene.Usage:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is open by a grant, as far as its use matters."""
+
+    public_id: str
+    starts_at: datetime | None
+    routes: frozenset[str]
+
+
+def routes_used(opened: Collection[Opened], at: datetime) -> dict[str, frozenset[str]]:
+    """By public id, the routes calls took lately by each of these that are open and were watched for as long as makes a
+    grant unused; nothing for the others. Two queries."""
+    usage = usage_of(Grant.objects.filter(public_id__in=[one.public_id for one in opened]), at)
+    since = at - timedelta(seconds=usage.idle)
+    if usage.since > seconds(since):
+        return {}
+    return {
+        one.public_id: usage.routes.get(one.public_id, frozenset()) & one.routes
+        for one in opened
+        if one.starts_at is not None and one.starts_at <= since
+    }
+
+
+def routes_worth_keeping(grants: Collection[Grant], at: datetime) -> dict[str, tuple[str, ...]]:
+    """By public id, to which routes each can be narrowed: those used, where there are any and they are not all."""
+    opened = [
+        Opened(grant.public_id, grant.starts_at, frozenset(route.key for route in grant.routes.all()))
+        for grant in grants
+    ]
+    used = routes_used(opened, at)
+    return {
+        one.public_id: tuple(sorted(used[one.public_id]))
+        for one in opened
+        if 0 < len(used.get(one.public_id, ())) < len(one.routes)
+    }
+
+
 def visible_findings(viewer: Subject) -> QuerySet[UpkeepFinding]:
     """To those who watch over all, and to the teams that own the services."""
     sight = sight_of(viewer)

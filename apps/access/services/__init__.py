@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.access.services.addresses import NewParty, guard_host, open_address_request, stop_guarding
+from apps.access.services.cleaning import propose_clean_up
 from apps.access.services.doors import DoorReport, activate, mark_door, mark_doors, record_error, record_errors
 from apps.access.services.governance import (
     GuardrailValues,
@@ -43,6 +44,7 @@ __all__ = [
     "mark_doors",
     "open_address_request",
     "open_request",
+    "propose_clean_up",
     "record_error",
     "record_errors",
     "remove_guardrail",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from apps.access.selectors.cleaning import Weighing, visible_clean_ups, weigh_re
 from apps.access.selectors.visibility import visible_grants
 from apps.access.services.examining import examine_services
 from apps.access.services.grants import end_all_locked, locked_where
+from apps.access.services.narrowing import narrow_locked, read_kept
 from apps.access.services.records import record_clean_up
 from apps.access.states import LIVE_GRANTS, CleanUpState, GrantState, move
 from apps.audit.actors import Actor
@@ -28,10 +29,17 @@ MOST = 200
 
 
 def propose_clean_up(
-    *, grant_ids: Collection[str], actor: Subject, reason: str, must_be_safe: bool, at: datetime
+    *,
+    grant_ids: Collection[str],
+    actor: Subject,
+    reason: str,
+    must_be_safe: bool,
+    keep: Mapping[str, Collection[str]] | None = None,
+    at: datetime,
 ) -> CleanUp:
     """Propose to end these grants, which are of one service. Nothing is ended yet.
 
+    ``keep`` says of some by which routes they go on: a narrower grant of the same holder, doors and end stands in.
     With ``must_be_safe`` it raises NotTheSame unless it is proven that nobody loses anything. Raises BadCleanUp and
     AlreadyProposed.
     """
@@ -39,7 +47,8 @@ def propose_clean_up(
     said = read_text("reason", reason, longest=REASON_LENGTH, required=True)
     with transaction.atomic():
         grants = _proposable(grant_ids, actor)
-        weighed = weigh_removal(grants, at)
+        kept = read_kept(grants, keep or {})
+        weighed = weigh_removal(grants, at, kept)
         if must_be_safe and not weighed.is_safe:
             raise _not_the_same(weighed)
         row = CleanUp.objects.create(
@@ -51,11 +60,12 @@ def propose_clean_up(
             reason=said,
             proof=weighed.counted,
             losses=list(weighed.losses),
+            kept=kept,
             created_at=at,
         )
         row.grants.set(grants)
         ids = sorted(grant.public_id for grant in grants)
-        after = {"grants": ids, "safe": row.safe, "reason": said, "losses": row.losses}
+        after = {"grants": ids, "safe": row.safe, "reason": said, "losses": row.losses, "kept": kept}
         record_clean_up("proposed", row, actor=actor.actor, at=at, after=after)
     return row
 
@@ -115,14 +125,17 @@ def _end_all(row: CleanUp, actor: Subject, at: datetime) -> None:
     going = [grant for grant in locked_where(of_service) if grant.pk in ids]
     if len(going) < len(ids):
         raise refusals.CleanUpOvertaken
-    weighed = weigh_removal(going, at)
+    weighed = weigh_removal(going, at, row.kept)
     if row.safe and not weighed.is_safe:
         raise refusals.CleanUpOvertaken
     if not row.safe and not set(weighed.losses) <= set(row.losses):
         raise refusals.CleanUpOvertaken
     row.proof, row.losses = weighed.counted, list(weighed.losses)
     why = f"Clean-up {row.public_id}: {row.reason}"
+    wide = [grant for grant in going if grant.public_id in row.kept]
     end_all_locked(going, to=GrantState.REVOKED, by=actor, why=why, at=at)
+    for grant in wide:
+        narrow_locked(grant, row.kept[grant.public_id], actor=actor.actor, at=at)
 
 
 def withdraw_clean_up(*, public_id: str, actor: Subject, at: datetime) -> CleanUp:

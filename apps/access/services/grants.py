@@ -66,7 +66,7 @@ def create_from_request(request: AccessRequest, at: datetime) -> Grant:
         approved_at=at,
     )
     grant.routes.set(request.routes.all())
-    _open_doors(grant, at)
+    open_doors(grant, at)
     return grant
 
 
@@ -106,7 +106,7 @@ def create_standing_grant(
         except IntegrityError as error:
             raise refusals.AlreadyStanding from error
         grant.routes.set(target.routes)
-        _open_doors(grant, at)
+        open_doors(grant, at)
         record_grant("created", grant, actor=actor, at=at, after=described(grant))
         announce_grant(grant, at)
     return grant
@@ -125,7 +125,8 @@ def described(grant: Grant) -> dict[str, object]:
     }
 
 
-def _open_doors(grant: Grant, at: datetime) -> None:
+def open_doors(grant: Grant, at: datetime) -> None:
+    """Its doors, told to open."""
     doors = [GrantDoor(grant=grant, point=point, changed_at=at) for point in sorted(grant.points)]
     for door in doors:
         move(door, DoorState.OPENING)

@@ -164,4 +164,5 @@ def _asked(row: StandingReview) -> dict[str, object]:
         "cause": row.cause,
         "state": row.state,
         "due_at": row.due_at.isoformat(),
+        "asked": row.times_asked,
     }

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from apps.identity.models import Subject
 
 BITE = 200
+REMIND = (7, 3, 1)
+"""So many days before their day is over those who are asked are reminded, unless they had no longer to begin with."""
+
+USUAL_PAUSE = 7
+"""Days until security is asked again where the schedule gives it none."""
+
 NOBODY_ANSWERED = "Nobody answered for it in time."
 
 
@@ -142,7 +148,13 @@ def _question(grant: Grant, cause: StandingCause, values: StandingValues, at: da
         opened_at=at,
         due_at=at + timedelta(days=values.answer_days),
         escalated_at=at if holding_team == grant.service.team_id else None,
+        reminded=_too_early(values.answer_days),
     )
+
+
+def _too_early(days: int) -> int:
+    """How many of the reminders would come no later than the question itself."""
+    return sum(one >= days for one in REMIND)
 
 
 def answer_standing(*, public_id: str, actor: Subject, keep: bool, comment: str = "", at: datetime) -> StandingReview:
@@ -187,14 +199,34 @@ def _close(row: StandingReview, to: StandingState, by: Subject | None, at: datet
 
 
 def follow_up(*, at: datetime, limit: int = BITE) -> int:
-    """Settle what is no question any more, pass on what is late, end what stayed late; each in its own transaction."""
+    """Settle what is no question any more, remind of what is due soon, pass on what is late, and of what stayed late
+    end what may end and ask about the rest again; each in its own transaction."""
     schedule = get_schedule().values
     done = sum(_settle(pk, at) for pk in _moot().values_list("pk", flat=True)[:limit])
+    done += sum(_remind(pk, at) for pk in _soon_due(at).values_list("pk", flat=True)[:limit])
     late = StandingReview.objects.filter(state=StandingState.OPEN, due_at__lte=at)
-    if schedule.lapse == Lapse.ASK:
-        late = late.filter(escalated_at=None)
     late = late.exclude(cause=StandingCause.UNUSED, escalated_at__isnull=False).order_by("due_at", "pk")
     return done + sum(_follow(pk, schedule, at) for pk in late.values_list("pk", flat=True)[:limit])
+
+
+def _soon_due(at: datetime) -> QuerySet[StandingReview]:
+    """A reminder is due of these: the day of one is reached that was not sent. What never ends is not hurried."""
+    reached = Q(pk__in=[])
+    for count, days in enumerate(REMIND, 1):
+        reached |= Q(due_at__lte=at + timedelta(days=days), reminded__lt=count)
+    rows = StandingReview.objects.filter(reached, state=StandingState.OPEN, due_at__gt=at)
+    return rows.exclude(cause=StandingCause.UNUSED).order_by("due_at", "pk")
+
+
+def _remind(pk: int, at: datetime) -> bool:
+    with transaction.atomic():
+        row = _locked(Q(pk=pk, pk__in=_soon_due(at).values("pk")))
+        if row is None:
+            return False
+        row.reminded = sum(row.due_at <= at + timedelta(days=days) for days in REMIND)
+        row.save(update_fields=["reminded"])
+        record_standing("reminded", [row], actor=SYSTEM, at=at)
+    return True
 
 
 def _moot() -> QuerySet[StandingReview]:
@@ -232,15 +264,31 @@ def _follow(pk: int, values: StandingValues, at: datetime) -> bool:
             end_locked(grant, to=GrantState.REVOKED, by=None, why=NOBODY_ANSWERED, at=at)
             _close(row, StandingState.LAPSED, None, at)
             record_standing("lapsed", [row], actor=SYSTEM, at=at)
+        elif row.cause == StandingCause.SCHEDULE:
+            _ask_again(row, values, at)
     return True
 
 
 def _may_end(row: StandingReview, values: StandingValues) -> bool:
-    """What nobody uses is only proposed to go: it takes somebody to say so."""
-    return row.cause == StandingCause.SCHEDULE and values.lapse == Lapse.END
+    """What nobody uses is only proposed to go: it takes somebody to say so. A service that runs is not stopped because
+    somebody is away, unless the schedule says that it is."""
+    if row.cause != StandingCause.SCHEDULE or values.lapse == Lapse.ASK:
+        return False
+    return values.lapse == Lapse.END or row.grant.subject.kind != SubjectKind.WORKLOAD
 
 
 def _pass_on(row: StandingReview, values: StandingValues, at: datetime) -> None:
-    row.escalated_at, row.due_at = at, at + timedelta(days=max(values.escalate_days, 1))
-    row.save(update_fields=["escalated_at", "due_at"])
+    row.escalated_at = at
+    _put_off(row, max(values.escalate_days, 1), at)
     record_standing("passed_on", [row], actor=SYSTEM, at=at)
+
+
+def _ask_again(row: StandingReview, values: StandingValues, at: datetime) -> None:
+    row.asked_again += 1
+    _put_off(row, values.escalate_days or USUAL_PAUSE, at)
+    record_standing("asked_again", [row], actor=SYSTEM, at=at, after={"times": row.asked_again})
+
+
+def _put_off(row: StandingReview, days: int, at: datetime) -> None:
+    row.due_at, row.reminded = at + timedelta(days=days), _too_early(days)
+    row.save(update_fields=["escalated_at", "due_at", "reminded", "asked_again"])

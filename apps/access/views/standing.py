@@ -87,7 +87,7 @@ class ScheduleForm(forms.Form):
     critical_days = days("Critical services, after days")
     unused_days = days("Ask about access that no call used for days", "0: never.")
     answer_days = days("Owners have days to answer", least=1)
-    escalate_days = days("Then security has days", "0: it ends without asking security.")
+    escalate_days = days("Then security has days", "0: what may end ends without asking security.")
     lapse = forms.ChoiceField(label="When nobody answers", choices=Lapse.choices)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from django import forms
@@ -14,18 +14,20 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.access import policies
-from apps.access.models import CleanUp
+from apps.access.models import CleanUp, Grant
 from apps.access.selectors import cleaning, upkeep
 from apps.access.services import cleaning as services
 from apps.access.states import CleanUpState
 from apps.audit.errors import Refusal
 from apps.compiler.lint import Code, Severity
+from apps.compiler.words import listed
 from apps.identity.pages import PageRequest, asked_text, complain
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
 
 ROWS = 25
+NARROW = "narrow"
 LABELS = {
     Code.DUPLICATE: "Said twice",
     Code.SHADOWED: "Inside another",
@@ -99,22 +101,27 @@ def propose(request: PageRequest) -> HttpResponse:
     if not chosen:
         messages.warning(request, "Tick what should end first.")
         return redirect("upkeep")
+    grants = cleaning.list_proposable(viewer=request.subject, public_ids=chosen)
+    keep = upkeep.routes_worth_keeping(grants, timezone.now()) if given.get("how") == NARROW else {}
     form = CleanUpForm(given if given.get("sure") else None)
     if form.is_bound and form.is_valid():
-        made = _proposed(request, chosen, form)
+        made = _proposed(request, chosen, keep, form)
         if made is not None:
             messages.success(request, "Proposed. Nothing has ended yet: somebody else decides.")
             return redirect("clean_up", made.public_id)
-    return _show(request, chosen, form)
+    return _show(request, grants, keep, form)
 
 
-def _proposed(request: PageRequest, chosen: list[str], form: CleanUpForm) -> CleanUp | None:
+def _proposed(
+    request: PageRequest, chosen: list[str], keep: Mapping[str, Collection[str]], form: CleanUpForm
+) -> CleanUp | None:
     try:
         return services.propose_clean_up(
             grant_ids=chosen,
             actor=request.subject,
             reason=form.cleaned_data["reason"],
             must_be_safe=bool(request.POST.get("safe")),
+            keep=keep,
             at=timezone.now(),
         )
     except Refusal as refusal:
@@ -122,16 +129,28 @@ def _proposed(request: PageRequest, chosen: list[str], form: CleanUpForm) -> Cle
         return None
 
 
-def _show(request: PageRequest, chosen: list[str], form: CleanUpForm) -> HttpResponse:
-    refusal, weighed, grants = "", None, cleaning.list_proposable(viewer=request.subject, public_ids=chosen)
+def _show(
+    request: PageRequest, grants: list[Grant], keep: Mapping[str, Collection[str]], form: CleanUpForm
+) -> HttpResponse:
+    refusal, weighed = "", None
+    narrows = request.POST.get("how") == NARROW
     places = {(one.service_id, one.environment_id) for one in grants}
     if len(places) > 1:
         refusal = "These are of several services. Propose them one service at a time: its owners decide."
     elif not grants:
         refusal = "Nothing of that is open any more, or you may not see it."
+    elif narrows and len(keep) < len(grants):
+        left = listed(one.public_id for one in grants if one.public_id not in keep)
+        refusal = f"Cannot be narrowed to what was used: {left}. No call used it lately, or calls used all of it."
     else:
-        weighed = cleaning.weigh_removal(grants, timezone.now())
-    context = {"form": form, "grants": grants, "weighed": weighed, "refusal": refusal}
+        weighed = cleaning.weigh_removal(grants, timezone.now(), keep)
+    context = {
+        "form": form,
+        "grants": [(one, keep.get(one.public_id, ())) for one in grants],
+        "weighed": weighed,
+        "refusal": refusal,
+        "narrows": narrows,
+    }
     return TemplateResponse(request, "access/clean_up_new.html", context, status=422 if form.errors else 200)
 
 
@@ -140,7 +159,8 @@ def clean_up(request: PageRequest, public_id: str) -> HttpResponse:
     row = cleaning.get_clean_up(viewer=request.subject, public_id=public_id)
     context = {
         "row": row,
-        "grants": sorted(row.grants.all(), key=lambda grant: grant.pk),
+        "grants": [(one, row.kept.get(one.public_id, ())) for one in sorted(row.grants.all(), key=lambda one: one.pk)],
+        "narrows": bool(row.kept),
         "may_decide": _allows(policies.require_may_clean_up, request, row) == "",
         "why_not": _allows(policies.require_may_clean_up, request, row),
         "may_withdraw": _allows(policies.require_may_withdraw, request, row) == "",

@@ -11,7 +11,7 @@ from datetime import date
 from functools import partial
 from itertools import product
 
-from apps.firewall.lines import ANY, Action, Direction, Line
+from apps.firewall.lines import ANY, DIRECTION_CELLS, Action, Direction, Line
 from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad, Reading, attempt
 from apps.firewall.rulebase.words import (
     NO_ENDS,
@@ -57,13 +57,6 @@ _ALLOWING = frozenset({"allow", "allowed", "accept", "permit", "pass", "yes", "e
 _DENYING = frozenset(
     {"deny", "denied", "drop", "reject", "block", "blocked", "no", "verbieten", "verboten", "sperren", "nein"}
 )
-_DIRECTIONS = {
-    "in": Direction.IN, "inbound": Direction.IN, "ingress": Direction.IN, "incoming": Direction.IN,
-    "eingehend": Direction.IN, "input": Direction.IN, "out": Direction.OUT, "outbound": Direction.OUT,
-    "egress": Direction.OUT, "outgoing": Direction.OUT, "ausgehend": Direction.OUT, "output": Direction.OUT,
-    "through": Direction.THROUGH, "forward": Direction.THROUGH, "both": Direction.BOTH, "any": Direction.BOTH,
-    "beide": Direction.BOTH, "": Direction.BOTH, "bidirectional": Direction.BOTH,
-}  # fmt: skip
 _TRUE = frozenset({"yes", "true", "1", "y", "x", "on", "enabled", "active", "ja", "aktiv", "wahr"})
 _FALSE = frozenset({"no", "false", "0", "n", "off", "disabled", "inactive", "nein", "inaktiv", "falsch"})
 
@@ -229,9 +222,9 @@ def _action(text: str) -> Action:
 
 
 def _direction(text: str) -> Direction:
-    if text.lower() not in _DIRECTIONS:
+    if text.lower() not in DIRECTION_CELLS:
         raise Bad(f"{short(text)} is no direction such as in or out.")
-    return _DIRECTIONS[text.lower()]
+    return DIRECTION_CELLS[text.lower()]
 
 
 def _hits(text: str) -> int | None:

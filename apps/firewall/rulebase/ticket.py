@@ -12,7 +12,7 @@ from datetime import date
 from functools import partial
 from itertools import product
 
-from apps.firewall.lines import ANY, Action, Direction, Line
+from apps.firewall.lines import ANY, DIRECTION_NAMES, Action, Direction, Line
 from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad, Reading, attempt
 from apps.firewall.rulebase.words import (
     NO_ENDS,
@@ -46,12 +46,8 @@ _FILLING = frozenset(
     {"please", "kindly", "bitte", "the", "a", "an", "der", "die", "das", "den", "dem", "we", "need", "needs", "us",
      "i", "can", "you", "could", "traffic", "connection", "connections", "firewall", "for", "und", "wir", "brauchen",
      "of", "port", "ports", "protocol", "only", "server", "servers", "service", "host", "hosts", "network", "subnet",
-     "be", "should", "is", "required", "hi", "hello", "inbound", "outbound", "incoming", "outgoing", "new", "rule"}
+     "be", "should", "is", "required", "hi", "hello", "new", "rule"}
 )  # fmt: skip
-_DIRECTIONS = {
-    "inbound": Direction.IN, "incoming": Direction.IN, "eingehend": Direction.IN,
-    "outbound": Direction.OUT, "outgoing": Direction.OUT, "ausgehend": Direction.OUT,
-}  # fmt: skip
 _BULLET = re.compile(r"^\s*(?:[-*•+>]|\(?[0-9]{1,3}[.)])\s+")
 _ADDRESS = re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
 
@@ -132,8 +128,8 @@ def _parts(line: str) -> tuple[dict[str, list[str]], Action, Direction]:
             here = _OPENERS[low]
         elif low in ("for", "für"):
             here = "reason"
-        elif low in _DIRECTIONS:
-            direction = _DIRECTIONS[low]
+        elif low in DIRECTION_NAMES:
+            direction = DIRECTION_NAMES[low]
         elif low in _DENYING and here == "service":
             action = Action.DENY
         elif low not in _FILLING and not (here == "service" and low in _ALLOWING):

@@ -6,6 +6,7 @@ from apps.firewall.selectors.naming import HEADINGS, Named, find_decommission, l
 from apps.firewall.selectors.requests import (
     get_firewall_request,
     get_line,
+    get_seen_line,
     list_firewall_requests,
     visible_firewall_requests,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "get_firewall_request",
     "get_line",
     "get_matrix",
+    "get_seen_line",
     "get_ways",
     "list_firewall_requests",
     "list_named",

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Cast, Concat
+
 from apps.access import selectors as access
-from apps.catalog import selectors as catalog
+from apps.catalog.shapes import DoorAt, Ties, get_ties
 from apps.compiler.graph import SubjectKind
 from apps.compiler.words import listed
 from apps.firewall.models import Decommission, FirewallLine, Zone
 
 if TYPE_CHECKING:
-    from apps.access.models import AccessRequest, ApprovalRule, Grant, Guardrail
-    from apps.catalog.models import Exposure, Service
+    from apps.catalog.models import Service
 
 HEADINGS = {
     "grant": "Access",
@@ -45,27 +48,27 @@ class Named:
 
 
 def list_named(service: Service) -> list[Named]:
-    """In the order of HEADINGS."""
-    exposures = list(catalog.list_exposures(service))
-    workloads = _workloads(exposures)
-    found = access.list_naming(service_slug=service.slug, workload_keys=workloads)
+    """In the order of HEADINGS. Three queries."""
+    ties = get_ties(service)
+    workloads = sorted({one.workload for one in ties.doors if one.workload})
+    hosts = {one.host: one.environment for one in ties.doors if one.host}
+    found = access.list_naming(service_slug=service.slug, workload_keys=workloads, hosts=hosts)
     named = [
         *(_grant(one) for one in found.grants),
         *(_request(one) for one in found.requests),
         *(_rule(one, service) for one in found.rules),
         *(_guardrail(one, service.slug, workloads) for one in found.guardrails),
-        *_lines(service),
-        *_zones(service),
-        *_doors(exposures),
-        *_dependencies(service),
-        *_hosts(exposures, service),
+        *_ours(service),
+        *(_door(one) for one in ties.doors),
+        *_dependencies(ties),
+        *(_host(one) for one in found.hosts),
     ]
     order = list(HEADINGS)
     return sorted(named, key=lambda one: (order.index(one.kind), one.id))
 
 
 def workloads_of(service: Service) -> list[str]:
-    return _workloads(list(catalog.list_exposures(service)))
+    return sorted({one.workload for one in get_ties(service).doors if one.workload})
 
 
 def find_decommission(service: Service) -> Decommission | None:
@@ -74,63 +77,61 @@ def find_decommission(service: Service) -> Decommission | None:
     return rows.order_by("-pk").first()
 
 
-def _workloads(exposures: list[Exposure]) -> list[str]:
-    return sorted({one.workload.key for one in exposures if one.workload is not None})
-
-
-def _grant(grant: Grant) -> Named:
-    kind = "traffic" if grant.treatment is not None else "grant"
-    kind = "address" if grant.subject.kind == SubjectKind.PARTY else kind
-    routes = listed(sorted(route.template for route in grant.routes.all())[:5])
-    said = f"{grant.subject.name} to {grant.service.title}: {routes}"
+def _grant(grant: access.NamedGrant) -> Named:
+    kind = "traffic" if grant.is_rule else "grant"
+    kind = "address" if grant.subject_kind == SubjectKind.PARTY else kind
+    said = f"{grant.subject} to {grant.service}: {listed(grant.routes[:5])}"
     return Named(kind, grant.public_id, said, "Revoked now; its doors close.")
 
 
-def _request(request: AccessRequest) -> Named:
-    said = f"{request.requester.name} asked for {request.subject.name} to {request.service.title}"
+def _request(request: access.NamedRequest) -> Named:
+    said = f"{request.requester} asked for {request.subject} to {request.service}"
     return Named("request", request.public_id, said, "Withdrawn.")
 
 
-def _rule(rule: ApprovalRule, service: Service) -> Named:
-    alone = rule.services == [service.slug]
+def _rule(rule: access.NamedRule, service: Service) -> Named:
+    alone = rule.services == (service.slug,)
     return Named("rule", rule.slug, rule.sentence, "Switched off." if alone else "No longer names it.")
 
 
-def _guardrail(wall: Guardrail, slug: str, workloads: list[str]) -> Named:
-    only_it = wall.services == [slug]
+def _guardrail(wall: access.NamedRule, slug: str, workloads: list[str]) -> Named:
+    only_it = wall.services == (slug,)
     only_its = bool(wall.subjects) and not wall.kinds and set(wall.subjects) <= set(workloads)
     alone = only_it or only_its
     return Named("guardrail", wall.slug, wall.sentence, "Switched off." if alone else "No longer names it.")
 
 
-def _lines(service: Service) -> Iterator[Named]:
-    rows = FirewallLine.objects.filter(meaning__service=service, access_request=None, dropped=False)
-    for line in rows.select_related("request").order_by("pk"):
-        where = f"{line.request.public_id}/{line.number}"
-        yield Named("line", where, f"{line.source} to {line.destination}", "Left out.")
+def _ours(service: Service) -> Iterator[Named]:
+    """Lines and zones, in one query."""
+    lines = FirewallLine.objects.filter(meaning__service=service, access_request=None, dropped=False).order_by()
+    zones = Zone.objects.filter(services__contains=[service.slug]).order_by()
+    nothing, text = Value(""), models.TextField()
+    rows = lines.annotate(
+        kind=Value("line"), where=Concat("request__public_id", Value("/"), "number", output_field=text),
+        one=Cast("source", text), other=Cast("destination", text),
+    ).values_list("kind", "pk", "where", "one", "other")  # fmt: skip
+    more = zones.annotate(
+        kind=Value("zone"), where=Cast("slug", text), one=Cast("name", text), other=nothing
+    ).values_list("kind", "pk", "where", "one", "other")  # fmt: skip
+    for kind, _, where, one, other in sorted(rows.union(more, all=True)):
+        if kind == "line":
+            yield Named(kind, where, f"{one} to {other}", "Left out.")
+        else:
+            yield Named(kind, where, f"The zone {one} holds it", "Stays; it holds nothing by that name.")
 
 
-def _zones(service: Service) -> Iterator[Named]:
-    for zone in Zone.objects.filter(services__contains=[service.slug]).order_by("slug"):
-        yield Named("zone", zone.slug, f"The zone {zone.name} holds it", "Stays; it holds nothing by that name.")
+def _door(one: DoorAt) -> Named:
+    where = f"{one.host}{one.base_path}" if one.host else f"{one.namespace}, port {one.port}"
+    return Named("exposure", f"{one.environment}/{one.point}", f"The {one.point} at {where}", "Taken away.")
 
 
-def _doors(exposures: list[Exposure]) -> Iterator[Named]:
-    for one in exposures:
-        where = f"{one.host}{one.base_path}" if one.host else f"{one.namespace}, port {one.port}"
-        yield Named("exposure", f"{one.environment.slug}/{one.point}", f"The {one.point} at {where}", "Taken away.")
+def _dependencies(ties: Ties) -> Iterator[Named]:
+    for slug, title in ties.callers:
+        yield Named("dependency", f"from {slug}", f"{title} says it calls it", "Taken away.")
+    for slug, title in ties.callees:
+        yield Named("dependency", f"to {slug}", f"It says it calls {title}", "Taken away.")
 
 
-def _dependencies(service: Service) -> Iterator[Named]:
-    for pair in catalog.list_callers(service):
-        yield Named("dependency", f"from {pair.caller.slug}", f"{pair.caller.title} says it calls it", "Taken away.")
-    for pair in catalog.list_callees(service):
-        yield Named("dependency", f"to {pair.callee.slug}", f"It says it calls {pair.callee.title}", "Taken away.")
-
-
-def _hosts(exposures: list[Exposure], service: Service) -> Iterator[Named]:
+def _host(host: str) -> Named:
     """A guarded host stays guarded: other services may be behind it, and a closed list harms nobody."""
-    hosts = {one.host: one.environment.slug for one in exposures if one.host}
-    for row in access.list_guarded_hosts().filter(host__in=hosts):
-        if hosts[row.host] == row.environment.slug:
-            yield Named("host", row.host, f"A list guards {row.host}", "Stays guarded.")
+    return Named("host", host, f"A list guards {host}", "Stays guarded.")

@@ -74,6 +74,23 @@ def get_firewall_request(*, viewer: Subject, public_id: str) -> FirewallRequest:
     return found
 
 
+def get_seen_line(*, viewer: Subject, public_id: str, number: int) -> FirewallLine:
+    """One line alone with its request. One query, and one more where it was sent."""
+    rows = FirewallLine.objects.select_related(
+        "request__asker__owner",
+        "request__environment",
+        "meaning__subject__team",
+        "meaning__service__team",
+        "meaning__confirmed_by",
+        "access_request__grant",
+    ).prefetch_related("access_request__grant__doors")
+    seen = visible_firewall_requests(viewer).filter(public_id=public_id)
+    line = rows.filter(request__in=seen, number=number).first()
+    if line is not None:
+        return line
+    raise refusals.UnknownLine if seen.exists() else refusals.UnknownFirewallRequest
+
+
 def get_line(request: FirewallRequest, number: int) -> FirewallLine:
     """Out of what ``get_firewall_request`` read."""
     found = next((line for line in request.lines.all() if line.number == number), None)

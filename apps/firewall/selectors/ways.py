@@ -8,18 +8,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from apps.access import selectors as access
-from apps.catalog import selectors as catalog
 from apps.compiler.address_lists import blocks_of
 from apps.compiler.graph import Service
 from apps.compiler.paths import matches, parse_template, segments
-from apps.firewall.designing import Evidence, Proposal, Wanted, propose
+from apps.firewall.designing import Evidence, Proposal, Wanted, is_open, propose, too_wide
 from apps.firewall.hops import Hop, hops_of
 from apps.firewall.live import Asked, Live, load_live, wanted_until
 from apps.rollout import selectors as rollout
 from apps.telemetry import selectors as telemetry
 
 if TYPE_CHECKING:
-    from apps.access.models import AccessRequest
     from apps.firewall.models import FirewallLine, FirewallRequest
     from apps.identity.models import Subject
 
@@ -36,7 +34,8 @@ class Ways:
 
 
 def get_ways(*, line: FirewallLine, viewer: Subject, at: datetime) -> Ways | None:
-    """None as long as caller or service are not clear."""
+    """None as long as caller or service are not clear. Five queries at most while nobody is turned away, and one more
+    where something could be narrowed to its use."""
     request, subject, service = line.request, line.meaning.subject, line.meaning.service
     if subject is None or service is None:
         return None
@@ -44,17 +43,16 @@ def get_ways(*, line: FirewallLine, viewer: Subject, at: datetime) -> Ways | Non
         environment_slug=request.environment.slug,
         service_slugs=[service.slug],
         subject_keys=[subject.key],
-        with_lists=True,
+        viewer=viewer,
         at=at,
     )
     shape = live.shape(service.slug)
     if shape is None:
         return None
     places = rollout.list_places(request.environment.slug)
-    designer = Designer(live, _pending([line], viewer), viewer, at)
     return Ways(
         hops=hops_of(live, asked_by(line, shape, at), shape, subject.name, places),
-        proposals=designer.propose(line, shape),
+        proposals=Designer(live, viewer, at).propose(line, shape),
     )
 
 
@@ -62,7 +60,7 @@ def list_proposals(
     *, request: FirewallRequest, lines: Sequence[FirewallLine], viewer: Subject, at: datetime
 ) -> dict[int, tuple[Proposal, ...]]:
     """How each line could be opened, by its number; nothing for one that is not clear. A handful of queries for all
-    lines that name their routes, and a few more for each pair of caller and service of the rest."""
+    lines that name their routes, and one more for each pair of caller and service of the rest."""
     clear = [line for line in lines if line.meaning.subject is not None and line.meaning.service is not None]
     if not clear:
         return {}
@@ -70,19 +68,19 @@ def list_proposals(
         environment_slug=request.environment.slug,
         service_slugs={_slug(line) for line in clear},
         subject_keys={_key(line) for line in clear},
+        viewer=viewer,
         at=at,
     )
-    designer = Designer(live, _pending(clear, viewer), viewer, at)
+    designer = Designer(live, viewer, at)
     shapes = {line.number: live.shape(_slug(line)) for line in clear}
     return {line.number: designer.propose(line, shape) for line in clear if (shape := shapes[line.number]) is not None}
 
 
 @dataclass(slots=True)
 class Designer:
-    """Proposes for one line after another from what was read once. ``pending`` is what ``viewer`` may see."""
+    """Proposes for one line after another from what was read once."""
 
     live: Live
-    pending: Sequence[AccessRequest]
     viewer: Subject
     at: datetime
     known: dict[tuple[str, str], Evidence] = field(default_factory=dict)
@@ -91,23 +89,21 @@ class Designer:
         asked, service = asked_by(line, shape, self.at), line.meaning.service
         longest = service.max_duration if service is not None else 0
         wanted = Wanted(asked, shape, bool(line.meaning.routes), asked.until - self.live.at, longest)
-        return propose(self.live, wanted, self.pending, Evidence() if wanted.named else self._evidence(line, shape))
+        return propose(self.live, wanted, self._used(wanted) if wanted.named else self._evidence(asked, shape))
 
-    def _evidence(self, line: FirewallLine, shape: Service) -> Evidence:
-        pair = (_key(line), shape.id)
+    def _used(self, wanted: Wanted) -> Evidence:
+        """Asked only where something could be narrowed."""
+        wide = too_wide(self.live, wanted) if is_open(self.live, wanted.asked) else []
+        opened = [access.Opened(one.public_id, one.starts_at, one.routes) for one in wide]
+        return Evidence(used=access.routes_used(opened, self.at)) if opened else Evidence()
+
+    def _evidence(self, asked: Asked, shape: Service) -> Evidence:
+        """What the catalogue declares, and what was refused lately as far as ``viewer`` may see it."""
+        pair = (asked.subject, shape.id)
         if pair not in self.known:
-            self.known[pair] = _evidence(line, shape, self.viewer, self.at)
+            declared = self.live.needed.get(shape.id, {}).get(asked.subject, ())
+            self.known[pair] = Evidence(declared=declared, refused=_refused(asked, shape, self.viewer, self.at))
         return self.known[pair]
-
-
-def _pending(lines: Sequence[FirewallLine], viewer: Subject) -> list[AccessRequest]:
-    """What waits between these callers and services, as far as ``viewer`` may see it."""
-    found = access.list_pending_of(
-        subject_keys={_key(line) for line in lines}, service_slugs={_slug(line) for line in lines}
-    )
-    ids = [one.pk for one in found]
-    seen = set(access.visible_requests(viewer).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
-    return [one for one in found if one.pk in seen]
 
 
 def _key(line: FirewallLine) -> str:
@@ -133,21 +129,13 @@ def asked_by(line: FirewallLine, shape: Service, at: datetime) -> Asked:
     )
 
 
-def _evidence(line: FirewallLine, shape: Service, viewer: Subject, at: datetime) -> Evidence:
-    """What the catalogue declares, and what was refused lately as far as ``viewer`` may see it."""
-    subject, service = line.meaning.subject, line.meaning.service
-    if subject is None or service is None:
-        return Evidence()
-    caller = next(
-        (one for one in catalog.list_placed(line.request.environment.slug) if one.workload == subject.key), None
-    )
-    declared = catalog.list_needed_routes(caller.slug, service) if caller is not None else ()
+def _refused(asked: Asked, shape: Service, viewer: Subject, at: datetime) -> tuple[str, ...]:
     filters = telemetry.CallFilter(
-        subject=subject.key, service=service.slug, verdict="deny", since=at - LOOK_BACK, probes=False
+        subject=asked.subject, service=shape.id, verdict="deny", since=at - LOOK_BACK, probes=False
     )
     calls = telemetry.list_calls(viewer=viewer, filters=filters, limit=MOST_CALLS).items
     refused = (key for call in calls for key in ([call.route] if call.route else _routes_at(shape, call)))
-    return Evidence(declared=tuple(declared), refused=tuple(dict.fromkeys(refused)))
+    return tuple(dict.fromkeys(refused))
 
 
 def _routes_at(shape: Service, call: telemetry.CallRow) -> list[str]:

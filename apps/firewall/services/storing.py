@@ -129,6 +129,7 @@ def described(line: FirewallLine) -> dict[str, object]:
         "destination": line.destination,
         "protocol": line.protocol,
         "ports": line.ports,
+        "direction": line.direction,
         "action": line.action,
         "method": line.method,
         "path": line.path,

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from apps.access import selectors as access
+from apps.access import services as access_services
+from apps.access.asks import REASON_LENGTH
 from apps.access.refusals import NotYourSubject
 from apps.audit.errors import Refusal
 from apps.compiler.graph import SubjectKind
 from apps.firewall import asking, policies, refusals
-from apps.firewall.designing import FOLLOW, NEW, REUSE, WIDEN, Proposal
+from apps.firewall.designing import FOLLOW, NEW, REPLACE, REUSE, WIDEN, Proposal
 from apps.firewall.models import FirewallLine, FirewallRequest
 from apps.firewall.selectors.ways import list_proposals
 from apps.firewall.services.storing import line_of, lines_of, locked_request, record, reread
@@ -61,7 +63,8 @@ TAKEN = ["access_request", "design", "refusal"]
 
 
 def _chosen(found: Sequence[Proposal], proposal: str) -> Proposal:
-    wanted = (one for one in found if one.id == proposal or (proposal == NARROWEST and one.kind != REUSE))
+    opening = (one for one in found if one.kind not in (REUSE, REPLACE))
+    wanted = opening if proposal == NARROWEST else (one for one in found if one.id == proposal)
     chosen = next(wanted, None)
     if chosen is None:
         raise refusals.UnknownChoice
@@ -80,9 +83,24 @@ class _Taking:
         """Not saved. Raises what the ordinary request would be refused for."""
         if chosen.kind == FOLLOW:
             line.access_request = access.get_visible_request(viewer=self.actor, public_id=chosen.beside)
+        elif chosen.kind == REPLACE:
+            line.design = {**chosen.as_json(), "clean_up": self._narrowing(chosen, line)}
         else:
             line.design = self._designed(chosen, line)
         line.refusal = ""
+
+    def _narrowing(self, chosen: Proposal, line: FirewallLine) -> str:
+        """The ordinary clean-up that is proposed, by its id."""
+        said = f"{line.request.reason} ({line.request.public_id}, line {line.number})"
+        row = access_services.propose_clean_up(
+            grant_ids=[chosen.beside],
+            actor=self.actor,
+            reason=said[:REASON_LENGTH],
+            must_be_safe=False,
+            keep={chosen.beside: chosen.routes},
+            at=self.at,
+        )
+        return row.public_id
 
     def _designed(self, chosen: Proposal, line: FirewallLine) -> dict[str, object]:
         """With who would have to agree, as far as the asker may ask for it at all; no longer than the rules allow."""

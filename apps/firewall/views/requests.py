@@ -15,12 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.access.services import NewParty
 from apps.audit.errors import NotFound, Refusal
-from apps.catalog import selectors as catalog
 from apps.compiler.paths import METHODS
 from apps.firewall import policies, selectors, services
-from apps.firewall.lines import ports_words
+from apps.firewall.lines import DIRECTION_WORDS, ports_words
 from apps.firewall.standing import LABELS, MOVING, Stand, is_allowed, overall, stand_of
-from apps.firewall.views.writing import Row, written_of
+from apps.firewall.views.writing import COLUMNS, DIRECTIONS, Row, last_day, written_of
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest
 
@@ -72,6 +71,10 @@ class Shown:
     @property
     def ports(self) -> str:
         return ports_words(tuple((low, high) for low, high in self.line.ports)) if self.line.ports else ""
+
+    @property
+    def direction(self) -> str:
+        return DIRECTION_WORDS.get(self.line.direction, "")
 
     @property
     def doors(self) -> dict[str, str]:
@@ -202,14 +205,14 @@ def line_context(request: PageRequest, asked: FirewallRequest, line: FirewallLin
         "is_allowed": is_allowed(line),
         "may_confirm": may and stand is Stand.UNCONFIRMED,
         "methods": METHODS,
+        "directions": DIRECTIONS,
         "teams": identity.teams_of(request.subject) if may and line.meaning.blocks else [],
     }
 
 
 def _typed(request: PageRequest, number: int) -> Row:
     given = request.POST
-    names = ("source", "destination", "method", "path", "ports", "protocol", "reason")
-    return Row(number - 1, **{name: given.get(name, "").strip()[:500] for name in names})
+    return Row(number - 1, **{name: given.get(name, "").strip()[:500] for name in COLUMNS})
 
 
 def _row_of(line: FirewallLine) -> Row:
@@ -217,10 +220,12 @@ def _row_of(line: FirewallLine) -> Row:
         line.number - 1,
         source=line.source,
         destination=line.destination,
+        direction=line.direction if line.direction in DIRECTION_WORDS else "",
         method=line.method,
         path=line.path,
         ports=ports_words(tuple((low, high) for low, high in line.ports)) if line.ports else "",
         protocol=line.protocol,
+        until=last_day(line.until),
         reason=line.reason,
     )
 
@@ -250,12 +255,7 @@ def _change(request: PageRequest, public_id: str, number: int, row: Row) -> None
 @require_GET
 def firewall_ways(request: PageRequest, public_id: str, number: int) -> HttpResponse:
     """What stands on the way of one line, and how it could be opened: fetched by its page, or opened by itself."""
-    asked = selectors.get_firewall_request(viewer=request.subject, public_id=public_id)
-    line = selectors.get_line(asked, number)
+    line = selectors.get_seen_line(viewer=request.subject, public_id=public_id, number=number)
     ways = selectors.get_ways(line=line, viewer=request.subject, at=timezone.now())
-    context = line_context(request, asked, line) | {"ways": ways}
-    context["templates"] = {}
-    if line.meaning.service is not None:
-        routes = catalog.list_routes(line.meaning.service)
-        context["templates"] = {route.key: (route.methods, route.template) for route in routes}
+    context = line_context(request, line.request, line) | {"ways": ways}
     return TemplateResponse(request, "firewall/ways.html", context)

@@ -24,6 +24,7 @@ from apps.firewall.rulebase.findings import CODE_WORDS, HARMLESS, NOT_REMOVABLE
 from apps.firewall.selectors import rule_bases as selectors
 from apps.firewall.services import cleaning as cleanings
 from apps.firewall.services import rule_bases as services
+from apps.firewall.services.deleting import delete_rule_base
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text, complain
 
@@ -127,6 +128,7 @@ def _shown(request: PageRequest, base: RuleBase, complaint: str) -> dict[str, ob
         "problems": base.problems[:MOST_SHOWN],
         "notes": base.notes[:20],
         "complaint": complaint,
+        "may_delete": policies.can_delete(request.subject, base),
     }
 
 
@@ -192,12 +194,14 @@ def as_table(rows: Iterable[RuleBaseLine]) -> str:
     """A table that is read back as these lines. Denials and conditions are nothing to ask for."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["source", "destination", "protocol", "port", "action", "until", "reason"])
+    writer.writerow(["source", "destination", "protocol", "port", "direction", "action", "until", "reason"])
     for row in rows:
         if row.action == "allow":
             ports = _ports(row) if row.ports else "any"
             until = row.until.isoformat() if row.until else ""
-            writer.writerow([row.source, row.destination, row.protocol, ports, row.action, until, row.reason])
+            writer.writerow(
+                [row.source, row.destination, row.protocol, ports, row.direction, row.action, until, row.reason]
+            )
     return out.getvalue()
 
 
@@ -234,6 +238,31 @@ def decide(request: PageRequest, public_id: str) -> HttpResponse:
     )
     messages.success(request, "Approved. The cleaned text can be taken out." if approve else "Denied. Nothing changes.")
     return redirect("rule_base_cleaning", public_id)
+
+
+class DeleteForm(forms.Form):
+    name = forms.CharField(label="Its name", max_length=200, help_text="Write it as it stands above.")
+
+
+@require_http_methods(["GET", "POST"])
+def delete(request: PageRequest, public_id: str) -> HttpResponse:
+    """Asked once more, with the name to write, because nothing brings it back."""
+    base = selectors.get_visible_base(viewer=request.subject, public_id=public_id)
+    policies.require_can_delete(request.subject, base)
+    form = DeleteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            delete_rule_base(
+                public_id=public_id, name=form.cleaned_data["name"], actor=request.subject, at=timezone.now()
+            )
+        except refusals.DeletionUnconfirmed as refusal:
+            complain(form, refusal)
+        else:
+            messages.success(request, f"{base.name} is deleted.")
+            return redirect("rule_bases")
+    context = {"base": base, "form": form, "waiting": selectors.list_cleanings(base).filter(outcome="").first()}
+    status = 422 if form.errors else 200
+    return TemplateResponse(request, "firewall/rule_base_delete.html", context, status=status)
 
 
 @require_GET

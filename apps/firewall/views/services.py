@@ -86,13 +86,19 @@ def decommission(request: PageRequest, slug: str) -> HttpResponse:
         "waits": waits,
         "moved": waits and row is not None and _moved(row.found, found),
         "total": len(found),
-        "groups": [(selectors.HEADINGS[kind], list(rows)) for kind, rows in groupby(found, key=lambda one: one.kind)],
+        "groups": [_group(kind, list(rows)) for kind, rows in groupby(found, key=lambda one: one.kind)],
         "may_propose": policies.can_propose_end(request.subject, service) and not service.retired_at,
         "may_decide": waits and row is not None and policies.can_end_all(request.subject, row.asker_id),
         "reason": request.POST.get("reason", "")[:2000],
         "errors": [one for many in errors.values() for one in many],
     }
     return TemplateResponse(request, "firewall/decommission.html", context, status=422 if errors else 200)
+
+
+def _group(kind: str, rows: list[selectors.Named]) -> tuple[str, list[selectors.Named], str]:
+    """Its heading, its rows, and what becomes of them where that is the same for all."""
+    fates = {one.becomes for one in rows}
+    return selectors.HEADINGS[kind], rows, fates.pop() if len(fates) == 1 else ""
 
 
 def _moved(shown: list[dict[str, str]], found: list[selectors.Named]) -> bool:

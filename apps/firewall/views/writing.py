@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
@@ -18,33 +18,38 @@ from apps.access.views.asking import DURATIONS
 from apps.audit.errors import Refusal
 from apps.compiler.paths import METHODS
 from apps.firewall import selectors, services
+from apps.firewall.lines import DIRECTION_WORDS
 from apps.firewall.refusals import BadFirewallRequest
 from apps.firewall.services.drafting import MOST_LINES, MOST_TEXT
-from apps.firewall.terms import BadPorts, end_of, read_ports
+from apps.firewall.terms import BadDirection, BadPorts, end_of, read_direction, read_ports
 from apps.identity.pages import PageRequest, asked_text
 
 FEW_ROWS, MORE_ROWS = 3, 3
-COLUMNS = ("source", "destination", "method", "path", "ports", "protocol", "reason")
+COLUMNS = ("source", "destination", "direction", "method", "path", "ports", "protocol", "until", "reason")
 USUAL = 30 * 86_400
+DIRECTIONS = tuple(DIRECTION_WORDS.items())
 
 
 @dataclass(slots=True)
 class Row:
-    """One row as it was typed; ``error`` is what is wrong with it."""
+    """One row as it was typed; ``until`` is its last day, and ``error`` what is wrong with it."""
 
     number: int
     source: str = ""
     destination: str = ""
+    direction: str = ""
     method: str = ""
     path: str = ""
     ports: str = ""
     protocol: str = ""
+    until: str = ""
     reason: str = ""
     error: str = ""
 
     @property
     def is_empty(self) -> bool:
-        return not any(getattr(self, name) for name in COLUMNS)
+        """A direction alone says nothing: it is chosen, not written."""
+        return not any(getattr(self, name) for name in COLUMNS if name != "direction")
 
     @property
     def label(self) -> str:
@@ -139,20 +144,24 @@ def send(request: PageRequest, form: Form) -> str | None:
 
 def written_of(row: Row) -> services.Written:
     ports: list[list[int]] = []
+    direction, until = "", None
     try:
-        ports = read_ports(row.ports)
-    except BadPorts as error:
+        ports, direction = read_ports(row.ports), read_direction(row.direction)
+        until = read_day(row.until) if row.until else None
+    except (BadPorts, BadDirection, BadFirewallRequest) as error:
         row.error = str(error)
     if not row.source or not row.destination:
         row.error = "Write both who calls and what is called."
     return services.Written(
         source=row.source,
         destination=row.destination,
+        direction=direction,
         method=row.method,
         path=row.path,
         ports=tuple((low, high) for low, high in ports),
         protocol=row.protocol,
         reason=row.reason,
+        until=until,
     )
 
 
@@ -169,6 +178,11 @@ def read_day(text: str) -> datetime:
     return found
 
 
+def last_day(until: datetime | None) -> str:
+    """The day whose end in UTC this is, as a field of a form holds it."""
+    return "" if until is None else (until.astimezone(UTC) - timedelta(microseconds=1)).date().isoformat()
+
+
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
@@ -181,5 +195,6 @@ def show_form(request: PageRequest, form: Form, errors: Mapping[str, list[str]])
         "whole": [one for name, many in errors.items() if name not in known for one in many],
         "durations": DURATIONS,
         "methods": METHODS,
+        "directions": DIRECTIONS,
     }
     return TemplateResponse(request, "firewall/new.html", context, status=422 if errors else 200)

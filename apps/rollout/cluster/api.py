@@ -55,6 +55,7 @@ class SettingsInput(serializers.Serializer[Any]):
     upstream_tls_secret = serializers.CharField(required=False, default="", allow_blank=True, max_length=253)
     upstream_ca_secret = serializers.CharField(required=False, default="", allow_blank=True, max_length=253)
     isolated = serializers.ListField(child=serializers.CharField(max_length=63), required=False, default=list)
+    direct = serializers.ListField(child=serializers.CharField(max_length=63), required=False, default=list)
     edge = serializers.CharField(required=False, default="", allow_blank=True, max_length=63)
 
 

@@ -117,6 +117,12 @@ class SettingsForm(forms.Form):
     isolated = forms.CharField(
         label="Namespaces that may send nothing out by themselves", required=False, max_length=4000
     )
+    direct = forms.CharField(
+        label="Services whose pods are reached from outside past the ingress",
+        required=False,
+        max_length=4000,
+        help_text="Their short names. Approved addresses of outside parties are then let in to them.",
+    )
     edge = forms.CharField(
         label="Edge", required=False, max_length=63, help_text="Short name of the edge whose calls arrive here."
     )
@@ -125,6 +131,7 @@ class SettingsForm(forms.Form):
         """``kept`` says what the form does not ask for."""
         given: dict[str, Any] = {**self.cleaned_data}
         given["namespaces"], given["isolated"] = _names(given["namespaces"]), _names(given["isolated"])
+        given["direct"] = _names(given["direct"])
         given["emitters"] = tuple(sorted(given["emitters"]))
         asked = {name: given[name] for name in SettingsForm.base_fields}
         more = ("verifier_image", "upstream_tls_secret", "upstream_ca_secret") if kept else ()
@@ -134,7 +141,8 @@ class SettingsForm(forms.Form):
 def told(chosen: ClusterSettings) -> dict[str, object]:
     """Settings as the form shows them."""
     shown = {name: getattr(chosen, name) for name in SettingsForm.base_fields}
-    return {**shown, "namespaces": " ".join(chosen.namespaces), "isolated": " ".join(chosen.isolated)}
+    lists = {name: " ".join(getattr(chosen, name)) for name in ("namespaces", "isolated", "direct")}
+    return {**shown, **lists}
 
 
 class NewClusterForm(WayForm, SettingsForm):

@@ -10,7 +10,7 @@ from apps.compiler.surroundings import CLUSTER_EMITTERS, ClusterSurroundings
 
 ACCESS_CONTROL, MTLS = ("allow", "deny"), ("off", "permissive", "strict")
 MOST_NAMESPACES = 100
-SMI = "smi"
+SMI, NETWORK = "smi", "networkpolicy"
 END_OF_SALE = (
     "NGINX Service Mesh is end of sale since July 2023 and its SMI objects have no successor under that name: what it"
     " enforces today goes on, but plan the way out."
@@ -18,6 +18,7 @@ END_OF_SALE = (
 DEFAULTS = ClusterSurroundings(cluster="", console_url="", trust_domain="")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SERVICE = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _VERIFIER = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9-]{1,63}:\d{1,5}")
 _ACCOUNT = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
 _GATEWAY = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
@@ -27,7 +28,8 @@ _SECRET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """``namespaces`` are those that may be touched; the rest is as in ``ClusterSurroundings``. ``edge`` is the slug of
-    the edge target whose context tokens arrive here, or empty."""
+    the edge target whose context tokens arrive here, or empty. ``direct`` are services, by slug, whose pods are reached
+    from outside past any ingress."""
 
     emitters: tuple[str, ...]
     namespaces: tuple[str, ...]
@@ -44,6 +46,7 @@ class ClusterSettings:
     upstream_tls_secret: str = ""
     upstream_ca_secret: str = ""
     isolated: tuple[str, ...] = ()
+    direct: tuple[str, ...] = ()
     edge: str = ""
 
     @property
@@ -66,7 +69,7 @@ class ClusterSettings:
 def settings_of(config: Mapping[str, object]) -> ClusterSettings:
     """What a target's ``config`` says; what it does not say is as if nobody had chosen."""
     known = {one.name: config[one.name] for one in fields(ClusterSettings) if one.name in config}
-    listed = {name: _names(known.get(name)) for name in ("emitters", "namespaces", "isolated")}
+    listed = {name: _names(known.get(name)) for name in ("emitters", "namespaces", "isolated", "direct")}
     return ClusterSettings(**{**known, **listed})  # type: ignore[arg-type]  # complaints() saw to the types
 
 
@@ -90,6 +93,8 @@ def _list_complaints(config: Mapping[str, object]) -> dict[str, list[str]]:
             found[name] = ["Namespaces have lower-case letters, digits and hyphens."]
     if not namespaces:
         found["namespaces"] = ["Name at least one: nothing outside them is touched."]
+    if any(not _SERVICE.fullmatch(one) for one in _names(config.get("direct"))):
+        found["direct"] = ["Write short names of services."]
     strange = set(_names(config.get("isolated"))) - set(namespaces)
     if strange and "isolated" not in found:
         found["isolated"] = [f"{', '.join(sorted(strange))}: not among the namespaces that may be touched."]

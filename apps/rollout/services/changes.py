@@ -8,7 +8,9 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from apps.access import selectors as access
 from apps.catalog import selectors as catalog
+from apps.rollout.cluster.settings import settings_of
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Delivery, DriverName, PendingChange, Target
 from apps.rollout.services.akamai import leaving
@@ -48,6 +50,24 @@ def note_grants(*, grants: Collection[GrantNews], at: datetime) -> list[str]:
     ]
     PendingChange.objects.bulk_create(rows, batch_size=500)
     return list(dict.fromkeys(row.target.slug for row in rows))
+
+
+def note_addresses(*, grant_ids: Collection[str] | None, at: datetime) -> list[str]:
+    """Addresses that were opened, or no longer are: services of clusters that are reached by them past any ingress.
+
+    ``grant_ids`` None: any of a guarded host's may be others now. Nothing is asked where no cluster has such services.
+    """
+    clusters = Target.objects.filter(driver=DriverName.KUBERNETES).select_related("environment").order_by("slug")
+    direct = {target: found for target in clusters if (found := settings_of(target.config).direct)}
+    hosts = access.list_address_hosts(grant_ids) if direct and grant_ids is not None else None
+    if not direct or hosts == frozenset():
+        return []
+    noted: list[str] = []
+    for target, slugs in direct.items():
+        shapes = catalog.graph_services(slugs, target.environment.slug)
+        meant = [slug for slug, one in shapes.items() if one.edge and (hosts is None or one.edge.host in hosts)]
+        noted += _note([target], meant, "access.host.changed", "addresses", at) if meant else []
+    return noted
 
 
 def note_service(*, slug: str, at: datetime) -> list[str]:

@@ -100,3 +100,28 @@ def test_a_split_sends_calls_somewhere(weights: list[int]) -> None:
     metadata = {"name": "x", "namespace": "shop"}
     split = {"kind": "TrafficSplit", "metadata": metadata, "spec": {"service": "x", "backends": backends}}
     assert {trap.code for trap in lint_objects([split])} == {"weights"}
+
+
+def _policy(*peers: Object) -> Object:
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": list(peers)}]}
+    metadata = {"name": "p", "namespace": "shop"}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("peer", "code"),
+    [
+        ({"ipBlock": {"cidr": "203.0.113.0/28"}}, None),
+        ({"ipBlock": {"cidr": "2001:db8::/48", "except": ["2001:db8::/64"]}}, None),
+        ({"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}, None),
+        ({"podSelector": {}}, None),
+        ({"ipBlock": {"cidr": "203.0.113.0/28"}, "podSelector": {}}, "block_mixed"),
+        ({"ipBlock": {"cidr": "203.0.113.1/28"}}, "block_loose"),
+        ({"ipBlock": {"cidr": "partner"}}, "block_loose"),
+        ({"ipBlock": {"cidr": "203.0.113.0/28", "except": ["203.0.114.0/30"]}}, "block_loose"),
+        ({"ipBlock": {"cidr": "203.0.113.0/28", "except": ["203.0.113.0/28"]}}, "block_loose"),
+        ({"ipBlock": {"cidr": "0.0.0.0/0"}}, "block_everybody"),
+    ],
+)
+def test_a_block_of_addresses_stands_alone_and_means_what_it_says(peer: Object, code: str | None) -> None:
+    assert {trap.code for trap in lint_objects([_policy(peer)])} == ({code} if code else set())

@@ -33,6 +33,7 @@ CLUSTER = ClusterSurroundings(
     isolated=frozenset({"front"}),
     at=NIGHT,
 )
+OUTSIDE = replace(CLUSTER, outside={"payments": ("203.0.113.0/28", "2001:db8::/48")})
 WEB = Subject("workload:spiffe://shop.test/ns/front/sa/web", SubjectKind.WORKLOAD, "web")
 ABROAD = Subject("workload:spiffe://other.test/ns/front/sa/web", SubjectKind.WORKLOAD, "abroad")
 
@@ -77,8 +78,18 @@ def test_golden(name: str) -> None:
     assert content == golden.read_bytes()
 
 
+def test_golden_with_addresses_outside() -> None:
+    made = emit_service(graph_with(), "payments", OUTSIDE)
+    (content,) = (one.content for one in made)
+    golden = GOLDEN / "shop_networkpolicies_sp-payments_outside.json"
+    if os.environ.get(REWRITE) == "1":
+        golden.write_bytes(content)
+    assert content == golden.read_bytes()
+
+
 def test_what_is_emitted_is_valid() -> None:
     made = [*policies(graph_with(grant())), baseline("shop"), baseline("shop", egress=True)]
+    made += policies(graph_with(), OUTSIDE)
     made += policies(replace(graph_with(), grants=()))
     for one in made:
         kubernetes_validate.validate(one, "1.31", strict=True)
@@ -205,3 +216,46 @@ def test_the_baseline_is_never_emitted_by_itself() -> None:
 def test_a_workload_calls_as_its_account() -> None:
     assert CART_ID.endswith("/ns/shop/sa/cart")
     assert ("shop", "cart") in sources(graph_with())
+
+
+def test_an_address_outside_stands_alone_in_its_element_and_at_the_service_that_is_reached_by_it() -> None:
+    (rule,) = policies(graph_with(), OUTSIDE)[0]["spec"]["ingress"]
+    assert [peer for peer in rule["from"] if "ipBlock" in peer] == [
+        {"ipBlock": {"cidr": "203.0.113.0/28"}},
+        {"ipBlock": {"cidr": "2001:db8::/48"}},
+    ]
+    assert policies(graph_with(), replace(OUTSIDE, outside={"cart": ("203.0.113.0/28",)})) == policies(graph_with())
+    nobody = replace(graph_with(), grants=())
+    assert policies(nobody, replace(OUTSIDE, outside={"payments": ()}))[0]["spec"]["ingress"] == []
+
+
+def test_what_an_address_does_not_say_is_told() -> None:
+    graph = service_slice(graph_with(grant()), "payments")
+    found = told(graph, graph, OUTSIDE)
+    assert found["netpol_address_alone"].severity == "warning"
+    assert "Whoever comes from 203.0.113.0/28 and 2001:db8::/48 can connect to Payments" in (
+        found["netpol_address_alone"].sentence
+    )
+    assert "externalTrafficPolicy: Cluster" in found["netpol_translated"].sentence
+    assert told(graph, graph, replace(OUTSIDE, upstream_tls_secret="door"))["netpol_address_alone"].severity == "note"
+    closed = told(graph, graph, replace(OUTSIDE, outside={"payments": ()}))
+    assert {"netpol_no_address"} == {code for code in closed if "address" in code}
+    assert "203.0.113.0/28" in told(AccessGraph(), graph, OUTSIDE)["netpol_isolates"].sentence
+
+
+def test_a_caller_whose_label_is_another_services_is_told_and_only_where_that_one_is_known() -> None:
+    """Web runs as the account till, and pods labelled till are those of the service till."""
+    till = Subject("workload:spiffe://shop.test/ns/shop/sa/till", SubjectKind.WORKLOAD, "till")
+    graph = graph_with(grant(till.id))
+    graph = replace(graph, subjects={**graph.subjects, till.id: till})
+    part = service_slice(graph, "payments")
+    other = Service("till", "Till", mesh=MeshExposure("shop", "spiffe://shop.test/ns/shop/sa/drawer", 9300, 9301))
+
+    def codes(*beside: Service) -> set[str]:
+        whole = replace(part, services={**part.services, **{one.id: one for one in beside}})
+        return {trap.code for trap in emit_traps(whole, part, part, PAYMENTS, CLUSTER)}
+
+    assert "netpol_label_taken" in codes(other)
+    assert "netpol_label_taken" not in codes()
+    own = replace(other, mesh=MeshExposure("shop", "spiffe://shop.test/ns/shop/sa/till", 9300, 9301))
+    assert "netpol_label_taken" not in codes(own)

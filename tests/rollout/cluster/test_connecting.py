@@ -117,6 +117,7 @@ def test_only_a_cluster_is_connected_so(shop: factory.Shop, cluster: LocalCluste
         ({"namespaces": []}, "namespaces"),
         ({"namespaces": ["Shop"]}, "namespaces"),
         ({"isolated": ["elsewhere"]}, "isolated"),
+        ({"direct": ["pay ments"]}, "direct"),
         ({"emitters": ["gateway"]}, "gateway"),
         ({"access_control": "maybe"}, "access_control"),
         ({"mtls": "sometimes"}, "mtls"),

@@ -10,8 +10,14 @@ from collections.abc import Iterator
 
 from apps.compiler.emitters.cluster import treatments, verifier
 from apps.compiler.emitters.cluster.objects import Account, Object, labels, made, object_name, service_name
-from apps.compiler.emitters.cluster.outside import SPOKEN_IN_OUR_NAME, TELLING, TOKEN_HEADER, exposed, host_of
-from apps.compiler.emitters.cluster.outside import traps as outside_traps
+from apps.compiler.emitters.cluster.outside import (
+    SPOKEN_IN_OUR_NAME,
+    TELLING,
+    TOKEN_HEADER,
+    exposed,
+    host_of,
+    traps_with,
+)
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.graph import AccessGraph, EdgeExposure, MeshExposure, Service
 from apps.compiler.lint import Severity
@@ -124,18 +130,6 @@ def common(graph: AccessGraph, surroundings: ClusterSurroundings) -> tuple[Objec
     return (*verifier.common(graph, surroundings), *consent)
 
 
-def traps(
-    graph: AccessGraph, before: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
-) -> tuple[Trap, ...]:
-    now = after.services.get(service.id)
-    if now is None:
-        return ()
-    return (
-        *outside_traps(graph, after, now, surroundings),
-        *_own(after, now, surroundings),
-    )
-
-
 def _own(after: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
     if not verifier.is_asked(service, surroundings):
         return
@@ -147,3 +141,6 @@ def _own(after: AccessGraph, service: Service, surroundings: ClusterSurroundings
     yield Trap("edge_unproved", sentence, Severity.WARNING)
     counted = treatments.running(after, service, surroundings)
     yield from treatments.traps(after, service, surroundings, counted)
+
+
+traps = traps_with(_own)

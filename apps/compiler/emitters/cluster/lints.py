@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from apps.compiler.addresses import Block, within
 from apps.compiler.emitters.cluster.objects import Object, is_label
 from apps.compiler.emitters.cluster.regexes import LONGEST
 from apps.compiler.emitters.cluster.traps import Trap
@@ -222,6 +224,34 @@ def _same_match(one: Object, index: Index) -> Iterator[Trap]:
             yield _error("same_match", one, "two matches have one name.")
 
 
+def _blocks(one: Object, index: Index) -> Iterator[Trap]:
+    """A block beside a selector is refused late; one that is written loosely, or is everything, means too much."""
+    if one["kind"] != "NetworkPolicy":
+        return
+    sides = (("ingress", "from"), ("egress", "to"))
+    rules = [(rule, key) for side, key in sides for rule in one["spec"].get(side) or ()]
+    for peer in (peer for rule, key in rules for peer in rule.get(key) or () if "ipBlock" in peer):
+        written, but = str(peer["ipBlock"].get("cidr", "")), peer["ipBlock"].get("except") or ()
+        block = _network(written)
+        if len(peer) > 1:
+            yield _error("block_mixed", one, f"{written} stands beside a selector in one element.")
+        if block is None or any(not _lies_within(_network(str(part)), block) for part in but):
+            yield _error("block_loose", one, f"{written} or an exception to it is no block in its normal form.")
+        elif block.prefixlen == 0 and not but:
+            yield _error("block_everybody", one, f"{written} is every address there is.")
+
+
+def _network(text: str) -> Block | None:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None
+
+
+def _lies_within(part: Block | None, block: Block) -> bool:
+    return part is not None and part != block and within(part, block)
+
+
 _RULES: tuple[Callable[[Object, Index], Iterator[Trap]], ...] = (
     _legal_names,
     _exactly_one,
@@ -235,4 +265,5 @@ _RULES: tuple[Callable[[Object, Index], Iterator[Trap]], ...] = (
     _ingress_references,
     _levels,
     _gateway_references,
+    _blocks,
 )

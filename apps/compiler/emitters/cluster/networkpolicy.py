@@ -5,6 +5,10 @@ isolated in a direction once any policy of that direction selects it, so a servi
 one that lets nobody in. A selector for namespaces and one for pods in the same element means both; two elements mean
 either. Only the first form is emitted.
 
+Addresses outside are let in where a service's pods are reached from outside past any ingress, and nowhere else: an
+``ipBlock`` stands alone in its element, and knows an address, not who calls. Where the policy leads out it leads to
+services; it knows no address outside that anybody may be sent to.
+
 No method, path, person or ServiceAccount can be seen here. A pod is known by its namespace and its label
 ``app.kubernetes.io/name``: a service's slug, and where it calls, the name of its account.
 """
@@ -97,7 +101,9 @@ def baseline(namespace: str, *, egress: bool = False) -> Object:
 
 def _ingress(service: Service, callers: Sequence[Account], surroundings: ClusterSurroundings) -> Object:
     """Without a rule nobody is let in; a rule without ``from`` would let everybody in."""
-    rules = [{"from": [_pods(account) for account in callers], "ports": _ports(service)}] if callers else []
+    blocks = [{"ipBlock": {"cidr": block}} for block in surroundings.outside.get(service.id, ())]
+    peers = [*(_pods(account) for account in callers), *blocks]
+    rules = [{"from": peers, "ports": _ports(service)}] if peers else []
     spec = {"podSelector": _own(service), "policyTypes": ["Ingress"], "ingress": rules}
     return _policy(_namespace(service), object_name(service.id), service, surroundings, spec)
 
@@ -154,7 +160,8 @@ def traps(
     if now is None:
         return (*found, *_not_expressed(service, after, surroundings))
     ends = ends_by_console(after, now, surroundings.at)
-    return (*found, *_of_labels(now, surroundings), *_of_callers(after, now, surroundings), *ends)
+    found += [*_of_labels(now, surroundings), *_of_others(graph, after, now, surroundings)]
+    return (*found, *_of_callers(after, now, surroundings), *_of_addresses(now, surroundings), *ends)
 
 
 def _applies(part: AccessGraph, service_id: str, surroundings: ClusterSurroundings) -> Service | None:
@@ -169,6 +176,7 @@ def _of_selection(
     name = spoken(after, service.id)
     if was is None and now is not None:
         callers = [f"{one.namespace}/{one.name}" for one in callers_of(after, now, surroundings)]
+        callers += surroundings.outside.get(now.id, ())
         left = f"only {listed(callers)} can" if callers else "nobody can"
         ports = listed(str(port["port"]) for port in _ports(now))
         sentence = (
@@ -207,6 +215,42 @@ def _of_labels(service: Service, surroundings: ClusterSurroundings) -> Iterator[
             "A NetworkPolicy sees the label alone, so where they call others they are not known."
         )
         yield Trap("netpol_label_differs", sentence, Severity.ERROR)
+
+
+def _of_others(
+    graph: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
+) -> Iterator[Trap]:
+    """Services whose pods carry the label by which a caller is known, and which are not that caller."""
+    callers = {(one.namespace, label_value(one.name)): one for one in callers_of(after, service, surroundings)}
+    for other in sorted(graph.services.values(), key=lambda one: one.id):
+        meant = callers.get((_namespace(other), service_name(other.id)))
+        if meant is not None and server_account(other, surroundings) not in (None, meant):
+            sentence = (
+                f"{meant.namespace}/{meant.name} is known by the label {label_value(meant.name)}, which pods of "
+                f"{other.name or other.id} carry too: they can connect to {spoken(after, service.id)} as well."
+            )
+            yield Trap("netpol_label_taken", sentence, Severity.ERROR)
+
+
+def _of_addresses(service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
+    """What an address does not say, and whose address a pod sees."""
+    if service.id not in surroundings.outside:
+        return
+    name, blocks = service.name or service.id, surroundings.outside[service.id]
+    if not blocks:
+        sentence = f"Nobody outside reaches the pods of {name}: no address is open at its host, or no list guards it."
+        yield Trap("netpol_no_address", sentence, Severity.NOTE)
+        return
+    guarded = surroundings.upstream_tls_secret != ""
+    asks = "The door beside the pods asks who." if guarded else "Nothing else in this cluster asks who."
+    sentence = f"Whoever comes from {listed(blocks)} can connect to {name}: an address is not an identity. {asks}"
+    yield Trap("netpol_address_alone", sentence, Severity.NOTE if guarded else Severity.WARNING)
+    yield Trap(
+        "netpol_translated",
+        f"Pods of {name} see a caller's own address only if nobody stands in for it. Behind a balancer, an ingress "
+        "or a node (externalTrafficPolicy: Cluster) they see that one's: then these addresses match nobody, and a "
+        "block that holds the node's lets everybody in.",
+    )
 
 
 def _of_callers(after: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:

@@ -19,8 +19,8 @@ from apps.compiler.emitters.cluster.outside import (
     exposed,
     host_of,
     jwks,
+    traps_with,
 )
-from apps.compiler.emitters.cluster.outside import traps as outside_traps
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.emitters.nginx import server_name
 from apps.compiler.graph import AccessGraph, EdgeExposure, MeshExposure, Service
@@ -217,18 +217,6 @@ def _server(host: str, routes: list[tuple[str, str]], namespace: str, surroundin
     return made(GROUP, "VirtualServer", namespace, object_name(host, "host"), labels(surroundings), spec=spec)
 
 
-def traps(
-    graph: AccessGraph, before: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
-) -> tuple[Trap, ...]:
-    now = after.services.get(service.id)
-    if now is None:
-        return ()
-    return (
-        *outside_traps(graph, after, now, surroundings),
-        *_own(after, now, surroundings),
-    )
-
-
 def _own(after: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
     if not verifier.is_asked(service, surroundings):
         return
@@ -250,3 +238,6 @@ def _own(after: AccessGraph, service: Service, surroundings: ClusterSurroundings
             "time, never leaves the last pod alone, and sends the call to another pod instead of turning it away."
         )
         yield Trap("breaker_by_pod", sentence, Severity.WARNING)
+
+
+traps = traps_with(_own)

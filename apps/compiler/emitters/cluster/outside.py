@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from apps.compiler.emitters.cluster import treatments, verifier
 from apps.compiler.emitters.cluster.objects import is_label
@@ -11,6 +11,9 @@ from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.graph import AccessGraph, EdgeExposure, Service
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
+
+Own = Callable[[AccessGraph, Service, ClusterSurroundings], Iterator[Trap]]
+Told = Callable[[AccessGraph, AccessGraph, AccessGraph, Service, ClusterSurroundings], tuple[Trap, ...]]
 
 TOKEN_HEADER = "Txn-Token"  # noqa: S105 - the name of a header
 TELLING = ("X-Sallyport-Subject", "X-Sallyport-Actor", "X-Sallyport-Grant")
@@ -50,10 +53,24 @@ def jwks(surroundings: ClusterSurroundings) -> str:
     return json.dumps({"keys": found}, sort_keys=True, separators=(",", ":"))
 
 
-def traps(
+def traps_with(own: Own) -> Told:
+    """The traps of an ingress: what holds for either, then what is its ``own``; nothing where the service is gone."""
+
+    def traps(
+        graph: AccessGraph, before: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
+    ) -> tuple[Trap, ...]:
+        now = after.services.get(service.id)
+        if now is None:
+            return ()
+        return (*_of_either(graph, after, now, surroundings), *own(after, now, surroundings))
+
+    return traps
+
+
+def _of_either(
     graph: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
 ) -> Iterator[Trap]:
-    """What holds for either ingress. ``service`` is the one after the change."""
+    """``service`` is the one after the change."""
     name = service.name or service.id
     if service.is_tcp:
         sentence = f"{name} is plain TCP, which this ingress is not asked to let in: nothing here is about it."

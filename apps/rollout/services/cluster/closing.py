@@ -7,7 +7,7 @@ everybody they do not name. So the first objects of a service are not compiled i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -18,12 +18,14 @@ from apps.compiler.artifacts import Artifact
 from apps.compiler.decide import Pdp
 from apps.compiler.emitters.cluster import emit_traps
 from apps.compiler.emitters.cluster.traps import Trap
-from apps.compiler.graph import AccessGraph
+from apps.compiler.graph import AccessGraph, Service
+from apps.compiler.surroundings import ClusterSurroundings
 from apps.rollout.cluster.settings import settings_of
 from apps.rollout.drivers.kubernetes.kinds import TRAFFIC_TARGETS
 from apps.rollout.emitting import COMMON, Emitted
 from apps.rollout.models import DriverName, PendingChange, Production, Revision, Shard, Target, TargetArtifact
 from apps.rollout.services.akamai.attaching import PersonNeeded
+from apps.rollout.services.cluster.beside import beside
 from apps.rollout.services.cluster.driving import AGREED, HELD
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.holding import hold_target
@@ -65,10 +67,12 @@ def traps_of(target: Target, slices: Mapping[str, AccessGraph], at: datetime) ->
     if target.driver != DriverName.KUBERNETES:
         return []
     before = {row.service: from_json(row.graph) for row in Shard.objects.filter(target=target, service__in=slices)}
+    around = cluster_surroundings(target, at)
+    others = beside(target, slices, around)
     return [
         {**asdict(trap), "severity": trap.severity.value, "service": service}
         for service, after in sorted(slices.items())
-        for trap in _traps(target, service, before.get(service, AccessGraph()), after, at)
+        for trap in _traps(service, before.get(service, AccessGraph()), after, around, others)
     ]
 
 
@@ -78,12 +82,19 @@ def traps_lately(target: Target) -> list[tuple[int, dict[str, str]]]:
     return [(number, trap) for number, traps in rows.values_list("number", "traps") for trap in traps][:MOST_TRAPS]
 
 
-def _traps(target: Target, service: str, before: AccessGraph, after: AccessGraph, at: datetime) -> tuple[Trap, ...]:
+def _traps(
+    service: str,
+    before: AccessGraph,
+    after: AccessGraph,
+    around: ClusterSurroundings,
+    others: Mapping[str, Service],
+) -> tuple[Trap, ...]:
     found = after.services.get(service) or before.services.get(service)
     if found is None:
         return ()
-    graph = after if service in after.services else before
-    return emit_traps(graph, before, after, found, cluster_surroundings(target, at))
+    own = after if service in after.services else before
+    graph = replace(own, services={**others, **own.services})
+    return emit_traps(graph, before, after, found, around)
 
 
 def held(target: Target, made: Mapping[str, Sequence[Artifact]]) -> dict[str, str]:
@@ -135,10 +146,12 @@ def remember(target: Target, emitted: Emitted, stopped: Collection[str], dirty: 
 
 def _told(target: Target, emitted: Emitted, service: str, at: datetime) -> dict[str, object]:
     graph = emitted.slices[service]
+    around = cluster_surroundings(target, at)
+    traps = _traps(service, AccessGraph(), graph, around, beside(target, {service: graph}, around))
     allowed = sorted({row.subject for row in Pdp(graph).entitlements(service, int(at.timestamp()))})
     return {
         "paths": [artifact.path for artifact in emitted.artifacts[service]][:MOST],
-        "sentences": [trap.sentence for trap in _traps(target, service, AccessGraph(), graph, at)],
+        "sentences": [trap.sentence for trap in traps],
         "allowed": allowed[:MOST],
         "more": max(0, len(allowed) - MOST),
     }

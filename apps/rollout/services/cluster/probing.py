@@ -10,14 +10,13 @@ from apps.compiler.decide import Action, Context, Pdp, Resource
 from apps.compiler.emitters.cluster.objects import service_name
 from apps.compiler.graph import Service
 from apps.compiler.lint import READING
-from apps.rollout.cluster.settings import SMI, settings_of
+from apps.rollout.cluster.settings import NETWORK, SMI, settings_of
 from apps.rollout.models import Target
 
 PARAMETER = "sallyport-probe"
 CONNECT = "connect"
 STAY = "stay"
 """A sidecar takes every connection and closes at once those it lets nowhere: does it stay open?"""
-NETWORK = "networkpolicy"
 
 
 def example(template: str) -> str:
