@@ -88,7 +88,7 @@ def test_a_service_is_closed_after_a_yes_and_not_before(demo: Running, olga: Pag
     olga.get_by_role("link", name="Look at the plan").click()
     row = olga.locator("section[data-row]").filter(has=olga.get_by_role("heading", name="Recommendations"))
     expect(row.get_by_text("workload:spiffe://shop.test/ns/shop/sa/frontend")).to_be_visible()
-    row.get_by_text("Objects", exact=True).click()
+    row.get_by_text("objects to be brought").click()
     seen(olga, "cluster-plan")
 
     dialog = olga.get_by_role("dialog")
@@ -98,7 +98,7 @@ def test_a_service_is_closed_after_a_yes_and_not_before(demo: Running, olga: Pag
     assert kubectl.get("sp-recommendations") is None
     row.get_by_role("button", name="Close Recommendations to everybody else").click()
     dialog.get_by_role("button", name="Close Recommendations to everybody else").click()
-    expect(olga.get_by_text("Agreed: recommendations is closed to everybody else now.")).to_be_visible()
+    expect(olga.get_by_text("Agreed: Recommendations is closed to everybody else now.")).to_be_visible()
 
     policy = wait_until(lambda: kubectl.get("sp-recommendations"), what="the object in the cluster")
     assert callers(policy) == ["frontend"]
@@ -158,7 +158,7 @@ def test_somebody_elses_object_is_taken_over_by_a_person_without_a_script(
     page = context.new_page()
     page.goto(f"{CLUSTER}plan/")
     page.get_by_role("button", name="Close Email to everybody else").click()
-    expect(page.get_by_text("Agreed: email is closed to everybody else now.")).to_be_visible()
+    expect(page.get_by_text("Agreed: Email is closed to everybody else now.")).to_be_visible()
 
     def contested() -> bool:
         page.goto(CLUSTER)
