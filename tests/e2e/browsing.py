@@ -227,8 +227,9 @@ def sign_in(context: BrowserContext, demo: Running, who: str) -> None:
 
 
 def settle(page: Page) -> None:
+    """Until everything the page asked for by itself has come."""
     page.wait_for_load_state("load")
-    page.wait_for_timeout(250)
+    page.wait_for_function("() => !document.querySelector('.htmx-request')")
 
 
 def assert_no_grave_fault(page: Page) -> None:
