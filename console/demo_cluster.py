@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from apps.rollout.clusters import ClusterSettings, settings_of
-from apps.rollout.drivers.kubernetes import rbac_manifest
-from apps.rollout.drivers.kubernetes_kinds import KINDS, Kind
+from apps.rollout.cluster.settings import ClusterSettings, settings_of
+from apps.rollout.drivers.kubernetes.access import rbac_manifest
+from apps.rollout.drivers.kubernetes.kinds import KINDS, Kind
 from apps.rollout.models import DriverName, Target
-from apps.rollout.services.cluster_driving import kinds_of
+from apps.rollout.services.cluster.driving import kinds_of
 from apps.rollout.services.targets import TargetSpec
 
 SLUG, NAMESPACE = "cluster", "outreach"

@@ -12,7 +12,7 @@ from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
 from apps.rollout.models import Drift, DriverName, Shard, Target
-from apps.rollout.services.cluster_driving import HELD
+from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.snapshots import from_json
 
 

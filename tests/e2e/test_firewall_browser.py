@@ -131,4 +131,4 @@ def test_a_service_is_given_up_by_one_and_ended_by_another_without_a_script(demo
             expect(page.get_by_role("heading", level=1)).to_have_text("Ads is given up")
         context.close()
     grants = demo.api("cyd")
-    wait_until(lambda: not grants.get("grants/", service="ads", state="active")["results"], what="the end of its access")
+    wait_until(lambda: not grants.get("grants/", service="ads", state="active")["results"], what="its end")
