@@ -70,16 +70,21 @@ def list_asking() -> list[Asking]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A target as far as others need to know of it. Of clusters an environment may have any number."""
+    """A target as far as others need to know of it. Of clusters an environment may have any number, each with the
+    ``namespaces`` it enforces in."""
 
     slug: str
     name: str
     point: str
     is_cluster: bool
+    namespaces: frozenset[str] = frozenset()
 
 
 def list_places(environment_slug: str) -> tuple[Place, ...]:
     """Where access is enforced in an environment."""
     rows = Target.objects.filter(environment__slug=environment_slug).order_by("point", "slug")
-    columns = rows.values_list("slug", "name", "point", "driver")
-    return tuple(Place(slug, name, point, driver == DriverName.KUBERNETES) for slug, name, point, driver in columns)
+    columns = rows.values_list("slug", "name", "point", "driver", "config__namespaces")
+    return tuple(
+        Place(slug, name, point, driver == DriverName.KUBERNETES, frozenset(namespaces or ()))
+        for slug, name, point, driver, namespaces in columns
+    )
