@@ -56,14 +56,14 @@ def test_a_pasted_ticket_is_understood_sent_approved_and_proven(demo: Running, a
     page.go_back()
     eva = demo.api("eva")
     assert eva.post(f"requests/{request}/review/", {"verdict": "approve"}).status_code == 200
-    expect(page.get_by_text("Open and proven").first).to_be_visible(timeout=20_000)  # the page moved by itself
+    expect(page.locator("li .state")).to_have_text("Open and proven", timeout=20_000)  # the page moved by itself
     assert demo.call("gus", "GET", demo.edge("/products/search?q=mug")).status_code == 200
 
 
 def test_lines_of_an_old_rule_base_are_ticked_and_asked_for(demo: Running, as_: As) -> None:
     """From both pages that offer it."""
     page, base = as_("ada"), take_rule_base(demo)["base"]
-    for path, line in (("", 4), ("lines/", 2)):
+    for path, line in (("", 3), ("lines/", 2)):
         page.goto(f"/firewall/rulebases/{base}/{path}")
         page.get_by_role("checkbox", name=f"Choose line {line}", exact=True).first.check()
         page.get_by_role("button", name="Ask for the ticked as access").click()
@@ -89,6 +89,7 @@ def test_zones_are_made_and_judge_a_line(demo: Running, as_: As) -> None:
     page.get_by_label("May it be opened?").select_option(label="Forbidden")
     page.get_by_label("Why", exact=True).fill("Mail is written by the shop alone.")
     page.get_by_role("button", name="Keep it").click()
+    page.get_by_role("link", name="Desks to Mail: Forbidden").click()
     expect(page.get_by_text("Desks to Mail: forbidden. Mail is written by the shop alone.")).to_be_visible()
     assert_no_grave_fault(page)
 
@@ -110,7 +111,7 @@ def test_the_map_is_narrowed_while_one_types(as_: As) -> None:
     page.goto("/map/")
     page.get_by_label("Find a service or a path").fill("refunds")
     expect(page.locator("#map tbody tr")).to_have_count(1)
-    page.locator("#map").get_by_role("link", name="Payments").click()
+    page.locator("#map tbody").get_by_role("link", name="Payments").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Payments")
     assert_no_grave_fault(page)
 
@@ -121,7 +122,6 @@ def test_a_service_is_given_up_by_one_and_ended_by_another_without_a_script(demo
         context = context_for(browser, demo, who, PLAIN)
         page = context.new_page()
         page.goto("/firewall/decommission/ads/")
-        assert_no_grave_fault(page)
         if who == "eva":
             page.get_by_label("Reason").fill("Partners have gone.")
             page.get_by_role("button", name="Propose it").click()

@@ -209,6 +209,8 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
             _forget(target, drift.path)
             if target.driver == DriverName.KUBERNETES:
                 cluster_objects.force_once(target, drift.path, actor, at)
+                # Another object that somebody keeps from us must not put this one off.
+                Target.objects.filter(pk=target.pk).update(retry_at=None, attempts=0)
             _activate_again(target, at)
         drift.resolution = f"Put back by {actor.name}."[:100]
         drift.save(update_fields=["resolution"])
