@@ -129,7 +129,7 @@ def _meddle(places: Places, arguments: argparse.Namespace) -> int:
         "Authorization": f"Bearer {state['cluster_admin_token']}",
         "Content-Type": "application/merge-patch+json",
     }
-    opened = {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}}
+    opened: dict[str, Any] = {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}}
     answer = requests.patch(f"{url}?fieldManager=kubectl-edit", json=opened, headers=headers, timeout=10)
     if answer.status_code == 404:
         print("Nothing is closed in the cluster yet: agree to its plan first.", file=sys.stderr)

@@ -112,7 +112,7 @@ def _mesh(demo: Running, grant_id: str) -> Any:
 
 def test_a_change_by_hand_is_put_back_or_adopted(olga: Page, kubectl: Kubectl) -> None:
     kubectl.edit("sp-recommendations", EVERYBODY)
-    look_until_it_differs(olga)
+    look_until(olga, differs=True)
     row = olga.locator("li[data-row]").filter(has_text="networkpolicies.networking.k8s.io/sp-recommendations.json")
     expect(row.get_by_text("Leaves a door open")).to_be_visible()
     assert row.get_by_role("button", name="Adopt").count() == 0
@@ -120,9 +120,10 @@ def test_a_change_by_hand_is_put_back_or_adopted(olga: Page, kubectl: Kubectl) -
     row.get_by_role("button", name="Put back").click()
     expect(olga.get_by_text("It is put back now.")).to_be_visible()
     wait_until(lambda: callers_or_nobody(kubectl) == ["frontend"], what="the object as it should be")
+    look_until(olga, differs=False)
 
     kubectl.edit("sp-recommendations", {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}})
-    look_until_it_differs(olga)
+    look_until(olga, differs=True)
     seen(olga, "cluster-drift-label")
     row.get_by_role("button", name="Adopt").click()
     olga.get_by_role("dialog").get_by_role("button", name="Adopt").click()
@@ -136,15 +137,16 @@ def callers_or_nobody(kubectl: Kubectl) -> list[str]:
     return [] if "matchLabels" not in str(policy["spec"].get("ingress")) else callers(policy)
 
 
-def look_until_it_differs(page: Page) -> None:
+def look_until(page: Page, *, differs: bool) -> None:
     """While something is being brought there, nobody can tell."""
 
     def looked() -> bool:
         page.goto(CLUSTER)
         page.get_by_role("button", name="Look now").click()
-        return page.url.endswith("/drift/") and page.get_by_text("sp-recommendations.json").count() > 0
+        page.goto(f"{CLUSTER}drift/")
+        return (page.get_by_text("networkpolicies.networking.k8s.io/sp-recommendations.json").count() > 0) is differs
 
-    wait_until(looked, what="a look that finds it")
+    wait_until(looked, what="a look that tells")
 
 
 def test_somebody_elses_object_is_taken_over_by_a_person_without_a_script(

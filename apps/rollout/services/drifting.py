@@ -188,6 +188,8 @@ def _note(target: Target, looked_at: set[str], found: Mapping[str, Difference], 
         row = opened.get(path) or Drift(target=target, path=path, found_at=at)
         row.expected, row.observed, row.detail, row.seen_at = one.expected, one.observed, one.detail, at
         row.diff, row.opens, row.why_not = one.diff, one.opens, one.why_not
+        if not path.startswith(property_watching.PREFIX):
+            row.resolution = ""  # what was put back meanwhile was changed once more
         row.save()
     hold_target(target.pk)
     TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)

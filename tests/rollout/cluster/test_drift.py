@@ -49,6 +49,21 @@ def test_a_change_by_hand_leaves_a_door_open_and_is_put_back(
     assert drift.resolution == "Put back by Olga."
 
 
+def test_what_is_changed_again_after_it_was_put_back_can_be_put_back_again(
+    target: Target, cluster: LocalCluster, hands: Hands
+) -> None:
+    """Nobody looked between."""
+    agreed(hands)
+    for _ in range(2):
+        cluster.merge(OURS, {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}})
+        look()
+        drift = Drift.objects.get()
+        assert (drift.resolution, drift.resolved_at) == ("", None)
+        drifting.put_back(drift_id=drift.pk, actor=OLGA, at=AT)
+        hands.work()
+        assert callers(cluster) == []
+
+
 def test_what_is_put_back_does_not_wait_for_an_object_somebody_else_keeps(
     target: Target, cluster: LocalCluster, shop: factory.Shop, hands: Hands
 ) -> None:
