@@ -24,6 +24,7 @@ from apps.rollout.services.targets import TargetSpec
 from apps.telemetry import services as telemetry
 from apps.trust import pki
 from apps.trust import services as trust
+from console import demo_cluster
 
 EDGE_TARGET, MESH_TARGET, NODE = "edge", "mesh", "node-1"
 TOKEN_DAYS = 30
@@ -43,11 +44,13 @@ class Wish:
     ports: dict[str, int]
     mesh_base: int
     edge: dict[str, str]
+    cluster: dict[str, str]
 
     @classmethod
     def from_json(cls, text: str) -> Wish:
         raw = json.loads(text)
-        return cls(Path(raw["estate"]), Path(raw["state"]), raw["ports"], raw["mesh_base"], raw["edge"])
+        state = Path(raw["state"])
+        return cls(Path(raw["estate"]), state, raw["ports"], raw["mesh_base"], raw["edge"], raw["cluster"])
 
     @property
     def edge_workload(self) -> str:
@@ -67,7 +70,11 @@ def set_up(wish: Wish, *, at: datetime) -> dict[str, Any]:
     _edge_certificate(wish, at=at)
     _telemetry_tokens(wish, at=at)
     _write_configurations(wish)
-    setup = {"people": _people(), "tokens": _api_tokens(wish, at=at)}
+    setup = {
+        "people": _people(),
+        "tokens": _api_tokens(wish, at=at),
+        "cluster_admin_token": wish.cluster["cluster_admin_token"],
+    }
     _write_private(wish.state / "setup.json", json.dumps(setup, indent=2))
     return setup
 
@@ -116,7 +123,10 @@ def ensure_targets(wish: Wish, *, at: datetime) -> None:
             "edge": EDGE_TARGET,
         },
     )
-    for spec in (edge, mesh):
+    cluster = demo_cluster.spec(
+        url=f"http://127.0.0.1:{wish.ports['cluster']}", token=wish.cluster["cluster_token"], edge=EDGE_TARGET
+    )
+    for spec in (edge, mesh, cluster):
         rollout.ensure_target(spec=spec, actor=SYSTEM, at=at)
 
 
@@ -186,7 +196,9 @@ def _write_configurations(wish: Wish) -> None:
         "services": services,
         "calls": _sample_calls(),
     }
-    for name, document in (("edge", edge), ("agent", agent), ("samples", samples)):
+    _write_private(state / "cluster-kinds.yaml", demo_cluster.definitions())
+    cluster = demo_cluster.configuration(state, port=ports["cluster"], tokens=wish.cluster)
+    for name, document in (("edge", edge), ("agent", agent), ("samples", samples), ("cluster", cluster)):
         _write_private(state / f"{name}.json", json.dumps(document, indent=2))
 
 

@@ -119,6 +119,11 @@ def list_living_services() -> QuerySet[Service]:
     return Service.objects.filter(retired_at=None).select_related("team").order_by("slug")
 
 
+def list_titles(slugs: Collection[str]) -> dict[str, str]:
+    """By slug, of the services that exist."""
+    return dict(Service.objects.filter(slug__in=slugs).values_list("slug", "title"))
+
+
 def _mentions(word: str) -> Q:
     routes = Route.objects.filter(service=OuterRef("pk"), retired_at=None, search_text__contains=word)
     return Q(search_text__contains=word) | Q(team__key__contains=word) | Q(Exists(routes))

@@ -146,8 +146,8 @@ def _mesh_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place]
         said = _why(live, asked, shape, Point.MESH, now)
         yield Hop("sidecar", f"Sidecar of {shape.name}", place, said, now, after)
     for one in places:
-        if one.is_cluster:
-            words = f"Policies for the namespace {shape.mesh.namespace or '-'} are made from the same grants."
+        if one.is_cluster and shape.mesh.namespace in one.namespaces:
+            words = f"Policies for the namespace {shape.mesh.namespace} are made from the same grants."
             yield Hop("cluster", "Cluster policies", one.name, words, now, after)
 
 

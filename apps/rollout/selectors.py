@@ -12,6 +12,7 @@ from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
 from apps.rollout.models import Drift, DriverName, Shard, Target
+from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.snapshots import from_json
 
 
@@ -52,17 +53,38 @@ def list_alarms(limit: int = 5) -> list[Drift]:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A cluster in which so many services wait for a yes before they are closed."""
+
+    slug: str
+    name: str
+    services: int
+
+
+def list_asking() -> list[Asking]:
+    """The clusters in which something waits for a yes, by name."""
+    rows = Target.objects.filter(driver=DriverName.KUBERNETES, facts__has_key=HELD).order_by("name")
+    found = rows.values_list("slug", "name", f"facts__{HELD}")
+    return [Asking(slug, name, len(held)) for slug, name, held in found if held]
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """A target as far as others need to know of it. Of clusters an environment may have any number."""
+    """A target as far as others need to know of it. Of clusters an environment may have any number, each with the
+    ``namespaces`` it enforces in."""
 
     slug: str
     name: str
     point: str
     is_cluster: bool
+    namespaces: frozenset[str] = frozenset()
 
 
 def list_places(environment_slug: str) -> tuple[Place, ...]:
     """Where access is enforced in an environment."""
     rows = Target.objects.filter(environment__slug=environment_slug).order_by("point", "slug")
-    columns = rows.values_list("slug", "name", "point", "driver")
-    return tuple(Place(slug, name, point, driver == DriverName.KUBERNETES) for slug, name, point, driver in columns)
+    columns = rows.values_list("slug", "name", "point", "driver", "config__namespaces")
+    return tuple(
+        Place(slug, name, point, driver == DriverName.KUBERNETES, frozenset(namespaces or ()))
+        for slug, name, point, driver, namespaces in columns
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
@@ -29,6 +31,7 @@ from apps.rollout.drivers.akamai.code import CANCELLABLE
 from apps.rollout.models import Activation, EdgeMove, Node, PendingChange, Probe, Revision, RevisionArtifact, Target
 from apps.rollout.services import troubles, undoing
 from apps.rollout.services.akamai import budgets, history
+from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.services.driving import is_live
 
 WATCHERS = ("operator", "security", "auditor", "administrator")
@@ -55,7 +58,9 @@ def rollout(request: PageRequest) -> HttpResponse:
     keeper = has_role(request.subject, *KEEPERS)
     rows = healths(Target.objects.select_related("environment").order_by("environment__slug", "point"), at)
     well = all(is_well(row) for row in rows)
-    return TemplateResponse(request, "rollout/rollout.html", {"rows": rows, "well": well, "keeper": keeper})
+    asking = sum(len(row.target.facts.get(HELD, {})) for row in rows)
+    context = {"rows": rows, "well": well, "asking": asking, "keeper": keeper}
+    return TemplateResponse(request, "rollout/rollout.html", context)
 
 
 def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
@@ -67,6 +72,7 @@ def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
         off=Count("drifts", distinct=True, filter=Q(drifts__resolved_at=None)),
     )
     numbers = {pk: (waiting, off) for pk, waiting, off in counts.values_list("pk", "uncompiled", "off")}
+    held = _held(found)
     nodes = list(Node.objects.filter(target__in=found))
     return [
         Health(
@@ -75,11 +81,20 @@ def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
             door=door_of(one, activations.get(one.pk), numbers[one.pk][1]),
             nodes=sum(node.target_id == one.pk for node in nodes),
             online=sum(node.target_id == one.pk and is_live(node, at) for node in nodes),
-            pending=numbers[one.pk][0],
+            pending=numbers[one.pk][0] - held.get(one.pk, 0),
             drifted=numbers[one.pk][1],
         )
         for one in found
     ]
+
+
+def _held(targets: Iterable[Target]) -> dict[int, int]:
+    """How many of a cluster's changes wait for a yes, and for nothing else. Costs nothing where none asks for one."""
+    asked = [Q(target=one, service__in=list(one.facts[HELD])) for one in targets if one.facts.get(HELD)]
+    if not asked:
+        return {}
+    rows = PendingChange.objects.filter(reduce(or_, asked)).values("target").annotate(many=Count("pk"))
+    return dict(rows.values_list("target", "many"))
 
 
 def door_of(target: Target, activation: Activation | None, drifted: int) -> str:
@@ -106,9 +121,10 @@ def get_target(slug: str, rows: QuerySet[Target] | None = None) -> Target:
 @require_GET
 def show(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
-    waiting = PendingChange.objects.filter(target=OuterRef("pk")).order_by("at")
-    shown = ArraySubquery(waiting.values(json=JSONObject(topic="topic", service="service", error="error"))[:FEW])
+    waiting = PendingChange.objects.filter(target=OuterRef("pk")).order_by("service", "at").distinct("service")
+    shown = ArraySubquery(waiting.values(json=JSONObject(topic="topic", service="service", error="error"))[:PAGE])
     target, at = get_target(slug, Target.objects.annotate(uncompiled=shown, **COUNTS)), timezone.now()
+    uncompiled: list[dict[str, str]] = target.uncompiled  # type: ignore[attr-defined]  # annotated above
     before = request.GET.get("before", "")
     revisions = Revision.objects.filter(target=target).order_by("-number")
     if before.isascii() and before.isdigit() and len(before) < 10:
@@ -119,6 +135,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     nodes = Node.objects.filter(target=target).order_by("name")[:100] if target.driver != "akamai" else ()
     context = {
         "target": target,
+        "uncompiled": [one for one in uncompiled if one["service"] not in target.facts.get(HELD, {})],
         "door": door_of(target, activations[0] if activations else None, off),
         "activations": activations,
         "nodes": [(node, is_live(node, at)) for node in nodes],

@@ -15,6 +15,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from apps.audit.errors import Refusal
+from apps.catalog import selectors as catalog
+from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
@@ -25,21 +27,32 @@ from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import selectors as telemetry
 
 if TYPE_CHECKING:
+    from apps.identity.models import Subject
     from apps.telemetry.selectors import CallerSeen
 
-DAYS, MOST_SERVICES = 30, 10
+DAYS, MOST_SERVICES, MOST_CALLERS = 30, 10, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``subject`` is None where nobody of that key is known any more; ``seen`` is what was seen of a stranger."""
+
+    key: str
+    subject: Subject | None
+    seen: CallerSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """``strangers`` called lately, and will not be let in."""
+    """``strangers`` called lately, and will not be let in. ``more`` are allowed than are named."""
 
     service: str
+    title: str
     paths: tuple[str, ...]
     sentences: tuple[str, ...]
-    allowed: tuple[str, ...]
+    allowed: tuple[Caller, ...]
     more: int
-    strangers: tuple[CallerSeen, ...]
+    strangers: tuple[Caller, ...]
 
 
 @require_http_methods(["GET", "POST"])
@@ -49,7 +62,8 @@ def plan(request: PageRequest, slug: str) -> HttpResponse:
     complaint = _agree(request, slug, at) if request.method == "POST" else ""
     if request.method == "POST" and not complaint:
         tasks.poke([slug])
-        messages.success(request, f"Agreed: {request.POST['service']} is closed to everybody else now.")
+        title = catalog.list_titles([request.POST["service"]])[request.POST["service"]]
+        messages.success(request, f"Agreed: {title} is closed to everybody else now.")
         return redirect("target_plan", slug)
     found = closing.closings(target)
     page = [one for one in found if one.service > asked_text(request, "after")][: MOST_SERVICES + 1]
@@ -77,16 +91,23 @@ def _agree(request: PageRequest, slug: str, at: datetime) -> str:
 
 
 def shown(found: Sequence[closing.Closing], at: datetime) -> list[Shown]:
-    since = at - timedelta(days=DAYS)
-    seen = telemetry.list_callers_seen_by_service([one.service for one in found], since=since)
+    services = [one.service for one in found]
+    titles = catalog.list_titles(services)
+    seen = telemetry.list_callers_seen_by_service(services, since=at - timedelta(days=DAYS))
+    strangers = {
+        one.service: [who for who in seen.get(one.service, ()) if who.subject not in one.allowed] for one in found
+    }
+    named = {key for one in found for key in one.allowed[:MOST_CALLERS]}
+    people = identity.list_by_keys(named | {who.subject for many in strangers.values() for who in many})
     return [
         Shown(
             service=one.service,
+            title=titles.get(one.service, one.service),
             paths=one.paths,
             sentences=one.sentences,
-            allowed=one.allowed,
-            more=one.more,
-            strangers=tuple(who for who in seen.get(one.service, ()) if who.subject not in one.allowed),
+            allowed=tuple(Caller(key, people.get(key)) for key in one.allowed[:MOST_CALLERS]),
+            more=one.more + max(0, len(one.allowed) - MOST_CALLERS),
+            strangers=tuple(Caller(who.subject, people.get(who.subject), who) for who in strangers[one.service]),
         )
         for one in found
     ]

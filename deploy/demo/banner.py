@@ -16,6 +16,7 @@ def state_document(places: Places, setup: dict[str, object]) -> dict[str, object
         "edge": edge_url(places),
         "edge_address": f"127.0.0.1:{places.ports['edge']}",
         "edge_control": places.edge_control_url,
+        "cluster": places.cluster_url,
         "ports": places.ports,
         "mesh_base": places.mesh_base,
         **setup,

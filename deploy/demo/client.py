@@ -1,4 +1,5 @@
-"""The demo's small command line: a call under somebody's token, a request through the API, manage.py.
+"""The demo's small command line: a call under somebody's token, a request through the API, manage.py, and a hand that
+changes something in the cluster behind the console's back.
 
 It is what a user's own script would do: an API token is exchanged (RFC 8693) for a five-minute edge token, and that
 token is presented at the edge. Nothing here has rights of its own.
@@ -41,9 +42,10 @@ def main() -> int:
     ask.add_argument("--reason", default="Trying the demo from the command line.")
     manage = commands.add_parser("manage")
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
+    commands.add_parser("meddle")
     arguments = parser.parse_args()
     places = Places.from_environment()
-    handlers = {"call": _call, "ask": _ask, "manage": _manage}
+    handlers = {"call": _call, "ask": _ask, "manage": _manage, "meddle": _meddle}
     try:
         return handlers[arguments.command](places, arguments)
     except requests.ConnectionError as error:
@@ -117,6 +119,24 @@ def _manage(places: Places, arguments: argparse.Namespace) -> int:
     environment = parts.console_environment(places, load_or_make(places.state))
     argv = [sys.executable, str(REPOSITORY / "manage.py"), *arguments.arguments]
     os.execve(argv[0], argv, {**os.environ, **environment})  # noqa: S606  (our own manage.py)
+
+
+def _meddle(places: Places, arguments: argparse.Namespace) -> int:
+    """What somebody with rights of their own in the cluster could do: let every pod call Recommendations."""
+    state = _state(places)
+    url = f"{state['cluster']}/apis/networking.k8s.io/v1/namespaces/outreach/networkpolicies/sp-recommendations"
+    headers = {
+        "Authorization": f"Bearer {state['cluster_admin_token']}",
+        "Content-Type": "application/merge-patch+json",
+    }
+    opened: dict[str, Any] = {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}}
+    answer = requests.patch(f"{url}?fieldManager=kubectl-edit", json=opened, headers=headers, timeout=10)
+    if answer.status_code == 404:
+        print("Nothing is closed in the cluster yet: agree to its plan first.", file=sys.stderr)
+        return 1
+    answer.raise_for_status()
+    print(f"Every pod may call Recommendations now. See {state['console']}/rollout/cluster/ and press Look now.")
+    return 0
 
 
 def _state(places: Places) -> dict[str, Any]:

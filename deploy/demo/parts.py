@@ -81,12 +81,13 @@ def prepare_console(places: Places, environment: Mapping[str, str], *, say: Call
         "mesh_base": places.mesh_base,
     }
     secrets = json.loads((places.state / "secrets.json").read_text(encoding="utf-8"))
-    document = json.dumps({**request, "edge": {k: v for k, v in secrets.items() if k.startswith("edge_")}})
+    handed = {name: {k: v for k, v in secrets.items() if k.startswith(f"{name}_")} for name in ("edge", "cluster")}
+    document = json.dumps({**request, **handed})
     _manage(environment, "demo_setup", stdin=document)
 
 
 def front(places: Places, environment: Mapping[str, str]) -> list[Child]:
-    """What the others talk to: the console, the edge's control API, and the workers that carry out changes."""
+    """What the others talk to: the console, what it drives, and the workers that carry out changes."""
     state, ports = places.state, places.ports
     pooled = {**environment, "SALLYPORT_DB_POOL": "12"}
     celery = [PYTHON, "-m", "celery", "-A", "console", "--quiet"]
@@ -94,6 +95,8 @@ def front(places: Places, environment: Mapping[str, str]) -> list[Child]:
     return [
         Child("edge", [PYTHON, "-m", "apps.localedge", "--config", str(state / "edge.json")], _PLAIN,
               ready=lambda: _says_ok(f"{places.edge_control_url}/healthz") and answers(ports["edge"])),
+        Child("cluster", [PYTHON, "-m", "apps.localcluster", "--config", str(state / "cluster.json")], _PLAIN,
+              ready=lambda: _says_ok(f"{places.cluster_url}/readyz")),
         Child("web", [*web, "--log-level", "warning", "--lifespan", "off", "--timeout-graceful-shutdown", "2"], pooled,
               ready=lambda: _says_ok(f"{places.web_url}/healthz/ready")),
         Child("worker", [*celery, "worker", "-P", "threads", "-c", "8", "--without-mingle", "--without-gossip",
@@ -183,7 +186,7 @@ def _create_database(port: int) -> bool:
 
 def _forget_what_the_database_knew(state: Path) -> None:
     """A new database knows none of the tokens, certificates and revisions that an earlier one handed out."""
-    for folder in ("agent", "edge"):
+    for folder in ("agent", "edge", "cluster"):
         shutil.rmtree(state / folder, ignore_errors=True)
     for pattern in ("*.token", "bundle-keys.json", "api-tokens.json", "edge-cert.json", "beat-schedule*"):
         for path in state.glob(pattern):

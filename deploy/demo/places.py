@@ -15,6 +15,7 @@ PORTS: dict[str, tuple[str, int, str]] = {
     "edge": ("SALLYPORT_EDGE_PORT", 8080, "the edge (where callers knock)"),
     "edge_staging": ("SALLYPORT_EDGE_STAGING_PORT", 8081, "the edge's staging network"),
     "edge_control": ("SALLYPORT_EDGE_CONTROL_PORT", 8010, "the edge's control API"),
+    "cluster": ("SALLYPORT_CLUSTER_PORT", 8020, "the cluster's API server"),
     "ingress": ("SALLYPORT_INGRESS_PORT", 8443, "the mesh ingress"),
     "postgres": ("SALLYPORT_POSTGRES_PORT", 5442, "PostgreSQL"),
     "valkey": ("SALLYPORT_VALKEY_PORT", 6389, "Valkey"),
@@ -51,6 +52,10 @@ class Places:
     @property
     def edge_control_url(self) -> str:
         return f"http://127.0.0.1:{self.ports['edge_control']}"
+
+    @property
+    def cluster_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['cluster']}"
 
     def check_free(self) -> None:
         """Raises PortTaken with a sentence for each port that cannot be bound."""

@@ -12,20 +12,27 @@ _FILE = "secrets.json"
 
 
 def load_or_make(state: Path) -> dict[str, str]:
-    """Reads ``secrets.json`` from the state folder, making it first when it is not there."""
+    """Reads ``secrets.json`` from the state folder, making first what is not there."""
     path = state / _FILE
-    if path.exists():
-        stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    fresh = _fresh()
+    if not fresh.keys() - stored.keys():
         return stored
-    made = {
+    made = {**fresh, **stored}
+    write_private(path, json.dumps(made, indent=2))
+    return made
+
+
+def _fresh() -> dict[str, str]:
+    return {
         "secret_key": secrets.token_urlsafe(48),
         "secrets_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "edge_client_token": "akab-demo-" + secrets.token_hex(12),
         "edge_client_secret": secrets.token_urlsafe(32),
         "edge_access_token": "akab-demo-" + secrets.token_hex(12),
+        "cluster_token": secrets.token_urlsafe(32),
+        "cluster_admin_token": secrets.token_urlsafe(32),
     }
-    write_private(path, json.dumps(made, indent=2))
-    return made
 
 
 def write_private(path: Path, text: str) -> None:

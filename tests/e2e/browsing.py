@@ -85,6 +85,14 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "target-stream": ("olga", "/rollout/edge/log/"),
     "target-certificate": ("olga", "/rollout/edge/certificate/"),
     "revision": ("olga", "/rollout/edge/revisions/{revision}/"),
+    "cluster": ("olga", "/rollout/cluster/"),
+    "cluster-plan": ("olga", "/rollout/cluster/plan/"),
+    "cluster-preflight": ("olga", "/rollout/cluster/preflight/"),
+    "cluster-settings": ("olga", "/rollout/cluster/settings"),
+    "cluster-migration": ("olga", "/rollout/cluster/migration/"),
+    "cluster-connect": ("olga", "/rollout/cluster/connect"),
+    "cluster-drift": ("olga", "/rollout/cluster/drift/"),
+    "cluster-new": ("olga", "/rollout/add/cluster"),
     "audit": ("cyd", "/audit/"),
     "audit-event": ("cyd", "/audit/1/"),
     "settings": ("ada", "/settings/"),
@@ -220,8 +228,9 @@ def sign_in(context: BrowserContext, demo: Running, who: str) -> None:
 
 
 def settle(page: Page) -> None:
+    """Until everything the page asked for by itself has come."""
     page.wait_for_load_state("load")
-    page.wait_for_timeout(250)
+    page.wait_for_function("() => !document.querySelector('.htmx-request')")
 
 
 def assert_no_grave_fault(page: Page) -> None:

@@ -74,14 +74,16 @@ def test_a_guardrail_blocks_before_and_after(at: datetime) -> None:
     assert found.hops[2].sentence == "A guardrail forbids this, whatever is granted."
 
 
-def test_a_workload_meets_the_sidecar_and_every_cluster(at: datetime) -> None:
+def test_a_workload_meets_the_sidecar_and_every_cluster_its_service_stands_in(at: datetime) -> None:
     there = factory.shop()
     target = pages.mesh_target(at)
-    target.pk, target.slug, target.name, target.driver = None, "k8s", "Shop cluster", "kubernetes"
-    target.save(force_insert=True)
+    target.driver = "kubernetes"
+    for name, namespace in (("Shop cluster", "shop"), ("Warehouse cluster", "warehouse")):
+        target.pk, target.slug, target.name, target.config = None, namespace, name, {"namespaces": [namespace]}
+        target.save(force_insert=True)
     found = ways(there.ada, there.cart.key, path="/refunds", at=at)
     assert said(found.hops)[1:3] == [("sidecar", "blocks", "passes"), ("cluster", "blocks", "passes")]
-    assert [hop.place for hop in found.hops[1:3]] == ["Shop mesh", "Shop cluster"]
+    assert [hop.place for hop in found.hops[1:-1]] == ["Shop mesh", "Shop cluster"]
 
 
 def test_addresses_meet_the_list_and_no_further(at: datetime) -> None:

@@ -47,12 +47,21 @@ def test_it_says_how_soon_a_change_by_hand_is_seen(olga: Client) -> None:
     assert "Seen at once: it is watched" in text(olga, "/rollout/cluster/")
 
 
+def test_home_says_to_who_keeps_targets_that_a_cluster_asks(house: pages.House, olga: Client, browse: Browse) -> None:
+    shown = text(olga, "/")
+    assert '<h1 id="title">1 service waits for your yes</h1>' in shown
+    assert '<a href="/rollout/cluster/plan/">look at the plan</a>' in shown
+    assert "/rollout/cluster/plan/" not in text(browse(house.shop.cyd), "/")
+    olga.post("/rollout/cluster/plan/", {"service": "payments"})
+    assert "/rollout/cluster/plan/" not in text(olga, "/")
+
+
 def test_the_plan_names_who_called_lately_and_may_not_then(house: pages.House, olga: Client) -> None:
     shown = text(olga, "/rollout/cluster/plan/")
     assert "1 service would be closed: it waits for your yes" in shown
     assert "payments is closed to every pod that is not named." in shown
     assert "workload:spiffe://shop.test/ns/shop/sa/cart" in shown
-    assert '<span class="mono">person:ada</span>, 1 call' in shown
+    assert '<div class="faint mono tiny wraps">person:ada</div><div class="quiet">1 call, the last' in shown
 
 
 def test_a_yes_is_kept_and_asked_only_once(olga: Client) -> None:
@@ -165,7 +174,7 @@ def test_what_differs_in_a_cluster_can_be_put_back(house: pages.House, olga: Cli
 def test_only_who_keeps_targets_may_change_a_cluster(house: pages.House, olga: Client, browse: Browse) -> None:
     cyd = browse(house.shop.cyd)
     assert cyd.get("/rollout/cluster/plan/").status_code == 200
-    assert "Close payments" not in cyd.get("/rollout/cluster/plan/").content.decode()
+    assert "Close Payments" not in cyd.get("/rollout/cluster/plan/").content.decode()
     given = {"service": "payments", "path": CONTESTED, "managers": "kubectl", "namespaces": "shop", "emitters": ["nic"]}
     before = Target.objects.get(slug="cluster")
     for path in ("plan/", "settings", "take-over", "connect"):

@@ -102,9 +102,20 @@ class SettingsForm(forms.Form):
         choices=[(one, one) for one in ACCESS_CONTROL],
         help_text="accessControlMode of NGINX Service Mesh; allow unless it was set otherwise.",
     )
-    mtls = forms.ChoiceField(label="mTLS mode of the mesh", choices=[(one, one) for one in MTLS], initial="permissive")
+    mtls = forms.ChoiceField(
+        label="mTLS mode of the mesh",
+        choices=[(one, one) for one in MTLS],
+        initial="permissive",
+        help_text="Only strict proves to the mesh who calls.",
+    )
     plus = forms.BooleanField(label="The ingress controller runs NGINX Plus", required=False)
-    ingress_class = forms.CharField(label="Ingress class", required=False, max_length=63, initial="nginx")
+    ingress_class = forms.CharField(
+        label="Ingress class",
+        required=False,
+        max_length=63,
+        initial="nginx",
+        help_text="Whose controller takes the objects.",
+    )
     ingress = forms.CharField(
         label="Who the ingress is", max_length=320, initial=DEFAULTS.ingress, help_text="namespace/service account"
     )
@@ -146,7 +157,7 @@ def told(chosen: ClusterSettings) -> dict[str, object]:
 
 
 class NewClusterForm(WayForm, SettingsForm):
-    name = forms.CharField(label="Name", max_length=100)
+    name = forms.CharField(label="Name", max_length=100, help_text="What people read.")
     slug = forms.SlugField(
         label="Short name", max_length=63, help_text="In addresses and labels; it cannot be changed."
     )

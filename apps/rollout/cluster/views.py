@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -75,7 +77,14 @@ def connect(request: PageRequest, target: Target) -> HttpResponse:
         messages.success(request, "It is kept. Now see what the cluster grants.")
         return redirect("target_preflight", target.slug)
     reached = cluster_connecting.REACHED.get(str(target.config.get("reached", "")), "")
-    context = {"target": target, "form": form, "reached": reached, "rbac": manifest_of(target)}
+    since = target.facts.get("connected_at")
+    context = {
+        "target": target,
+        "form": form,
+        "reached": reached,
+        "since": datetime.fromisoformat(since) if since else None,
+        "rbac": manifest_of(target),
+    }
     return TemplateResponse(request, "rollout/cluster_connect.html", context, status=422 if form.errors else 200)
 
 

@@ -268,6 +268,8 @@ def _open(target: Target, found: Mapping[str, Difference], opened: Mapping[str, 
         row = opened.get(path) or Drift(target=target, path=path, found_at=at)
         row.expected, row.observed, row.detail, row.seen_at = one.expected, one.observed, one.detail, at
         row.diff, row.opens, row.why_not = one.diff, one.opens, one.why_not
+        if not path.startswith(property_watching.PREFIX):
+            row.resolution = ""  # what was put back meanwhile was changed once more
         row.save()
     return fresh
 
@@ -286,6 +288,8 @@ def put_back(*, drift_id: int, actor: Actor, at: datetime) -> Target:
             _forget(target, drift.path)
             if target.driver == DriverName.KUBERNETES:
                 cluster_objects.force_once(target, drift.path, actor, at)
+                # Another object that somebody keeps from us must not put this one off.
+                Target.objects.filter(pk=target.pk).update(retry_at=None, attempts=0)
             _activate_again(target, at)
         drift.resolution = f"Put back by {actor.name}."[:100]
         drift.save(update_fields=["resolution"])

@@ -49,6 +49,39 @@ def test_a_change_by_hand_leaves_a_door_open_and_is_put_back(
     assert drift.resolution == "Put back by Olga."
 
 
+def test_what_is_changed_again_after_it_was_put_back_can_be_put_back_again(
+    target: Target, cluster: LocalCluster, hands: Hands
+) -> None:
+    """Nobody looked between."""
+    agreed(hands)
+    for _ in range(2):
+        cluster.merge(OURS, {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}})
+        look()
+        drift = Drift.objects.get()
+        assert (drift.resolution, drift.resolved_at) == ("", None)
+        drifting.put_back(drift_id=drift.pk, actor=OLGA, at=AT)
+        hands.work()
+        assert callers(cluster) == []
+
+
+def test_what_is_put_back_does_not_wait_for_an_object_somebody_else_keeps(
+    target: Target, cluster: LocalCluster, shop: factory.Shop, hands: Hands
+) -> None:
+    """The conflict has the target tried again later and later; the door that is open is shut at once."""
+    factory.service("orders", team=shop.payments_team, doors=("mesh",))
+    changes.note_service(slug="orders", at=AT)
+    theirs = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"podSelector": {}}}
+    cluster.apply(f"{POLICIES}/sp-orders", theirs, "argocd")
+    agreed(hands)
+    target.refresh_from_db()
+    assert target.retry_at is not None
+    cluster.merge(OURS, {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}})
+    look()
+    drifting.put_back(drift_id=Drift.objects.get(path=POLICY).pk, actor=OLGA, at=AT)
+    hands.work()
+    assert callers(cluster) == []
+
+
 def test_an_object_that_is_gone_comes_back(target: Target, cluster: LocalCluster, hands: Hands) -> None:
     agreed(hands)
     cluster.call("DELETE", OURS)

@@ -80,7 +80,8 @@ def _access(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
         )
         return Aspect("Who may call which route", today, after, Verdict.GAINED)
     accounts = {opening.account for opening in openings(graph, service, surroundings)}
-    today = f"A TrafficTarget for each of {len(accounts)} accounts." if accounts else "A target that lets nobody in."
+    each = "one account" if len(accounts) == 1 else f"each of {len(accounts)} accounts"
+    today = f"A TrafficTarget for {each}." if accounts else "A target that lets nobody in."
     kept_out = unseen(graph, service, surroundings)
     if kept_out:
         after = f"The same grants, and those of {listed(kept_out)}, which the mesh cannot see."
