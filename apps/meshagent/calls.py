@@ -28,6 +28,7 @@ AT_ONCE = 8
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """``at`` is the ``host:port`` where a service is found; ``names`` and ``ports`` are those it is called by."""
@@ -170,6 +171,8 @@ map $sp_callee $sp_callee_name {{
 {upstreams}server {{
     listen 127.0.0.1:{port};
     default_type application/problem+json;
+    # Where no door stands, nothing else says this, and the log that doors share speaks of it.
+    set $sp_point calls;
     proxy_ssl_certificate ../../identities/{identity}/cert.pem;
     proxy_ssl_certificate_key ../../identities/{identity}/key.pem;
     proxy_ssl_trusted_certificate ../../ca.pem;

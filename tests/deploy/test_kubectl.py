@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from apps.compiler.emitters.cluster import networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster import networkpolicy, sidecar
 from apps.compiler.emitters.cluster.injection import injected
 from tests.compiler.cluster.estate import emitted, parsed
 from tests.compiler.cluster.test_beside import CLUSTER, DOOR, probe_objects

@@ -72,7 +72,7 @@ def test_it_would_find_something(root: Path) -> None:
 
 
 MOST = {"sallyport-redirect.service": 2.0}
-"""Systemd's measure from 0 (shut) to 10; ours stay below 1.5, and what loads the rules needs a right over the network."""
+"""Systemd's measure from 0 (shut) to 10; ours stay below 1.5. What loads the rules needs a right over the network."""
 
 
 def test_systemd_holds_them_for_shut(root: Path) -> None:

@@ -61,6 +61,9 @@ class Calls:
                 raise BadCall(f"{network} is no network: {error}.") from error
 
 
+NO_CALLS = Calls()
+
+
 def in_cluster(services: Iterable[Service], namespace: str, places: Mapping[str, str]) -> tuple[Way, ...]:
     """Ways from a pod of a namespace; ``places`` by service where it is not found by its usual name and port."""
     found = (service for service in services if service.mesh is not None)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from apps.compiler.emitters.cluster import calls
-from apps.compiler.emitters.cluster.calls import Calls
+from apps.compiler.emitters.cluster.calls import NO_CALLS, Calls
 from apps.compiler.emitters.cluster.objects import (
     NAME_LABEL,
     Object,
@@ -75,14 +75,14 @@ class Sidecar:
     """``image`` holds Python, Sallyport's source, NGINX with njs and nftables (see the guide).
 
     ``target`` is the NGINX mesh whose policy the door takes, ``secret`` the name of a Secret beside the workload with
-    ``node.token``, ``bundle-keys.json`` and ``telemetry.token``. ``calls`` are those of its workload's that are secured.
+    ``node.token``, ``bundle-keys.json`` and ``telemetry.token``. ``calls`` are those of its workload that are secured.
     With ``shut`` false nobody is turned to the door yet: the application is reached as before, and the door besides.
     """
 
     image: str
     target: str
     secret: str = ""
-    calls: Calls = Calls()
+    calls: Calls = NO_CALLS
     shut: bool = True
 
 

@@ -15,7 +15,9 @@ from apps.rollout.management.sidecars import add_call_arguments, wanted
 
 
 class Command(BaseCommand):
-    help = "Read a Deployment, StatefulSet or DaemonSet and print it with a sidecar in it. Other documents pass as read."
+    help = (
+        "Read a Deployment, StatefulSet or DaemonSet and print it with a sidecar in it. Other documents pass as read."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("target")
