@@ -54,10 +54,17 @@ def test_the_doors_image_holds_all_that_its_programs_need(tmp_path: Path, module
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_consoles_image_holds_all_that_it_needs(tmp_path: Path) -> None:
     program = laid_out("console", tmp_path)
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "console.settings.dev", "PYTHONPATH": ""}
-    command = [sys.executable, "-c", "import console.asgi, console.celery, apps.localedge.accept, console.urls"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "import console.asgi, console.celery, apps.localedge.accept, console.urls",
+    ]
     done = subprocess.run(command, cwd=program, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
