@@ -118,29 +118,3 @@ def test_no_secret_goes_into_an_image_and_its_base_can_be_pinned(name: str) -> N
     ignored = (ROOT / ".containerignore").read_text().splitlines()
     assert ignored[0] == "*"
     assert not {"!.git", "!.demo", "!deploy", "!tests"} & set(ignored)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_they_can_be_built(name: str) -> None:
-    """With a base of one's own: set SALLYPORT_IMAGE_BASE, and SALLYPORT_IMAGE_OPTIONS for the builder."""
-    base = os.environ.get("SALLYPORT_IMAGE_BASE")
-    builder = shutil.which("buildah") or shutil.which("podman")
-    if not base or not builder:
-        pytest.skip("needs buildah or podman, and SALLYPORT_IMAGE_BASE for the name of a Debian 12 image")
-    options = os.environ.get("SALLYPORT_IMAGE_OPTIONS", "").split()
-    file = f"deploy/images/{name}.Containerfile"
-    command = [
-        builder,
-        "build",
-        "--build-arg",
-        f"BASE={base}",
-        *options,
-        "-f",
-        file,
-        "-t",
-        f"sallyport-{name}:test",
-        ".",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stderr[-2000:]
