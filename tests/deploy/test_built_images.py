@@ -74,9 +74,12 @@ def console(network: str, authority: Authority) -> Iterator[FakeConsole]:
 @contextlib.contextmanager
 def started(argv: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
+        log.chmod(0o666)  # a runtime gives its outputs to whoever runs in the container
         process = subprocess.Popen(argv, stdout=output, stderr=output)
     try:
         yield process
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{log.read_text(errors='replace')[-3000:]}") from error
     finally:
         process.terminate()
         process.wait(20)

@@ -90,7 +90,7 @@ def _names(node: ast.AST) -> list[str | None]:
     return [node.module] if isinstance(node, ast.ImportFrom) else []
 
 
-@pytest.mark.parametrize("name", ["console", "door"])
+@pytest.mark.parametrize("name", NAMES)
 def test_their_locks_are_parts_of_the_one_lock(name: str) -> None:
     whole, part = locked(ROOT / "requirements.lock"), locked(IMAGES / f"{name}.lock")
     assert part.items() <= whole.items()
