@@ -106,6 +106,15 @@ def test_doing_it_again_changes_nothing() -> None:
     assert put_in(whole) == (config_map, whole)
 
 
+def test_what_somebody_changed_since_is_not_put_back() -> None:
+    _, whole = put_in(DEPLOYMENT)
+    [container] = [one for one in whole["spec"]["template"]["spec"]["containers"] if one["name"] == "payments"]
+    del container["livenessProbe"]
+    container["readinessProbe"]["httpGet"] = {"path": "/now", "port": 9202}
+    config_map, _ = put_in(whole)
+    assert json.loads(config_map["data"]["agent.json"])["health"]["checks"] == {"/payments/readinessProbe": "9202/now"}
+
+
 def test_it_holds_what_the_patch_for_copying_holds() -> None:
     _, whole = put_in(DEPLOYMENT)
     ours = patch(PAYMENTS, SIDECAR)["spec"]["template"]["spec"]

@@ -88,13 +88,14 @@ def _theirs(pod: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _restore(pod: dict[str, Any]) -> None:
-    """Probes as they were before an earlier injection."""
+    """Probes as they were before an earlier injection, where nobody has changed them since."""
     kept = pod.get("metadata", {}).get("annotations", {}).pop(MOVED, None)
     moved = json.loads(kept) if kept else {}
     for container in _theirs(pod["spec"]):
         for kind in PROBES:
-            if f"/{container['name']}/{kind}" in moved:
-                container[kind]["httpGet"] = moved[f"/{container['name']}/{kind}"]
+            question, asked = f"/{container['name']}/{kind}", (container.get(kind) or {}).get("httpGet") or {}
+            if question in moved and asked.get("path") == question:
+                container[kind]["httpGet"] = moved[question]
 
 
 def _move_probes(pod: dict[str, Any], found: Place) -> dict[str, str]:
