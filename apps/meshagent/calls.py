@@ -69,10 +69,10 @@ def look_up(at: str) -> tuple[str, ...]:
     """The IPv4 addresses of a place with its port, in order; none when its name cannot be found."""
     host, _, port = at.rpartition(":")
     try:
-        found = socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_STREAM)
+        _, _, addresses = socket.gethostbyname_ex(host)
     except OSError:
         return ()
-    return tuple(sorted({f"{address[0]}:{address[1]}" for *_, address in found}))
+    return tuple(sorted({f"{address}:{port}" for address in addresses}))
 
 
 class Finder:
