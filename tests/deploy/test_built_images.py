@@ -213,6 +213,6 @@ def test_the_console_migrates_and_answers_with_pages(place: Path) -> None:
 def _answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=10).status_code == 200
-    except requests.ConnectionError:
+    except requests.RequestException:
         time.sleep(0.1)
         return False
