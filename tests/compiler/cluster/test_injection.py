@@ -132,7 +132,7 @@ def test_a_workload_that_only_calls_gets_no_door_and_no_rules_for_what_arrives()
     assert "hook output" in rules
     assert "prerouting" not in rules
     settings = json.loads(config_map["data"]["agent.json"])
-    assert settings["calls"]["as"] == web.workload
+    assert (settings["node"], settings["calls"]["as"]) == ("shop-web", web.workload)
     assert "health" not in settings
     assert "ship" not in settings
 

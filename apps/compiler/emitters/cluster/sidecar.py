@@ -60,12 +60,16 @@ Beside: TypeAlias = Service | Caller
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``name`` is that of its Deployment; ``door`` the port of its door, and ``ports`` those that lead there."""
+    """``name`` is that of its Deployment, ``node`` the one it is enrolled by.
+
+    ``door`` is the port of its door, and ``ports`` are those that lead there.
+    """
 
     id: str
     namespace: str
     name: str
     workload: str
+    node: str
     door: int | None = None
     ports: tuple[int, ...] = ()
 
@@ -89,12 +93,14 @@ class Sidecar:
 def place(beside: Beside) -> Place:
     """Raises NoDoor for a service that the mesh does not expose."""
     if isinstance(beside, Caller):
-        return Place(beside.name, beside.namespace, beside.name, beside.workload)
+        node = f"{beside.namespace}-{beside.name}"
+        return Place(beside.name, beside.namespace, beside.name, beside.workload, node)
     mesh = beside.mesh
     if mesh is None:
         raise NoDoor(beside.id)
     ports = sorted({mesh.upstream_port, *(variant.upstream_port for variant in beside.variants)})
-    return Place(beside.id, mesh.namespace, service_name(beside.id), mesh.workload, mesh.port, tuple(ports))
+    name = service_name(beside.id)
+    return Place(beside.id, mesh.namespace, name, mesh.workload, name, mesh.port, tuple(ports))
 
 
 def redirection(beside: Beside, sidecar: Sidecar, user: str = str(USER)) -> str:
@@ -144,7 +150,7 @@ def agent_settings(beside: Beside, surroundings: ClusterSurroundings, sidecar: S
 def config_map(beside: Beside, surroundings: ClusterSurroundings, sidecar: Sidecar) -> Object:
     """The agent's configuration and the redirection, beside the workload."""
     found = place(beside)
-    settings = agent_settings(beside, surroundings, sidecar, found.name)
+    settings = agent_settings(beside, surroundings, sidecar, found.node)
     data = {"agent.json": written(settings), "redirect.nft": redirection(beside, sidecar)}
     return made("v1", "ConfigMap", found.namespace, object_name(found.id, "door"), handout_labels(), data=data)
 
