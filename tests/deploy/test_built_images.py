@@ -196,7 +196,9 @@ def test_the_console_migrates_and_answers_with_pages(place: Path) -> None:
         beat = ["celery", "-A", "console", "beat", "--pidfile=", "--schedule=/tmp/schedule"]
         with (
             started(argv(*web), place / "web"),
-            started(argv("celery", "-A", "console", "worker", "-P", "threads", "-c", "2"), place / "worker") as worker,
+            started(
+                argv("celery", "-A", "console", "worker", "-P", "threads", "-l", "INFO"), place / "worker"
+            ) as worker,
             started(argv(*beat), place / "beat") as beating,
         ):
             url = f"http://127.0.0.1:{port}"
@@ -206,6 +208,7 @@ def test_the_console_migrates_and_answers_with_pages(place: Path) -> None:
             style = next(part for part in page.text.split('"') if part.startswith("/static/css/"))
             assert requests.get(f"{url}{style}", timeout=30).status_code == 200
             until(lambda: "ready." in (place / "worker").read_text(), 120)
+            assert "Warning" not in (place / "worker").read_text()
             until(lambda: (tmp / "schedule").exists(), 120)
             assert (worker.poll(), beating.poll()) == (None, None)
 
