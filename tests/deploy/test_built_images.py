@@ -193,6 +193,7 @@ def test_the_console_migrates_and_answers_with_pages(place: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         web = [*image.config["Cmd"][:-1], str(port)]
+        work = ["celery", "-A", "console", "worker", "-P", "threads", "-l", "INFO"]
         beat = ["celery", "-A", "console", "beat", "--pidfile=", "--schedule=/tmp/schedule"]
         with (
             started(argv(*web), place / "web"),
