@@ -197,9 +197,7 @@ def test_the_console_migrates_and_answers_with_pages(place: Path) -> None:
         beat = ["celery", "-A", "console", "beat", "--pidfile=", "--schedule=/tmp/schedule"]
         with (
             started(argv(*web), place / "web"),
-            started(
-                argv("celery", "-A", "console", "worker", "-P", "threads", "-l", "INFO"), place / "worker"
-            ) as worker,
+            started(argv(*work), place / "worker") as worker,
             started(argv(*beat), place / "beat") as beating,
         ):
             url = f"http://127.0.0.1:{port}"
