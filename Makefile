@@ -53,9 +53,14 @@ browser:
 netns:
 	@sh deploy/install-netns.sh
 
+images:
+	@deploy/images/build.sh
+
 lock:
 	uv pip compile pyproject.toml --extra demo --generate-hashes --universal --no-emit-index-url --no-header -q -o requirements.lock
 	uv pip compile pyproject.toml --extra dev --generate-hashes --universal --no-emit-index-url --no-header -q -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml deploy/images/console.in --generate-hashes --universal --no-emit-index-url --no-header -q -c requirements.lock -o deploy/images/console.lock
+	for image in door verifier; do uv pip compile deploy/images/$$image.in --python-version 3.11 --generate-hashes --universal --no-emit-index-url --no-header -q -c requirements.lock -o deploy/images/$$image.lock; done
 
 # -- checking -----------------------------------------------------------------------------------------------------
 lint:

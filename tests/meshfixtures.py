@@ -140,6 +140,8 @@ class MeshNode:
     authority: Authority
     process: subprocess.Popen[bytes] | None = None
     revision: int = 0
+    user: int | None = None
+    """Who NGINX runs as, where that is not whoever tests; only root can choose."""
 
     @classmethod
     @contextlib.contextmanager
@@ -150,8 +152,9 @@ class MeshNode:
         authority: Authority,
         identities: Iterable[Identity],
         build: Build | None = None,
+        user: int | None = None,
     ) -> Iterator[MeshNode]:
-        node = cls(root, build or builds()[0], authority)
+        node = cls(root, build or builds()[0], authority, user=user)
         node.lay_out(identities)
         node.write(artifacts)
         node.launch()
@@ -166,7 +169,7 @@ class MeshNode:
         (self.root / "ca.pem").write_bytes(self.authority.pem)
         for identity in identities:
             identity.store(self.root / "identities" / identity_slug(identity.workload))
-        user = "user root;\n" if os.geteuid() == 0 else ""
+        user = "user root;\n" if os.geteuid() == 0 and self.user is None else ""
         (self.root / "node.conf").write_text(
             f"{self.build.modules}{user}worker_processes 1;\npid run/nginx.pid;\nerror_log logs/error.log notice;\n"
         )
@@ -195,7 +198,11 @@ class MeshNode:
         return "" if done.returncode == 0 else done.stderr
 
     def launch(self) -> None:
-        self.process = subprocess.Popen([*self.command(), "-g", "daemon off;"], cwd=self.root)
+        if self.user is not None:
+            for path in (self.root, *self.root.rglob("*")):
+                os.chown(path, self.user, self.user, follow_symlinks=False)
+        argv = [*self.command(), "-g", "daemon off;"]
+        self.process = subprocess.Popen(argv, cwd=self.root, user=self.user, group=self.user)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             if self.workers():

@@ -9,9 +9,10 @@ import logging
 import random
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from apps.meshagent import doors, probes
+from apps.meshagent import calls, doors, health, probes
 from apps.meshagent.bundle import BundleError, Manifest, Revisions
 from apps.meshagent.config import Config
 from apps.meshagent.console import Console, ConsoleError, Offer
@@ -40,6 +41,7 @@ class Agent:
         self._have = ""
         self._serves_old_identities = False
         self._owed: dict[str, Any] | None = None
+        self._finder = calls.Finder()
 
     def resume(self) -> None:
         """Serves the last good revision before the console is asked anything."""
@@ -73,8 +75,9 @@ class Agent:
                 pause = min(LONGEST_PAUSE, pause * 2)
 
     def step(self) -> None:
-        """One round: identities, debts, then at most one bundle."""
+        """One round: identities, places, debts, then at most one bundle."""
         self._renew()
+        self._look_again()
         self._pay()
         offer = self._console.wait_for_bundle(self._have, self._config.poll_seconds)
         if offer is not None:
@@ -89,6 +92,24 @@ class Agent:
             self._nginx.serve()
             self._serves_old_identities = False
             self._owed = self._report(active, "active")
+
+    def _look_again(self) -> None:
+        """Services that this node's workload calls may stand elsewhere than when NGINX was last told."""
+        if self._have and self._find_services(self._layout.revision(self._have)):
+            self._nginx.check(self._layout.current)
+            self._nginx.serve()
+
+    def _find_services(self, revision: Path) -> bool:
+        """Writes down where they are; whether that is news."""
+        path = self._layout.root / calls.FILE
+        if self._config.calls is None:
+            path.unlink(missing_ok=True)
+            return False
+        found = calls.conf(revision, self._config.calls, self._finder).encode()
+        if path.exists() and path.read_bytes() == found:
+            return False
+        replace_file(path, found)
+        return True
 
     def _take(self, offer: Offer) -> None:
         manifest = self._read(offer)
@@ -141,6 +162,9 @@ class Agent:
         doors.settle(revision, {slug(workload) for workload in self._config.workloads})
         ways = doors.ways(revision, self._config.elsewhere)
         replace_file(self._layout.root / "node_http_doors.conf", ways.encode())
+        asked = "" if self._config.health is None else health.conf(self._config.health)
+        replace_file(self._layout.root / health.FILE, asked.encode())
+        self._find_services(revision)
 
     def _try(self, manifest: Manifest) -> None:
         """NGINX must accept it, and it must answer its own decision tables, before anything is switched."""

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from apps.meshagent.calls import Calls
+from apps.meshagent.health import Health
+
 
 @dataclass(frozen=True, slots=True)
 class Ship:
@@ -21,6 +24,8 @@ class Config:
     """``target`` may be left out: then the node stays with the target of the first bundle it takes.
 
     ``elsewhere`` says by service where the doors of other nodes are (``host:port``); only an ingress needs it.
+    ``calls`` are what this node's workload sends to services of the mesh, where the kernel turns that to NGINX.
+    ``health`` is what a kubelet may ask of an application behind a door.
     """
 
     console: str
@@ -34,6 +39,8 @@ class Config:
     poll_seconds: int = 25
     target: str | None = None
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    calls: Calls | None = None
+    health: Health | None = None
 
     @classmethod
     def load(cls, path: Path) -> Config:
@@ -51,4 +58,6 @@ class Config:
             poll_seconds=data.get("poll_seconds", 25),
             target=data.get("target"),
             elsewhere=dict(data.get("elsewhere", {})),
+            calls=Calls.read(data["calls"]) if "calls" in data else None,
+            health=Health.read(data["health"]) if "health" in data else None,
         )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import yaml
 from django.conf import settings
 
 from apps.catalog import selectors as catalog
-from apps.compiler.emitters.cluster import agent, networkpolicy, probe_pod, sidecar
-from apps.compiler.emitters.cluster.objects import Account, Object
+from apps.compiler.emitters.cluster import agent, injection, networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster import machine as on_machines
+from apps.compiler.emitters.cluster.calls import PRIVATE, BadCall, Calls, between_machines, in_cluster
+from apps.compiler.emitters.cluster.objects import Account, Object, is_label
+from apps.compiler.emitters.cluster.sidecar import Beside, Caller, Sidecar
 from apps.compiler.graph import Service
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.rollout.cluster.settings import settings_of
@@ -29,19 +34,89 @@ Files = Mapping[str, str]
 """Contents by relative path."""
 
 
-def door(*, target_slug: str, service_slug: str, image: str, at: datetime) -> Files:
-    """A kustomize component that puts a door beside a service's pods."""
-    target = get_target(target_slug)
-    service, around = _service(target, service_slug), _around(target, at)
-    return sidecar.kustomization(service, around, sidecar.Sidecar(image, _mesh_of(target)))
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """What is to be secured of a workload's own calls: those to ``services``, by slug with their ``host:port`` or ''.
+
+    ``every`` adds every service of the mesh, ``leave`` names networks whose connections are left alone, ``inside`` the
+    only ones in which they are turned at all, where that is not every private one.
+    """
+
+    services: Mapping[str, str] = field(default_factory=dict)
+    every: bool = False
+    leave: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
 
 
-def machine(*, target_slug: str, service_slug: str, node: str, at: datetime) -> Files:
-    """A door for a machine that runs the service by itself, by the paths the files belong to."""
+NO_CALLING = Calling()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``what`` is a service's slug, or ``namespace/account`` for a workload that only calls.
+
+    ``shut`` false puts a door beside the service and turns nobody to it yet.
+    """
+
+    what: str
+    image: str = ""
+    calling: Calling = NO_CALLING
+    shut: bool = True
+
+
+def door(*, target_slug: str, wanted: Wanted, at: datetime) -> Files:
+    """A kustomize component that puts a sidecar beside a workload's pods."""
     target = get_target(target_slug)
-    service, around = _service(target, service_slug), _around(target, at)
-    found = sidecar.machine(service, around, sidecar.Sidecar("", _mesh_of(target)), node)
+    beside, sidecar_of = _sidecar(target, wanted)
+    return sidecar.kustomization(beside, _around(target, at), sidecar_of)
+
+
+def injected(*, target_slug: str, wanted: Wanted, workload: Mapping[str, Any], at: datetime) -> tuple[Object, Object]:
+    """The ConfigMap of a sidecar, and a Deployment (or its like) with the sidecar in it."""
+    target = get_target(target_slug)
+    beside, sidecar_of = _sidecar(target, wanted)
+    try:
+        return injection.injected(workload, beside, _around(target, at), sidecar_of)
+    except injection.CannotInject as error:
+        raise BadTarget(str(error)) from error
+
+
+def machine(*, target_slug: str, wanted: Wanted, node: str, at: datetime) -> Files:
+    """A sidecar for a machine that runs the workload by itself, by the paths the files belong to."""
+    target = get_target(target_slug)
+    beside, sidecar_of = _sidecar(target, wanted, on_machine=True)
+    found = on_machines.files(beside, _around(target, at), sidecar_of, node)
     return {path.lstrip("/"): text for path, text in found.items()}
+
+
+def _sidecar(target: Target, wanted: Wanted, *, on_machine: bool = False) -> tuple[Beside, Sidecar]:
+    beside = _beside(target, wanted.what)
+    out = _calls(target, sidecar.place(beside).namespace, wanted, on_machine=on_machine)
+    return beside, Sidecar(wanted.image, _mesh_of(target), calls=out, shut=wanted.shut)
+
+
+def _beside(target: Target, what: str) -> Beside:
+    namespace, slash, account = what.partition("/")
+    if not slash:
+        return _service(target, what)
+    if not (is_label(namespace) and is_label(account)):
+        raise BadTarget("Name the account as namespace/name, such as shop/cart.")
+    return Caller(namespace, account, f"spiffe://{settings.SALLYPORT_TRUST_DOMAIN}/ns/{namespace}/sa/{account}")
+
+
+def _calls(target: Target, namespace: str, wanted: Wanted, *, on_machine: bool) -> Calls:
+    calling = wanted.calling
+    exposed = catalog.graph_services(None if calling.every else list(calling.services), target.environment.slug)
+    others = [one for slug, one in exposed.items() if one.mesh is not None and slug != wanted.what]
+    unknown = calling.services.keys() - {one.id for one in others}
+    if unknown:
+        raise BadTarget(f"{min(unknown)} is no other service that the mesh of {target.environment.slug} exposes.")
+    told = {slug: place for slug, place in calling.services.items() if place}
+    try:
+        ways = between_machines(others, told) if on_machine else in_cluster(others, namespace, told)
+        return Calls(ways, calling.inside or PRIVATE, calling.leave)
+    except BadCall as error:
+        raise BadTarget(str(error)) from error
 
 
 def probe(*, target_slug: str, account: str, image: str, at: datetime) -> Files:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 
-from apps.compiler.emitters.cluster.sidecar import redirection
+from apps.compiler.emitters.cluster.sidecar import Sidecar, redirection
 from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Route, Service, Subject, SubjectKind
 from apps.compiler.surroundings import MeshSurroundings
 from tests.agreement.forge import KeyPair
@@ -66,7 +66,7 @@ def turned(lab: Lab) -> Iterator[None]:
     there = ("ip", "netns", "exec", lab.namespace_of(lab.end("shop/payments")), str(tool_path("nft")))
     try:
         for _ in range(2):
-            run(*there, "-f", "-", stdin=redirection(SERVICE))
+            run(*there, "-f", "-", stdin=redirection(SERVICE, Sidecar("", "")))
         yield
     finally:
         run(*there, "flush", "ruleset")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -53,6 +55,48 @@ def test_a_door_for_a_machine_needs_no_cluster(tmp_path: Path, shop: access.Shop
     assert "etc/systemd/system/sallyport-door.service" in files
 
 
+def test_a_workload_is_told_of_the_services_it_calls_and_of_no_others(
+    tmp_path: Path, cluster: Target, at: datetime
+) -> None:
+    mesh_target(at)
+    files = written(tmp_path / "one", "east", "--door", "front/web", "--call", "payments=payments.shop.svc:80")
+    settings = json.loads(json.loads(files["config-map.json"])["data"]["agent.json"])
+    assert settings["workloads"] == ["spiffe://shop.test/ns/front/sa/web"]
+    assert settings["calls"]["ways"].keys() == {"payments"}
+    assert settings["calls"]["ways"]["payments"]["at"] == "payments.shop.svc:80"
+    every = written(tmp_path / "every", "east", "--door", "payments", "--call-all")
+    ways = json.loads(json.loads(every["config-map.json"])["data"]["agent.json"]).get("calls", {"ways": {}})["ways"]
+    assert "payments" not in ways
+
+
+def test_a_deployment_is_read_and_printed_with_a_sidecar(
+    cluster: Target, at: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh_target(at)
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "payments"}, "spec": {"ports": []}}
+    pod = {"metadata": {"labels": {"app": "payments"}}, "spec": {"containers": [{"name": "payments", "image": "p:7"}]}}
+    spec = {"selector": {"matchLabels": {"app": "payments"}}, "template": pod}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "payments"}, "spec": spec}
+    given = yaml.safe_dump_all([service, deployment])
+
+    def printed(*arguments: str) -> list[Any]:
+        out = StringIO()
+        monkeypatch.setattr("sys.stdin", StringIO(given))
+        call_command("inject_door", "east", *arguments, stdout=out)
+        return list(yaml.safe_load_all(out.getvalue()))
+
+    found = printed("payments", "--image", "shop/door:1")
+    assert [one["kind"] for one in found] == ["Service", "ConfigMap", "Deployment"]
+    assert found[0] == service
+    names = [one["name"] for one in found[2]["spec"]["template"]["spec"]["containers"]]
+    assert sorted(names) == ["payments", "sallyport-door"]
+    with pytest.raises(CommandError, match="0 of the documents read could be meant"):
+        printed("payments", "--name", "other")
+    given = "a: [b"
+    with pytest.raises(CommandError, match="is no YAML"):
+        printed("payments")
+
+
 def test_a_probe_pod_and_a_baseline_are_a_clusters(tmp_path: Path, cluster: Target, at: datetime) -> None:
     [probe] = written(tmp_path / "probe", "east", "--probe", "shop/cart").values()
     assert [one["kind"] for one in json.loads(probe)["items"]] == ["ConfigMap", "Deployment"]
@@ -69,6 +113,10 @@ def test_a_probe_pod_and_a_baseline_are_a_clusters(tmp_path: Path, cluster: Targ
         (("--door", "payments"), "has no target with driver nginx"),
         (("--door", "nothing"), "nothing is no service that the mesh of"),
         (("--probe", "cart"), "Name the account as namespace/name"),
+        (("--door", "Shop/cart"), "Name the account as namespace/name"),
+        (("--door", "front/web", "--call", "nothing"), "nothing is no other service that the mesh of"),
+        (("--door", "front/web", "--call", "payments=nowhere"), "The place of payments is host:port"),
+        (("--door", "front/web", "--call", "payments", "--leave", "here"), "here is no network"),
     ],
 )
 def test_what_is_missing_is_said(tmp_path: Path, cluster: Target, arguments: tuple[str, ...], complaint: str) -> None:

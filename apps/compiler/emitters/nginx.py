@@ -30,6 +30,7 @@ _SCRIPT = "text/javascript"
 _JSON = "application/json"
 TRIALS = "trials.json"
 _WATCH = "\n        js_header_filter doors.answered;"
+DOOR_NAMES = "door_names.json"
 _ASSETS = resources.files("apps.compiler.emitters") / "assets" / "nginx"
 _TEXTS = {asset.name: asset.read_text() for asset in _ASSETS.iterdir() if asset.is_file()}
 _SCRIPTS = {f"js/{asset.name}": asset.read_bytes() for asset in (_ASSETS / "js").iterdir()}
@@ -56,6 +57,7 @@ def emit_static(graph: AccessGraph, surroundings: MeshSurroundings) -> tuple[Art
         *(Artifact.of(path, _CONF, text.encode()) for path, text in sorted(texts.items())),
         *(Artifact.of(path, _SCRIPT, content) for path, content in sorted(_SCRIPTS.items())),
         Artifact.of("mesh.json", _JSON, data.encode()),
+        Artifact.of(DOOR_NAMES, _JSON, _door_names(graph).encode()),
     )
 
 
@@ -199,6 +201,13 @@ def _hosts(graph: AccessGraph) -> dict[str, dict[str, list[str]]]:
             bases = found.setdefault(service.edge.host.lower(), {})
             bases[service.edge.base_path] = _destination(service, service.mesh.workload)
     return found
+
+
+def _door_names(graph: AccessGraph) -> str:
+    """The name in the certificate of each service's door: whom a node's own calls are made to, and to nobody else."""
+    named = ((service.id, service.mesh) for service in graph.services.values())
+    found = {item_key(service): server_name(mesh.workload) for service, mesh in named if mesh is not None}
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
 def _destination(service: Service, workload: str) -> list[str]:

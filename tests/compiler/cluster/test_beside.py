@@ -11,21 +11,26 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from apps.compiler.emitters.cluster import machine as machines
 from apps.compiler.emitters.cluster import agent, networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster.calls import Calls, between_machines, in_cluster
 from apps.compiler.emitters.cluster.objects import Account
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.traffic import Variant
+from tests.compiler import estate
 from tests.compiler.estate import PAYMENTS
 
 GOLDEN = Path(__file__).with_name("golden")
 REWRITE = "SALLYPORT_REWRITE_GOLDEN"
 
 CLUSTER = ClusterSurroundings("east", "https://console.shop.test", "shop.test", frozenset({"smi"}))
-DOOR = sidecar.Sidecar("registry.shop.test/sallyport-door:1", "mesh")
+IMAGE = "registry.shop.test/sallyport-door:1"
+DOOR = sidecar.Sidecar(IMAGE, "mesh", calls=Calls(in_cluster([estate.CART], "shop", {})))
+TILL = sidecar.Sidecar("", "mesh", calls=Calls(between_machines([estate.CART], {"cart": "10.20.0.7:9201"})))
 CART = Account("shop", "cart")
-PROBE = probe_pod.ProbePod("registry.shop.test/sallyport-door:1")
+PROBE = probe_pod.ProbePod(IMAGE)
 AGENT = agent.ClusterAgent(
-    "registry.shop.test/sallyport-door:1",
+    IMAGE,
     "agent",
     {"shop": [("networking.k8s.io", "networkpolicies"), ("access.smi-spec.io", "traffictargets")]},
     ("traffictargets.access.smi-spec.io", "networkpolicies.networking.k8s.io"),
@@ -70,7 +75,7 @@ def printed() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    return dict(sidecar.machine(PAYMENTS, CLUSTER, DOOR, "till-1"))
+    return dict(machines.files(PAYMENTS, CLUSTER, TILL, "till-1"))
 
 
 def agent_objects(*, by_account: bool = True) -> tuple[dict[str, Any], ...]:
@@ -89,11 +94,15 @@ def test_golden(name: str) -> None:
 
 
 def test_a_deployment_with_the_patch_is_valid_and_keeps_what_it_had() -> None:
-    whole = merged(PLAIN, sidecar.patch(PAYMENTS, CLUSTER, DOOR))
+    whole = merged(PLAIN, sidecar.patch(PAYMENTS, DOOR))
     kubernetes_validate.validate(whole, "1.31", strict=True)
     pod = whole["spec"]["template"]["spec"]
     assert [one["name"] for one in pod["containers"]] == ["payments", "sallyport-door"]
-    assert whole["spec"]["template"]["metadata"]["labels"] == {"app": "payments", "app.kubernetes.io/name": "payments"}
+    assert whole["spec"]["template"]["metadata"]["labels"] == {
+        "app": "payments",
+        "app.kubernetes.io/name": "payments",
+        "injector.nsm.nginx.com/auto-inject": "disabled",
+    }
     assert whole["spec"]["selector"] == PLAIN["spec"]["selector"]
 
 
@@ -103,7 +112,7 @@ def test_other_objects_are_valid() -> None:
 
 
 def test_only_the_part_that_ends_at_once_may_touch_the_network_and_only_that() -> None:
-    pod = sidecar.patch(PAYMENTS, CLUSTER, DOOR)["spec"]["template"]["spec"]
+    pod = sidecar.patch(PAYMENTS, DOOR)["spec"]["template"]["spec"]
     [first], [door] = pod["initContainers"], pod["containers"]
     assert first["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}
     for container in (door, *probe_objects()[1]["spec"]["template"]["spec"]["containers"]):
@@ -124,11 +133,17 @@ def test_no_secret_is_printed_and_every_file_that_is_spoken_of_is_there() -> Non
 
 
 def test_every_port_of_the_application_is_turned_to_the_door() -> None:
-    assert "tcp dport { 9202 } redirect to :9102" in sidecar.redirection(PAYMENTS)
+    assert "tcp dport { 9202 } redirect to :9102" in sidecar.redirection(PAYMENTS, DOOR)
     two = replace(PAYMENTS, variants=(Variant("v2", 9212),))
-    assert "tcp dport { 9202, 9212 } redirect to :9102" in sidecar.redirection(two)
+    assert "tcp dport { 9202, 9212 } redirect to :9102" in sidecar.redirection(two, DOOR)
     with pytest.raises(sidecar.NoDoor):
-        sidecar.redirection(replace(PAYMENTS, mesh=None))
+        sidecar.redirection(replace(PAYMENTS, mesh=None), DOOR)
+
+
+def test_a_door_can_stand_there_before_anybody_is_turned_to_it() -> None:
+    rules = sidecar.redirection(PAYMENTS, replace(DOOR, shut=False))
+    assert "prerouting" not in rules
+    assert "hook output" in rules
 
 
 def test_the_probe_pod_is_its_workload_and_never_takes_its_calls() -> None:

@@ -34,7 +34,8 @@ def test_what_becomes_of_each_part() -> None:
     assert told(CLUSTER) == {
         "Who may call which route": Verdict.EQUAL,
         "Why a call was refused": Verdict.GAINED,
-        "How callers prove who they are": Verdict.LOST,
+        "How callers prove who they are": Verdict.TO_DO,
+        "gRPC and plain TCP between pods": Verdict.LOST,
         "People and agents from outside": Verdict.TO_DO,
         "Other ports of the pod": Verdict.TO_DO,
         "When access ends": Verdict.GAINED,
@@ -50,6 +51,7 @@ def test_what_the_mesh_cannot_see_is_gained_and_what_nobody_calls_has_nobody_to_
     graph = replace(estate(), subjects={**estate().subjects, abroad.id: abroad}, grants=(grant,))
     assert told(CLUSTER, graph)["Who may call which route"] == Verdict.GAINED
     assert told(CLUSTER, graph)["How callers prove who they are"] == Verdict.EQUAL
+    assert "gRPC and plain TCP between pods" not in told(CLUSTER, graph)
 
 
 def test_versions_and_limits_are_spoken_of_where_there_are_some() -> None:

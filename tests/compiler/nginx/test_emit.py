@@ -46,6 +46,7 @@ def emitted(graph: AccessGraph) -> dict[str, Artifact]:
     [
         "answers.conf",
         "door.conf",
+        "door_names.json",
         "identities.map",
         "ingress.conf",
         "mesh.json",

@@ -54,6 +54,7 @@ def aspects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
         _access(graph, service, surroundings),
         _reasons(),
         _callers(graph, service, surroundings),
+        *_protocols(graph, service, surroundings),
         *_outsiders(graph, service, surroundings),
         *_treatments(graph, service, surroundings),
         _other_ports(surroundings),
@@ -95,15 +96,21 @@ def _reasons() -> Aspect:
 
 
 def _callers(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Aspect:
-    """A door accepts mutual TLS; it does not make it for what its own pod sends."""
+    """What a pod sends is secured by the NGINX beside it, so callers need one too."""
     accounts = sorted({opening.account for opening in openings(graph, service, surroundings)})
     names = listed(f"{one.namespace}/{one.name}" for one in accounts[:5])
     more = f" and {len(accounts) - 5} more" if len(accounts) > 5 else ""
     today = f"The mesh encrypts by itself ({surroundings.mtls}); callers speak plain HTTP."
     if not accounts:
         return Aspect("How callers prove who they are", today, "Nobody calls, so nobody has to.", Verdict.EQUAL)
-    after = f"Callers present their certificate themselves: {names}{more}."
-    return Aspect("How callers prove who they are", today, after, Verdict.LOST)
+    after = f"The sidecar beside a caller does, for the services it is told of: {names}{more}."
+    return Aspect("How callers prove who they are", today, after, Verdict.TO_DO)
+
+
+def _protocols(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Aspect]:
+    if any(openings(graph, service, surroundings)):
+        after = "A door and the sidecar of a caller speak HTTP/1.1 only: leave such ports to a NetworkPolicy."
+        yield Aspect("gRPC and plain TCP between pods", "The mesh carries them.", after, Verdict.LOST)
 
 
 def _outsiders(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Aspect]:

@@ -23,7 +23,7 @@ LARGEST = 1_000_000
 """Bytes of one ConfigMap: the API server takes no more than 1 MiB of one object."""
 
 REPLICAS = 2
-_USER = 101
+USER = 101
 _ASSETS = resources.files("apps.compiler.emitters") / "assets" / "verifier"
 _TEXTS = {asset.name: asset.read_text() for asset in _ASSETS.iterdir()}
 
@@ -141,8 +141,8 @@ def _pod(asked: list[str], files: list[str], surroundings: ClusterSurroundings, 
         "automountServiceAccountToken": False,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
+            "runAsUser": USER,
+            "runAsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(surroundings, port)],

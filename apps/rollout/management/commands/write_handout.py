@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.audit.errors import Refusal
 from apps.rollout import handouts
+from apps.rollout.management.sidecars import add_call_arguments, wanted
 
 
 class Command(BaseCommand):
@@ -19,8 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("target")
         parser.add_argument("directory", type=Path)
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--door", metavar="SERVICE", help="a door beside the service's pods, for kustomize")
-        what.add_argument("--machine", metavar="SERVICE", help="a door on a machine of its own, for systemd")
+        beside = "a service, or NAMESPACE/ACCOUNT of a workload that only calls"
+        what.add_argument("--door", metavar="WORKLOAD", help=f"a door beside the pods of {beside}; for kustomize")
+        what.add_argument("--machine", metavar="WORKLOAD", help=f"a door on the machine of {beside}; for systemd")
         what.add_argument("--probe", metavar="ACCOUNT", help="a pod that probes as namespace/account")
         what.add_argument("--agent", action="store_true", help="the agent of a cluster that lets nobody in")
         what.add_argument("--baseline", metavar="NAMESPACE", help="a NetworkPolicy that lets nothing in")
@@ -28,6 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--with-secret", action="store_true", help="the agent shows a token of ours from a Secret")
         parser.add_argument("--node", default="", help="name of the machine")
         parser.add_argument("--egress", action="store_true", help="the baseline lets nothing out either")
+        add_call_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -44,10 +47,10 @@ class Command(BaseCommand):
 def _files(options: dict[str, Any]) -> handouts.Files:
     target, at = options["target"], timezone.now()
     if options["door"]:
-        return handouts.door(target_slug=target, service_slug=options["door"], image=options["image"], at=at)
+        return handouts.door(target_slug=target, wanted=wanted(options["door"], options), at=at)
     if options["machine"]:
-        node = options["node"] or options["machine"]
-        return handouts.machine(target_slug=target, service_slug=options["machine"], node=node, at=at)
+        node = options["node"] or options["machine"].rpartition("/")[2]
+        return handouts.machine(target_slug=target, wanted=wanted(options["machine"], options), node=node, at=at)
     if options["probe"]:
         return handouts.probe(target_slug=target, account=options["probe"], image=options["image"], at=at)
     if options["agent"]:
