@@ -11,8 +11,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from apps.compiler.emitters.cluster import machine as machines
 from apps.compiler.emitters.cluster import agent, networkpolicy, probe_pod, sidecar
+from apps.compiler.emitters.cluster import machine as machines
 from apps.compiler.emitters.cluster.calls import Calls, between_machines, in_cluster
 from apps.compiler.emitters.cluster.objects import Account
 from apps.compiler.surroundings import ClusterSurroundings

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import F
+
 from apps.compiler.artifacts import Artifact
 from apps.rollout.cluster.settings import settings_of
 from apps.rollout.content import load

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('rollout', '0011_clusters_in_the_mesh'),
+        ('rollout', '0012_pulled_clusters'),
     ]
 
     operations = [
