@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -40,7 +41,7 @@ def running(command: servers.Command, port: int, log: Path) -> Iterator[None]:
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # at once: to SIGTERM PostgreSQL waits until nobody is connected
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

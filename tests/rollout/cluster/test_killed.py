@@ -10,7 +10,8 @@ from apps.access import services as access
 from apps.audit import services as audit
 from apps.audit.models import Event
 from apps.rollout.models import Revision, Target
-from apps.rollout.services import closing, cluster_objects
+from apps.rollout.services.cluster import closing
+from apps.rollout.services.cluster import objects as cluster_objects
 from tests.dying import killed_all_along
 from tests.factories import access as factory
 from tests.factories.access import AT
