@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -9,18 +10,27 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import settings
 from django.db import connections
-
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from apps.outbox import nudge
 from console.settings.base import database
-from tests.schema import made_from_models
+from tests.schema import empty, made_from_models
 from tests.servers import Stores, child_environment, stores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright's event loop stays in the main thread, where no other could run beside it."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: nobody need look through it for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+TransactionTestCase._fixture_teardown = lambda _: empty()  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +63,7 @@ def tables(django_db_modify_db_settings: None) -> Iterator[Callable[[], None]]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(
-    tables: Callable[[], None], django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> None:
+def django_db_setup(tables: Callable[[], None], django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """As pytest-django makes it, with what only migrations do. From here on Django knows the migrations again."""
     settings.MIGRATION_MODULES = {}
     with django_db_blocker.unblock():

@@ -11,6 +11,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -41,11 +42,9 @@ def killed_all_along(work: Work, check: Callable[[], object], *, every: int = 1,
 
     ``check`` looks at what each left behind. Returns how many died. ``every`` leaves moments out.
     """
-    died = 0
-    for moment in range(first, MOST, every):
-        if not dies(lambda: work(died), at_moment=moment):  # noqa: B023 - it is called at once
+    for died, moment in enumerate(range(first, MOST, every)):
+        if not dies(partial(work, died), at_moment=moment):
             return died
-        died += 1
         check()
     raise AssertionError(f"it did not come to its end within {MOST} moments")
 

@@ -58,7 +58,7 @@ def _run(steps: Found) -> None:
 
 
 def empty() -> None:
-    """What Django's ``flush`` does, many times as fast: only where there are rows, and what comes with the tables stays."""
+    """What Django's ``flush`` does, many times as fast: only where there are rows. What comes with the tables stays."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_which_hold_rows())
         full = [name for (name,) in cursor.fetchall()]

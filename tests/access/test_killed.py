@@ -1,4 +1,4 @@
-"""Workers killed while they tidy up: what was decided to end ends wholly, what was not stays, and everything is told."""
+"""Workers killed while they tidy up: what was decided to end ends wholly, the rest stays, and everything is told."""
 
 from __future__ import annotations
 

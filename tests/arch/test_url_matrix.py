@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import LazySettings
-from django.core.management import call_command
 from django.test import Client
 from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLPattern, URLResolver
@@ -16,6 +15,7 @@ from apps.audit.models import Event
 from apps.identity.models import Subject
 from tests.arch.url_matrix import MATRIX, Row
 from tests.factories import identity, pages
+from tests.schema import empty
 
 ELSEWHERE = {"admin"}
 """Django's own admin checks itself; who may open it is tested with identity."""
@@ -53,7 +53,7 @@ def there(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
     """Built once and committed, because it takes longer than a row does; what a row changes is rolled back."""
     with django_db_blocker.unblock():
         yield pages.house()
-        call_command("flush", verbosity=0, interactive=False)
+        empty()
 
 
 def afresh(subject: Subject) -> Subject:

@@ -1,4 +1,4 @@
-"""Workers killed on the road to a cluster, after a yes and after a taking over: the next one brings what was agreed to."""
+"""Workers killed on the road to a cluster, after a yes and after a taking over: the next brings what was agreed to."""
 
 from __future__ import annotations
 
