@@ -52,6 +52,11 @@ class StandIn:
         self.http.auth = EdgeGridAuth(**CREDENTIAL)
 
     def start(self) -> None:
+        self.begin()
+        eventually(self.is_ready)
+
+    def begin(self) -> None:
+        """Not waited for."""
         config = self.directory / "config.json"
         if not config.exists():
             self._write(config)
@@ -60,7 +65,6 @@ class StandIn:
             cwd=REPOSITORY,
             stderr=(self.directory / "stderr.log").open("ab"),
         )
-        eventually(self.is_ready)
 
     def _write(self, config: Path) -> None:
         """Ports are picked one after the other, each bound before the next is looked for."""
@@ -114,6 +118,11 @@ class StandIn:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(PATIENCE)
+
+    def leave(self) -> None:
+        """Has it end by itself, while others go on."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
 
     def stop_if_running(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -195,3 +204,31 @@ class StandIn:
 
         found: list[dict[str, Any]] = eventually(lines)
         return found
+
+
+class Relay:
+    """One stand-in after another, each for one test: the next starts, and the last ends, while a test works."""
+
+    def __init__(self, make: Callable[[], StandIn]) -> None:
+        self._make = make
+        self._next: StandIn | None = None
+        self._left: list[StandIn] = []
+
+    def take(self) -> StandIn:
+        taken = self._next or self._begun()
+        eventually(taken.is_ready)
+        self._next = self._begun()
+        return taken
+
+    def _begun(self) -> StandIn:
+        made = self._make()
+        made.begin()
+        return made
+
+    def leave(self, taken: StandIn) -> None:
+        taken.leave()
+        self._left.append(taken)
+
+    def end(self) -> None:
+        for one in [*self._left, *([self._next] if self._next else [])]:
+            one.stop_if_running()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.localedge.origin import OriginServer, serving
 from tests.localedge.pki import EDGE_ID, LOOPBACK, ORIGIN_ID, Authority, dns, uri
-from tests.localedge.standin import CREDENTIAL, StandIn
+from tests.localedge.standin import CREDENTIAL, Relay, StandIn
 from tests.ports import free_ports
 
 
@@ -50,10 +50,18 @@ def make_local_edge(directory: Path, authority: Authority, origin: OriginServer,
     return made
 
 
+@pytest.fixture(scope="session")
+def relay(
+    tmp_path_factory: pytest.TempPathFactory, test_authority: Authority, test_origin: OriginServer
+) -> Iterator[Relay]:
+    relay = Relay(lambda: make_local_edge(tmp_path_factory.mktemp("edge"), test_authority, test_origin))
+    yield relay
+    relay.end()
+
+
 @pytest.fixture
-def standin(tmp_path: Path, test_authority: Authority, test_origin: OriginServer) -> Iterator[StandIn]:
+def standin(relay: Relay) -> Iterator[StandIn]:
     """A local edge of its own, really running."""
-    made = make_local_edge(tmp_path, test_authority, test_origin)
-    made.start()
+    made = relay.take()
     yield made
-    made.stop_if_running()
+    relay.leave(made)
