@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Q, QuerySet
 
 from apps.access.models import Grant
-from apps.access.selectors.graph import graph_grants
+from apps.access.selectors.graph import graph_openings
 from apps.access.states import LIVE_GRANTS
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
@@ -132,7 +132,7 @@ class _Read:
 
 def _read(shapes: Collection[graph.Service], at: datetime) -> _Read:
     grants: dict[str, list[graph.Grant]] = defaultdict(list)
-    for grant in graph_grants(_running(at).filter(service__slug__in=[shape.id for shape in shapes]), at):
+    for grant in graph_openings(_running(at).filter(service__slug__in=[shape.id for shape in shapes])):
         grants[grant.service].append(grant)
     placed = identity.list_placed({one.subject for many in grants.values() for one in many}, at=at)
     names = dict([NO_TEAM, *(team for one in placed.values() for team in one.belongs)])
