@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -56,10 +57,14 @@ def test_a_deactivated_network_stays_closed(make_standin: MakeStandIn) -> None:
 
 
 def test_a_write_still_on_its_way_shows_the_old_value_after_a_kill(make_standin: MakeStandIn) -> None:
-    standin = make_standin(kv_delay=6)
+    standin = make_standin(kv_delay=0.1)
     standin.deploy(READER.replace("REFERENCE", standin.open_store()))
     standin.item("PUT", "k", "old")
     eventually(lambda: standin.get("/k").text == "200 old")
+    standin.stop()
+    config = standin.directory / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "kv_delay": 6}))
+    standin.start()
     standin.item("PUT", "k", "new")
     killed_and_started(standin)
     assert standin.get("/k").text == "200 old"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoDbBlocker
 
 from apps.identity.models import Role, Subject
 from apps.telemetry import selectors, services
@@ -15,6 +17,7 @@ from apps.telemetry.models import Call
 from apps.telemetry.selectors import NEWEST, CallFilter
 from tests.factories import catalog
 from tests.factories import identity as people
+from tests.schema import empty
 from tests.telemetry.test_selectors import AT, event
 
 pytestmark = pytest.mark.django_db
@@ -31,14 +34,17 @@ FROM generate_series(1, %s) AS n
 """
 
 
-@pytest.fixture
-def cyd() -> Subject:
-    services.store([event(1, path="/zebra", seconds=0.5), event(2, path="/zebra", seconds=float(MANY))])
-    with connection.cursor() as cursor:
+@pytest.fixture(scope="module")
+def cyd(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Subject]:
+    """Stored once and committed, because that takes longer than all that is asked about them."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        services.store([event(1, path="/zebra", seconds=0.5), event(2, path="/zebra", seconds=float(MANY))])
         cursor.execute(FILL, [AT, MANY])
         cursor.execute("SELECT gin_clean_pending_list('telemetry_call_search')")
         cursor.execute("ANALYZE telemetry_call")
-    return people.person("cyd", roles=(Role.SECURITY,))
+        yield people.person("cyd", roles=(Role.SECURITY,))
+        cursor.execute("TRUNCATE telemetry_call; ANALYZE telemetry_call")
+        empty()
 
 
 def whole_table_reads(work: object) -> list[str]:
