@@ -306,7 +306,7 @@ def test_ten_thousand_lines_killed_in_the_middle_are_read_proven_and_taken_in_on
 
     codes = ("duplicate", "shadowed", "redundant")
     row = cleaning.propose_cleaning(base_id=base.public_id, codes=codes, reason="Old.", actor=shop.ada, at=at)
-    for died, moment in enumerate((4, 6, 8)):
+    for died, moment in enumerate((3, 4, 5)):
         then = at + timedelta(hours=2) + died * AFTER_ITS_LEASE
         assert dies(lambda: outbox.drain(at=then, limit=1), at_moment=moment)  # noqa: B023 - as above
     outbox.drain(at=at + timedelta(hours=3), limit=1)
