@@ -31,7 +31,6 @@ MOST_QUERIES, MOST_BYTES, MANY = 8, 40 * 1024, 50
 PAGES = {
     "home": ("ada", "/"),
     "home of an owner": ("ben", "/"),
-    "home of an operator": ("olga", "/"),
     "catalogue": ("ada", "/catalogue/"),
     "service": ("ada", "/catalogue/payments/"),
     "around a service": ("ben", "/catalogue/payments/around/"),
