@@ -12,7 +12,6 @@ from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
 from apps.rollout.models import Drift, DriverName, Shard, Target
-from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.snapshots import from_json
 
 
@@ -50,22 +49,6 @@ def list_alarms(limit: int = 5) -> list[Drift]:
     """What was changed by hand so that calls may pass unchecked, for whoever keeps the targets; the newest first."""
     rows = Drift.objects.filter(opens=True, resolved_at=None).select_related("target")
     return list(rows.order_by("-found_at")[:limit])
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """A cluster in which so many services wait for a yes before they are closed."""
-
-    slug: str
-    name: str
-    services: int
-
-
-def list_asking() -> list[Asking]:
-    """The clusters in which something waits for a yes, by name."""
-    rows = Target.objects.filter(driver=DriverName.KUBERNETES, facts__has_key=HELD).order_by("name")
-    found = rows.values_list("slug", "name", f"facts__{HELD}")
-    return [Asking(slug, name, len(held)) for slug, name, held in found if held]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from apps.access import selectors
 from apps.access.selectors.standing import waiting_standing
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
-from apps.rollout.selectors import list_alarms, list_asking
+from apps.rollout.selectors import list_alarms
 from apps.rollout.views import KEEPERS
 from apps.telemetry.views import recent_denials
 from console.pages.access import Held, held
@@ -43,16 +43,12 @@ def home(request: PageRequest) -> HttpResponse:
     at = timezone.now()
     waiting = selectors.waiting_for(subject=request.subject, at=at)
     brief = list_brief(request.subject, at)
-    keeper = has_role(request.subject, *KEEPERS)
-    asking = list_asking() if keeper else []
     context = {
         "waiting": waiting,
         "waiting_count": len(waiting.to_decide),
         "held": brief,
         "standing_count": waiting_standing(request.subject).count(),
-        "alarms": list_alarms() if keeper else [],
-        "asking": asking,
-        "to_close": sum(one.services for one in asking),
+        "alarms": list_alarms() if has_role(request.subject, *KEEPERS) else [],
         "denials": recent_denials(request),
         "soon": [one for one in brief if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],
     }

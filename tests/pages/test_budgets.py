@@ -44,7 +44,6 @@ COMPUTED = {
 PAGES = {
     "home": ("ada", "/"),
     "home of an owner": ("ben", "/"),
-    "home of an operator": ("olga", "/"),
     "catalogue": ("ada", "/catalogue/"),
     "service": ("ada", "/catalogue/payments/"),
     "around a service": ("ben", "/catalogue/payments/around/"),

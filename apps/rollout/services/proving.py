@@ -42,9 +42,9 @@ def make_ready(target: Target, *, services: Collection[str] | None, at: datetime
     if services is not None:
         waiting = waiting.filter(service__in=services)
     probes = hold_probes(waiting)
-    there = hosted(target, at) if any(probe.runner == Runner.NODE for probe in probes) else set()
+    standing = hosted(target, at) if any(probe.runner == Runner.NODE for probe in probes) else set()
     for probe in probes:
-        gone = probe.runner == Runner.NODE and probe.call["workload"] not in there
+        gone = probe.runner == Runner.NODE and probe.call["workload"] not in standing
         move(probe, ProbeState.DROPPED if gone and probe.stranger else ProbeState.READY)
         probe.ready_at = probe.due_at = at
         if gone and not probe.stranger:
