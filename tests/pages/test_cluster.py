@@ -41,24 +41,12 @@ def test_a_cluster_is_shown_with_its_conflicts_and_what_waits(olga: Client) -> N
     assert "v1.32.1" in shown
 
 
-<<<<<<< HEAD
 def test_it_says_how_soon_a_change_by_hand_is_seen(olga: Client) -> None:
     assert "Seen within a minute: no process watches it" in text(olga, "/rollout/cluster/")
     Target.objects.update(watched_at=datetime.now(UTC))
     assert "Seen at once: it is watched" in text(olga, "/rollout/cluster/")
 
 
-def test_home_says_to_who_keeps_targets_that_a_cluster_asks(house: pages.House, olga: Client, browse: Browse) -> None:
-    shown = text(olga, "/")
-    assert '<h1 id="title">1 service waits for your yes</h1>' in shown
-    assert '<a href="/rollout/cluster/plan/">look at the plan</a>' in shown
-    assert "/rollout/cluster/plan/" not in text(browse(house.shop.cyd), "/")
-    olga.post("/rollout/cluster/plan/", {"service": "payments"})
-    assert "/rollout/cluster/plan/" not in text(olga, "/")
-
-
-=======
->>>>>>> browser
 def test_the_plan_names_who_called_lately_and_may_not_then(house: pages.House, olga: Client) -> None:
     shown = text(olga, "/rollout/cluster/plan/")
     assert "1 service would be closed: it waits for your yes" in shown
