@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from apps.access.selectors import planned_change
-from apps.access.traffic import Wish
+from apps.access.wishes import Wish
 from apps.compiler import graph
 from apps.compiler.diff import Change, diff
-from apps.compiler.traffic import TrafficRule
+from apps.compiler.graph import TrafficRule
 
 if TYPE_CHECKING:
     from apps.access.models import AccessRequest, Grant

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.access import carriers, refusals
-from apps.access.traffic import Wish, read_wish
+from apps.access.wishes import Wish, read_wish
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
 from apps.compiler.graph import Point, SubjectKind

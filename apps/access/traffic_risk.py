@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apps.access.risk import LONG_SECONDS, READS, Cause, Exposure, Risk, from_service, summed
-from apps.access.traffic import Wish
-from apps.compiler.graph import SubjectKind
-from apps.compiler.traffic import WHOLE
+from apps.access.wishes import Wish
+from apps.compiler.graph import WHOLE, SubjectKind
 from apps.compiler.words import listed
 
 FEW_PERCENT = 10

@@ -13,8 +13,8 @@ from apps.catalog.errors import UnknownEnvironment, UnknownRoute, UnknownService
 from apps.catalog.models import Dependency, Door, Environment, Exposure, ImportRun, Route, Service, Spoken
 from apps.compiler import graph
 from apps.compiler.connections import METHOD, connect_route
+from apps.compiler.graph import Variant
 from apps.compiler.paths import matches, ranked, segments
-from apps.compiler.traffic import Variant
 
 
 @dataclass(frozen=True, slots=True)

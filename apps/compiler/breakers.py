@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apps.compiler.decide import Action, Pdp, Resource
-from apps.compiler.graph import AccessGraph, Point
+from apps.compiler.graph import AccessGraph, Breaker, Point
 from apps.compiler.impact import Call
-from apps.compiler.traffic import Breaker, Traffic, Treatment
+from apps.compiler.traffic import Traffic, Treatment
 
 LEAST_FAILURE = 500
 """An answer with this status or a higher one is a failure; 502 and 504 also stand for no answer at all."""

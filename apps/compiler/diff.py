@@ -21,8 +21,8 @@ from apps.compiler.graph import (
     Route,
     Service,
     Subject,
+    TrafficRule,
 )
-from apps.compiler.traffic import TrafficRule
 from apps.compiler.traffic_words import rule_words, variants_words
 from apps.compiler.words import grant_words, listed, moment, route_words, service_name, subject_name
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from apps.compiler.traffic import TrafficRule, Variant
+WHOLE = 100
+"""Percent: a traffic rule is about all of its callers."""
 
 
 class SubjectKind(StrEnum):
@@ -32,6 +32,60 @@ class Point(StrEnum):
 
     EDGE = "edge"
     MESH = "mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Another version of a service, beside the usual one: the port where it answers behind the same sidecar.
+
+    ``origin``, where there is one, is the id of a conditional origin of the edge's property: the edge sends calls for
+    this version there, rather than to the property's usual origin.
+    """
+
+    name: str
+    upstream_port: int
+    origin: str = ""
+
+
+class Breaker(NamedTuple):
+    """After ``errors`` answers of 500 and above within ``seconds`` no call is let through for ``seconds``."""
+
+    errors: int
+    seconds: int
+
+    @property
+    def words(self) -> str:
+        """``for 30 s after 5 errors within 30 s``."""
+        return f"for {self.seconds} s after {self.errors} error{'s' * (self.errors != 1)} within {self.seconds} s"
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRule:
+    """How calls of ``subject`` (a team: of each active member) to ``routes`` are treated from ``starts_at`` on.
+
+    ``percent`` of those concerned are meant, always the same ones. What a rule does not speak of it leaves alone: an
+    empty ``variant`` routes nowhere else, ``calls_per_minute`` None limits nothing. A limit counts each caller apart;
+    a ``breaker`` counts the failures of all callers that the rule is about together, and of each version apart.
+    """
+
+    id: str
+    subject: str
+    service: str
+    routes: frozenset[str]
+    points: frozenset[Point]
+    starts_at: int
+    ends_at: int | None = None
+    percent: int = WHOLE
+    variant: str = ""
+    set_headers: tuple[tuple[str, str], ...] = ()
+    remove_headers: tuple[str, ...] = ()
+    calls_per_minute: int | None = None
+    breaker: Breaker | None = None
+
+    @property
+    def headers(self) -> dict[str, str | None]:
+        """By name the value it gets; None for one that is taken away."""
+        return {**dict.fromkeys(self.remove_headers), **dict(self.set_headers)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from apps.compiler.graph import AccessGraph, Grant, Guardrail, Subject, SubjectKind
-
-if TYPE_CHECKING:
-    from apps.compiler.traffic import TrafficRule
+from apps.compiler.graph import AccessGraph, Grant, Guardrail, Subject, SubjectKind, TrafficRule
 
 
 def members(subjects: Mapping[str, Subject]) -> dict[str, tuple[str, ...]]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from apps.compiler.decide import Decision
-from apps.compiler.graph import AccessGraph, Point, Service, Subject, SubjectKind
+from apps.compiler.graph import WHOLE, AccessGraph, Point, Service, Subject, SubjectKind, TrafficRule
 from apps.compiler.slices import holders, members
 
 EVERYBODY = ""
@@ -31,64 +30,8 @@ HEADERS = (
 )
 """The only headers a rule may set or remove: none that is about identity, connection or address, and none of ours."""
 
-WHOLE = 100
-
 MOST_TOLD = 12
 """So many of the rules that apply does a door name, the most personal first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """Another version of a service, beside the usual one: the port where it answers behind the same sidecar.
-
-    ``origin``, where there is one, is the id of a conditional origin of the edge's property: the edge sends calls for
-    this version there, rather than to the property's usual origin.
-    """
-
-    name: str
-    upstream_port: int
-    origin: str = ""
-
-
-class Breaker(NamedTuple):
-    """After ``errors`` answers of 500 and above within ``seconds`` no call is let through for ``seconds``."""
-
-    errors: int
-    seconds: int
-
-    @property
-    def words(self) -> str:
-        """``for 30 s after 5 errors within 30 s``."""
-        return f"for {self.seconds} s after {self.errors} error{'s' * (self.errors != 1)} within {self.seconds} s"
-
-
-@dataclass(frozen=True, slots=True)
-class TrafficRule:
-    """How calls of ``subject`` (a team: of each active member) to ``routes`` are treated from ``starts_at`` on.
-
-    ``percent`` of those concerned are meant, always the same ones. What a rule does not speak of it leaves alone: an
-    empty ``variant`` routes nowhere else, ``calls_per_minute`` None limits nothing. A limit counts each caller apart;
-    a ``breaker`` counts the failures of all callers that the rule is about together, and of each version apart.
-    """
-
-    id: str
-    subject: str
-    service: str
-    routes: frozenset[str]
-    points: frozenset[Point]
-    starts_at: int
-    ends_at: int | None = None
-    percent: int = WHOLE
-    variant: str = ""
-    set_headers: tuple[tuple[str, str], ...] = ()
-    remove_headers: tuple[str, ...] = ()
-    calls_per_minute: int | None = None
-    breaker: Breaker | None = None
-
-    @property
-    def headers(self) -> dict[str, str | None]:
-        """By name the value it gets; None for one that is taken away."""
-        return {**dict.fromkeys(self.remove_headers), **dict(self.set_headers)}
 
 
 class Treatment(NamedTuple):

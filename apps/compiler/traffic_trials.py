@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from apps.compiler.decide import Action, Pdp, Resource
-from apps.compiler.graph import AccessGraph, Grant, Point, Service
+from apps.compiler.graph import AccessGraph, Grant, Point, Service, TrafficRule
 from apps.compiler.paths import example_path
 from apps.compiler.slices import holders, members
-from apps.compiler.traffic import EVERYBODY, TrafficRule, is_inside
+from apps.compiler.traffic import EVERYBODY, is_inside
 
 MOST_TURNS = 18
 """Rows of one service."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apps.compiler.decide import Action, Pdp, Resource
-from apps.compiler.graph import AccessGraph, Point, Service
+from apps.compiler.graph import WHOLE, AccessGraph, Point, Service, TrafficRule, Variant
 from apps.compiler.impact import Call
-from apps.compiler.traffic import EVERYBODY, WHOLE, Traffic, TrafficRule, Treatment, Variant
+from apps.compiler.traffic import EVERYBODY, Traffic, Treatment
 from apps.compiler.words import listed, moment, points_words, routes_words, service_name, subject_name
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.compiler.graph import (
     AccessGraph,
+    Breaker,
     Cause,
     Denial,
     EdgeExposure,
@@ -20,8 +21,9 @@ from apps.compiler.graph import (
     Service,
     Subject,
     SubjectKind,
+    TrafficRule,
+    Variant,
 )
-from apps.compiler.traffic import Breaker, TrafficRule, Variant
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.access import selectors as access
-from apps.access.traffic import Wish
+from apps.access.wishes import Wish
 from apps.catalog import selectors as catalog
 from apps.identity.pages import PageRequest
 

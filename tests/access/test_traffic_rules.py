@@ -10,8 +10,7 @@ from apps.access import refusals, selectors, services
 from apps.access.models import AccessRequest, Grant
 from apps.audit import selectors as audit
 from apps.catalog.models import Exposure
-from apps.compiler.graph import Point
-from apps.compiler.traffic import Breaker, TrafficRule, Variant
+from apps.compiler.graph import Breaker, Point, TrafficRule, Variant
 from apps.outbox.models import Message
 from tests.factories import identity
 from tests.factories.access import AT, HOUR, Shop, approve, shop

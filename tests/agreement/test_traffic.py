@@ -25,9 +25,11 @@ from apps.compiler.graph import (
     Service,
     Subject,
     SubjectKind,
+    TrafficRule,
+    Variant,
 )
 from apps.compiler.tokens import take_apart
-from apps.compiler.traffic import EVERYBODY, HEADERS, Traffic, TrafficRule, Treatment, Variant
+from apps.compiler.traffic import EVERYBODY, HEADERS, Traffic, Treatment
 from apps.localedge.runner import EdgeRunner, Request
 from tests.agreement import edge
 from tests.agreement.mesh import AUDIENCE, CALLERS, EDGE, FORGE, INGRESS, ISSUER, SERVER, surroundings

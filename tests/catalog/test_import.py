@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from apps.audit.models import Event
 from apps.catalog import models, selectors, services
 from apps.catalog.policies import MayNotImport
-from apps.compiler.traffic import Variant
+from apps.compiler.graph import Variant
 from apps.identity import selectors as identity
 from apps.identity.models import ConsoleRole, Membership, Role, Subject, SubjectState
 from apps.outbox.models import Message

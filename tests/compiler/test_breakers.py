@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from apps.compiler.breakers import Answer, Breakers, Breaking, breaking
 from apps.compiler.diff import diff
-from apps.compiler.graph import AccessGraph, Grant, Point, Subject, SubjectKind
+from apps.compiler.graph import AccessGraph, Breaker, Grant, Point, Subject, SubjectKind, TrafficRule, Variant
 from apps.compiler.impact import Call
-from apps.compiler.traffic import UNTREATED, Breaker, TrafficRule, Variant, clashes
+from apps.compiler.traffic import UNTREATED, clashes
 from apps.compiler.traffic_words import rule_words
 from tests.compiler.estate import BOTH, MESH, NIGHT, PAYMENTS
 from tests.compiler.test_traffic import ORDER, PEOPLE, estate, rule, treated

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from apps.compiler.decide import Action, Context, Pdp, Resource
 from apps.compiler.diff import diff
-from apps.compiler.graph import AccessGraph, Grant, Point, Subject, SubjectKind
+from apps.compiler.graph import AccessGraph, Grant, Point, Subject, SubjectKind, TrafficRule, Variant
 from apps.compiler.impact import Call
 from apps.compiler.slices import service_slice
-from apps.compiler.traffic import UNTREATED, Traffic, TrafficRule, Treatment, Variant, clashes, is_inside, share
+from apps.compiler.traffic import UNTREATED, Traffic, Treatment, clashes, is_inside, share
 from apps.compiler.traffic_trials import MOST_TURNS, turns_of
 from apps.compiler.traffic_words import Rerouting, rerouting, rule_words
 from tests.compiler.estate import BOTH, HOUR, MESH, NIGHT, PAYMENTS

@@ -11,8 +11,7 @@ from dataclasses import replace
 import pytest
 
 from apps.compiler.emitters.cluster.objects import Object
-from apps.compiler.graph import AccessGraph
-from apps.compiler.traffic import Breaker, TrafficRule, Variant
+from apps.compiler.graph import AccessGraph, Breaker, TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.cluster.test_beside import agent_objects
 from tests.compiler.estate import CART, CART_ID, MESH, PAYMENTS, estate

@@ -25,9 +25,10 @@ from apps.compiler.graph import (
     Service,
     Subject,
     SubjectKind,
+    TrafficRule,
+    Variant,
 )
 from apps.compiler.surroundings import MeshSurroundings
-from apps.compiler.traffic import TrafficRule, Variant
 from tests.agreement.forge import KeyPair
 from tests.meshagent.console import INGEST_TOKEN, NODE_TOKEN, FakeConsole
 from tests.meshclient import Client

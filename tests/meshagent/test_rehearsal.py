@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from apps.compiler.artifacts import Artifact
-from apps.compiler.graph import Point
-from apps.compiler.traffic import Breaker, TrafficRule
+from apps.compiler.graph import Breaker, Point, TrafficRule
 from apps.meshagent.bundle import Manifest
 from apps.meshagent.rehearsal import services_to_try
 from tests.meshagent.console import FakeConsole

@@ -11,9 +11,19 @@ import pytest
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import emit_item
 from apps.compiler.emitters.edgeworker import emit_code
-from apps.compiler.graph import AccessGraph, EdgeExposure, Grant, Point, Route, Service, Subject, SubjectKind
+from apps.compiler.graph import (
+    AccessGraph,
+    EdgeExposure,
+    Grant,
+    Point,
+    Route,
+    Service,
+    Subject,
+    SubjectKind,
+    TrafficRule,
+    Variant,
+)
 from apps.compiler.surroundings import EdgeSurroundings, SigningKey
-from apps.compiler.traffic import TrafficRule, Variant
 from apps.rollout.rehearsal import Rehearsal, rehearse_edge
 from apps.rollout.snapshots import from_json, knowing_the_same_subjects, merged, to_json
 from apps.trust import jose

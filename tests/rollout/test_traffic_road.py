@@ -10,7 +10,7 @@ import pytest
 from apps.access import services as access
 from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import Exposure
-from apps.compiler.traffic import Breaker
+from apps.compiler.graph import Breaker
 from apps.rollout.models import Probe, Revision, Shard, Target
 from apps.rollout.snapshots import from_json, to_json
 from apps.trust import services as trust

@@ -17,10 +17,11 @@ from django.db.models import Q, QuerySet
 from apps.access.guardrails import graph_guardrail, list_guardrail_rows
 from apps.access.models import Grant, Guardrail
 from apps.access.states import LIVE_GRANTS, GrantState
-from apps.access.traffic import Wish
+from apps.access.wishes import Wish
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
-from apps.compiler.traffic import EVERYBODY, TrafficRule
+from apps.compiler.graph import TrafficRule
+from apps.compiler.traffic import EVERYBODY
 from apps.identity import selectors as identity
 
 

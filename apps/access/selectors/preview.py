@@ -18,8 +18,9 @@ from apps.access.rules import MatchedRule, Need
 from apps.access.selectors.addresses import addresses_of, opening_words
 from apps.access.selectors.graph import graph_slice, seconds
 from apps.access.states import RequestState
-from apps.access.traffic import PROPOSED, Wish, proposed_rule
+from apps.access.traffic import PROPOSED, proposed_rule
 from apps.access.weighing import Weighed, span, weigh
+from apps.access.wishes import Wish
 from apps.audit.errors import Refusal
 from apps.compiler import graph
 from apps.compiler.decide import entitlements

@@ -13,7 +13,7 @@ from django.db.models.functions import JSONObject
 from apps.access.models import AccessRequest, Grant, GrantDoor
 from apps.access.selectors.visibility import grants_in, requests_in, sight_of
 from apps.access.states import LIVE_GRANTS
-from apps.access.traffic import Wish
+from apps.access.wishes import Wish
 
 if TYPE_CHECKING:
     from apps.catalog.models import Service

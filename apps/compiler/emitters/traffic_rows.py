@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
 from apps.compiler.emitters.nginx_text import policy_key
-from apps.compiler.graph import AccessGraph, Point, Service
+from apps.compiler.graph import AccessGraph, Point, Service, TrafficRule
 from apps.compiler.slices import holders
-from apps.compiler.traffic import EVERYBODY, HEADERS, TrafficRule, known_variant, origin_of, rank
+from apps.compiler.traffic import EVERYBODY, HEADERS, known_variant, origin_of, rank
 
 Row = tuple[str, str]
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.access import selectors as access
-from apps.access.traffic import Wish
-from apps.compiler.graph import Point, SubjectKind
-from apps.compiler.traffic import TrafficRule
+from apps.access.wishes import Wish
+from apps.compiler.graph import Point, SubjectKind, TrafficRule
 from apps.rollout.models import Expect, Probe, Target
 from apps.rollout.states import ProbeState
 

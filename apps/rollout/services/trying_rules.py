@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from apps.compiler.decide import Action, Pdp, Resource
-from apps.compiler.graph import AccessGraph, Point, Service, Subject, SubjectKind
-from apps.compiler.traffic import Traffic, TrafficRule
+from apps.compiler.graph import AccessGraph, Point, Service, Subject, SubjectKind, TrafficRule
+from apps.compiler.traffic import Traffic
 
 Caller = tuple[Subject, Mapping[str, object]]
 

@@ -15,8 +15,8 @@ from apps.compiler.emitters.cluster import agent, networkpolicy, probe_pod, side
 from apps.compiler.emitters.cluster import machine as machines
 from apps.compiler.emitters.cluster.calls import Calls, between_machines, in_cluster
 from apps.compiler.emitters.cluster.objects import Account
+from apps.compiler.graph import Variant
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import Variant
 from tests.compiler import estate
 from tests.compiler.estate import PAYMENTS
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from apps.compiler.emitters.cluster.leaving import Verdict, aspects, replay
-from apps.compiler.graph import AccessGraph, Grant, Point, Subject, SubjectKind
+from apps.compiler.graph import AccessGraph, Breaker, Grant, Point, Subject, SubjectKind, TrafficRule
 from apps.compiler.impact import Call
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import EVERYBODY, Breaker, TrafficRule
+from apps.compiler.traffic import EVERYBODY
 from tests.compiler.estate import CART_ID, MESH, NIGHT, PAYMENTS, estate
 
 CLUSTER = ClusterSurroundings("east", "https://c.test", "shop.test", frozenset({"smi"}), mtls="strict", at=NIGHT)

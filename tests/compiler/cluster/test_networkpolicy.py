@@ -14,11 +14,20 @@ import pytest
 from apps.compiler.emitters.cluster import emit_service, emit_traps
 from apps.compiler.emitters.cluster.networkpolicy import DNS, baseline, objects
 from apps.compiler.emitters.cluster.traps import Trap
-from apps.compiler.graph import AccessGraph, Denial, Grant, Guardrail, MeshExposure, Service, Subject, SubjectKind
+from apps.compiler.graph import (
+    AccessGraph,
+    Denial,
+    Grant,
+    Guardrail,
+    MeshExposure,
+    Service,
+    Subject,
+    SubjectKind,
+    Variant,
+)
 from apps.compiler.graph import Cause as CauseOf
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import Variant
 from tests.compiler.estate import CART_ID, HOUR, MESH, NIGHT, PAYMENTS, estate
 
 GOLDEN = Path(__file__).with_name("golden")

@@ -10,10 +10,9 @@ import pytest
 from apps.compiler.emitters.cluster import emit_common, emit_service, emit_traps
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object
-from apps.compiler.graph import AccessGraph, EdgeExposure, Grant
+from apps.compiler.graph import AccessGraph, Breaker, EdgeExposure, Grant, TrafficRule, Variant
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import Breaker, TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.estate import CART, MESH, NIGHT, PAYMENTS, estate
 

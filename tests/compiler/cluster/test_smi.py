@@ -9,10 +9,20 @@ import pytest
 from apps.compiler.emitters.cluster import emit_service, emit_traps
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object
-from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Route, Subject, SubjectKind
+from apps.compiler.graph import (
+    AccessGraph,
+    Breaker,
+    Grant,
+    MeshExposure,
+    Point,
+    Route,
+    Subject,
+    SubjectKind,
+    TrafficRule,
+    Variant,
+)
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import Breaker, TrafficRule, Variant
 from tests.compiler.cluster.estate import SURROUNDINGS, of_kind, parsed
 from tests.compiler.estate import BOTH, CART, CART_CALLER, CART_ID, HOUR, MESH, NIGHT, PAYMENTS, estate
 

@@ -10,10 +10,9 @@ from apps.compiler.emitters.cluster import emit_service, emit_traps
 from apps.compiler.emitters.cluster.leaving import Verdict, aspects
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object
-from apps.compiler.graph import AccessGraph
+from apps.compiler.graph import AccessGraph, Breaker, TrafficRule
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import Breaker, TrafficRule
 from tests.compiler.cluster.estate import SURROUNDINGS, of_kind, parsed
 from tests.compiler.estate import MESH
 from tests.compiler.test_connections import DB, MAY_CONNECT, estate

@@ -20,10 +20,11 @@ from apps.compiler.graph import (
     Service,
     Subject,
     SubjectKind,
+    TrafficRule,
+    Variant,
 )
 from apps.compiler.paths import METHODS
 from apps.compiler.surroundings import MeshSurroundings
-from apps.compiler.traffic import TrafficRule, Variant
 from tests.agreement.forge import Claims, KeyPair
 from tests.meshclient import EchoApplication
 from tests.meshfixtures import Authority, Build, Identity, MeshNode, compile_mesh

@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from apps.compiler.breakers import Breakers
-from apps.compiler.traffic import Breaker, TrafficRule
+from apps.compiler.graph import Breaker, TrafficRule
 from tests.compiler.nginx.doors import CALL, CART, EDGE, HOST, MESH, Doors, token
 from tests.meshclient import Answer, EchoApplication
 from tests.meshfixtures import builds

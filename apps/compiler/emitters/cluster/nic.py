@@ -23,10 +23,9 @@ from apps.compiler.emitters.cluster.outside import (
 )
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.emitters.nginx import server_name
-from apps.compiler.graph import AccessGraph, EdgeExposure, MeshExposure, Service
+from apps.compiler.graph import AccessGraph, Breaker, EdgeExposure, MeshExposure, Service
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import Breaker
 
 GROUP = "k8s.nginx.org/v1"
 CLIENTS = "sp-clients"

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from apps.compiler.emitters.cluster.objects import caller_account
 from apps.compiler.emitters.cluster.traps import Trap
-from apps.compiler.graph import AccessGraph, Point, Service
+from apps.compiler.graph import WHOLE, AccessGraph, Point, Service, TrafficRule
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.compiler.traffic import EVERYBODY, WHOLE, TrafficRule, known_variant
+from apps.compiler.traffic import EVERYBODY, known_variant
 from apps.compiler.traffic_words import rule_words
 
 USUAL = "usual"
