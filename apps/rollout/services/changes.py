@@ -14,8 +14,7 @@ from apps.rollout.cluster.settings import settings_of
 from apps.rollout.emitting import COMMON
 from apps.rollout.models import Delivery, DriverName, PendingChange, Target
 from apps.rollout.services.akamai import leaving
-
-GRANT_CHANGED, SERVICE_CHANGED = "access.grant.changed", "catalog.service.changed"
+from apps.rollout.services.targets import GRANT_CHANGED, SERVICE_CHANGED
 
 
 @dataclass(frozen=True, slots=True)

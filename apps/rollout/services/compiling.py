@@ -25,10 +25,9 @@ from apps.rollout.drivers.akamai.driver import is_code
 from apps.rollout.emitting import COMMON, Emitted, emit_services, emitters_of
 from apps.rollout.models import DriverName, PendingChange, Shard, Target, TargetArtifact
 from apps.rollout.services import probing, revising
-from apps.rollout.services.changes import GRANT_CHANGED, SERVICE_CHANGED
 from apps.rollout.services.cluster import closing
 from apps.rollout.services.cluster.driving import holds
-from apps.rollout.services.targets import CHANGED, FIRST, JOINED_ANEW
+from apps.rollout.services.targets import CHANGED, FIRST, GRANT_CHANGED, JOINED_ANEW, SERVICE_CHANGED
 from apps.rollout.snapshots import from_json, merged
 from apps.rollout.surroundings import namespace_of
 from apps.trust import services as trust

@@ -54,6 +54,7 @@ _ADDRESS: Mapping[str, frozenset[str]] = {
     DriverName.KUBERNETES: frozenset({"server"}),
 }
 FIRST, CHANGED, JOINED_ANEW = "rollout.target.created", "rollout.target.changed", "rollout.target.joined"
+GRANT_CHANGED, SERVICE_CHANGED = "access.grant.changed", "catalog.service.changed"
 TOKEN_PREFIX = "spn_"  # noqa: S105 - how a token of ours begins
 _ACCOUNT = re.compile(r"[a-z0-9-]{1,63}/[a-z0-9.-]{1,253}")
 
