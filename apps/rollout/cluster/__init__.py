@@ -1,1 +1,1 @@
-"""What people and scripts see of a Kubernetes cluster: its pages, its API, its forms and its settings."""
+"""What people, scripts and agents see of a Kubernetes cluster: its pages, its API and its settings; and its watch."""
