@@ -12,9 +12,9 @@ import yaml
 from apps.rollout.cluster.settings import ClusterSettings, settings_of
 from apps.rollout.drivers.kubernetes.access import rbac_manifest
 from apps.rollout.drivers.kubernetes.kinds import KINDS, Kind
-from apps.rollout.models import DriverName, Target
+from apps.rollout.models import DriverName
 from apps.rollout.services.cluster.driving import kinds_of
-from apps.rollout.services.targets import TargetSpec
+from apps.rollout.services.targets import TargetSpec, UnknownTarget, get_target
 
 SLUG, NAMESPACE = "cluster", "outreach"
 ACCOUNT, ADMIN = "system:serviceaccount:sallyport:sallyport", "you@shop.test"
@@ -32,8 +32,10 @@ SERVED = frozenset({"core", "apps", "networking.k8s.io"})
 
 def spec(*, url: str, token: str, edge: str) -> TargetSpec:
     """What the demo starts with; what somebody chose since stays as it is."""
-    found = Target.objects.filter(slug=SLUG).first()
-    chosen = replace(CHOSEN, edge=edge) if found is None else settings_of(found.config)
+    try:
+        chosen = settings_of(get_target(SLUG).config)
+    except UnknownTarget:
+        chosen = replace(CHOSEN, edge=edge)
     return TargetSpec(
         slug=SLUG,
         name="Kubernetes (local)",

@@ -205,7 +205,7 @@ def _hosts(graph: AccessGraph) -> dict[str, dict[str, list[str]]]:
 
 def _door_names(graph: AccessGraph) -> str:
     """The name in the certificate of each service's door: whom a node's own calls are made to, and to nobody else."""
-    named = ((service.id, service.mesh) for service in graph.services.values())
+    named = ((service.id, service.mesh) for service in graph.services.values() if not service.is_tcp)
     found = {item_key(service): server_name(mesh.workload) for service, mesh in named if mesh is not None}
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
 

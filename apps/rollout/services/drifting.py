@@ -214,15 +214,17 @@ def note(
     """Open, keep or close a row for each path that was looked at. ``whole``: all that differs is among them; ``seen``:
     the target was looked at, and not only who keeps it.
 
-    ``at`` is when that look began: several may be at it, and what a later look noted meanwhile stays.
+    ``at`` is when that look began: several may be at it, and what a later look noted meanwhile stays. An agent looks
+    alone, and says by its own clock how long ago that was: what it says last counts.
     """
     found = {one.path: one for one in differing}
     with transaction.atomic():
         held = hold_target(target.pk)
         rows = Drift.objects.select_for_update(of=("self",)).filter(target=target, resolved_at=None)
         opened = {row.path: row for row in (rows if whole else rows.filter(path__in=looked_at))}
-        closed = _close([row for path, row in opened.items() if path not in found], looked_at, at)
-        fresh = _open(target, _still_so(target, found, opened, at), opened, at)
+        gone = [row for path, row in opened.items() if path not in found and (held.is_pulled or row.seen_at <= at)]
+        closed = _close(gone, looked_at, at)
+        fresh = _open(target, found if held.is_pulled else _still_so(target, found, opened, at), opened, at)
         TargetArtifact.objects.filter(target=target, path__in=looked_at).update(checked_at=at)
         changed = {**({"listed_at": at} if whole else {}), **({"checked_at": at} if seen else {})}
         Target.objects.filter(pk=target.pk).update(**changed, **_answers_again(held))
@@ -249,7 +251,7 @@ def _answers_again(held: Target) -> Mapping[str, object]:
 
 def _close(rows: Iterable[Drift], looked_at: set[str], at: datetime) -> int:
     """Those that are right again. What nobody made here has no path to look at once it is gone."""
-    over = [row for row in rows if row.seen_at <= at and (row.path in looked_at or row.expected == "")]
+    over = [row for row in rows if row.path in looked_at or row.expected == ""]
     for row in over:
         row.resolved_at, row.resolution = at, row.resolution or "It is right again."
         row.save(update_fields=["resolved_at", "resolution"])

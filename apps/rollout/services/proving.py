@@ -52,7 +52,7 @@ def make_ready(target: Target, *, services: Collection[str] | None, at: datetime
     Probe.objects.bulk_update(probes, ["state", "ready_at", "due_at", "runner"], batch_size=BATCH)
     reported = [probe for probe in probes if probe.runner == Runner.REPORT]
     behind = lags(probes, PATIENCE)
-    there = [probe for probe in probes if not _lag(behind, probe).without]
+    there = [probe for probe in probes if not probe.stranger and not _lag(behind, probe).without]
     on_the_way = {Expect.ALLOW: "open", Expect.DENY: "closing"}
     reports = [DoorReport(one.grant_id, one.point, on_the_way[Expect(one.expect)], _where(one)) for one in there]
     access.mark_doors(reports=reports, at=at)

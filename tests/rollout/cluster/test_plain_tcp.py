@@ -72,4 +72,4 @@ def test_nodes_of_ours_have_no_part_in_it(mesh: Target, shop: factory.Shop, hand
 def test_no_door_of_ours_is_handed_out_for_it(mesh: Target) -> None:
     make_target(mesh_spec(), AT)
     with pytest.raises(BadTarget, match="is plain TCP, and a door of ours speaks HTTP"):
-        handouts.door(target_slug="cluster", service_slug="orders-db", image="door:1", at=AT)
+        handouts.door(target_slug="cluster", wanted=handouts.Wanted("orders-db", "door:1"), at=AT)
