@@ -193,7 +193,7 @@ def brute_force_time(held: list[Grant], at: int) -> tuple[bool, Reason]:
     return False, Reason.GRANT_EXPIRED if held else Reason.NO_GRANT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(situations(faulty=0))
 def test_decide_is_what_brute_force_says(situation: Situation) -> None:
     pdp = Pdp(situation.graph)

@@ -112,7 +112,7 @@ def canonical(graph: AccessGraph) -> object:
     return dict(graph.subjects), dict(graph.services), set(graph.grants), set(graph.guardrails)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(neighbours())
 def test_a_plan_is_empty_exactly_when_nothing_differs(pair: tuple[AccessGraph, AccessGraph]) -> None:
     old, new = pair

@@ -76,7 +76,7 @@ def test_an_exposure_or_a_key_changes_the_version() -> None:
     assert len({digest(graph, "a"), digest(graph, "b"), digest(other, "a")}) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(situations(faulty=0))
 def test_compiling_twice_gives_the_same_bytes_from_slice_and_whole(situation: Situation) -> None:
     graph = situation.graph
@@ -94,7 +94,7 @@ def test_compiling_twice_gives_the_same_bytes_from_slice_and_whole(situation: Si
         assert whole == emit_item(part, service, SURROUNDINGS) == emit_item(shuffled, service, SURROUNDINGS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(situations(faulty=0))
 def test_a_grant_touches_the_item_of_its_service_only(situation: Situation) -> None:
     graph = situation.graph
