@@ -74,10 +74,10 @@ type:
 arch:
 	$(VENV)/bin/lint-imports
 
-# What starts a whole Sallyport or a browser comes after the rest and has the machine to itself.
+# What starts a whole Sallyport or a browser comes after the rest, two at a time.
 unit:
-	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill and not slow"
-	$(VENV)/bin/pytest -q -m "e2e or kill"
+	$(VENV)/bin/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not e2e and not kill and not slow"
+	$(VENV)/bin/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "e2e or kill"
 
 # What `make test` does in part, whole: 20,000 generated cases, 50 rollouts under fire, 200 bad calls to each address; and
 # what is too slow for it.
