@@ -27,7 +27,7 @@ from tests.agreement.strategies import ACTORS, T0, TRUST_DOMAIN, Case, Situation
 from tests.agreement.strategies import tails as paths_below
 from tests.agreement.targets import HOSTILE_PATHS, PLAIN_PATHS
 
-CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1500"))
+CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1200"))
 CASES_PER_SITUATION = 150
 SURROUNDINGS = ClusterSurroundings(
     cluster="blue",

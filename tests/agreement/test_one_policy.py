@@ -15,7 +15,7 @@ from tests.agreement import edge, nginx
 from tests.agreement.strategies import Situation, situations
 from tests.meshclient import EchoApplication
 
-CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1500"))
+CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1200"))
 CASES_PER_SITUATION = 150
 """Rather less than a situation has on average."""
 

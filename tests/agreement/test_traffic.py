@@ -38,7 +38,7 @@ from tests.meshclient import Answer, Client, EchoApplication
 from tests.meshfixtures import Authority, Identity, MeshNode, compile_mesh
 from tests.ports import free_ports
 
-GRAPHS = max(6, int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1500")) // 250)
+GRAPHS = max(6, int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1200")) // 250)
 """Each with 34 calls, twice at the mesh. The same ones every time."""
 
 NOW = int(time.time())

@@ -13,7 +13,7 @@ from tests.agreement.strategies import Situation, situations
 from tests.agreement.verifier import disagreement
 from tests.ports import free_block
 
-CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1500")) // 3
+CASES = int(os.environ.get("SALLYPORT_AGREEMENT_CASES", "1200")) // 3
 CASES_PER_SITUATION = 100
 """At most so many of each, spread over it: a start of NGINX costs as much, and no two situations are alike."""
 

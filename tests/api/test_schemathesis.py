@@ -31,7 +31,7 @@ from console.wsgi import application
 from tests.api.world import World, world
 from tests.factories.identity import api_token
 
-EXAMPLES = int(os.environ.get("SALLYPORT_SCHEMATHESIS_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("SALLYPORT_SCHEMATHESIS_EXAMPLES", "2"))
 CHECKS = (
     not_a_server_error,
     status_code_conformance,

@@ -185,8 +185,8 @@ def fill(there: pages.House) -> None:
         key = Outside(kind="aws_role", account="123456789012", name=f"role{number:02}")
         bindings.bind(subject_key=shop.bot.key, outside=key, actor=SYSTEM, at=at)
         access.ask(person, to=made.slug, at=at)
-        access.active_grant(person, shop.ben, routes=("read",), at=at)
-        access.active_grant(shop.ada, shop.ben, to=made.slug, routes=("read",), at=at)
+        open_to(person, "payments", shop.ben, number, at)
+        open_to(shop.ada, made.slug, shop.ben, number, at)
         pages.revise(there.target, number + 2, at)
         pages.principal(f"AROAEXAMPLE1{number:08d}", name=f"role{number:02}", at=at)
         sign_in(shop.ada, at)
@@ -206,6 +206,16 @@ def fill(there: pages.House) -> None:
     for person in Subject.objects.filter(kind="person"):
         pages.received(there.provider, person, at)
     pages.call(shop.ada, at=at - timedelta(minutes=1), rids=[uuid4().hex for _ in range(MANY)])
+
+
+def open_to(who: Subject, service: str, reviewer: Subject, number: int, at: datetime) -> None:
+    """Every fifth was asked for; the others stand by themselves, which is far quicker to make."""
+    if number % 5 == 0:
+        access.active_grant(who, reviewer, to=service, routes=("read",), at=at)
+        return
+    given = {"subject_key": who.key, "service_slug": service, "route_keys": ["read"], "at": at}
+    made = access_services.create_standing_grant(actor=SYSTEM, **given)
+    access_services.activate(grant_id=made.public_id, at=at)
 
 
 def sign_in(who: Subject, at: datetime) -> None:
