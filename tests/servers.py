@@ -19,6 +19,13 @@ from deploy.demo import servers
 from deploy.demo.places import answers
 from tests.ports import free_port
 
+# Nobody minds losing a test's database, and no test lasts long enough for what tidies up behind it.
+HASTY = [
+    argument
+    for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum", "jit")
+    for argument in ("-c", f"{setting}=off")
+]
+
 
 @dataclass(frozen=True)
 class Stores:
@@ -61,7 +68,7 @@ def stores() -> Iterator[Stores]:
         stack.callback(servers.forget, state)
         port = free_port()
         postgres = servers.postgres(state, port)
-        postgres.argv.extend(["-c", "fsync=off", "-c", "full_page_writes=off"])
+        postgres.argv.extend(HASTY)
         stack.enter_context(running(postgres, port, state / "postgres.log"))
         redis_url = stack.enter_context(valkey(state, free_port()))
         yield Stores(servers.postgres_url(port, "postgres"), redis_url)
