@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asgiref.sync import sync_to_async
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
@@ -13,8 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.identity.selectors import has_role
 from apps.outbox import pokes
 from apps.rollout import tasks
@@ -23,7 +21,7 @@ from apps.rollout.models import Release
 from apps.rollout.services import releases as rows
 from apps.rollout.services import releasing
 from apps.rollout.services.safety import MOST_MINUTES, Safety, safety_of, set_safety
-from apps.rollout.views import KEEPERS, WATCHERS
+from apps.rollout.views import KEEPERS, WATCHERS, follow
 
 
 class SafetyForm(forms.Form):
@@ -75,12 +73,9 @@ def releases(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _kept(request: PageRequest, form: SafetyForm, slug: str) -> bool:
-    try:
+    with complaints_on(form):
         set_safety(slug=slug, wish=form.wish, actor=request.subject.actor, at=timezone.now())
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 def _mark(found: Sequence[Release]) -> str:
@@ -89,9 +84,7 @@ def _mark(found: Sequence[Release]) -> str:
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
-    await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(akamai_target)(slug)
-    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(rows.latest(target))))
+    return await follow(request, slug, akamai_target, lambda target: _mark(rows.latest(target)))
 
 
 @require_POST

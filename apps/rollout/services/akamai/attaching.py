@@ -7,25 +7,20 @@ compared with what a person agreed to: when somebody else changed the property, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
 
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
-from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.models import DriverName, PropertyChange, Target
 from apps.rollout.services.akamai.typed import host_and_email
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertyState, move
 
 CHANGED = "rollout.property.changed"
-LEASE = timedelta(minutes=3)
-"""Who took a step and has not finished it by then is taken for dead."""
 
 
 class PropertyBusy(Refusal):
@@ -151,21 +146,13 @@ def _tell(change: PropertyChange, verb: str, actor: Actor, at: datetime, **more:
     record_target(verb, change.target, actor=actor, at=at, after=said)
     payload = {"target": change.target.slug, "state": change.state}
     outbox.enqueue(topic=CHANGED, key=str(change.pk), payload=payload, at=at)
-    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    tell_pages()
 
 
 def due(at: datetime) -> list[int]:
     """Changes with a step that a worker should take now."""
     rows = PropertyChange.objects.filter(state__in=WORKING_PROPERTIES, retry_at__lte=at)
     return list(rows.order_by("pk").values_list("pk", flat=True))
-
-
-def claim(change_id: int, at: datetime) -> PropertyChange | None:
-    """The row, ours for as long as LEASE; None when there is nothing to do or somebody else is at it."""
-    due_now = Q(state__in=WORKING_PROPERTIES, retry_at__lte=at)
-    if not PropertyChange.objects.filter(due_now, pk=change_id).update(retry_at=at + LEASE):
-        return None
-    return PropertyChange.objects.select_related("target").get(pk=change_id)
 
 
 def newest(target: Target, limit: int) -> list[PropertyChange]:

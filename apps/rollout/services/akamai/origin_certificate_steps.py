@@ -8,14 +8,13 @@ it, then the property names it on staging and on production, and only a day late
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
-from apps.outbox import nudge
 from apps.rollout.drivers.akamai.keystore import (
     AWAITING,
     DEPLOYED,
@@ -30,10 +29,10 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, OriginCertificate, PendingChange, PropertyChange, Target
 from apps.rollout.services.akamai import attaching
 from apps.rollout.services.akamai.attached import attached
-from apps.rollout.services.akamai.origin_certificates import LEASE, OVERLAP, RENEW_BEFORE
+from apps.rollout.services.akamai.origin_certificates import OVERLAP, RENEW_BEFORE
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.evidence import CHANNEL, record_target
-from apps.rollout.services.putting_off import put_off, settled
+from apps.rollout.services.evidence import record_target, tell_pages
+from apps.rollout.services.putting_off import claim, put_off, settled
 from apps.rollout.states import OPEN_PROPERTIES, PropertyState
 from apps.trust import services as trust
 
@@ -53,28 +52,19 @@ def due(at: datetime) -> list[int]:
 
 def run(*, row_id: int, clock: Clock) -> bool:
     """Take the step that is due. False when there is none, or somebody else is at it."""
-    row = _claim(row_id, clock())
+    row = claim(OriginCertificate.objects.select_related("target__environment"), row_id, clock())
     if row is None:
         return False
     lease = row.retry_at
     try:
-        api = akamai_api(row.target)
-        try:
+        with closing(akamai_api(row.target)) as api:
             _step(row, KeystoreDriver(api), PropertyDriver(api), clock)
-        finally:
-            api.close()
     except VendorError as error:
         put_off(row, error, clock(), words=error.text if isinstance(error, NoEdgeWorkload) else "")
     except Refusal as refusal:
         put_off(row, VendorError(row.hostname, 0, refusal.message), clock(), words=refusal.message)
     _save(row, lease, clock())
     return True
-
-
-def _claim(row_id: int, at: datetime) -> OriginCertificate | None:
-    if not OriginCertificate.objects.filter(pk=row_id, retry_at__lte=at).update(retry_at=at + LEASE):
-        return None
-    return OriginCertificate.objects.select_related("target__environment").get(pk=row_id)
 
 
 def _step(row: OriginCertificate, keystore: KeystoreDriver, properties: PropertyDriver, clock: Clock) -> None:
@@ -237,4 +227,4 @@ def _save(row: OriginCertificate, lease: datetime, at: datetime) -> None:
         if fresh.bound_guid and fresh.bound_guid != before:
             after = {"version": fresh.bound_guid}
             record_target("origin_certificate.shown", fresh.target, actor=SYSTEM, at=at, after=after)
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()

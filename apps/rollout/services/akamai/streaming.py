@@ -6,13 +6,11 @@ a secret that nobody ever sees: it is made here and goes to Akamai, and two are 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -21,16 +19,14 @@ from django.db import transaction
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput, NotFound, Refusal
 from apps.identity import vault
-from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.drivers.akamai.stream import ACTIVATED
 from apps.rollout.models import DriverName, EdgeStream, StreamKey, Target
 from apps.rollout.services.akamai.typed import host_and_email, is_hostname
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 
 CHANGED = "rollout.stream.changed"
-LEASE = timedelta(minutes=3)
 MOST_KEYS = 2
 USE_NOTED_EVERY = timedelta(seconds=30)
 RECEIVER = "/telemetry/v1/datastream/"
@@ -178,7 +174,7 @@ def end_older_secret(*, slug: str, actor: Actor, at: datetime) -> EdgeStream:
 def make_key(stream: EdgeStream, at: datetime) -> StreamKey:
     plain = secrets.token_urlsafe(32)
     return StreamKey.objects.create(
-        stream=stream, hash=_hash(plain), secret_sealed=vault.seal(plain.encode()), made_at=at
+        stream=stream, hash=vault.hash_of(plain), secret_sealed=vault.seal(plain.encode()), made_at=at
     )
 
 
@@ -191,11 +187,6 @@ def end_keys(keys: Sequence[StreamKey], at: datetime) -> int:
     """What is ended is erased too."""
     wanted = StreamKey.objects.filter(pk__in=[key.pk for key in keys], ended_at=None)
     return wanted.update(ended_at=at, secret_sealed=b"")
-
-
-def _hash(plain: str) -> str:
-    """Plain SHA-256 is enough: the secret is 256 random bits."""
-    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()
 
 
 def locked(slug: str) -> EdgeStream:
@@ -215,14 +206,14 @@ def tell(stream: EdgeStream, verb: str, actor: Actor, at: datetime, **more: obje
     record_target(verb, stream.target, actor=actor, at=at, after=more or None)
     payload = {"target": stream.target.slug, "wanted": stream.wanted}
     outbox.enqueue(topic=CHANGED, key=stream.target.slug, payload=payload, at=at)
-    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    tell_pages()
 
 
 # -- receiving ----------------------------------------------------------------------------------------------------
 def authenticate(*, slug: str, user: str, password: str, at: datetime) -> StreamRight | None:
     """Whose delivery it is. Every believed secret is compared, and always for as long: no answer tells which fitted."""
     rows = StreamKey.objects.filter(stream__target__slug=slug, ended_at=None).select_related("stream")
-    keys, given = list(rows[: MOST_KEYS + 1]), _hash(password)
+    keys, given = list(rows[: MOST_KEYS + 1]), vault.hash_of(password)
     fitting = [key for key in keys if hmac.compare_digest(key.hash, given)]
     hmac.compare_digest(_NO_HASH, given)
     if not fitting or user != slug:

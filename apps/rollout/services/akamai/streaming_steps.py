@@ -6,14 +6,13 @@ A worker may die between a call and the row: the call is then made again, which 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 
 from apps.audit.actors import SYSTEM
 from apps.identity import vault
-from apps.outbox import nudge
 from apps.rollout.drivers.akamai.property import NoProperty, Property, PropertyDriver
 from apps.rollout.drivers.akamai.stream import (
     ACTIVATED,
@@ -30,8 +29,8 @@ from apps.rollout.models import EdgeStream, StreamKey, Target
 from apps.rollout.services.akamai import adopting_streams, streaming
 from apps.rollout.services.akamai.adopting_streams import NotToAdopt
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.evidence import CHANNEL, record_target
-from apps.rollout.services.putting_off import put_off, settled
+from apps.rollout.services.evidence import record_target, tell_pages
+from apps.rollout.services.putting_off import claim, put_off, settled
 
 POLL, LOOK = timedelta(seconds=10), timedelta(minutes=5)
 OVERLAP = timedelta(hours=1)
@@ -46,27 +45,18 @@ def due(at: datetime) -> list[int]:
 
 def run(*, stream_id: int, clock: Clock) -> bool:
     """Take the step that is due. False when there is none, or somebody else is at it."""
-    stream = _claim(stream_id, clock())
+    stream = claim(EdgeStream.objects.select_related("target"), stream_id, clock())
     if stream is None:
         return False
     lease = stream.retry_at
     try:
-        api = akamai_api(stream.target)
-        try:
+        with closing(akamai_api(stream.target)) as api:
             _step(stream, StreamDriver(api), PropertyDriver(api), clock)
-        finally:
-            api.close()
     except VendorError as error:
         words = error.text if isinstance(error, NoProperty | ForeignStream | NotToAdopt) else ""
         put_off(stream, error, clock(), words=f"{stream.hostname}: {words}." if words else "")
     _save(stream, lease, clock())
     return True
-
-
-def _claim(stream_id: int, at: datetime) -> EdgeStream | None:
-    if not EdgeStream.objects.filter(pk=stream_id, retry_at__lte=at).update(retry_at=at + streaming.LEASE):
-        return None
-    return EdgeStream.objects.select_related("target").get(pk=stream_id)
 
 
 def _step(stream: EdgeStream, driver: StreamDriver, properties: PropertyDriver, clock: Clock) -> None:
@@ -172,7 +162,7 @@ def _save(stream: EdgeStream, lease: datetime, at: datetime) -> None:
         row.retry_at = stream.retry_at if alone else at
         _note_status(row, before, at)
         row.save()
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
 
 
 def _note_status(row: EdgeStream, before: str, at: datetime) -> None:
