@@ -86,6 +86,13 @@ class LocalCluster:
     def connection(self, token: str = ADMIN, **more: Any) -> ClusterConnection:
         return ClusterConnection(url=self.url, token=token, ca_pem=self.ca_pem, **more)
 
+    # -- what a test can ask of it ---------------------------------------------------------------------------------
+    def since(self, minor: int) -> None:
+        """The test is of what Kubernetes 1.``minor`` brought."""
+
+    def standin(self) -> None:
+        """The test is of the stand-in alone."""
+
     # -- calls -----------------------------------------------------------------------------------------------------
     def call(self, method: str, path: str, body: object = None, *, token: str = ADMIN, **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}

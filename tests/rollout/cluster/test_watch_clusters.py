@@ -18,6 +18,7 @@ from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster.connecting import AGENT, Way
 from tests.factories import access as factory
 from tests.localcluster.cluster import LocalCluster, eventually
+from tests.localcluster.real import cluster_in
 from tests.rollout.cluster.test_watching import OURS, WIDE_OPEN
 from tests.rollout.cluster.world import DEFINITIONS, OLGA, POLICY, agreed, cluster_spec
 from tests.rollout.world import Hands, make_target, now
@@ -134,7 +135,7 @@ def test_killed_in_the_middle_it_misses_nothing_and_told_to_stop_it_stops(
 def test_a_cluster_that_is_killed_during_the_watch_is_watched_again_and_nothing_is_missed(
     tmp_path: Path, start: Callable[[], Watching], hands: Hands
 ) -> None:
-    cluster = LocalCluster(tmp_path)
+    cluster = cluster_in(tmp_path)
     cluster.start()
     cluster.load(DEFINITIONS)
     factory.shop()
