@@ -101,6 +101,10 @@ class Operations:
         live = self._objects.get(resource.store, key)
         if live is not None:
             _check_version(resource, key, live, config)
+        elif not config.get("metadata", {}).get("name"):
+            raise bad_request(
+                f"the name of the object ({key[1]} based on URL) was undeterminable: name must be provided"
+            )
         _check_declared(resource, key, config)
         base = live or self._named(resource, key, {"metadata": {}})
         mine = self._owner(resource, options, APPLY)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import json
 import os
@@ -32,6 +33,9 @@ REAL = "SALLYPORT_REAL_CLUSTER"
 """The directory of the programs. Where it is set, tests speak to a real API server."""
 
 PATIENCE = 120.0
+MANY = 500
+"""So many objects are loaded several at a time; fewer in their order."""
+
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MASTERS = {ADMIN: {"user": "admin", "groups": ["system:masters"]}}
 NO_SUCH_FAULT = "A real API server has no trouble on demand"
@@ -56,6 +60,7 @@ class RealCluster(LocalCluster):
         self._beside: list[subprocess.Popen[bytes]] = []
         self._paths = {(one.api_version, one.kind): _home(one.group, "v1", one.plural) for one in BUILT_IN}
         self._write_files()
+        atexit.register(self.stop)
 
     @property
     def etcd(self) -> str:
@@ -191,22 +196,23 @@ class RealCluster(LocalCluster):
             pytest.skip(NO_SUCH_FAULT)
 
     def control(self, what: str, body: Mapping[str, object]) -> None:
-        if what != "forget":
-            pytest.skip(NO_SUCH_FAULT)
-        self.forget()
+        pytest.skip(NO_SUCH_FAULT)
 
     def forget(self) -> None:
-        """What was is taken out of the store, and out of the server's memory by beginning it anew."""
+        """Out of the store, and out of the server's memory by beginning it anew."""
+        self.forget_pages()
+        self.kill()
+        self.start()
+
+    def forget_pages(self) -> None:
         self.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"generateName": "moment-"}})
         now = requests.post(f"{self.etcd}/v3/kv/range", json={"key": "AA=="}, timeout=20).json()["header"]
         compacted = requests.post(f"{self.etcd}/v3/kv/compaction", json={"revision": now["revision"]}, timeout=20)
         compacted.raise_for_status()
-        self.kill()
-        self.start()
 
     def load(self, objects: Iterable[Mapping[str, Any]], manager: str = "loader") -> None:
         rows = list(objects)
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(8 if len(rows) >= MANY else 1) as pool:
             list(pool.map(lambda one: self._load(dict(one), manager), rows))
         for one in rows:
             if one["kind"] == "CustomResourceDefinition":

@@ -141,6 +141,12 @@ def test_an_apply_without_a_manager_is_refused(cluster: LocalCluster, namespace:
     )
 
 
+def test_an_apply_of_what_is_not_there_says_its_name(cluster: LocalCluster, namespace: str) -> None:
+    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"podSelector": {}}}
+    refused = cluster.apply(f"{POLICIES.format(namespace)}/a", body)
+    assert (refused.status_code, "name must be provided" in refused.json()["message"]) == (400, True)
+
+
 def test_an_apply_into_no_namespace_is_refused(cluster: LocalCluster) -> None:
     refused = cluster.apply(f"{TARGETS.format('nowhere')}/a", target("nowhere", "a"))
     assert (refused.status_code, refused.json()["message"]) == (404, 'namespaces "nowhere" not found')

@@ -53,7 +53,7 @@ def test_pages_follow_one_another(cluster: LocalCluster, namespace: str) -> None
 def test_a_page_that_comes_too_late_is_gone(cluster: LocalCluster, namespace: str) -> None:
     path = filled(cluster, namespace, 3)
     token = cluster.call("GET", path, params={"limit": "2"}).json()["metadata"]["continue"]
-    cluster.control("forget", {})
+    cluster.forget_pages()
     refused = cluster.call("GET", path, params={"limit": "2", "continue": token})
     assert (refused.status_code, refused.json()["reason"]) == (410, "Expired")
 
@@ -127,6 +127,6 @@ def test_a_bookmark_is_as_new_as_the_server(cluster: LocalCluster, namespace: st
 def test_a_watch_from_too_long_ago_is_told_so(cluster: LocalCluster, namespace: str) -> None:
     path = filled(cluster, namespace, 1)
     since = cluster.call("GET", path).json()["metadata"]["resourceVersion"]
-    cluster.control("forget", {})
+    cluster.forget()
     (said,) = watched(cluster, path, resourceVersion=since)
     assert (said["type"], said["object"]["code"], said["object"]["reason"]) == ("ERROR", 410, "Expired")

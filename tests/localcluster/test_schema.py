@@ -83,6 +83,13 @@ def test_a_definition_is_served_once_it_is_made_and_gone_with_it(cluster: LocalC
     eventually(lambda: cluster.call("GET", path).status_code == 404)
 
 
+def test_a_group_is_a_domain(cluster: LocalCluster) -> None:
+    thing = definition("apps", "v1", "Thing", "things", {})
+    refused = cluster.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", thing)
+    said = 'spec.group: Invalid value: "apps": should be a domain with at least one dot'
+    assert (refused.status_code, said in refused.json()["message"]) == (422, True)
+
+
 def test_a_definition_under_another_name_is_refused(cluster: LocalCluster) -> None:
     thing = definition("demo.example.com", "v1", "Thing", "things", {})
     thing["metadata"]["name"] = "wrong"
@@ -99,6 +106,13 @@ def test_a_list_whose_keys_may_be_missing_is_no_definition(cluster: LocalCluster
     cause = refused.json()["details"]["causes"][0]
     assert cause["field"].endswith(".properties[spec].properties[steps].items.properties[name].default")
     assert "so it must have a default or be a required property" in cause["message"]
+
+
+def test_a_group_of_kubernetes_itself_needs_its_approval(cluster: LocalCluster) -> None:
+    thing = definition("things.k8s.io", "v1", "Thing", "things", {})
+    refused = cluster.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", thing)
+    said = "protected groups must have approval annotation"
+    assert (refused.status_code, said in refused.json()["message"]) == (422, True)
 
 
 DEEP = {

@@ -44,4 +44,4 @@ def shop() -> factory.Shop:
 @pytest.fixture
 def target(shop: factory.Shop, cluster: LocalCluster) -> Target:
     """With NetworkPolicy; nobody has agreed to anything yet."""
-    return make_target(cluster_spec(cluster.url), AT)
+    return make_target(cluster_spec(cluster), AT)

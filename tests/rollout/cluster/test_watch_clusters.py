@@ -39,7 +39,7 @@ def hands() -> Hands:
 @pytest.fixture
 def target(cluster: LocalCluster, hands: Hands) -> Target:
     factory.shop()
-    made = make_target(cluster_spec(cluster.url))
+    made = make_target(cluster_spec(cluster))
     agreed(hands)
     return made
 
@@ -76,7 +76,7 @@ def test_a_cluster_is_watched_from_when_it_is_reached_until_it_is_not(
     factory.shop()
     watches.tend()
     assert watches.slugs == []
-    make_target(cluster_spec(cluster.url))
+    make_target(cluster_spec(cluster))
     agreed(hands)
     watches.tend()
     assert watches.slugs == ["cluster"]
@@ -139,7 +139,7 @@ def test_a_cluster_that_is_killed_during_the_watch_is_watched_again_and_nothing_
     cluster.start()
     cluster.load(DEFINITIONS)
     factory.shop()
-    make_target(cluster_spec(cluster.url, "networkpolicy", "smi"))
+    make_target(cluster_spec(cluster, "networkpolicy", "smi"))
     agreed(hands)
     watching = start()
     for number in range(3):
