@@ -98,6 +98,7 @@ def _built_in(group: str, kind: str, plural: str, schema: Schema = OPEN, *, name
     return Resource(group, "v1", kind, plural, rooted(schema), namespaced)
 
 
+APPROVED, _PROTECTED = "api-approved.kubernetes.io", (".k8s.io", ".kubernetes.io")
 _RBAC, DEFINITIONS = "rbac.authorization.k8s.io", ("apiextensions.k8s.io", "customresourcedefinitions")
 NAMESPACES: Store = ("", "namespaces")
 BUILT_IN = (
@@ -189,7 +190,31 @@ def definition_faults(definition: Obj) -> list[Cause]:
     if not found and definition["metadata"].get("name") != wanted:
         message = f'Invalid value: "{definition["metadata"].get("name")}": must be spec.names.plural+"."+spec.group'
         found.append(Cause("FieldValueInvalid", message, "metadata.name"))
+    if not found and "." not in spec["group"]:
+        message = f'Invalid value: "{spec["group"]}": should be a domain with at least one dot'
+        found.append(Cause("FieldValueInvalid", message, "spec.group"))
+    notes = definition["metadata"].get("annotations") or {}
+    if str(spec.get("group")).endswith(_PROTECTED) and APPROVED not in notes:
+        message = f'Required value: protected groups must have approval annotation "{APPROVED}"'
+        found.append(Cause("FieldValueRequired", message, f"metadata.annotations[{APPROVED}]"))
+    for version in () if found else spec["versions"]:
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        found.extend(_loose_keys(schema, "spec.validation.openAPIV3Schema"))
     return found
+
+
+def _loose_keys(schema: Schema, path: str) -> Iterator[Cause]:
+    """Fields that tell the entries of a list apart, and may be missing."""
+    entry: Schema = schema.get("items") or {}
+    for name in schema.get("x-kubernetes-list-map-keys") or ():
+        held = (entry.get("properties") or {}).get(name) or {}
+        if name not in (entry.get("required") or ()) and "default" not in held:
+            said = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            yield Cause("FieldValueRequired", f"Required value: {said}", f"{path}.items.properties[{name}].default")
+    for name, inner in (schema.get("properties") or {}).items():
+        yield from _loose_keys(inner, f"{path}.properties[{name}]")
+    if entry:
+        yield from _loose_keys(entry, f"{path}.items")
 
 
 def established(definition: Obj) -> Obj:

@@ -11,6 +11,7 @@ from typing import Any
 
 from apps.localcluster.admission import CREATE, DELETE, UPDATE, Admission
 from apps.localcluster.http import (
+    Cause,
     Obj,
     Refused,
     already_exists,
@@ -29,6 +30,8 @@ from apps.localcluster.store import Key, Objects
 from apps.localcluster.tidying import tidied
 
 Clock = Callable[[], float]
+
+_UNNAMED = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,16 @@ class Operations:
         """Server-side apply: made when it is not there."""
         _check_address(resource, key, config)
         if not options.manager:
-            raise bad_request(
-                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
-            )
+            raise invalid("meta.k8s.io", "PatchOptions", "", [_UNNAMED])
         if config.get("metadata", {}).get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         live = self._objects.get(resource.store, key)
         if live is not None:
             _check_version(resource, key, live, config)
+        elif not config.get("metadata", {}).get("name"):
+            raise bad_request(
+                f"the name of the object ({key[1]} based on URL) was undeterminable: name must be provided"
+            )
         _check_declared(resource, key, config)
         base = live or self._named(resource, key, {"metadata": {}})
         mine = self._owner(resource, options, APPLY)

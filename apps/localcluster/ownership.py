@@ -37,7 +37,7 @@ class Owner:
         named = f'"{self.manager}"'
         if self.subresource:
             named += f' with subresource "{self.subresource}"'
-        return f"{named} using {self.api_version} at {self.time}" if self.operation == UPDATE else named
+        return f"{named} using {self.api_version}" if self.operation == UPDATE else named
 
 
 def owners_of(obj: Obj) -> list[Owner]:

@@ -121,8 +121,10 @@ def _lists(allowed: Sequence[str], value: str) -> bool:
 def _reason(binding: Obj, who: Who) -> str:
     meta, ref = binding["metadata"], binding["roleRef"]
     named = f"{meta['name']}/{meta['namespace']}" if meta.get("namespace") else meta["name"]
-    whom = who.user.removeprefix("system:serviceaccount:").replace(":", "/")
-    kind = "ServiceAccount" if who.user.startswith("system:serviceaccount:") else "User"
+    kind, whom = "User", who.user
+    if who.user.startswith("system:serviceaccount:"):
+        _, _, home, name = who.user.split(":")
+        kind, whom = "ServiceAccount", f"{name}/{home}"
     return f'RBAC: allowed by {binding["kind"]} "{named}" of {ref["kind"]} "{ref["name"]}" to {kind} "{whom}"'
 
 

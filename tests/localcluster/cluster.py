@@ -47,6 +47,7 @@ class LocalCluster:
         self._process: subprocess.Popen[bytes] | None = None
         self.http = requests.Session()
         self.http.verify, self.http.trust_env = certificate or True, False
+        self.ca_file = certificate or None
         self.ca_pem = Path(certificate).read_text() if certificate else ""
 
     def start(self) -> None:
@@ -85,6 +86,21 @@ class LocalCluster:
 
     def connection(self, token: str = ADMIN, **more: Any) -> ClusterConnection:
         return ClusterConnection(url=self.url, token=token, ca_pem=self.ca_pem, **more)
+
+    # -- what a test can ask of it ---------------------------------------------------------------------------------
+    def forget(self) -> None:
+        """All that was, so that a list or watch from then has to begin anew. Streams may be cut by it."""
+        self.control("forget", {})
+
+    def forget_pages(self) -> None:
+        """So that a list that began before has to begin anew."""
+        self.control("forget", {})
+
+    def since(self, minor: int) -> None:
+        """The test is of what Kubernetes 1.``minor`` brought."""
+
+    def standin(self) -> None:
+        """The test is of the stand-in alone."""
 
     # -- calls -----------------------------------------------------------------------------------------------------
     def call(self, method: str, path: str, body: object = None, *, token: str = ADMIN, **options: Any) -> Any:

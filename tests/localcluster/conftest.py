@@ -7,6 +7,7 @@ import pytest
 
 from tests.localcluster.cluster import ADMIN, LocalCluster
 from tests.localcluster.definitions import DEFINITIONS
+from tests.localcluster.real import cluster_in
 
 READER = "reader-token"
 RULE = {"namespaces": ["shop"], "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
@@ -19,7 +20,7 @@ _NUMBERS = count()
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    cluster = LocalCluster(tmp_path_factory.mktemp("localcluster"), bookmark_seconds=0.1, tokens=TOKENS)
+    cluster = cluster_in(tmp_path_factory.mktemp("localcluster"), bookmark_seconds=0.1, tokens=TOKENS)
     cluster.start()
     cluster.load(DEFINITIONS)
     yield cluster

@@ -95,7 +95,11 @@ DEFINITIONS = [
                     "type": "array",
                     "x-kubernetes-list-type": "map",
                     "x-kubernetes-list-map-keys": ["name"],
-                    "items": {"type": "object", "properties": {"name": _TEXT, "value": _TEXT}},
+                    "items": {
+                        "type": "object",
+                        "required": ["name"],
+                        "properties": {"name": _TEXT, "value": _TEXT},
+                    },
                 },
                 "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": _TEXT},
                 "pair": {

@@ -67,8 +67,8 @@ def test_an_edit_by_hand_is_in_the_way_of_an_apply(cluster: LocalCluster, namesp
     cluster.merge(path, {"spec": {"ingress": [{}]}}, "kubectl-edit")
     refused = cluster.apply(path, network_policy(namespace, "a", "web"), "sallyport").json()
     assert refused["details"]["causes"][0]["field"] == ".spec.ingress"
-    assert refused["message"].startswith(
-        'Apply failed with 1 conflict: conflict with "kubectl-edit" using networking.k8s.io/v1 at '
+    assert refused["message"] == (
+        'Apply failed with 1 conflict: conflict with "kubectl-edit" using networking.k8s.io/v1: .spec.ingress'
     )
 
 
@@ -135,8 +135,16 @@ def test_a_dry_run_says_what_would_be_and_leaves_it(cluster: LocalCluster, names
 def test_an_apply_without_a_manager_is_refused(cluster: LocalCluster, namespace: str) -> None:
     path = f"{TARGETS.format(namespace)}/a"
     refused = cluster.apply(path, target(namespace, "a"), "")
-    assert refused.status_code == 400
-    assert "fieldManager: Required value" in refused.json()["message"]
+    assert refused.status_code == 422
+    assert refused.json()["message"] == (
+        'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+    )
+
+
+def test_an_apply_of_what_is_not_there_says_its_name(cluster: LocalCluster, namespace: str) -> None:
+    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"podSelector": {}}}
+    refused = cluster.apply(f"{POLICIES.format(namespace)}/a", body)
+    assert (refused.status_code, "name must be provided" in refused.json()["message"]) == (400, True)
 
 
 def test_an_apply_into_no_namespace_is_refused(cluster: LocalCluster) -> None:

@@ -56,6 +56,7 @@ def test_a_policy_refuses_what_it_is_about(cluster: LocalCluster, namespace: str
 
 
 def test_only_json_sets_a_fault(cluster: LocalCluster) -> None:
+    cluster.standin()
     refused = requests.post(f"{cluster.url}/__localcluster/faults", data="{}", timeout=5)
     assert refused.status_code == 400
     wrong = requests.post(f"{cluster.url}/__localcluster/faults", json={"rules": [{"status": 500}]}, timeout=5)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import requests
-
-from tests.localcluster.cluster import LocalCluster
+from tests.localcluster.cluster import LocalCluster, eventually
 from tests.localcluster.manifests import CONFIG_MAPS, POLICIES, TARGETS, config_map, network_policy, target
 
 
@@ -81,6 +79,7 @@ def test_a_status_is_written_by_itself(cluster: LocalCluster, namespace: str) ->
     assert "status" not in untouched
     written = cluster.merge(f"{path}/status", {"status": {"state": "x"}, "spec": {"sources": []}}, "controller")
     assert (written["status"], len(written["spec"]["sources"])) == ({"state": "x"}, 1)
+    cluster.since(22)
     row = next(row for row in written["metadata"]["managedFields"] if row["manager"] == "controller")
     assert row["subresource"] == "status"
 
@@ -108,7 +107,7 @@ def test_a_finalizer_keeps_an_object_until_it_is_taken_off(cluster: LocalCluster
 def test_a_namespace_takes_with_it_what_is_in_it(cluster: LocalCluster, namespace: str) -> None:
     create(cluster, namespace, "a")
     assert cluster.call("DELETE", f"/api/v1/namespaces/{namespace}").status_code == 200
-    assert cluster.call("GET", f"{CONFIG_MAPS.format(namespace)}/a").status_code == 404
+    eventually(lambda: cluster.call("GET", f"{CONFIG_MAPS.format(namespace)}/a").status_code == 404)
 
 
 def test_a_network_policy_is_filled_in_as_by_the_real_server(cluster: LocalCluster, namespace: str) -> None:
@@ -121,5 +120,5 @@ def test_a_network_policy_is_filled_in_as_by_the_real_server(cluster: LocalClust
 
 
 def test_a_call_without_a_token_is_nobodys(cluster: LocalCluster) -> None:
-    answer = requests.get(f"{cluster.url}/api/v1/namespaces", timeout=5)
+    answer = cluster.http.get(f"{cluster.url}/api/v1/namespaces", timeout=5)
     assert (answer.status_code, answer.json()["reason"]) == (401, "Unauthorized")

@@ -15,6 +15,7 @@ from tests.contract.kubernetes.site import driver_for, plan_of, service_objects
 from tests.localcluster.cluster import LocalCluster
 from tests.localcluster.definitions import DEFINITIONS
 from tests.localcluster.manifests import TARGETS
+from tests.localcluster.real import cluster_in
 
 MOST = 60
 
@@ -38,7 +39,7 @@ class Dying:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     directory: Path = tmp_path_factory.mktemp("interrupted")
-    cluster = LocalCluster(directory, namespaces=[f"n{number}" for number in range(MOST)])
+    cluster = cluster_in(directory, namespaces=[f"n{number}" for number in range(MOST)])
     cluster.start()
     cluster.load(DEFINITIONS)
     yield cluster

@@ -17,6 +17,7 @@ from tests.contract.kubernetes.site import CHOSEN, Counting, artifact, config, d
 from tests.localcluster.cluster import LocalCluster, eventually
 from tests.localcluster.definitions import DEFINITIONS
 from tests.localcluster.manifests import POLICIES, TARGETS, network_policy, target
+from tests.localcluster.real import cluster_in
 
 SERVICES = [f"s{number}" for number in range(4)]
 LARGE = {"small": ["web"], "large": [f"caller-{number}" for number in range(1500)]}
@@ -25,7 +26,7 @@ LARGE = {"small": ["web"], "large": [f"caller-{number}" for number in range(1500
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     directory: Path = tmp_path_factory.mktemp("trouble")
-    cluster = LocalCluster(directory, namespaces=["shop", "big", "killed", "slow"], bookmark_seconds=0.1)
+    cluster = cluster_in(directory, namespaces=["shop", "big", "killed", "slow"], bookmark_seconds=0.1)
     cluster.start()
     cluster.load(DEFINITIONS)
     yield cluster
@@ -217,7 +218,7 @@ def test_a_list_whose_place_was_forgotten_begins_anew(cluster: LocalCluster, cou
     def forget(answer: object) -> None:
         if "limit" in answer.request.url.params and not forgetting.is_set():  # type: ignore[attr-defined]
             forgetting.set()
-            cluster.control("forget", {})
+            cluster.forget_pages()
 
     load(cluster, "slow", 600)
     api = ClusterApi(cluster.connection(), on_answer=forget)
@@ -257,7 +258,7 @@ def test_a_stream_that_is_refused_is_lost_and_says_why_and_the_others_go_on(
 def test_a_stream_whose_place_is_forgotten_is_lost(cluster: LocalCluster, driver: KubernetesDriver, ear: Ear) -> None:
     ear.listen(driver.read_back().positions)
     assert ear.wait(0.3) == []
-    cluster.control("forget", {})
+    cluster.forget()
     lost = heard(ear, len(CHOSEN))
     assert {(one.seen, one.error and one.error.kind) for one in lost} == {(Seen.LOST, "expired")}
     assert {one.scope for one in lost} == set(driver.scopes)

@@ -6,7 +6,7 @@ import pytest
 
 from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, KubernetesDriver
 from tests.contract.kubernetes.site import HOME, Counting, Hand, driver_for, real_connection
-from tests.localcluster.cluster import LocalCluster
+from tests.localcluster.real import cluster_in
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterConn
     if real is not None:
         yield real
         return
-    cluster = LocalCluster(tmp_path_factory.mktemp("contract-cluster"), bookmark_seconds=0.1)
+    cluster = cluster_in(tmp_path_factory.mktemp("contract-cluster"), bookmark_seconds=0.1)
     cluster.start()
     yield cluster.connection()
     cluster.stop()

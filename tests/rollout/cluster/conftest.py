@@ -8,6 +8,7 @@ from apps.rollout.models import Target
 from tests.factories import access as factory
 from tests.factories.access import AT
 from tests.localcluster.cluster import LocalCluster
+from tests.localcluster.real import cluster_in
 from tests.rollout.cluster.world import DEFINITIONS, cluster_spec, sweep
 from tests.rollout.world import Hands, make_target
 
@@ -15,7 +16,7 @@ from tests.rollout.world import Hands, make_target
 @pytest.fixture(scope="session")
 def whole_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Serves every kind that is ever brought to a cluster."""
-    cluster = LocalCluster(tmp_path_factory.mktemp("whole-cluster"))
+    cluster = cluster_in(tmp_path_factory.mktemp("whole-cluster"))
     cluster.start()
     cluster.load(DEFINITIONS)
     yield cluster
@@ -43,4 +44,4 @@ def shop() -> factory.Shop:
 @pytest.fixture
 def target(shop: factory.Shop, cluster: LocalCluster) -> Target:
     """With NetworkPolicy; nobody has agreed to anything yet."""
-    return make_target(cluster_spec(cluster.url), AT)
+    return make_target(cluster_spec(cluster), AT)

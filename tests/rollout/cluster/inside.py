@@ -151,7 +151,11 @@ class AgentProcess:
             "token_file": str(self.folder / "node.token"),
             "bundle_keys": str(self.folder / "keys.json"),
             "memory_file": str(self.folder / "memory.json"),
-            "server": {"url": self.cluster.url, "token_file": str(self.folder / "cluster.token"), "ca_file": None},
+            "server": {
+                "url": self.cluster.url,
+                "token_file": str(self.folder / "cluster.token"),
+                "ca_file": self.cluster.ca_file,
+            },
             "poll_seconds": 0.3,
             "look_seconds": 0.3,
         }

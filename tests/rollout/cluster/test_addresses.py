@@ -33,7 +33,7 @@ def opened(there: factory.Shop) -> Grant:
 
 
 def test_they_come_and_go_with_the_grant(shop: factory.Shop, cluster: LocalCluster, hands: Hands) -> None:
-    make_target(cluster_spec(cluster.url, direct=["payments"]), AT)
+    make_target(cluster_spec(cluster, direct=["payments"]), AT)
     agreed(hands)
     assert blocks(cluster) == []
     grant = opened(shop)
@@ -47,7 +47,7 @@ def test_they_come_and_go_with_the_grant(shop: factory.Shop, cluster: LocalClust
 def test_where_no_service_is_reached_so_nothing_is_compiled_for_an_address(
     shop: factory.Shop, cluster: LocalCluster, hands: Hands
 ) -> None:
-    make_target(cluster_spec(cluster.url), AT)
+    make_target(cluster_spec(cluster), AT)
     agreed(hands)
     grant = opened(shop)
     PendingChange.objects.all().delete()
@@ -59,7 +59,7 @@ def test_where_no_service_is_reached_so_nothing_is_compiled_for_an_address(
 def test_only_grants_to_addresses_and_only_those_at_its_host_concern_it(
     shop: factory.Shop, cluster: LocalCluster
 ) -> None:
-    make_target(cluster_spec(cluster.url, direct=["payments"]), AT)
+    make_target(cluster_spec(cluster, direct=["payments"]), AT)
     grant = opened(shop)
     person = factory.active_grant(shop.ada, shop.ben, points=("edge",), at=AT)
     PendingChange.objects.all().delete()

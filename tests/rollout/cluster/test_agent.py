@@ -92,7 +92,7 @@ def agent(enrolled: Enrolment, wire: Wire, cluster: LocalCluster, tmp_path: Path
 
 def started(wire: Wire, cluster: LocalCluster, folder: Path) -> ClusterAgent:
     """One that knows what its file says, and nothing else."""
-    server = Server(cluster.url, folder / "token", None)
+    server = Server(cluster.url, folder / "token", Path(cluster.ca_file) if cluster.ca_file else None)
     config = Config(
         "http://console",
         folder / "token",
@@ -304,6 +304,16 @@ def test_a_silent_agent_is_a_difference_nobody_puts_back(agent: ClusterAgent, ha
     with pytest.raises(NotOurs):
         drifting.put_back(drift_id=drift.pk, actor=OLGA, at=AT)
     assert Target.objects.get().checked_at == Sight.objects.get().seen_at <= AT  # type: ignore[operator]  # it was seen
+
+
+def test_whoever_asks_during_a_look_has_the_next_one(agent: ClusterAgent, hands: Hands) -> None:
+    agent.step()
+    sights.ask(target=Target.objects.get(), at=hands.clock() + timedelta(seconds=1))
+    agent.step()
+    assert Sight.objects.get().asked_at is not None, "that look began before somebody asked"
+    hands.push(seconds=2)
+    agent.step()
+    assert Sight.objects.get().asked_at is None
 
 
 def test_what_the_cluster_lets_it_do_is_answered_by_the_agent_or_given_up(agent: ClusterAgent, hands: Hands) -> None:

@@ -79,7 +79,7 @@ def test_from_its_account_to_proven_doors_and_back(
     eventually(lambda: shown(grant, "proven", hands))
     assert callers(cluster) == ["cart"]
     assert told(grant) == "Its agent reports that the cluster holds the objects; no call was made."
-    assert target().facts["server_version"].startswith("v1.32")
+    assert target().facts["server_version"].startswith("v1.")
     assert policy(cluster)["metadata"]["managedFields"][0]["manager"] == "sallyport"  # type: ignore[index]  # it is there
 
     cluster.merge(OURS, {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}})

@@ -72,7 +72,7 @@ def test_what_it_costs_is_that_of_the_change(shop: factory.Shop) -> None:
 def test_the_plan_shows_it(shop: factory.Shop, cluster: LocalCluster, hands: Hands) -> None:
     """Cart's account is called after another service, whose pods a NetworkPolicy lets in instead."""
     cart = factory.service("cart", team=shop.storefront, doors=())
-    make_target(cluster_spec(cluster.url), AT)
+    make_target(cluster_spec(cluster), AT)
     Exposure.objects.create(
         service=cart,
         environment=factory.environment(),

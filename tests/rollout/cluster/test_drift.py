@@ -10,6 +10,7 @@ from apps.rollout.services.adopting import NotSafeToAdopt
 from tests.factories import access as factory
 from tests.factories.access import AT
 from tests.localcluster.cluster import LocalCluster
+from tests.localcluster.manifests import network_policy
 from tests.rollout.cluster.world import OLGA, POLICIES, POLICY, agreed, callers, policy
 from tests.rollout.world import Hands, standing_grant
 
@@ -70,8 +71,7 @@ def test_what_is_put_back_does_not_wait_for_an_object_somebody_else_keeps(
     """The conflict has the target tried again later and later; the door that is open is shut at once."""
     factory.service("orders", team=shop.payments_team, doors=("mesh",))
     changes.note_service(slug="orders", at=AT)
-    theirs = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"podSelector": {}}}
-    cluster.apply(f"{POLICIES}/sp-orders", theirs, "argocd")
+    cluster.apply(f"{POLICIES}/sp-orders", network_policy("shop", "sp-orders"), "argocd").raise_for_status()
     agreed(hands)
     target.refresh_from_db()
     assert target.retry_at is not None

@@ -9,11 +9,10 @@ import pytest
 from apps.access.models import Grant
 from apps.rollout.models import Probe, Target
 from apps.rollout.services.cluster import connecting
-from apps.rollout.services.cluster.connecting import Way
 from tests.factories import access as factory
 from tests.factories.access import AT
-from tests.localcluster.cluster import ADMIN, LocalCluster
-from tests.rollout.cluster.world import CART, OLGA, agreed, callers, cluster_spec, told
+from tests.localcluster.cluster import LocalCluster
+from tests.rollout.cluster.world import CART, OLGA, agreed, by_token, callers, cluster_spec, told
 from tests.rollout.world import INGRESS, FakeNode, Hands, doors, make_node, make_target, mesh_spec, standing_grant
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +41,7 @@ def asked(grant: Grant) -> list[tuple[str, str]]:
 def test_a_cluster_that_joins_is_asked_about_what_is_open(
     grant: Grant, shop: factory.Shop, cluster: LocalCluster, hands: Hands
 ) -> None:
-    make_target(cluster_spec(cluster.url), AT)
+    make_target(cluster_spec(cluster), AT)
     hands.work()
     assert (asked(grant), callers(cluster)) == ([], [])
     cluster.faults({"method": "PATCH", "path": "/apis/.*", "status": 503, "times": 40})
@@ -68,7 +67,7 @@ def test_what_was_shown_at_another_address_shows_nothing(
     hands.work()
     assert asked(grant) == [("allow", "passed")]
     hands.push(seconds=1)
-    other = Way("token", server=cluster.url.replace("127.0.0.1", "localhost"), token=ADMIN)
+    other = by_token(cluster, host="localhost")
     connecting.connect(slug="cluster", way=other, actor=OLGA, at=hands.clock())
     hands.work()
     assert asked(grant) == [("allow", "passed"), ("allow", "passed")]
@@ -78,7 +77,7 @@ def test_what_was_shown_at_another_address_shows_nothing(
 def test_a_namespace_that_is_added_brings_its_open_access_along(
     grant: Grant, cluster: LocalCluster, hands: Hands
 ) -> None:
-    spec = cluster_spec(cluster.url, namespaces=["elsewhere"])
+    spec = cluster_spec(cluster, namespaces=["elsewhere"])
     make_target(spec, AT)
     hands.work()
     assert asked(grant) == []
@@ -93,7 +92,7 @@ def test_what_was_shown_is_not_asked_again_when_the_settings_change(
     agreed(hands)
     grant = standing_grant(shop.cart, shop.cyd, at=AT)
     hands.work()
-    spec = cluster_spec(cluster.url)
+    spec = cluster_spec(cluster)
     make_target(replace(spec, name="Renamed"), AT)
     hands.work()
     assert asked(grant) == [("allow", "passed")]

@@ -23,7 +23,7 @@ TARGETS = "/apis/access.smi-spec.io/v1alpha2/namespaces/shop/traffictargets"
 @pytest.fixture
 def mesh(shop: factory.Shop, cluster: LocalCluster) -> Target:
     factory.database(shop.payments_team)
-    return make_target(cluster_spec(cluster.url, "smi", "networkpolicy"), AT)
+    return make_target(cluster_spec(cluster, "smi", "networkpolicy"), AT)
 
 
 def connection(shop: factory.Shop, hands: Hands) -> Grant:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def mesh(shop: factory.Shop, cluster: LocalCluster) -> Target:
     """With a service mesh that tells routes apart."""
-    return make_target(cluster_spec(cluster.url, "smi"), AT)
+    return make_target(cluster_spec(cluster, "smi"), AT)
 
 
 def pod(hands: Hands) -> Node:

@@ -78,7 +78,7 @@ def test_a_grant_is_brought_read_back_and_said_to_be_no_call(
 
 def test_a_service_outside_its_namespaces_is_none_of_its_business(shop: factory.Shop, cluster: LocalCluster) -> None:
     hands = Hands(AT)
-    make_target(cluster_spec(cluster.url, namespaces=["elsewhere"]), AT)
+    make_target(cluster_spec(cluster, namespaces=["elsewhere"]), AT)
     grant = standing_grant(shop.cart, shop.cyd, at=AT)
     hands.work()
     assert TargetArtifact.objects.count() == 0

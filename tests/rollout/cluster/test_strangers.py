@@ -133,7 +133,7 @@ def test_without_another_pod_there_is_nobody_to_refuse(cart_pod: Node, shop: fac
 def test_a_mesh_is_asked_for_a_call_that_only_reads(
     shop: factory.Shop, ads: Subject, cluster: LocalCluster, hands: Hands
 ) -> None:
-    make_target(cluster_spec(cluster.url, "smi"), AT)
+    make_target(cluster_spec(cluster, "smi"), AT)
     pod("cart", CART, hands)
     pod("ads", ADS, hands)
     granted(shop, hands)

@@ -18,6 +18,7 @@ from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster.connecting import AGENT, Way
 from tests.factories import access as factory
 from tests.localcluster.cluster import LocalCluster, eventually
+from tests.localcluster.real import cluster_in
 from tests.rollout.cluster.test_watching import OURS, WIDE_OPEN
 from tests.rollout.cluster.world import DEFINITIONS, OLGA, POLICY, agreed, cluster_spec
 from tests.rollout.world import Hands, make_target, now
@@ -38,7 +39,7 @@ def hands() -> Hands:
 @pytest.fixture
 def target(cluster: LocalCluster, hands: Hands) -> Target:
     factory.shop()
-    made = make_target(cluster_spec(cluster.url))
+    made = make_target(cluster_spec(cluster))
     agreed(hands)
     return made
 
@@ -75,7 +76,7 @@ def test_a_cluster_is_watched_from_when_it_is_reached_until_it_is_not(
     factory.shop()
     watches.tend()
     assert watches.slugs == []
-    make_target(cluster_spec(cluster.url))
+    make_target(cluster_spec(cluster))
     agreed(hands)
     watches.tend()
     assert watches.slugs == ["cluster"]
@@ -134,11 +135,11 @@ def test_killed_in_the_middle_it_misses_nothing_and_told_to_stop_it_stops(
 def test_a_cluster_that_is_killed_during_the_watch_is_watched_again_and_nothing_is_missed(
     tmp_path: Path, start: Callable[[], Watching], hands: Hands
 ) -> None:
-    cluster = LocalCluster(tmp_path)
+    cluster = cluster_in(tmp_path)
     cluster.start()
     cluster.load(DEFINITIONS)
     factory.shop()
-    make_target(cluster_spec(cluster.url, "networkpolicy", "smi"))
+    make_target(cluster_spec(cluster, "networkpolicy", "smi"))
     agreed(hands)
     watching = start()
     for number in range(3):

@@ -13,12 +13,12 @@ from apps.rollout.services import adopting, drifting
 from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster import drift as cluster_drift
 from apps.rollout.services.cluster import watching as cluster_watching
-from apps.rollout.services.cluster.connecting import AGENT, TOKEN, Way
+from apps.rollout.services.cluster.connecting import AGENT, Way
 from apps.rollout.states import UNKNOWN
 from tests.factories import access as factory
 from tests.factories.access import AT
-from tests.localcluster.cluster import ADMIN, LocalCluster
-from tests.rollout.cluster.world import OLGA, POLICIES, POLICY, agreed, cluster_spec, policy
+from tests.localcluster.cluster import LocalCluster
+from tests.rollout.cluster.world import OLGA, POLICIES, POLICY, agreed, by_token, cluster_spec, policy
 from tests.rollout.world import Hands, make_target, standing_grant
 
 pytestmark = pytest.mark.django_db
@@ -175,7 +175,7 @@ def test_a_moment_that_is_forgotten_is_listed_again_and_the_watch_goes_on(
     watcher: Watcher, cluster: LocalCluster
 ) -> None:
     cluster.merge(OURS, WIDE_OPEN)
-    cluster.control("forget", {})
+    cluster.forget()
     watcher.hear()
     watcher.turn(after=1, wait=0.2)
     assert open_drift() == [(POLICY, "The object was changed.")]
@@ -187,7 +187,7 @@ def test_a_moment_that_is_forgotten_is_listed_again_and_the_watch_goes_on(
 def test_only_the_kinds_that_were_lost_are_listed_again(
     shop: factory.Shop, cluster: LocalCluster, hands: Hands
 ) -> None:
-    make_target(cluster_spec(cluster.url, "networkpolicy", "smi"), AT)
+    make_target(cluster_spec(cluster, "networkpolicy", "smi"), AT)
     agreed(hands)
     watcher = Watcher()
     cluster.faults({"path": POLICIES, "status": 403, "skip": 1, "times": 1})
@@ -204,7 +204,7 @@ def test_a_cluster_that_is_out_is_asked_less_and_less_often_and_then_as_before(
     watcher: Watcher, cluster: LocalCluster
 ) -> None:
     cluster.faults(LISTS)
-    cluster.control("forget", {})
+    cluster.forget()
     watcher.hear()
     asked = []
     for _ in range(100):
@@ -283,7 +283,7 @@ def test_only_clusters_that_the_console_reaches_are_watched(
     assert cluster_watching.watched() == {}, "nobody spoke to it yet"
     agreed(hands)
     (before,) = cluster_watching.watched().values()
-    way = Way(TOKEN, server=cluster.url, token=ADMIN)
+    way = by_token(cluster)
     cluster_connecting.connect(slug="cluster", way=way, actor=OLGA, at=AT)
     assert cluster_watching.watched() == {}, "the other credential was not tried by a worker yet"
     hands.work()

@@ -9,6 +9,7 @@ from apps.audit.actors import Actor
 from apps.rollout.drivers.kubernetes.kinds import KINDS
 from apps.rollout.models import Target
 from apps.rollout.services.cluster import closing
+from apps.rollout.services.cluster.connecting import TOKEN, Way
 from apps.rollout.services.targets import TargetSpec
 from tests.localcluster.cluster import ADMIN, LocalCluster
 from tests.rollout.world import Hands
@@ -17,11 +18,12 @@ OLGA = Actor("person:olga", "Olga")
 CART = "spiffe://shop.test/ns/shop/sa/cart"
 POLICY = "shop/networkpolicies.networking.k8s.io/sp-payments.json"
 POLICIES = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies"
-BUILT_IN = "networking.k8s.io"
+BUILT_IN = ("", "apps", "networking.k8s.io")
 
 
 def _definition(key: str) -> dict[str, Any]:
     kind = KINDS[key]
+    approved = {"api-approved.kubernetes.io": "unapproved, for tests"}
     schema = {
         "type": "object",
         "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
@@ -29,7 +31,7 @@ def _definition(key: str) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": key},
+        "metadata": {"name": key, "annotations": approved},
         "spec": {
             "group": kind.group,
             "names": {"kind": kind.kind, "listKind": f"{kind.kind}List", "plural": kind.plural},
@@ -41,10 +43,12 @@ def _definition(key: str) -> dict[str, Any]:
     }
 
 
-DEFINITIONS = [_definition(key) for key, kind in KINDS.items() if kind.group and kind.group != BUILT_IN]
+DEFINITIONS = [_definition(key) for key, kind in KINDS.items() if kind.group not in BUILT_IN]
 
 
-def cluster_spec(url: str, *emitters: str, slug: str = "cluster", **config: object) -> TargetSpec:
+def cluster_spec(place: LocalCluster | str, *emitters: str, slug: str = "cluster", **config: object) -> TargetSpec:
+    """Of a cluster, or of an address where none answers."""
+    url, authority = (place, "") if isinstance(place, str) else (place.url, place.ca_pem)
     return TargetSpec(
         slug=slug,
         name="Shop cluster",
@@ -56,8 +60,12 @@ def cluster_spec(url: str, *emitters: str, slug: str = "cluster", **config: obje
             "reached": "token",
             **config,
         },
-        credentials={"token": ADMIN},
+        credentials={"token": ADMIN, "ca_pem": authority},
     )
+
+
+def by_token(cluster: LocalCluster, token: str = ADMIN, *, host: str = "127.0.0.1") -> Way:
+    return Way(TOKEN, server=cluster.url.replace("127.0.0.1", host), token=token, ca_pem=cluster.ca_pem)
 
 
 def agreed(hands: Hands, *services: str, slug: str = "cluster") -> Target:

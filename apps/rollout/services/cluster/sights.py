@@ -109,9 +109,11 @@ def note(*, node: Node, number: int, active: bool, said: Said, at: datetime) -> 
 
 
 def _keep(target: Target, number: int, seen: Seen, at: datetime) -> None:
-    differs = [asdict(one) for one in seen.differs]
-    made = {"number": number, "held": seen.held, "differs": differs, "asked_at": None}
-    Sight.objects.update_or_create(target=target, defaults={**made, "seen_at": at - min(seen.age, LONGEST_AGE)})
+    """Whoever asked while it looked waits for the next look: this one may have missed what made them ask."""
+    differs, seen_at = [asdict(one) for one in seen.differs], at - min(seen.age, LONGEST_AGE)
+    made = {"number": number, "held": seen.held, "differs": differs, "seen_at": seen_at}
+    Sight.objects.update_or_create(target=target, defaults=made)
+    Sight.objects.filter(target=target, asked_at__lte=seen_at).update(asked_at=None)
 
 
 def _note_trouble(target: Target, node: Node, said: Said, active: bool, at: datetime) -> None:
