@@ -53,6 +53,24 @@ def test_the_whole_road(at: datetime) -> None:
     ]
 
 
+def test_how_a_door_was_seen_stands_beside_what_was_seen_then(at: datetime) -> None:
+    there = shop()
+    public_id = ask(there.ada, at=at).public_id
+    approve(AccessRequest.objects.get(public_id=public_id), there.ben, at=at)
+    grant = selectors.get_visible_request(viewer=there.ada, public_id=public_id).grant
+    services.mark_door(grant_id=grant.public_id, point="edge", state="proven", detail="It let Ada in.", at=at)
+    assert told(there.ada, public_id)["door_proven"] == "It let Ada in."
+    services.end_grant(public_id=grant.public_id, actor=there.ada, at=at + MINUTE, why="Done.")
+    services.mark_door(grant_id=grant.public_id, point="edge", state="closed", detail="It refused Ada.", at=at + MINUTE)
+    assert told(there.ada, public_id)["door_closed"] == "It refused Ada."
+    assert told(there.ada, public_id)["door_proven"] == ""
+
+
+def told(viewer: Subject, public_id: str) -> dict[str, str]:
+    request = selectors.get_visible_request(viewer=viewer, public_id=public_id)
+    return {moment.kind: moment.comment for moment in selectors.timeline(request)}
+
+
 def test_a_denial_and_its_comment(at: datetime) -> None:
     there = shop()
     request = ask(there.dan, subject=there.bot, at=at)

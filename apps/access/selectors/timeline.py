@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.access.models import AccessRequest, Grant, Verdict
-from apps.access.states import GrantState, RequestState
+from apps.access.states import DoorState, GrantState, RequestState
 
 CONSOLE = "Sallyport"
 
@@ -60,22 +60,24 @@ def _decided(request: AccessRequest) -> Iterator[Moment]:
 
 
 def _granted(grant: Grant) -> Iterator[Moment]:
-    yield from _doors(grant, "opened_at", "door_opened", "The {} opened.")
-    yield from _doors(grant, "proven_at", "door_proven", "The {} is proven: a probe passed it.")
+    yield from _doors(grant, "opened_at", DoorState.OPEN, "door_opened", "The {} opened.")
+    yield from _doors(grant, "proven_at", DoorState.PROVEN, "door_proven", "The {} is proven: a probe passed it.")
     if grant.activated_at is not None:
         yield Moment(grant.activated_at, "started", "The clock started.")
     if grant.error and grant.error_at is not None:
         yield Moment(grant.error_at, "failed", "It could not be applied; it is tried again.", comment=grant.error)
     if grant.ended_at is not None:
         yield _ended(grant, grant.ended_at)
-    yield from _doors(grant, "closed_at", "door_closed", "The {} closed.")
+    yield from _doors(grant, "closed_at", DoorState.CLOSED, "door_closed", "The {} closed.")
 
 
-def _doors(grant: Grant, field: str, kind: str, sentence: str) -> Iterator[Moment]:
+def _doors(grant: Grant, field: str, state: DoorState, kind: str, sentence: str) -> Iterator[Moment]:
+    """A door keeps only how it was seen last, so only the moment it stands at now has that beside it."""
     for door in sorted(grant.doors.all(), key=lambda one: one.point):
         moment = getattr(door, field)
         if moment is not None:
-            yield Moment(moment, kind, sentence.format(door.point), point=door.point, comment=door.detail)
+            seen = door.detail if door.state == state else ""
+            yield Moment(moment, kind, sentence.format(door.point), point=door.point, comment=seen)
 
 
 def _ended(grant: Grant, ended_at: datetime) -> Moment:
