@@ -72,9 +72,22 @@ def stand_of(line: FirewallLine) -> Stand:
         return Stand.DROPPED
     if line.action == "deny":
         return Stand.NO_OPENING
-    if not line.source and not line.destination:
+    if is_unreadable(line):
         return Stand.UNREADABLE
     return _of_meaning(line)
+
+
+def is_unreadable(line: FirewallLine) -> bool:
+    return not line.source and not line.destination
+
+
+def text_of(line: FirewallLine) -> str:
+    """What was written; where it could not be read, why stands below it."""
+    return line.text.rpartition("\n")[0] if is_unreadable(line) else line.text
+
+
+def why_unreadable(line: FirewallLine) -> str:
+    return line.text.rpartition("\n")[2]
 
 
 def _of_meaning(line: FirewallLine) -> Stand:

@@ -50,6 +50,21 @@ def test_wrong_rows_are_told_all_at_once(house: pages.House, browse: Browse) -> 
     assert not FirewallRequest.objects.exists()
 
 
+def test_what_was_pasted_and_not_understood_stays_in_sight(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    answer = client.post("/firewall/new", {**rows(), "pasted": "me;payments;443"})
+    assert (answer.status_code, "a first row that names its columns" in text(answer)) == (422, True)
+    assert "me;payments;443" in text(answer)
+    pasted = "Hello,\nopen tcp 443 from ada to payments until 32 Dec\n"
+    shown = text(client.post("/firewall/new", {**rows(), "pasted": pasted}, follow=True))
+    assert shown.count("is no day of the calendar") == 1
+    assert "asks for no access; left aside." in shown
+    assert "sentences, as in a ticket" in shown
+    here = FirewallRequest.objects.get().public_id
+    client.post(f"/firewall/{here}/lines/1/", {"act": "edit", "source": "ada", "destination": "payments"})
+    assert "is no day of the calendar" not in text(client.get(f"/firewall/{here}/lines/1/"))
+
+
 def test_a_row_has_a_direction_and_a_last_day_and_a_line_keeps_them_when_it_is_changed(
     house: pages.House, browse: Browse
 ) -> None:

@@ -13,6 +13,7 @@ from apps.firewall import policies, refusals
 from apps.firewall.models import FirewallLine, FirewallRequest, LineMeaning
 from apps.firewall.services.drafting import Written, row_of
 from apps.firewall.services.storing import described, line_of, lines_of, locked_request, record, reread
+from apps.firewall.standing import text_of
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -25,7 +26,7 @@ def edit_line(*, public_id: str, number: int, written: Written, actor: Subject, 
     with transaction.atomic():
         request, line = held_line(public_id, number, actor)
         before = described(line)
-        told = row_of(request, number, replace(written, text=line.text))
+        told = row_of(request, number, replace(written, text=text_of(line)))
         told.pk = line.pk
         told.save()
         LineMeaning.objects.filter(line=told).delete()

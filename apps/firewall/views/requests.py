@@ -18,7 +18,8 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler.paths import METHODS
 from apps.firewall import policies, selectors, services
 from apps.firewall.lines import DIRECTION_WORDS, ports_words
-from apps.firewall.standing import LABELS, MOVING, Stand, is_allowed, overall, stand_of
+from apps.firewall.rulebase.reading import FORMAT_WORDS
+from apps.firewall.standing import LABELS, MOVING, Stand, is_allowed, overall, stand_of, text_of, why_unreadable
 from apps.firewall.views.writing import COLUMNS, DIRECTIONS, Row, last_day, written_of
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest
@@ -46,6 +47,7 @@ STATES = {
     Stand.DROPPED: "cancelled",
 }
 """How each is drawn: the console's state of the same look, under a word of our own."""
+READ_AS = {form.value: words for form, words in FORMAT_WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Shown:
     @property
     def drawn(self) -> str:
         return STATES[self.stand]
+
+    @property
+    def written(self) -> str:
+        return text_of(self.line)
 
     @property
     def percent(self) -> int:
@@ -86,7 +92,7 @@ class Shown:
         """What there is to read about it, the most pressing first."""
         meaning = self.line.meaning
         if self.stand is Stand.UNREADABLE:
-            return self.line.text.rpartition("\n")[2]
+            return why_unreadable(self.line)
         if self.stand is Stand.ALLOWED:
             by = ", ".join(meaning.allowed_by) or str((self.line.design or {}).get("beside", ""))
             return f"By {by}." if by else str(meaning.found.get("open", ""))
@@ -108,6 +114,7 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
     waiting = Stand.CHOOSE in stands
     return {
         "asked": asked,
+        "read_as": READ_AS.get(asked.format, asked.format),
         "lines": shown,
         "overall": overall(asked, stands),
         "counts": [(LABELS[stand], STATES[stand], count) for stand, count in overall(asked, stands).counts],
