@@ -130,6 +130,42 @@ def test_from_a_form_to_a_proven_line(house: pages.House, browse: Browse) -> Non
     assert "every 5s" not in part, "nothing moves any more"
 
 
+def test_sending_is_offered_when_it_can_be_done_and_what_holds_it_up_is_left_out_at_once(
+    house: pages.House, browse: Browse
+) -> None:
+    client = browse(house.shop.ada)
+    lines = [written("person:ada", method="GET", path="/payments"), written("any"), written("person:ada", "nobody")]
+    asked = firewall.request(house.shop.ada, *lines, at=datetime.now(UTC))
+    here = f"/firewall/{asked.public_id}/"
+    shown = text(client.post(f"{here}act", {"act": "narrowest"}, follow=True))
+    assert "2 lines need you first; 1 line is ready to send." in shown
+    assert "One more beside what is open, for 59 minutes" in shown
+    assert "Owners of Payments must agree." in shown
+    assert "Send what is ready" not in shown
+    shown = text(client.post(f"{here}act", {"act": "leave"}, follow=True))
+    assert "2 lines left out." in shown
+    assert "1 line can be sent." in shown
+    assert "Sent as 1 request." in text(client.post(f"{here}act", {"act": "send"}, follow=True))
+
+
+def test_a_line_that_cannot_be_opened_says_what_to_do_and_offers_no_way_to_open_it(
+    house: pages.House, browse: Browse
+) -> None:
+    lines = [written("person:ada", protocol="udp"), written("10.1.2.3"), written("me")]
+    asked = firewall.request(house.shop.ada, *lines, at=datetime.now(UTC))
+    client, here = browse(house.shop.ada), f"/firewall/{asked.public_id}/lines"
+    assert "Have it say something else below, or leave it out." in text(client.get(f"{here}/1/"))
+    shown = text(client.get(f"{here}/1/ways/"))
+    assert "What stands on its way" in shown
+    assert "Take this" not in shown
+    shown = text(client.get(f"{here}/2/"))
+    assert "An address names nobody. Say who calls from there." in shown
+    assert "Who calls from these addresses?" not in shown, "no party ever calls from a private one"
+    shown = text(client.get(f"{here}/3/ways/"))
+    assert "A new rule for everything" in shown
+    assert "Take this" not in shown, "nobody said yet that it is understood rightly"
+
+
 def test_a_line_shows_its_candidates_and_takes_a_choice(house: pages.House, browse: Browse) -> None:
     factory.service("orders", team=house.shop.payments_team)
     asked = firewall.request(house.shop.ada, written("person:ada", "api.shop.localhost"), at=datetime.now(UTC))

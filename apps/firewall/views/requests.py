@@ -19,7 +19,19 @@ from apps.compiler.paths import METHODS
 from apps.firewall import policies, selectors, services
 from apps.firewall.lines import DIRECTION_WORDS, ports_words
 from apps.firewall.rulebase.reading import FORMAT_WORDS
-from apps.firewall.standing import LABELS, MOVING, Stand, is_allowed, overall, stand_of, text_of, why_unreadable
+from apps.firewall.standing import (
+    HELD_UP,
+    LABELS,
+    MOVING,
+    NEXT,
+    TODO,
+    Stand,
+    is_allowed,
+    overall,
+    stand_of,
+    text_of,
+    why_unreadable,
+)
 from apps.firewall.views.writing import COLUMNS, DIRECTIONS, Row, last_day, written_of
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest
@@ -111,7 +123,9 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
     shown = [_shown(line) for line in lines]
     stands = [one.stand for one in shown]
     mine = policies.is_asker(request.subject, asked)
-    waiting = Stand.CHOOSE in stands
+    may_change = mine and asked.withdrawn_at is None
+    held_up = sum(stand in HELD_UP for stand in stands)
+    unsettled = any(stand in TODO and stand is not Stand.READY for stand in stands)
     return {
         "asked": asked,
         "read_as": READ_AS.get(asked.format, asked.format),
@@ -119,10 +133,12 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
         "overall": overall(asked, stands),
         "counts": [(LABELS[stand], STATES[stand], count) for stand, count in overall(asked, stands).counts],
         "moves": any(stand in MOVING for stand in stands),
-        "may_change": mine and asked.withdrawn_at is None,
-        "may_confirm": mine and Stand.UNCONFIRMED in stands,
-        "may_take": mine and waiting,
-        "may_send": Stand.READY in stands and asked.withdrawn_at is None,
+        "may_change": may_change,
+        "may_confirm": may_change and Stand.UNCONFIRMED in stands,
+        "may_take": may_change and Stand.CHOOSE in stands,
+        "may_send": Stand.READY in stands and not unsettled and asked.withdrawn_at is None,
+        "waits_to_send": Stand.READY in stands and unsettled,
+        "held_up": held_up if may_change else 0,
     }
 
 
@@ -134,6 +150,7 @@ def _shown(line: FirewallLine) -> Shown:
 ACTS: Mapping[str, Callable[..., Any]] = {
     "confirm": services.confirm,
     "narrowest": services.take_narrowest,
+    "leave": services.drop_held_up,
     "send": services.submit,
     "again": services.look_again,
     "withdraw": services.withdraw,
@@ -153,7 +170,7 @@ def firewall_act(request: PageRequest, public_id: str) -> HttpResponse:
     except Refusal as refusal:
         _tell_refusal(request, refusal)
     else:
-        _tell(request, done)
+        _tell(request, done, "left out" if act is services.drop_held_up else "confirmed")
     return redirect("firewall_request", public_id)
 
 
@@ -164,17 +181,21 @@ def _tell_refusal(request: PageRequest, refusal: Refusal) -> None:
         messages.error(request, f"{name.replace('_', ' ').capitalize()}: {' '.join(complaints)}")
 
 
-def _tell(request: PageRequest, done: object) -> None:
+def _tell(request: PageRequest, done: object, verb: str) -> None:
     if isinstance(done, services.Sent):
         if done.opened:
-            messages.success(request, f"Sent as {len(done.opened)} request(s). This page moves by itself.")
+            messages.success(request, f"Sent as {_counted(len(done.opened), 'request')}. This page moves by itself.")
         for number, why in list(done.left.items())[:20]:
             messages.warning(request, f"Line {number}: {why}")
     elif isinstance(done, dict):
         for number, why in list(done.items())[:20]:
             messages.warning(request, f"Line {number}: {why}")
     elif isinstance(done, int):
-        messages.success(request, f"{done} line(s) confirmed.")
+        messages.success(request, f"{_counted(done, 'line')} {verb}.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @require_http_methods(["GET", "POST"])
@@ -208,12 +229,15 @@ def line_context(request: PageRequest, asked: FirewallRequest, line: FirewallLin
         "line": line,
         "shown": _shown(line),
         "may_change": may,
+        "may_take": may and stand in (Stand.CHOOSE, Stand.READY, Stand.ALLOWED),
+        "may_open": stand not in HELD_UP,
+        "next": NEXT.get(stand, "") if may or stand in (Stand.WAITING, Stand.DENIED) else "",
         "clear": line.meaning.subject_id is not None and line.meaning.service_id is not None,
         "is_allowed": is_allowed(line),
         "may_confirm": may and stand is Stand.UNCONFIRMED,
         "methods": METHODS,
         "directions": DIRECTIONS,
-        "teams": identity.teams_of(request.subject) if may and line.meaning.blocks else [],
+        "teams": identity.teams_of(request.subject) if may and line.meaning.blocks and stand is not Stand.WRONG else [],
     }
 
 
