@@ -30,6 +30,11 @@ def names(longest: int) -> serializers.ListField:
     )
 
 
+class RemarkSchema(serializers.Serializer[Any]):
+    line = serializers.IntegerField(help_text="0 is the text as a whole")
+    sentence = serializers.CharField()
+
+
 class ResolvedEndSchema(serializers.Serializer[Any]):
     key = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]  # a field's name
@@ -123,7 +128,12 @@ class FirewallRequestDetail(FirewallRequestSchema):
     environment = serializers.CharField(source="environment.slug")
     state = serializers.SerializerMethodField()
     state_words = serializers.SerializerMethodField()
+    left_aside = serializers.SerializerMethodField(help_text="What a pasted text said besides its lines")
     lines = serializers.SerializerMethodField()
+
+    @extend_schema_field(RemarkSchema(many=True))
+    def get_left_aside(self, request: FirewallRequest) -> list[dict[str, Any]]:
+        return [{"line": number, "sentence": said} for number, said in request.aside]
 
     @extend_schema_field(serializers.ChoiceField(choices=["draft", "moving", "done", "withdrawn"]))
     def get_state(self, request: FirewallRequest) -> str:

@@ -15,7 +15,7 @@ from apps.compiler import address_lists
 from apps.compiler.addresses import within, write
 from apps.compiler.decide import Decision
 from apps.compiler.graph import AccessGraph, Point, Service, SubjectKind
-from apps.compiler.reasons import TEXTS
+from apps.compiler.reasons import TEXTS, Reason
 from apps.compiler.words import listed
 from apps.firewall.live import Asked, Live, acting_member, decisions_of, with_grant
 
@@ -42,6 +42,12 @@ WORDS = {
     Says.FOLLOWS: "follows the others",
     Says.UNKNOWN: "is not ours to know",
 }
+OF_CALLER = {
+    Reason.NO_GRANT: "Nobody has opened this to {0}.",
+    Reason.GRANT_NOT_STARTED: "Access of {0} has not started yet.",
+    Reason.GRANT_EXPIRED: "Access of {0} has ended.",
+}
+"""A door speaks to whoever calls; this page is read by others."""
 DOOR = {Says.PASSES: "open", Says.PARTLY: "opening", Says.BLOCKS: "closed", Says.FOLLOWS: "", Says.UNKNOWN: ""}
 
 
@@ -84,8 +90,8 @@ def hops_of(live: Live, asked: Asked, shape: Service, source: str, places: Seque
     """From who calls to what is called. ``source`` is how the caller is named; ``places`` are the targets there are."""
     return (
         Hop("source", source, "", _source_words(asked)),
-        *_edge_hops(live, asked, shape, places),
-        *_mesh_hops(live, asked, shape, places),
+        *_edge_hops(live, asked, shape, places, source),
+        *_mesh_hops(live, asked, shape, places, source),
         Hop("service", shape.name, "", _service_words(shape)),
     )
 
@@ -106,7 +112,7 @@ def _service_words(shape: Service) -> str:
     )
 
 
-def _edge_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place]) -> Iterator[Hop]:
+def _edge_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place], source: str) -> Iterator[Hop]:
     if shape.edge is None or Point.EDGE not in asked.points:
         return
     place = _place(places, Point.EDGE)
@@ -116,7 +122,7 @@ def _edge_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place]
         yield Hop("edge", "Edge policy", place, said, Says.UNKNOWN, Says.UNKNOWN)
         return
     now, after = _verdicts(live, asked, shape, Point.EDGE)
-    yield Hop("edge", "Edge policy", place, _why(live, asked, shape, Point.EDGE, now), now, after)
+    yield Hop("edge", "Edge policy", place, _why(live, asked, shape, Point.EDGE, now, source), now, after)
 
 
 def _list_hop(live: Live, asked: Asked, host: str, place: str) -> Hop:
@@ -134,7 +140,7 @@ def _list_hop(live: Live, asked: Asked, host: str, place: str) -> Hop:
     return Hop("list", "Address list", place, "All of these addresses are on it.", Says.PASSES, Says.PASSES)
 
 
-def _mesh_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place]) -> Iterator[Hop]:
+def _mesh_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place], source: str) -> Iterator[Hop]:
     if shape.mesh is None or Point.MESH not in asked.points:
         return
     place = _place(places, Point.MESH)
@@ -143,7 +149,7 @@ def _mesh_hops(live: Live, asked: Asked, shape: Service, places: Sequence[Place]
         said = "Checks the context token the edge made out, and the edge's client certificate."
         yield Hop("ingress", "Ingress", place, said, Says.FOLLOWS, Says.FOLLOWS)
     if not shape.is_tcp:
-        said = _why(live, asked, shape, Point.MESH, now)
+        said = _why(live, asked, shape, Point.MESH, now, source)
         yield Hop("sidecar", f"Sidecar of {shape.name}", place, said, now, after)
     for one in places:
         if one.is_cluster and shape.mesh.namespace in one.namespaces:
@@ -174,10 +180,10 @@ def _says(decisions: Sequence[Decision]) -> Says:
     return Says.PASSES if allowed == len(decisions) else Says.PARTLY
 
 
-def _why(live: Live, asked: Asked, shape: Service, point: Point, now: Says) -> str:
+def _why(live: Live, asked: Asked, shape: Service, point: Point, now: Says, source: str) -> str:
     decisions = _asked_at(live.graph, asked, shape, point, live.at)
     if now is Says.PASSES:
         grants = sorted({name for one in decisions for name in one.grant_ids})
         return f"Open by {listed(grants)}."
     reasons = dict.fromkeys(one.reason for one in decisions if not one.allowed)
-    return " ".join(TEXTS[reason].sentence for reason in reasons)
+    return " ".join(OF_CALLER.get(reason, TEXTS[reason].sentence).format(source) for reason in reasons)

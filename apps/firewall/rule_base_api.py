@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.api_schemas import PersonSchema
+from apps.firewall.api_schemas import RemarkSchema
 from apps.firewall.lines import Action, Direction
 from apps.firewall.models import CleaningOutcome, RuleBase
 from apps.firewall.models.rule_bases import CODES, FORMATS, SEMANTICS
@@ -58,11 +59,6 @@ class FindingQuery(AfterQuery):
 
 class LineQuery(AfterQuery):
     q = serializers.CharField(required=False, allow_blank=True, default="", max_length=200)
-
-
-class RemarkSchema(serializers.Serializer[Any]):
-    line = serializers.IntegerField(help_text="0 is the text as a whole")
-    sentence = serializers.CharField()
 
 
 class DeleteInput(serializers.Serializer[Any]):

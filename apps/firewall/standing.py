@@ -60,6 +60,21 @@ TODO = frozenset(
     {Stand.UNREADABLE, Stand.WRONG, Stand.UNCLEAR, Stand.UNCONFIRMED, Stand.FORBIDDEN, Stand.CHOOSE, Stand.READY}
 )
 """What its asker has to do something about before it is sent."""
+HELD_UP = frozenset({Stand.UNREADABLE, Stand.WRONG, Stand.UNCLEAR, Stand.FORBIDDEN})
+"""What confirming and choosing does not help: it has to say something else, or be left out."""
+NEXT = {
+    Stand.UNREADABLE: "Write below what it should say, or leave it out.",
+    Stand.WRONG: "Have it say something else below, or leave it out.",
+    Stand.UNCLEAR: "Say which one is meant, or write it otherwise below.",
+    Stand.UNCONFIRMED: "Say that it is right, or have it say something else; then choose how it is opened.",
+    Stand.FORBIDDEN: "Security can change what the zones say. Until then, leave it out.",
+    Stand.CHOOSE: "Take one of the ways below.",
+    Stand.READY: "It goes when the request is sent.",
+    Stand.WAITING: "Its request says who decides.",
+    Stand.DENIED: "Its request says who decided, and why.",
+    Stand.NO_OPENING: "What must never be open is a guardrail; this line is not sent.",
+}
+"""What happens next, where that is not plain."""
 MOVING = frozenset({Stand.WAITING, Stand.OPENING, Stand.FAILING, Stand.OPEN})
 OPENED = frozenset({Stand.PROVEN, Stand.ALLOWED})
 
@@ -72,9 +87,22 @@ def stand_of(line: FirewallLine) -> Stand:
         return Stand.DROPPED
     if line.action == "deny":
         return Stand.NO_OPENING
-    if not line.source and not line.destination:
+    if is_unreadable(line):
         return Stand.UNREADABLE
     return _of_meaning(line)
+
+
+def is_unreadable(line: FirewallLine) -> bool:
+    return not line.source and not line.destination
+
+
+def text_of(line: FirewallLine) -> str:
+    """What was written; where it could not be read, why stands below it."""
+    return line.text.rpartition("\n")[0] if is_unreadable(line) else line.text
+
+
+def why_unreadable(line: FirewallLine) -> str:
+    return line.text.rpartition("\n")[2]
 
 
 def _of_meaning(line: FirewallLine) -> Stand:
@@ -133,17 +161,19 @@ def overall(request: FirewallRequest, stands: Sequence[Stand]) -> Overall:
     todo, moving = _sum(counts, TODO), _sum(counts, MOVING)
     if todo:
         ready = counts[Stand.READY]
-        more = f" {_lines(ready)} can be sent." if ready else ""
-        waits = todo - ready
-        return Overall("draft", (f"{_lines(waits)} need you." if waits > 1 else _needs(waits)) + more, ordered)
+        return Overall("draft", _to_do(todo - ready, ready), ordered)
     if moving:
         return Overall("moving", f"{_lines(moving)} on the way; this page moves by itself.", ordered)
     opened = _sum(counts, OPENED)
     return Overall("done", f"{_lines(opened)} of {len(stands)} open. Nothing is left to do here.", ordered)
 
 
-def _needs(count: int) -> str:
-    return "One line needs you." if count else ""
+def _to_do(waits: int, ready: int) -> str:
+    """Nothing is sent as long as a line is not settled, so what is ready is never said to go before."""
+    if not waits:
+        return f"{_lines(ready)} can be sent."
+    needs = "One line needs you" if waits == 1 else f"{_lines(waits)} need you"
+    return f"{needs} first; {_lines(ready)} {'is' if ready == 1 else 'are'} ready to send." if ready else f"{needs}."
 
 
 def _sum(counts: Counter[Stand], stands: Iterable[Stand]) -> int:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from apps.access import selectors
 from apps.access.selectors.standing import waiting_standing
+from apps.firewall.selectors.proposals import list_proposed
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
 from apps.rollout.selectors import list_alarms
@@ -48,6 +49,7 @@ def home(request: PageRequest) -> HttpResponse:
         "waiting_count": len(waiting.to_decide),
         "held": brief,
         "standing_count": waiting_standing(request.subject).count(),
+        "proposed": list_proposed(request.subject),
         "alarms": list_alarms() if has_role(request.subject, *KEEPERS) else [],
         "denials": recent_denials(request),
         "soon": [one for one in brief if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],

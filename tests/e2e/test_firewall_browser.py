@@ -60,6 +60,26 @@ def test_a_pasted_ticket_is_understood_sent_approved_and_proven(demo: Running, a
     assert demo.call("gus", "GET", demo.edge("/products/search?q=mug")).status_code == 200
 
 
+def test_a_spreadsheet_with_a_bad_row_and_a_last_day_of_another_year(as_: As) -> None:
+    """The bad row is left out at once; what is sent is told first, with the year of its end."""
+    page = as_("gus")
+    page.goto("/firewall/new")
+    page.get_by_label("Or paste").fill("Quelle;Ziel;Port;Gültig bis\nme;products;443;31.12.2031\nme;paymnts;99999;\n")
+    page.get_by_label("Title").fill("A sheet")
+    page.get_by_label("Reason").fill("Customers ask what there is.")
+    page.get_by_role("button", name="See how it is understood").click()
+    expect(page.get_by_text("they go up to 65535")).to_be_visible()
+    page.get_by_role("button", name="confirm all that are clear").click()
+    page.get_by_role("button", name="Take the narrowest way for each").click()
+    expect(page.get_by_role("button", name="Send what is ready")).to_have_count(0)
+    page.get_by_role("button", name="Leave out 1 line").click()
+    expect(page.get_by_role("button", name="Send what is ready")).to_be_visible()
+    assert_no_grave_fault(page)
+    page.get_by_role("link", name="Line 1").click()
+    expect(page.locator("dd time")).to_contain_text("2032")
+    assert_no_grave_fault(page)
+
+
 def test_lines_of_an_old_rule_base_are_ticked_and_asked_for(demo: Running, as_: As) -> None:
     """From both pages that offer it."""
     page, base = as_("ada"), take_rule_base(demo)["base"]

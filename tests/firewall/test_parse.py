@@ -128,6 +128,21 @@ def test_sentences_of_a_ticket() -> None:
     assert [one.number for one in parsed.notes] == [1, 8]
 
 
+def test_several_sentences_may_stand_on_one_line_and_german_ones_end_with_their_verb() -> None:
+    parsed = read(
+        "We build a desk. Could you please open tcp 443 from web to payments until 31. Dec 2026? Thanks, Gus\n"
+        "bitte Port 443 von web nach Kasse freischalten bis 31.12.\nBitte tcp 22 von web nach Kasse sperren.\n"
+    )
+    assert problems(parsed) == []
+    assert words(parsed) == [
+        "1: allow tcp 443 from web to payments",
+        "2: allow any protocol 443 from web to Kasse",
+        "3: deny tcp 22 from web to Kasse",
+    ]
+    assert [line.until for line in parsed.lines] == [date(2026, 12, 31), date(2026, 12, 31), None]
+    assert [(one.number, one.sentence[:7]) for one in parsed.notes] == [(1, "'We bui"), (1, "'Thanks")]
+
+
 def test_a_sentence_that_leaves_something_out_is_a_problem_not_a_guess() -> None:
     parsed = parse("please open tcp 443 to payments\nopen frobnicate from 10.0.0.1 to web\n", Format.TICKET, TODAY)
     assert problems(parsed) == [

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from apps.firewall.standing import Stand, stand_of
+from apps.firewall.models import FirewallRequest
+from apps.firewall.refusals import BadFirewallRequest
+from apps.firewall.standing import Stand, stand_of, text_of, why_unreadable
 from tests.factories import access as factory
 from tests.factories import firewall
 
@@ -64,8 +66,66 @@ def test_security_groups_are_read(at: datetime) -> None:
     )
 
 
-def test_a_text_that_is_nothing_we_know_is_kept_with_why(at: datetime) -> None:
+def _refused(pasted: str, at: datetime) -> str:
+    with pytest.raises(BadFirewallRequest) as refused:
+        firewall.request(factory.shop().ada, pasted=pasted, at=at)
+    assert not FirewallRequest.objects.exists()
+    (complaint,) = refused.value.fields["pasted"]
+    return complaint
+
+
+@pytest.mark.parametrize("pasted", ["What a nice day.", "me\tpayments\t443\nada\tcart\t443\n", "10.1.2.3;payments;443"])
+def test_a_text_of_which_nothing_can_be_read_is_refused_with_what_is_wanted(pasted: str, at: datetime) -> None:
+    assert "a first row that names its columns, such as source, destination, port" in _refused(pasted, at)
+
+
+def test_broken_json_and_json_of_something_else_are_told_apart(at: datetime) -> None:
+    assert _refused('{"SecurityGroups": [', at).startswith("This is not JSON: Expecting value, line 1")
+
+
+def test_json_of_something_else_says_what_it_is_not(at: datetime) -> None:
+    assert _refused('{"weather": "nice"}', at).startswith("This JSON holds no AWS security groups")
+
+
+def test_what_asks_for_nothing_is_kept_with_where_it_stood(at: datetime) -> None:
     there = factory.shop()
-    (line,) = firewall.lines_of(firewall.request(there.ada, pasted="What a nice day.", at=at))
+    pasted = "Hello,\nopen tcp 443 from ada to payments\nThe cart needs to reach email as well.\n"
+    asked = firewall.request(there.ada, pasted=pasted, at=at)
+    assert len(firewall.lines_of(asked)) == 1
+    asked.refresh_from_db()
+    assert asked.aside == [
+        [1, "'Hello,' asks for no access; left aside."],
+        [3, "'The cart needs to reach email as well.' asks for no access; left aside."],
+    ]
+
+
+def test_everything_that_is_wrong_with_a_row_is_one_line(at: datetime) -> None:
+    there = factory.shop()
+    pasted = "source,destination,port,until\n,payments,99999,soon\n"
+    (line,) = firewall.lines_of(firewall.request(there.ada, pasted=pasted, at=at))
     assert stand_of(line) is Stand.UNREADABLE
-    assert line.text == "There is no line in it."
+    assert text_of(line) == ",payments,99999,soon"
+    assert why_unreadable(line) == (
+        "There is no source. '99999' is no range of ports: they go up to 65535, the lower first. "
+        "'soon' is no day such as 2026-12-31."
+    )
+
+
+def test_a_bad_rule_of_json_is_named_by_its_sentence_and_not_by_a_row_of_the_text(at: datetime) -> None:
+    there = factory.shop()
+    good = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "203.0.113.0/28"}]}
+    group = {"GroupId": "sg-1", "IpPermissions": [good, {**good, "IpRanges": [{"CidrIp": "1.2.3.4/99"}]}]}
+    asked = firewall.request(there.ada, pasted=json.dumps({"SecurityGroups": [group]}, indent=1), at=at)
+    _, bad = firewall.lines_of(asked)
+    assert bad.text == "sg-1, ingress: '1.2.3.4/99' is no address and no block such as 203.0.113.0/28."
+
+
+def test_good_rules_of_iptables_stay_beside_a_bad_one(at: datetime) -> None:
+    there = factory.shop()
+    pasted = (
+        "*filter\n:INPUT DROP [0:0]\n-A INPUT -s 203.0.113.7 -p tcp --dport 443 -j ACCEPT\n"
+        "-A INPUT -p tcp --dport 99999 -j ACCEPT\n-A INPUT -s 198.51.100.9 -j NOWHERE\nCOMMIT\n"
+    )
+    good, bad, unknown = firewall.lines_of(firewall.request(there.ada, pasted=pasted, at=at))
+    assert (good.source, good.ports) == ("203.0.113.7", [[443, 443]])
+    assert [stand_of(one) for one in (bad, unknown)] == [Stand.UNREADABLE, Stand.UNREADABLE]

@@ -48,7 +48,7 @@ def test_a_person_passes_the_edge_the_ingress_and_the_sidecar(at: datetime) -> N
         ("sidecar", "blocks", "passes"),
         ("service", None, None),
     ]
-    assert found.hops[2].sentence == "Nobody has opened this to you."
+    assert found.hops[2].sentence == "Nobody has opened this to Ada."
 
 
 def test_one_door_that_is_open_is_told_apart_from_one_that_is_not(at: datetime) -> None:

@@ -50,6 +50,21 @@ def test_wrong_rows_are_told_all_at_once(house: pages.House, browse: Browse) -> 
     assert not FirewallRequest.objects.exists()
 
 
+def test_what_was_pasted_and_not_understood_stays_in_sight(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    answer = client.post("/firewall/new", {**rows(), "pasted": "me;payments;443"})
+    assert (answer.status_code, "a first row that names its columns" in text(answer)) == (422, True)
+    assert "me;payments;443" in text(answer)
+    pasted = "Hello,\nopen tcp 443 from ada to payments until 32 Dec\n"
+    shown = text(client.post("/firewall/new", {**rows(), "pasted": pasted}, follow=True))
+    assert shown.count("is no day of the calendar") == 1
+    assert "asks for no access; left aside." in shown
+    assert "sentences, as in a ticket" in shown
+    here = FirewallRequest.objects.get().public_id
+    client.post(f"/firewall/{here}/lines/1/", {"act": "edit", "source": "ada", "destination": "payments"})
+    assert "is no day of the calendar" not in text(client.get(f"/firewall/{here}/lines/1/"))
+
+
 def test_a_row_has_a_direction_and_a_last_day_and_a_line_keeps_them_when_it_is_changed(
     house: pages.House, browse: Browse
 ) -> None:
@@ -113,6 +128,42 @@ def test_from_a_form_to_a_proven_line(house: pages.House, browse: Browse) -> Non
     assert part.lstrip().startswith('<div class="split" id="moving"')
     assert "Open and proven" in part
     assert "every 5s" not in part, "nothing moves any more"
+
+
+def test_sending_is_offered_when_it_can_be_done_and_what_holds_it_up_is_left_out_at_once(
+    house: pages.House, browse: Browse
+) -> None:
+    client = browse(house.shop.ada)
+    lines = [written("person:ada", method="GET", path="/payments"), written("any"), written("person:ada", "nobody")]
+    asked = firewall.request(house.shop.ada, *lines, at=datetime.now(UTC))
+    here = f"/firewall/{asked.public_id}/"
+    shown = text(client.post(f"{here}act", {"act": "narrowest"}, follow=True))
+    assert "2 lines need you first; 1 line is ready to send." in shown
+    assert "One more beside what is open, for 59 minutes" in shown
+    assert "Owners of Payments must agree." in shown
+    assert "Send what is ready" not in shown
+    shown = text(client.post(f"{here}act", {"act": "leave"}, follow=True))
+    assert "2 lines left out." in shown
+    assert "1 line can be sent." in shown
+    assert "Sent as 1 request." in text(client.post(f"{here}act", {"act": "send"}, follow=True))
+
+
+def test_a_line_that_cannot_be_opened_says_what_to_do_and_offers_no_way_to_open_it(
+    house: pages.House, browse: Browse
+) -> None:
+    lines = [written("person:ada", protocol="udp"), written("10.1.2.3"), written("me")]
+    asked = firewall.request(house.shop.ada, *lines, at=datetime.now(UTC))
+    client, here = browse(house.shop.ada), f"/firewall/{asked.public_id}/lines"
+    assert "Have it say something else below, or leave it out." in text(client.get(f"{here}/1/"))
+    shown = text(client.get(f"{here}/1/ways/"))
+    assert "What stands on its way" in shown
+    assert "Take this" not in shown
+    shown = text(client.get(f"{here}/2/"))
+    assert "An address names nobody. Say who calls from there." in shown
+    assert "Who calls from these addresses?" not in shown, "no party ever calls from a private one"
+    shown = text(client.get(f"{here}/3/ways/"))
+    assert "A new rule for everything" in shown
+    assert "Take this" not in shown, "nobody said yet that it is understood rightly"
 
 
 def test_a_line_shows_its_candidates_and_takes_a_choice(house: pages.House, browse: Browse) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from django.test import Client
 
 from apps.identity.models import Subject
-from tests.factories import pages
+from tests.factories import firewall, pages, rule_bases
 
 Browse = Callable[[Subject], Client]
 
@@ -59,6 +60,15 @@ def test_lists_are_filtered_by_the_address(house: pages.House, browse: Browse) -
 def test_home_begins_with_what_waits(house: pages.House, browse: Browse) -> None:
     assert "1 request waits for you" in " ".join(text_of(browse(house.shop.ben), "/").split())
     assert "1 of your openings ends soon" in " ".join(text_of(browse(house.shop.ada), "/").split())
+
+
+def test_home_leads_to_what_was_proposed(house: pages.House, browse: Browse) -> None:
+    firewall.proposed(house.shop.ben, house.shop.service, datetime.now(UTC))
+    rule_bases.quiet_cleaning(house.shop.ada, datetime.now(UTC))
+    shown = " ".join(text_of(browse(house.shop.cyd), "/").split())
+    assert "proposals wait for your answer" in shown
+    assert '<a href="/firewall/decommission/payments/"><b>Give Payments up</b></a>' in shown
+    assert '<a href="/firewall/rulebases/cleanings/rc_quiet0/"><b>Take lines out of Old firewall</b></a>' in shown
 
 
 def test_home_shows_what_was_refused_with_a_way_to_ask(house: pages.House, browse: Browse) -> None:

@@ -125,12 +125,14 @@ def test_the_schedule_is_written_by_those_who_govern(house: pages.House, browse:
     address = "/settings/upkeep/schedule/"
     given = {"version": "0", "open_days": "0", "internal_days": "60", "sensitive_days": "30", "critical_days": "30"}
     given |= {"unused_days": "45", "answer_days": "7", "escalate_days": "3", "lapse": "ask"}
+    assert "a running service's calls go on" in text(browse(house.shop.cyd).get("/settings/upkeep/standing/"))
     browse(house.shop.ben).post(address, given)
     assert not StandingPolicy.objects.filter(version=2).exists()
     assert browse(house.shop.cyd).post(address, {**given, "answer_days": "0"}).status_code == 422
     assert browse(house.shop.cyd).post(address, given).status_code == 302
     kept = StandingPolicy.objects.get()
     assert (kept.internal_days, kept.unused_days, kept.lapse, kept.version) == (60, 45, "ask", 2)
+    assert "Nothing ends by itself" in text(browse(house.shop.cyd).get("/settings/upkeep/standing/"))
     answer = browse(house.shop.cyd).post(address, given)
     assert (answer.status_code, "Somebody else changed it meanwhile." in text(answer)) == (422, True)
 

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from apps.access import refusals
+from apps.access import policies, refusals
 from apps.access.models import CleanUp, Grant
 from apps.access.selectors.graph import graph_slice, seconds
 from apps.access.selectors.pages import PAGE, Page, page_of
 from apps.access.selectors.visibility import sight_of, visible_grants
-from apps.access.states import LIVE_GRANTS
+from apps.access.states import LIVE_GRANTS, CleanUpState
 from apps.compiler.equivalence import Proof, compare, narrowed, prove
 from apps.compiler.graph import AccessGraph, SubjectKind
 from apps.compiler.hygiene import losses
+from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -100,6 +101,16 @@ def visible_clean_ups(viewer: Subject) -> QuerySet[CleanUp]:
             rows.filter(grants__subject__in=sight.subjects).values("pk"),
         )
     )
+
+
+def clean_ups_to_decide(viewer: Subject) -> QuerySet[CleanUp]:
+    """Those ``viewer`` may answer: of services it answers for, and proposed by others."""
+    rows = CleanUp.objects.filter(state=CleanUpState.PENDING)
+    rows = rows.exclude(Q(proposer=viewer) | Q(proposer__owner=viewer, proposer__owner__isnull=False))
+    if identity.has_role(viewer, *policies.GOVERNORS):
+        return rows
+    owned = [team.pk for team in identity.teams_of(viewer) if identity.is_owner(viewer, team)]
+    return rows.filter(service__team__in=owned)
 
 
 def list_proposable(*, viewer: Subject, public_ids: Collection[str]) -> list[Grant]:

@@ -44,6 +44,7 @@ def questions(request: PageRequest) -> HttpResponse:
         "after": page.after,
         "shown": shown,
         "many": selectors.waiting_standing(request.subject).count(),
+        "lapse": selectors.get_schedule().values.lapse,
         "governs": has_role(request.subject, *GOVERNORS),
         "now": timezone.now(),
     }
@@ -80,13 +81,13 @@ class ScheduleForm(forms.Form):
     """In days; 0 is never."""
 
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0, max_value=2**31 - 1)
-    open_days = days("Open services, after days", "0: never.")
-    internal_days = days("Internal services, after days")
-    sensitive_days = days("Sensitive services, after days")
-    critical_days = days("Critical services, after days")
-    unused_days = days("Ask about access that no call used for days", "0: never.")
-    answer_days = days("Owners have days to answer", least=1)
-    escalate_days = days("Then security has days", "0: what may end ends without asking security.")
+    open_days = days("Open services: days until it is asked again", "0: never.")
+    internal_days = days("Internal services: days until it is asked again")
+    sensitive_days = days("Sensitive services: days until it is asked again")
+    critical_days = days("Critical services: days until it is asked again")
+    unused_days = days("Days without a call until it is asked about", "0: never.")
+    answer_days = days("Days owners have to answer", least=1)
+    escalate_days = days("Days security has after them", "0: what may end ends without asking security.")
     lapse = forms.ChoiceField(label="When nobody answers", choices=Lapse.choices)
 
 

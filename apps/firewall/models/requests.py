@@ -16,7 +16,8 @@ class FirewallRequest(models.Model):
     """Several ways that somebody wants opened at once. Whether it is done follows from its lines.
 
     It is wanted for ``duration`` seconds once each way is open, or until ``ends_at``. ``pasted`` is what it was read
-    from, as it came; ``format`` says as what it was read, empty for a form.
+    from, as it came; ``format`` says as what it was read, empty for a form; ``aside`` are pairs of where and why of
+    what asked for nothing in it.
     """
 
     public_id = models.CharField(max_length=32, unique=True, editable=False)
@@ -30,6 +31,7 @@ class FirewallRequest(models.Model):
     origin = models.CharField(max_length=8, choices=Origin, default=Origin.WEB)
     pasted = models.TextField(blank=True, default="")
     format = models.CharField(max_length=30, blank=True, default="")
+    aside = models.JSONField(default=list)
     created_at = models.DateTimeField()
     submitted_at = models.DateTimeField(null=True)
     withdrawn_at = models.DateTimeField(null=True)

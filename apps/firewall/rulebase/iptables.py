@@ -53,8 +53,7 @@ def read(text: str, reading: Reading, today: date | None) -> None:
         except Bad as error:
             reading.blame(number, str(error))
     _check_jumps(table, reading)
-    if not reading.problems:
-        _Flattening(table, reading).run()
+    _Flattening(table, reading).run()
 
 
 def without(text: str, numbers: Collection[int]) -> str:
@@ -93,11 +92,13 @@ def _take_policy(table: _Table, line: str) -> None:
 
 
 def _check_jumps(table: _Table, reading: Reading) -> None:
+    """Takes out the rules whose target nobody can say anything about."""
     known = {"ACCEPT", "RETURN", "", *_DENYING, *_ASIDE, *table.chains}
-    for rules in table.chains.values():
+    for chain, rules in table.chains.items():
         for rule in rules:
             if rule.target not in known:
                 reading.blame(rule.number, f"What {rule.target[:40]} decides is not in this text: it is no chain here.")
+        table.chains[chain] = [rule for rule in rules if rule.target in known]
 
 
 class _Flattening:

@@ -32,6 +32,11 @@ _ALLOWING = frozenset(
      "freischaltung", "freigabe", "access", "zugriff"}
 )  # fmt: skip
 _DENYING = frozenset({"block", "deny", "close", "forbid", "drop", "sperren", "blockieren", "schließen", "verbieten"})
+# German puts its verb last: whatever part of the line it stands in, it is the verb.
+_VERBS = {
+    **dict.fromkeys(("freischalten", "freigeben", "öffnen", "erlauben"), Action.ALLOW),
+    **dict.fromkeys(("sperren", "blockieren", "schließen", "verbieten"), Action.DENY),
+}
 _OPENERS = {
     "from": "source", "von": "source", "aus": "source", "source": "source", "src": "source", "quelle": "source",
     "to": "destination", "nach": "destination", "zu": "destination", "zum": "destination", "zur": "destination",
@@ -49,6 +54,8 @@ _FILLING = frozenset(
      "be", "should", "is", "required", "hi", "hello", "new", "rule"}
 )  # fmt: skip
 _BULLET = re.compile(r"^\s*(?:[-*•+>]|\(?[0-9]{1,3}[.)])\s+")
+# Where a sentence ends within a line; never after a day such as 31. or an abbreviation.
+_STOP = re.compile(r"(?:(?<=[^\W\d_]{3}[.!?])|(?<=[0-9]{3}[.!?]))\s+(?=[A-ZÄÖÜ])")
 _ADDRESS = re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
 
 
@@ -59,15 +66,18 @@ def looks_so(text: str) -> bool:
 
 def read(text: str, reading: Reading, today: date | None) -> None:
     for number, line in enumerate(text.split("\n"), 1):
-        clean = line.strip()
-        if not clean:
-            continue
-        if not _asks(clean):
-            reading.note(number, f"{short(clean)} asks for no access; left aside.")
-        elif len(clean) > LONGEST_LINE:
-            reading.blame(number, f"The line is longer than {LONGEST_LINE} characters.")
-        else:
-            _read_line(number, clean, reading, today)
+        for clean in _sentences(line.strip()):
+            if not _asks(clean):
+                reading.note(number, f"{short(clean)} asks for no access; left aside.")
+            elif len(clean) > LONGEST_LINE:
+                reading.blame(number, f"The line is longer than {LONGEST_LINE} characters.")
+            else:
+                _read_line(number, clean, reading, today)
+
+
+def _sentences(line: str) -> list[str]:
+    """A line of prose asks for one thing in each of its sentences."""
+    return [] if not line else [line] if len(line) > LONGEST_LINE else _STOP.split(line)
 
 
 def without(text: str, numbers: Collection[int]) -> str:
@@ -124,17 +134,22 @@ def _parts(line: str) -> tuple[dict[str, list[str]], Action, Direction]:
         low = word.lower().rstrip(",;")
         if here == "reason":
             parts[here].append(word)
+        elif (verb := _verb(low, here)) is not None:
+            action = verb if action is Action.ALLOW else action
         elif low in _OPENERS and not (here == "service" and low in ("for", "für") and parts["service"]):
             here = _OPENERS[low]
         elif low in ("for", "für"):
             here = "reason"
         elif low in DIRECTION_NAMES:
             direction = DIRECTION_NAMES[low]
-        elif low in _DENYING and here == "service":
-            action = Action.DENY
         elif low not in _FILLING and not (here == "service" and low in _ALLOWING):
             parts[here].append(word)
     return parts, action, direction
+
+
+def _verb(word: str, here: str) -> Action | None:
+    """An English verb stands in front; behind from or to it may be a name."""
+    return Action.DENY if here == "service" and word in _DENYING else _VERBS.get(word)
 
 
 def _ends(words: list[str], what: str) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from apps.firewall import refusals
 from apps.firewall.ids import new_firewall_id
 from apps.firewall.lines import Line
 from apps.firewall.models import FirewallLine, FirewallRequest, Origin
+from apps.firewall.rulebase.documents import read_json
 from apps.firewall.rulebase.parse import Format, parse, recognise
+from apps.firewall.rulebase.reading import Bad
 from apps.firewall.services.storing import described, lines_of, record, reread
 from apps.firewall.terms import end_of, read_call
 
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 MOST_LINES = 200
 """More is a rule base, and is moved, not asked for."""
 MOST_TEXT = 200_000
+MOST_ASIDE = 200
+BY_LINE = frozenset({Format.TABLE, Format.TICKET, Format.IPTABLES})
+"""Formats whose problems are numbered by the line of the text; in the others by the rule, which the sentence names."""
+NOTHING_KNOWN = (
+    "None of it could be read. A table needs a first row that names its columns, such as source, destination, port; "
+    "a sentence names both ends, such as: open tcp 443 from checkout to payments."
+)
 _LENGTHS = {"source": 500, "destination": 500, "protocol": 20, "direction": 10, "method": 10, "path": 500}
 
 
@@ -69,13 +78,14 @@ def draft_request(
 ) -> FirewallRequest:
     """Keep a request with the lines of a form, those of a pasted text, or both, and find out what they mean.
 
-    Nothing is asked for yet. Raises BadFirewallRequest when something of the head is missing or there is no line.
+    Nothing is asked for yet. Raises BadFirewallRequest when something of the head is missing, there is no line, or
+    nothing of the pasted text can be read.
     """
     require_active(actor)
     clean = _read_head(head, at)
     pasted = pasted.replace("\x00", "")
-    more, form = read_pasted(pasted, today=at.date())
-    every = [*lines, *more]
+    read = read_pasted(pasted, today=at.date())
+    every = [*lines, *read.lines]
     if not every:
         raise refusals.BadFirewallRequest(fields={"lines": ["Write at least one line, or paste some."]})
     if len(every) > MOST_LINES:
@@ -93,7 +103,8 @@ def draft_request(
             ends_at=clean.ends_at,
             origin=Origin(origin),
             pasted=pasted,
-            format=form,
+            format=read.format,
+            aside=read.aside,
             created_at=at,
         )
         FirewallLine.objects.bulk_create([row_of(request, number, one) for number, one in enumerate(every, start=1)])
@@ -119,22 +130,53 @@ def row_of(request: FirewallRequest, number: int, one: Written) -> FirewallLine:
     )
 
 
-def read_pasted(text: str, *, today: date) -> tuple[list[Written], str]:
-    """The lines of a text and as what it was read. What could not be read becomes a line that only has its text.
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """What a text was read as and into. ``aside`` are pairs of where and why: what was read and asks for nothing."""
+
+    lines: tuple[Written, ...] = ()
+    format: str = ""
+    aside: tuple[tuple[int, str], ...] = ()
+
+
+def read_pasted(text: str, *, today: date) -> Pasted:
+    """What could not be read becomes a line that only has its text, and why. Raises BadFirewallRequest where that is
+    all of it, because then it was written otherwise than it is read.
 
     A day without its year is the next one from ``today`` on.
     """
     if not text.strip():
-        return [], ""
+        return Pasted()
     if len(text) > MOST_TEXT:
-        complaint = f"That is more than {MOST_TEXT // 1000} thousand characters; paste a part of it."
-        raise refusals.BadFirewallRequest(complaint, fields={"pasted": [complaint]})
-    form = recognise(text) or Format.TICKET
-    parsed = parse(text, form, today)
-    rows = text.splitlines()
+        raise _unreadable(f"That is more than {MOST_TEXT // 1000} thousand characters; paste a part of it.")
+    known = recognise(text)
+    parsed = parse(text, known or Format.TICKET, today)
+    if not parsed.lines and all(not one.number for one in parsed.problems):
+        raise _unreadable(" ".join(one.sentence for one in parsed.problems) if known else _why_unknown(text))
+    form = known or Format.TICKET
+    rows = text.splitlines() if form in BY_LINE else []
+    wrong: dict[int, list[str]] = {}
+    for one in parsed.problems:
+        wrong.setdefault(one.number, []).append(one.sentence)
     good = [(line.number, _written(line)) for line in parsed.lines]
-    bad = [(one.number, Written(text=_quoted(rows, one.number, one.sentence))) for one in parsed.problems]
-    return [one for _, one in sorted([*good, *bad], key=lambda pair: pair[0])], form.value
+    bad = [(number, Written(text=_quoted(rows, number, " ".join(said)))) for number, said in wrong.items()]
+    lines = [one for _, one in sorted([*good, *bad], key=lambda pair: pair[0])]
+    aside = tuple((note.number, note.sentence) for note in parsed.notes[:MOST_ASIDE])
+    return Pasted(tuple(lines), form.value, aside)
+
+
+def _unreadable(complaint: str) -> refusals.BadFirewallRequest:
+    return refusals.BadFirewallRequest(complaint, fields={"pasted": [complaint]})
+
+
+def _why_unknown(text: str) -> str:
+    if text.lstrip()[:1] not in ("{", "["):
+        return NOTHING_KNOWN
+    try:
+        read_json(text)
+    except Bad as error:
+        return str(error)
+    return "This JSON holds no AWS security groups, no NetworkPolicy and no Akamai list."
 
 
 def _quoted(rows: Sequence[str], number: int, sentence: str) -> str:

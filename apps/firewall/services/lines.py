@@ -13,6 +13,7 @@ from apps.firewall import policies, refusals
 from apps.firewall.models import FirewallLine, FirewallRequest, LineMeaning
 from apps.firewall.services.drafting import Written, row_of
 from apps.firewall.services.storing import described, line_of, lines_of, locked_request, record, reread
+from apps.firewall.standing import HELD_UP, stand_of, text_of
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -25,7 +26,7 @@ def edit_line(*, public_id: str, number: int, written: Written, actor: Subject, 
     with transaction.atomic():
         request, line = held_line(public_id, number, actor)
         before = described(line)
-        told = row_of(request, number, replace(written, text=line.text))
+        told = row_of(request, number, replace(written, text=text_of(line)))
         told.pk = line.pk
         told.save()
         LineMeaning.objects.filter(line=told).delete()
@@ -79,6 +80,21 @@ def drop(*, public_id: str, number: int, dropped: bool, actor: Subject, at: date
             line.save(update_fields=["dropped"])
             verb = "line_dropped" if dropped else "line_restored"
             record(verb, request, actor=actor.actor, at=at, after={"line": number})
+
+
+def drop_held_up(*, public_id: str, actor: Subject, at: datetime) -> int:
+    """Leave out every line that cannot be opened as it stands, so that the rest can be sent. Returns how many."""
+    with transaction.atomic():
+        request = locked_request(public_id, actor)
+        policies.require_asker(actor, request)
+        rows = [line for line in lines_of(request) if stand_of(line) in HELD_UP and not policies.is_settled(line)]
+        for line in rows:
+            line.dropped = True
+        FirewallLine.objects.bulk_update(rows, ["dropped"])
+        if rows:
+            told = {"lines": [line.number for line in rows]}
+            record("lines_dropped", request, actor=actor.actor, at=at, after=told)
+    return len(rows)
 
 
 def look_again(*, public_id: str, actor: Subject, at: datetime) -> FirewallRequest:

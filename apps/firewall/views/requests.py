@@ -18,7 +18,20 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler.paths import METHODS
 from apps.firewall import policies, selectors, services
 from apps.firewall.lines import DIRECTION_WORDS, ports_words
-from apps.firewall.standing import LABELS, MOVING, Stand, is_allowed, overall, stand_of
+from apps.firewall.rulebase.reading import FORMAT_WORDS
+from apps.firewall.standing import (
+    HELD_UP,
+    LABELS,
+    MOVING,
+    NEXT,
+    TODO,
+    Stand,
+    is_allowed,
+    overall,
+    stand_of,
+    text_of,
+    why_unreadable,
+)
 from apps.firewall.views.writing import COLUMNS, DIRECTIONS, Row, last_day, written_of
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest
@@ -46,6 +59,7 @@ STATES = {
     Stand.DROPPED: "cancelled",
 }
 """How each is drawn: the console's state of the same look, under a word of our own."""
+READ_AS = {form.value: words for form, words in FORMAT_WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,10 @@ class Shown:
     @property
     def drawn(self) -> str:
         return STATES[self.stand]
+
+    @property
+    def written(self) -> str:
+        return text_of(self.line)
 
     @property
     def percent(self) -> int:
@@ -86,7 +104,7 @@ class Shown:
         """What there is to read about it, the most pressing first."""
         meaning = self.line.meaning
         if self.stand is Stand.UNREADABLE:
-            return self.line.text.rpartition("\n")[2]
+            return why_unreadable(self.line)
         if self.stand is Stand.ALLOWED:
             by = ", ".join(meaning.allowed_by) or str((self.line.design or {}).get("beside", ""))
             return f"By {by}." if by else str(meaning.found.get("open", ""))
@@ -105,17 +123,22 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
     shown = [_shown(line) for line in lines]
     stands = [one.stand for one in shown]
     mine = policies.is_asker(request.subject, asked)
-    waiting = Stand.CHOOSE in stands
+    may_change = mine and asked.withdrawn_at is None
+    held_up = sum(stand in HELD_UP for stand in stands)
+    unsettled = any(stand in TODO and stand is not Stand.READY for stand in stands)
     return {
         "asked": asked,
+        "read_as": READ_AS.get(asked.format, asked.format),
         "lines": shown,
         "overall": overall(asked, stands),
         "counts": [(LABELS[stand], STATES[stand], count) for stand, count in overall(asked, stands).counts],
         "moves": any(stand in MOVING for stand in stands),
-        "may_change": mine and asked.withdrawn_at is None,
-        "may_confirm": mine and Stand.UNCONFIRMED in stands,
-        "may_take": mine and waiting,
-        "may_send": Stand.READY in stands and asked.withdrawn_at is None,
+        "may_change": may_change,
+        "may_confirm": may_change and Stand.UNCONFIRMED in stands,
+        "may_take": may_change and Stand.CHOOSE in stands,
+        "may_send": Stand.READY in stands and not unsettled and asked.withdrawn_at is None,
+        "waits_to_send": Stand.READY in stands and unsettled,
+        "held_up": held_up if may_change else 0,
     }
 
 
@@ -127,6 +150,7 @@ def _shown(line: FirewallLine) -> Shown:
 ACTS: Mapping[str, Callable[..., Any]] = {
     "confirm": services.confirm,
     "narrowest": services.take_narrowest,
+    "leave": services.drop_held_up,
     "send": services.submit,
     "again": services.look_again,
     "withdraw": services.withdraw,
@@ -146,7 +170,7 @@ def firewall_act(request: PageRequest, public_id: str) -> HttpResponse:
     except Refusal as refusal:
         _tell_refusal(request, refusal)
     else:
-        _tell(request, done)
+        _tell(request, done, "left out" if act is services.drop_held_up else "confirmed")
     return redirect("firewall_request", public_id)
 
 
@@ -157,17 +181,21 @@ def _tell_refusal(request: PageRequest, refusal: Refusal) -> None:
         messages.error(request, f"{name.replace('_', ' ').capitalize()}: {' '.join(complaints)}")
 
 
-def _tell(request: PageRequest, done: object) -> None:
+def _tell(request: PageRequest, done: object, verb: str) -> None:
     if isinstance(done, services.Sent):
         if done.opened:
-            messages.success(request, f"Sent as {len(done.opened)} request(s). This page moves by itself.")
+            messages.success(request, f"Sent as {_counted(len(done.opened), 'request')}. This page moves by itself.")
         for number, why in list(done.left.items())[:20]:
             messages.warning(request, f"Line {number}: {why}")
     elif isinstance(done, dict):
         for number, why in list(done.items())[:20]:
             messages.warning(request, f"Line {number}: {why}")
     elif isinstance(done, int):
-        messages.success(request, f"{done} line(s) confirmed.")
+        messages.success(request, f"{_counted(done, 'line')} {verb}.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @require_http_methods(["GET", "POST"])
@@ -201,12 +229,15 @@ def line_context(request: PageRequest, asked: FirewallRequest, line: FirewallLin
         "line": line,
         "shown": _shown(line),
         "may_change": may,
+        "may_take": may and stand in (Stand.CHOOSE, Stand.READY, Stand.ALLOWED),
+        "may_open": stand not in HELD_UP,
+        "next": NEXT.get(stand, "") if may or stand in (Stand.WAITING, Stand.DENIED) else "",
         "clear": line.meaning.subject_id is not None and line.meaning.service_id is not None,
         "is_allowed": is_allowed(line),
         "may_confirm": may and stand is Stand.UNCONFIRMED,
         "methods": METHODS,
         "directions": DIRECTIONS,
-        "teams": identity.teams_of(request.subject) if may and line.meaning.blocks else [],
+        "teams": identity.teams_of(request.subject) if may and line.meaning.blocks and stand is not Stand.WRONG else [],
     }
 
 
