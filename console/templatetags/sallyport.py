@@ -139,6 +139,12 @@ def span(seconds: float | None) -> str:
 
 
 @register.filter
+def took(milliseconds: float) -> str:
+    """How long a machine took: ``375`` is "375 ms", ``5707`` is "5.7 s"."""
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+@register.filter
 def first_word(text: str) -> str:
     return text.split(" ", 1)[0]
 
@@ -167,10 +173,20 @@ def take(text: str, name: str) -> dict[str, object]:
 
 
 @register.inclusion_tag("components/raw_diff.html")
-def raw_diff(text: str, name: str, how: str = "") -> dict[str, object]:
-    """Unified diff text behind one click, unless ``how`` is "open"; ``name`` keeps it open across refreshes."""
-    runs = groupby(text.splitlines(), key=_line_kind)
-    return {"lines": [(kind, "\n".join(lines)) for kind, lines in runs], "name": name, "folded": how != "open"}
+def raw_diff(text: str, name: str, how: str = "", path: str = "") -> dict[str, object]:
+    """Unified diff text behind one click, unless ``how`` is "open"; ``name`` keeps it open across refreshes.
+
+    ``path`` is what differs, where several stand below each other; then how much differs is said beside it.
+    """
+    kinds = [(_line_kind(line), line) for line in text.splitlines()]
+    return {
+        "lines": [(kind, "\n".join(line for _, line in run)) for kind, run in groupby(kinds, key=lambda one: one[0])],
+        "name": name,
+        "path": path,
+        "added": sum(kind == "add" for kind, _ in kinds),
+        "removed": sum(kind == "del" for kind, _ in kinds),
+        "folded": how != "open",
+    }
 
 
 def _line_kind(line: str) -> str:
