@@ -127,7 +127,7 @@ _NOUNS = {
     "aws": "AWS",
     "cleaning": "Clean-up of a rule base",
     "host": "Guarded host",
-    "mapping": "Rules from groups",
+    "mapping": "Group mapping",
     "standing": "Standing access",
     "zonerule": "Rule between zones",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
@@ -10,7 +11,8 @@ from zlib import crc32
 
 from django import template
 from django.forms import BoundField
-from django.utils.html import format_html, format_html_join
+from django.urls import reverse
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.compiler.connections import METHOD
@@ -136,6 +138,23 @@ def settings_groups(tab: str) -> list[sections.Group]:
 def span(seconds: float | None) -> str:
     """A length of time in words; None is standing access."""
     return span_words(seconds)
+
+
+_IDS = re.compile(r"\b(g|req)_[0-9a-f]{16}\b")
+_NAMED = {"g": ("grant", "this access"), "req": ("request", "this request")}
+
+
+@register.filter
+def linked(sentence: str) -> SafeString:
+    """A sentence of ours with what it names by id as a link in words: nobody reads an id."""
+    parts, last = [], 0
+    for found in _IDS.finditer(sentence):
+        page, words = _NAMED[found[1]]
+        shown = words.capitalize() if found.start() == 0 else words
+        link = format_html('<a href="{}" title="{}">{}</a>', reverse(page, args=[found[0]]), found[0], shown)
+        parts += [conditional_escape(sentence[last : found.start()]), link]
+        last = found.end()
+    return format_html_join("", "{}", ((part,) for part in [*parts, conditional_escape(sentence[last:])]))
 
 
 @register.filter

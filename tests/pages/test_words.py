@@ -97,6 +97,15 @@ def test_how_long_a_machine_took(milliseconds: float, words: str) -> None:
     assert sallyport.took(milliseconds) == words
 
 
+def test_what_a_sentence_names_by_id_is_a_link_in_words() -> None:
+    said = "g_2f8b7dd51e654ebd opens <b>; req_124b03cdabf3b589 waits."
+    assert sallyport.linked(said) == (
+        '<a href="/access/g_2f8b7dd51e654ebd/" title="g_2f8b7dd51e654ebd">This access</a> opens &lt;b&gt;; '
+        '<a href="/requests/req_124b03cdabf3b589/" title="req_124b03cdabf3b589">this request</a> waits.'
+    )
+    assert sallyport.linked("Nothing is named.") == "Nothing is named."
+
+
 def test_a_diff_says_how_much_of_what_differs() -> None:
     shown = sallyport.raw_diff("--- a\n+++ b\n@@ -1 +1,2 @@\n-one\n+two\n+three", "1", path="services/a")
     assert (shown["path"], shown["added"], shown["removed"]) == ("services/a", 2, 1)
