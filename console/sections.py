@@ -28,7 +28,8 @@ _GROUPS = (
             ("aws", "AWS"),
         ),
     ),
-    ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"), ("hosts", "Guarded hosts"), ("upkeep", "Upkeep"))),
+    ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"), ("hosts", "Guarded hosts"))),
+    ("Upkeep", (("upkeep", "Findings"), ("clean_ups", "Clean-ups"), ("standing", "Standing access"))),
     ("System", (("outbox", "Outbox"),)),
 )
 

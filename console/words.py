@@ -122,6 +122,25 @@ def span_words(seconds: float | None) -> str:
     return " ".join(said[:2]) or "no time"
 
 
+_NOUNS = {
+    "api_token": "API token",
+    "aws": "AWS",
+    "cleaning": "Clean-up of a rule base",
+    "host": "Guarded host",
+    "mapping": "Group mapping",
+    "standing": "Standing access",
+    "zonerule": "Rule between zones",
+}
+
+
+def action_words(action: str) -> str:
+    """``access.request.approved`` is "Request approved": what happened to what, for whoever reads the record."""
+    *before, happened = action.split(".")
+    noun = before[-1] if before else ""
+    words = f"{_NOUNS.get(noun, noun.capitalize())} {happened}".replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class Who:
     """A subject known only by its key, for rows that hold no more than that."""

@@ -216,12 +216,14 @@ def revision(request: PageRequest, slug: str, number: int) -> HttpResponse:
     target = found.target
     artifacts = list(found.artifacts.order_by("path")[: MOST_ARTIFACTS + 1])
     activations = list(found.activations.order_by("-id")[:FEW])
+    files = diffs_of(artifacts[:MOST_ARTIFACTS])
     context = {
         "target": target,
         "revision": found,
         "activations": activations,
         "probes": list(Probe.objects.filter(activation__in=activations).order_by("grant_id", "point")[:100]),
-        "diffs": diffs_of(artifacts[:MOST_ARTIFACTS]),
+        "diffs": [(path, text) for path, text in files if text is not None],
+        "secret": [path for path, text in files if text is None],
         "more_artifacts": len(artifacts) > MOST_ARTIFACTS,
         "may_put_back": target.driver == "akamai" and found.number != target.latest_number,
     }

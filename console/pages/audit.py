@@ -24,14 +24,23 @@ from apps.audit.selectors import EventFilter
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text, require_role
 from console.links import link_of
-from console.words import Who, who_of
+from console.words import Who, action_words, who_of
 
 if TYPE_CHECKING:
     from apps.audit.models import Event
 
 EXPORTS = {"csv": (export_csv, "text/csv"), "ndjson": (export_ndjson, "application/x-ndjson")}
+FILTERS = ("actor", "action", "target", "since", "until")
 READERS = ("auditor", "security", "operator", "administrator")
-ACTIONS = ("access.request", "access.grant", "rollout", "identity", "catalog", "trust")
+ACTIONS = {
+    "access.request": "Requests",
+    "access.grant": "Access",
+    "firewall": "Firewall",
+    "rollout": "Rollout",
+    "identity": "People and sign-in",
+    "catalog": "Catalogue",
+    "trust": "Keys and certificates",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Row:
 
     event: Event
     who: Who
+    words: str
     link: str
 
 
@@ -58,6 +68,7 @@ def audit(request: PageRequest) -> HttpResponse:
     """People without a reading role see what they did themselves."""
     reads_all = identity.has_role(request.subject, *READERS)
     filters, wrong = read_filters(request)
+    asked = {name: asked_text(request, name) for name in FILTERS}
     page = selectors.list_events(filters=narrowed(filters, request, reads_all), before_seq=asked_seq(request))
     context = {
         "rows": [row_of(event) for event in page.events],
@@ -66,7 +77,8 @@ def audit(request: PageRequest) -> HttpResponse:
         "actions": ACTIONS,
         "wrong": wrong,
         "bad": asked_text(request, "bad"),
-        "filters": {name: asked_text(request, name) for name in ("actor", "action", "target", "since", "until")},
+        "filters": asked,
+        "is_filtered": any(asked.values()),
         "export_query": urlencode({name: value for name, value in request.GET.items() if name != "before"}),
     }
     return TemplateResponse(request, "audit/audit.html", context)
@@ -109,7 +121,7 @@ def asked_seq(request: PageRequest) -> int | None:
 def row_of(event: Event) -> Row:
     known = who_of(event.actor_id)
     who = Who(known.kind, event.actor_name) if known else Who("system", event.actor_name)
-    return Row(event, who, link_of(event.target_type, event.target_id))
+    return Row(event, who, action_words(event.action), link_of(event.target_type, event.target_id))
 
 
 @require_GET

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
@@ -14,6 +15,9 @@ from apps.access import selectors as access
 from apps.catalog import selectors as catalog
 from apps.identity import selectors as identity
 from apps.identity.pages import PageRequest, asked_text
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
 
 PAGES = (
     ("Ask for access", "request_new", "ask"),
@@ -36,6 +40,8 @@ class Found:
     url: str
     kind: str
     icon: str
+    who: Subject | None = None
+    """Somebody is shown by their mark, so that the kind is seen before it is read."""
 
 
 @require_GET
@@ -59,4 +65,4 @@ def find(request: PageRequest, query: str) -> Iterator[Found]:
         for asked in access.visible_requests(request.subject).filter(public_id__startswith=query)[:FEW]:
             yield Found(asked.public_id, reverse("request", args=[asked.public_id]), "Request", "requests")
     for subject in identity.list_subjects(query=query)[:FEW]:
-        yield Found(subject.name, reverse("subject", args=[subject.key]), subject.get_kind_display(), "person")
+        yield Found(subject.name, reverse("subject", args=[subject.key]), subject.get_kind_display(), "", subject)

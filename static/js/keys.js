@@ -1,4 +1,4 @@
-// The keyboard: j k move, Enter opens, x ticks, a d decide (with a confirming step), n asks, ? lists the keys.
+// The keyboard: j k move, Enter opens, x ticks, a d decide (with a confirming step), n asks, / finds, ? lists the keys.
 (() => {
   const ROW = "[data-row], .list tbody tr";
   const rows = () => [...document.querySelectorAll(ROW)];
@@ -19,14 +19,22 @@
     if (box) { box.checked = !box.checked; box.dispatchEvent(new Event("change", { bubbles: true })); }
   };
 
+  // In a list what is ticked is decided on the next page; where the button acts at once, a key asks first.
   const decide = (verdict) => {
-    const current = here();
-    if (current && !document.querySelector('[data-row] input:checked')) tick();
-    document.querySelector(`[data-key="${verdict}"]`)?.click();
+    const button = document.querySelector(`[data-key="${verdict}"]`);
+    if (!button) return;
+    if (!document.querySelector("[data-row] input[type=checkbox]")) return button.dataset.confirm ? button.click() : confirm(button);
+    if (here() && !document.querySelector("[data-row] input:checked")) tick();
+    button.click();
   };
 
-  const KEYS = [["Ctrl K", "Find anything"], ["j k", "Next, previous"], ["Enter", "Open it"], ["x", "Tick it"],
-    ["a d", "Approve, deny what is ticked; a confirming step follows"], ["n", "Ask for access"], ["?", "This list"]];
+  const find = () => {
+    const field = document.querySelector('main [role="search"] input[type="search"]');
+    if (field) { field.focus(); field.select(); } else document.querySelector("[data-palette]")?.click();
+  };
+
+  const KEYS = [["Ctrl K", "Find anything"], ["/", "Find on this page"], ["j k", "Next, previous"], ["Enter", "Open it"], ["x", "Tick it"],
+    ["a d", "Approve, deny; a confirming step follows"], ["n", "Ask for access"], ["?", "This list"], ["Esc", "Close it"]];
 
   const windowOf = (id, inside) => {
     const dialog = document.createElement("dialog");
@@ -53,6 +61,7 @@
     j: () => move(1), k: () => move(-1), x: tick,
     a: () => decide("a"), d: () => decide("d"),
     n: () => document.querySelector('[data-key="n"]')?.click(),
+    "/": find,
     "?": showKeys,
   };
 
@@ -63,15 +72,13 @@
     keys[event.key]();
   });
 
-  // A button that says data-confirm repeats its consequence in a window before it acts.
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-confirm]");
-    if (!button || button.dataset.sure) return;
-    event.preventDefault();
+  // Repeats the consequence in a window before the button acts.
+  const confirm = (button) => {
+    const said = button.textContent.trim().replace(/\s+/g, " ");
     const dialog = confirmWindow();
-    document.getElementById("confirm-title").textContent = button.dataset.confirm;
+    document.getElementById("confirm-title").textContent = button.dataset.confirm || `${said}?`;
     const yes = document.getElementById("confirm-yes");
-    yes.textContent = button.dataset.yes || button.textContent.trim();
+    yes.textContent = button.dataset.yes || (button.dataset.confirm ? said : "Yes");
     yes.className = button.classList.contains("danger") ? "btn danger" : "btn primary";
     dialog.returnValue = "";
     dialog.onclose = () => {
@@ -81,5 +88,12 @@
       delete button.dataset.sure;
     };
     dialog.showModal();
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-confirm]");
+    if (!button || button.dataset.sure) return;
+    event.preventDefault();
+    confirm(button);
   });
 })();

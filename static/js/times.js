@@ -3,23 +3,22 @@
   const zone = { timeZoneName: "short" };
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const near = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...zone });
-  const far = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...zone });
-  const other = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...zone });
+  const day = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...zone };
+  const thisYear = new Intl.DateTimeFormat(undefined, day);
+  const otherYear = new Intl.DateTimeFormat(undefined, { ...day, year: "numeric" });
+  const far = (moment) => (moment.getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(moment);
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long", hourCycle: "h23" });
   const steps = [[60, 1, "second"], [3600, 60, "minute"], [86400, 3600, "hour"], [604800, 86400, "day"]];
-  const words = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
-
-  // A day of another year is told with its year.
-  const day = (moment) => (moment.getFullYear() === new Date().getFullYear() ? far : other).format(moment);
+  const words = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
   const ago = (moment) => {
     const seconds = Math.round((moment - Date.now()) / 1000);
     const step = steps.find(([limit]) => Math.abs(seconds) < limit);
-    if (!step) return day(moment);
+    if (!step) return far(moment);
     return Math.abs(seconds) < 5 ? "now" : words.format(Math.round(seconds / step[1]), step[2]);
   };
 
-  const full = (moment) => (moment.toDateString() === new Date().toDateString() ? near.format(moment) : day(moment));
+  const full = (moment) => (moment.toDateString() === new Date().toDateString() ? near.format(moment) : far(moment));
 
   const show = (element) => {
     const moment = new Date(element.dateTime);
@@ -28,7 +27,11 @@
     element.title = exact.format(moment);
   };
 
-  const showAll = (root) => root.querySelectorAll("time").forEach(show);
+  const zoneName = near.formatToParts(new Date()).find((part) => part.type === "timeZoneName").value;
+  const showAll = (root) => {
+    root.querySelectorAll("time").forEach(show);
+    root.querySelectorAll("[data-zone]").forEach((element) => { element.textContent = zoneName; });
+  };
   showAll(document);
   document.addEventListener("htmx:afterSettle", (event) => showAll(event.target.parentElement || document));
   setInterval(() => document.querySelectorAll("time").forEach(show), 15000);

@@ -7,7 +7,17 @@ import pytest
 from apps.access.states import DoorState, GrantState, RequestState
 from apps.rollout.states import ActivationState
 from console.templatetags import sallyport
-from console.words import DOOR_STATES, STATES, Who, brief_name, door_sentence, initials, span_words, who_of
+from console.words import (
+    DOOR_STATES,
+    STATES,
+    Who,
+    action_words,
+    brief_name,
+    door_sentence,
+    initials,
+    span_words,
+    who_of,
+)
 
 
 @pytest.mark.parametrize("states", [RequestState, GrantState, ActivationState])
@@ -63,6 +73,48 @@ def test_doors_in_words(edge: str, mesh: str, words: str) -> None:
 )
 def test_marks(name: str, kind: str, short: str) -> None:
     assert initials(name, kind) == short
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("access.request.approved", "Request approved"),
+        ("identity.api_token.all_revoked", "API token all revoked"),
+        ("identity.subject.suspended", "Subject suspended"),
+        ("access.standing.changed", "Standing access changed"),
+        ("odd", "Odd"),
+        ("", ""),
+    ],
+)
+def test_what_was_done_in_words(action: str, words: str) -> None:
+    assert action_words(action) == words
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"), [(0.4, "0 ms"), (375.2, "375 ms"), (999, "999 ms"), (5706.8, "5.7 s")]
+)
+def test_how_long_a_machine_took(milliseconds: float, words: str) -> None:
+    assert sallyport.took(milliseconds) == words
+
+
+def test_what_a_sentence_names_by_id_is_a_link_in_words() -> None:
+    said = "g_2f8b7dd51e654ebd opens <b>; req_124b03cdabf3b589 waits."
+    assert sallyport.linked(said) == (
+        '<a href="/access/g_2f8b7dd51e654ebd/" title="g_2f8b7dd51e654ebd">This access</a> opens &lt;b&gt;; '
+        '<a href="/requests/req_124b03cdabf3b589/" title="req_124b03cdabf3b589">this request</a> waits.'
+    )
+    assert sallyport.linked("Nothing is named.") == "Nothing is named."
+
+
+def test_a_diff_says_how_much_of_what_differs() -> None:
+    shown = sallyport.raw_diff("--- a\n+++ b\n@@ -1 +1,2 @@\n-one\n+two\n+three", "1", path="services/a")
+    assert (shown["path"], shown["added"], shown["removed"]) == ("services/a", 2, 1)
+    assert shown["lines"] == [
+        ("file", "--- a\n+++ b"),
+        ("at", "@@ -1 +1,2 @@"),
+        ("del", "-one"),
+        ("add", "+two\n+three"),
+    ]
 
 
 def test_names_known_only_by_their_key() -> None:

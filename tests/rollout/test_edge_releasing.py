@@ -149,7 +149,8 @@ def test_how_long_it_takes_is_told_from_what_it_took(edge: Target) -> None:
     ]
     found = history.estimate(rows, "PRODUCTION")
     assert (found.half, found.most, found.of) == (250.0, 644.0, 5)
-    assert found.words == "4 minutes in the middle, nine in ten within 11 minutes (the last 5 here)"
+    assert found.words == "usually 4 minutes, nine in ten within 11 minutes (the last 5 here)"
+    assert history.estimate(rows[:1], "PRODUCTION").words == "60 seconds, the one time it was seen here"
     assert history.estimate([], "STAGING").words == ("about 5 minutes, by Akamai's own word: none was seen here yet")
 
 

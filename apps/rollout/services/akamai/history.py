@@ -25,7 +25,9 @@ class Estimate:
     def words(self) -> str:
         if not self.of:
             return "about 5 minutes, by Akamai's own word: none was seen here yet"
-        return f"{_span(self.half)} in the middle, nine in ten within {_span(self.most)} (the last {self.of} here)"
+        if self.of == 1:
+            return f"{_span(self.half)}, the one time it was seen here"
+        return f"usually {_span(self.half)}, nine in ten within {_span(self.most)} (the last {self.of} here)"
 
 
 def note(target: Target, moves: Iterable[Move]) -> None:
@@ -76,4 +78,6 @@ def _moment(text: str) -> datetime | None:
 def _span(seconds: float) -> str:
     if seconds < 1:
         return "under a second"
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    if seconds < 100:
+        return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
+    return f"{seconds / 60:.0f} minutes"
