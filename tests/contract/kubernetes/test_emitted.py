@@ -17,8 +17,8 @@ from apps.rollout.drivers.kubernetes.kinds import KINDS, ref_of
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted
 from tests.compiler.estate import estate
 from tests.contract.kubernetes.site import plan_of
+from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import LocalCluster, eventually
-from tests.localcluster.real import DEFINITIONS, cluster_in
 from tests.localcluster.test_definitions import FILES, read
 from tests.rollout.cluster.world import DEFINITIONS as OPEN
 
@@ -34,8 +34,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster
     cluster = cluster_in(tmp_path_factory.mktemp("published"), namespaces=sorted(homes))
     cluster.start()
     for one in (*found.values(), *missing.values()):
-        answer = cluster.call("POST", DEFINITIONS, one)
-        assert answer.status_code == 201, answer.text
+        cluster.define(one)
     for kind in KINDS.values():
         home = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"
         eventually(lambda path=f"{home}/{kind.plural}": cluster.call("GET", path).status_code == 200)
