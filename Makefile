@@ -6,13 +6,13 @@ PYTHON ?= python3
 # A Sallyport is many Python processes: each would compile Django anew if it might not keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-reset test read thorough lint type arch unit e2e bench screenshots format setup setup-dev browser netns lock
+.PHONY: help demo demo-reset test real-cluster read thorough lint type arch unit e2e bench screenshots format setup setup-dev browser netns lock
 
 help:
 	@echo "make demo        start everything on this machine and print where to click"
 	@echo "make demo-reset  forget the demo's state"
 	@echo "make test        install what the tests need and run them all"
-	@echo "make lint type arch unit e2e   the parts of it;  make thorough  the long ones, whole;  make bench  the benchmarks;  make screenshots  every page"
+	@echo "make lint type arch unit e2e   the parts of it;  make thorough  the long ones, whole;  make bench  the benchmarks;  make screenshots  every page;  make real-cluster  tests against a real API server"
 
 demo: setup
 	@$(PY) -m deploy.demo up
@@ -88,6 +88,12 @@ thorough: setup-dev
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile -m "slow and not kill"
 	SALLYPORT_KILL_ROLLOUTS=50 $(VENV)/bin/pytest -q tests/kill
 	SALLYPORT_LOOKS=both $(VENV)/bin/pytest -q tests/e2e/test_pages.py
+
+# A real kube-apiserver, built from Debian's sources, in place of the stand-in. Not part of `make test`.
+REAL_CLUSTER ?= $(HOME)/.cache/sallyport/realcluster
+real-cluster: setup-dev
+	@deploy/realcluster/build.sh $(REAL_CLUSTER)
+	SALLYPORT_REAL_CLUSTER=$(REAL_CLUSTER) $(VENV)/bin/pytest -q tests/contract/kubernetes tests/localcluster tests/rollout/cluster tests/rollout/test_kubernetes_interrupted.py tests/rollout/test_kubernetes_trouble.py
 
 e2e:
 	$(VENV)/bin/pytest -q -m e2e

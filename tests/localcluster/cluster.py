@@ -96,8 +96,8 @@ class LocalCluster:
         """So that a list that began before has to begin anew."""
         self.control("forget", {})
 
-    def since(self, minor: int) -> None:
-        """The test is of what Kubernetes 1.``minor`` brought."""
+    def since(self, minor: int, *, custom: bool = False) -> None:
+        """The test is of what Kubernetes 1.``minor`` brought; ``custom``: to kinds that are defined."""
 
     def standin(self) -> None:
         """The test is of the stand-in alone."""
@@ -125,6 +125,10 @@ class LocalCluster:
 
     def faults(self, *rules: Mapping[str, object], admission: Iterable[Mapping[str, object]] = ()) -> None:
         self.control("faults", {"rules": list(rules), "admission": list(admission)})
+
+    def define(self, definition: Obj) -> None:
+        answer = self.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+        assert answer.status_code == 201, answer.text
 
     def load(self, objects: Iterable[Mapping[str, Any]], manager: str = "loader") -> None:
         self.control("load", {"objects": list(objects), "manager": manager})

@@ -5,9 +5,9 @@ from itertools import count
 
 import pytest
 
+from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import ADMIN, LocalCluster
 from tests.localcluster.definitions import DEFINITIONS
-from tests.localcluster.real import cluster_in
 
 READER = "reader-token"
 RULE = {"namespaces": ["shop"], "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}

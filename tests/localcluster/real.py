@@ -1,6 +1,6 @@
 """A real API server in the stand-in's place: etcd and ``kube-apiserver`` as processes of this machine, on loopback.
 
-``deploy/realcluster/build.sh`` builds them. ``python -m tests.localcluster.real`` starts one and prints its kubeconfig.
+``deploy/realcluster/build.sh`` builds them.
 """
 
 from __future__ import annotations
@@ -8,12 +8,8 @@ from __future__ import annotations
 import atexit
 import base64
 import json
-import os
 import signal
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,9 +25,6 @@ from tests.localcluster.certificates import own_certificate
 from tests.localcluster.cluster import ADMIN, LocalCluster, Obj, eventually
 from tests.ports import free_port, free_ports
 
-REAL = "SALLYPORT_REAL_CLUSTER"
-"""The directory of the programs. Where it is set, tests speak to a real API server."""
-
 PATIENCE = 120.0
 MANY = 500
 """So many objects are loaded several at a time; fewer in their order."""
@@ -39,12 +32,6 @@ MANY = 500
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MASTERS = {ADMIN: {"user": "admin", "groups": ["system:masters"]}}
 NO_SUCH_FAULT = "A real API server has no trouble on demand"
-
-
-def cluster_in(directory: Path, **settings: Any) -> LocalCluster:
-    """The stand-in, or a real one."""
-    programs = os.environ.get(REAL)
-    return RealCluster(Path(programs), directory, **settings) if programs else LocalCluster(directory, **settings)
 
 
 class RealCluster(LocalCluster):
@@ -183,7 +170,7 @@ class RealCluster(LocalCluster):
             self.call("POST", f"{home}/rolebindings", {**meta, **bound})
 
     # -- what a test can ask of it ---------------------------------------------------------------------------------
-    def since(self, minor: int) -> None:
+    def since(self, minor: int, *, custom: bool = False) -> None:
         said = self.call("GET", "/version").json()["gitVersion"]
         if int(said.split(".")[1]) < minor:
             pytest.skip(f"Kubernetes 1.{minor} brought it, and this is {said}")
@@ -209,6 +196,10 @@ class RealCluster(LocalCluster):
         now = requests.post(f"{self.etcd}/v3/kv/range", json={"key": "AA=="}, timeout=20).json()["header"]
         compacted = requests.post(f"{self.etcd}/v3/kv/compaction", json={"revision": now["revision"]}, timeout=20)
         compacted.raise_for_status()
+
+    def define(self, definition: Obj) -> None:
+        super().define(definition)
+        self._learn(definition)
 
     def load(self, objects: Iterable[Mapping[str, Any]], manager: str = "loader") -> None:
         rows = list(objects)
@@ -237,24 +228,3 @@ def _home(group: str, version: str, plural: str) -> str:
     base = f"/apis/{group}/{version}" if group else f"/api/{version}"
     whole = ("namespaces", "clusterroles", "clusterrolebindings", "customresourcedefinitions")
     return f"{base}/{plural}" if plural in whole else f"{base}/namespaces/{{namespace}}/{plural}"
-
-
-def main() -> None:
-    """Until it is interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="sallyport-real-") as folder:
-        cluster = RealCluster(Path(os.environ[REAL]), Path(folder))
-        try:
-            cluster.start()
-            sys.stdout.write(f"KUBECONFIG={folder}/kubeconfig\n")
-            sys.stdout.flush()
-            signal.pause()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            cluster.stop()
-            time.sleep(0.1)
-
-
-if __name__ == "__main__":
-    main()

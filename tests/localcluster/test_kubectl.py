@@ -16,10 +16,10 @@ import pytest
 from apps.rollout.drivers.kubernetes.driver import ClusterApi, KubernetesDriver, rbac_manifest
 from tests.contract.kubernetes.site import CHOSEN, artifact, driver_for, plan_of, service_objects
 from tests.localcluster.certificates import own_certificate
+from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import ADMIN, LocalCluster
 from tests.localcluster.definitions import DEFINITIONS
 from tests.localcluster.manifests import network_policy, target
-from tests.localcluster.real import cluster_in
 
 KUBECTL = shutil.which("kubectl")
 EVENT = 'jsonpath={.type} {.object.metadata.name}{"\\n"}'

@@ -79,7 +79,7 @@ def test_a_status_is_written_by_itself(cluster: LocalCluster, namespace: str) ->
     assert "status" not in untouched
     written = cluster.merge(f"{path}/status", {"status": {"state": "x"}, "spec": {"sources": []}}, "controller")
     assert (written["status"], len(written["spec"]["sources"])) == ({"state": "x"}, 1)
-    cluster.since(22)
+    cluster.since(22, custom=True)
     row = next(row for row in written["metadata"]["managedFields"] if row["manager"] == "controller")
     assert row["subresource"] == "status"
 

@@ -56,7 +56,7 @@ def test_an_apply_of_what_nobody_declared_is_refused_as_the_real_server_does(
 def test_a_strict_create_names_what_nobody_declared_and_another_leaves_it_out(
     cluster: LocalCluster, namespace: str
 ) -> None:
-    cluster.since(25)
+    cluster.since(25, custom=True)
     path, body = TARGETS.format(namespace), target(namespace, "a", "web", extra=1)
     refused = cluster.call("POST", path, body, params={"fieldValidation": "Strict"})
     assert refused.status_code == 400

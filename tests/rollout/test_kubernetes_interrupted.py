@@ -12,10 +12,10 @@ from apps.rollout.drivers.kubernetes.compare import to_send
 from apps.rollout.drivers.kubernetes.driver import ClusterApi, KubernetesDriver
 from apps.rollout.drivers.kubernetes.read import parsed
 from tests.contract.kubernetes.site import driver_for, plan_of, service_objects
+from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import LocalCluster
 from tests.localcluster.definitions import DEFINITIONS
 from tests.localcluster.manifests import TARGETS
-from tests.localcluster.real import cluster_in
 
 MOST = 60
 

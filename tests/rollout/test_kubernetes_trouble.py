@@ -14,10 +14,10 @@ from apps.rollout.drivers.kubernetes.driver import Change, ClusterApi, Ear, Kube
 from apps.rollout.drivers.kubernetes.read import parsed
 from apps.rollout.drivers.kubernetes.watch import MOST_WAITING
 from tests.contract.kubernetes.site import CHOSEN, Counting, artifact, config, driver_for, plan_of, service_objects
+from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import LocalCluster, eventually
 from tests.localcluster.definitions import DEFINITIONS
 from tests.localcluster.manifests import POLICIES, TARGETS, network_policy, target
-from tests.localcluster.real import cluster_in
 
 SERVICES = [f"s{number}" for number in range(4)]
 LARGE = {"small": ["web"], "large": [f"caller-{number}" for number in range(1500)]}

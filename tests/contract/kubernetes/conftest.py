@@ -6,7 +6,8 @@ import pytest
 
 from apps.rollout.drivers.kubernetes.driver import ClusterApi, ClusterConnection, KubernetesDriver
 from tests.contract.kubernetes.site import HOME, Counting, Hand, driver_for, real_connection
-from tests.localcluster.real import cluster_in
+from tests.localcluster.choosing import cluster_in
+from tests.localcluster.definitions import DEFINITIONS
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterConn
         return
     cluster = cluster_in(tmp_path_factory.mktemp("contract-cluster"), bookmark_seconds=0.1)
     cluster.start()
+    cluster.load(DEFINITIONS)
     yield cluster.connection()
     cluster.stop()
 

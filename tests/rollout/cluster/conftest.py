@@ -7,8 +7,8 @@ import pytest
 from apps.rollout.models import Target
 from tests.factories import access as factory
 from tests.factories.access import AT
+from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import LocalCluster
-from tests.localcluster.real import cluster_in
 from tests.rollout.cluster.world import DEFINITIONS, cluster_spec, sweep
 from tests.rollout.world import Hands, make_target
 

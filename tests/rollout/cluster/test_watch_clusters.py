@@ -17,8 +17,8 @@ from apps.rollout.models import Drift, Target
 from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster.connecting import AGENT, Way
 from tests.factories import access as factory
+from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import LocalCluster, eventually
-from tests.localcluster.real import cluster_in
 from tests.rollout.cluster.test_watching import OURS, WIDE_OPEN
 from tests.rollout.cluster.world import DEFINITIONS, OLGA, POLICY, agreed, cluster_spec
 from tests.rollout.world import Hands, make_target, now
