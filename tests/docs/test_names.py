@@ -78,9 +78,9 @@ def methods_of(path: str) -> frozenset[str]:
 
 
 def strange_addresses(page: str) -> Iterator[str]:
-    found = re.findall(r"(?:\b(GET|POST|PUT|PATCH|DELETE) )?(?:\$SALLYPORT)?(/(?:api/v1|healthz)/[\w/{}<>.…-]*)", page)
+    found = re.findall(r"(?:\b(GET|POST|PUT|PATCH|DELETE) )?(?:\$SALLYPORT)?(/(?:api/v1|healthz)/[\w/{}<>:.…-]*)", page)
     for method, path in found:
-        plain = re.sub(r"<[^>]+>|\{[^}]+\}|…", "x", path.rstrip(".").replace("req_…", "x").replace("g_…", "x"))
+        plain = re.sub(r"<[^>]+>|\{[^}]+\}|…", "x", path.rstrip(".:").replace("req_…", "x").replace("g_…", "x"))
         if not _resolves(plain) or (method and methods_of(plain) and method.lower() not in methods_of(plain)):
             yield f"{method} {path}".strip()
 

@@ -1,4 +1,4 @@
-"""What a load balancer asks: alive and ready, by address and in plain HTTP, whatever host names the console answers to."""
+"""What a load balancer asks: alive and ready, by address and in plain HTTP, whatever names the console answers to."""
 
 from __future__ import annotations
 
