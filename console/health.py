@@ -21,3 +21,6 @@ def ready(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return JsonResponse({"status": "unavailable", "part": "database"}, status=503)
     return JsonResponse({"status": "ok"})
+
+
+ADDRESSES = {"/healthz/live": live, "/healthz/ready": ready}

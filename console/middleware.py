@@ -15,6 +15,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from apps.audit.errors import Refusal
 from apps.identity.pages import is_ours
+from console import health
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -72,6 +73,14 @@ class NoStoreMiddleware(MiddlewareMixin):
         return response
 
 
+class HealthMiddleware(MiddlewareMixin):
+    """Load balancers ask by address and in plain HTTP, so they are answered before either would be refused."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
+        answer = health.ADDRESSES.get(request.path)
+        return answer(request) if answer else None
+
+
 # These check their callers themselves: by token, by signature, or not at all because they are public.
 OWN_DOORS = (
     "/api/",
@@ -83,8 +92,6 @@ OWN_DOORS = (
     "/.well-known/",
     "/static/",
     "/django-admin/",
-    "/healthz",
-    "/readyz",
 )
 
 

@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import pytest
@@ -36,6 +38,12 @@ from tests.verifiers import Verifier
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
 CONSOLE_PORT, CALLS_PORT = 8000, 15001
+PASSWORD = "correct horse battery"
+BEHIND_A_PROXY = {
+    "Host": "sallyport.example.com",
+    "X-Forwarded-Proto": "https",
+    "Referer": "https://sallyport.example.com/",
+}
 ACCOUNT = Account("shop", "payments")
 MESH = Mesh(8443, 9102, 9202)
 AROUND = replace(SURROUNDINGS, console_url=f"http://127.0.0.1:{CONSOLE_PORT}", emitters=frozenset())
@@ -170,17 +178,16 @@ def test_the_probe_pod_reports_as_its_manifest_starts_it(network: str, place: Pa
     assert (found["verdict"], found["reason"]) == ("allow", "answered_200")
 
 
-def test_the_console_migrates_and_answers_with_pages(place: Path) -> None:
+def test_the_console_migrates_answers_with_pages_works_and_stops(place: Path) -> None:
     port, tmp = free_port(), place / "tmp"
     tmp.mkdir(mode=0o777)
     tmp.chmod(0o777)
     with Image.of("console") as image, stores() as held:
         environment = {
-            "SALLYPORT_URL": f"http://127.0.0.1:{port}",
-            "SALLYPORT_ALLOWED_HOSTS": "127.0.0.1",
-            "SALLYPORT_SECRET_KEY": "x" * 50,
+            "SALLYPORT_URL": "https://sallyport.example.com",
+            "SALLYPORT_ALLOWED_HOSTS": "sallyport.example.com",
+            "SALLYPORT_SECRET_KEY": token_urlsafe(50),
             "SALLYPORT_SECRETS_KEY": "A" * 43 + "=",
-            "SALLYPORT_SSL_REDIRECT": "0",
             "DATABASE_URL": held.database_url,
             "REDIS_URL": held.redis_url,
         }
@@ -188,28 +195,53 @@ def test_the_console_migrates_and_answers_with_pages(place: Path) -> None:
         def argv(*command: str) -> list[str]:
             return image.argv(command, mounts={"/tmp": tmp}, environment=environment)
 
-        done = subprocess.run(
-            argv("python", "manage.py", "migrate", "-v0"), capture_output=True, text=True, timeout=600
-        )
-        assert done.returncode == 0, done.stderr
+        def manage(*command: str, told: str = "") -> str:
+            whole = argv("python", "manage.py", *command)
+            done = subprocess.run(whole, capture_output=True, text=True, timeout=600, input=told)
+            assert done.returncode == 0, done.stderr
+            return done.stdout + done.stderr
+
+        assert "no issues" in manage("check", "--deploy")
+        manage("migrate", "-v0")
+        manage("create_operator", "olga", told=f"{PASSWORD}\n{PASSWORD}\n")
         web = [*image.config["Cmd"][:-1], str(port)]
         work = ["celery", "-A", "console", "worker", "-P", "threads", "-l", "INFO"]
         beat = ["celery", "-A", "console", "beat", "--pidfile=", "--schedule=/tmp/schedule"]
         with (
-            started(argv(*web), place / "web"),
+            started(argv(*web), place / "web") as serving,
             started(argv(*work), place / "worker") as worker,
             started(argv(*beat), place / "beat") as beating,
         ):
             url = f"http://127.0.0.1:{port}"
             until(lambda: _answers(f"{url}/healthz/ready"), 120)
-            page = requests.get(f"{url}/sign-in/", timeout=30)
-            assert page.status_code == 200
-            style = next(part for part in page.text.split('"') if part.startswith("/static/css/"))
-            assert requests.get(f"{url}{style}", timeout=30).status_code == 200
-            until(lambda: "ready." in (place / "worker").read_text(), 120)
-            assert "Warning" not in (place / "worker").read_text()
-            until(lambda: (tmp / "schedule").exists(), 120)
-            assert (worker.poll(), beating.poll()) == (None, None)
+            with _signed_in(url) as person:
+                home = person.get(f"{url}/", timeout=30)
+                assert home.status_code == 200
+                style = next(part for part in home.text.split('"') if part.startswith("/static/css/"))
+                assert person.get(f"{url}{style}", timeout=30).status_code == 200
+                until(lambda: "Task outbox.sweep" in (place / "worker").read_text(), 120)
+                assert "Warning" not in (place / "worker").read_text()
+                assert [one.name for one in tmp.iterdir() if not one.name.startswith("schedule")] == []
+                watched = person.get(f"{url}/live/stream", stream=True, timeout=30)
+                assert watched.status_code == 200
+                for process, most in ((serving, 9), (worker, 30), (beating, 30)):
+                    process.terminate()
+                    assert process.wait(most) in (0, -signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _signed_in(url: str) -> Iterator[requests.Session]:
+    """A browser as the proxy in front lets it through. Its cookies are for TLS, so they are carried by hand."""
+    with requests.Session() as session:
+        session.headers.update(BEHIND_A_PROXY)
+        page = f"{url}/django-admin/login/"
+        token = session.get(page, timeout=30).cookies["csrftoken"]
+        session.headers["Cookie"] = f"csrftoken={token}"
+        form = {"username": "person:olga", "password": PASSWORD, "csrfmiddlewaretoken": token}
+        answer = session.post(page, form, allow_redirects=False, timeout=30)
+        assert answer.status_code == 302
+        session.headers["Cookie"] = f"__Host-sallyport={answer.cookies['__Host-sallyport']}"
+        yield session
 
 
 def _answers(url: str) -> bool:

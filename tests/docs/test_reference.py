@@ -12,7 +12,10 @@ from django.core.management import get_commands, load_command_class
 from drf_spectacular.generators import SchemaGenerator
 
 from apps.access.states import RequestState
+from apps.compiler import lint
 from apps.compiler.reasons import TEXTS
+from apps.firewall.rulebase import findings
+from apps.identity.providers.presets import GUIDES
 from apps.outbox import registry
 from apps.rollout.drivers.akamai.calls import CALLS
 from apps.rollout.drivers.akamai.errors import CATALOGUE
@@ -104,6 +107,20 @@ def test_every_topic_is_described_with_who_handles_it() -> None:
 def test_the_reasons_are_word_for_word_those_the_doors_give() -> None:
     given = [f"| `{reason}` | {text.status} | {text.sentence} | {text.next_step} |" for reason, text in TEXTS.items()]
     assert [line for line in page("reasons").splitlines() if line.startswith("| `")] == given
+
+
+def test_every_finding_is_described_with_grants_and_in_rule_bases() -> None:
+    clean = (DOCS / "how-to/keep-rules-clean.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (`.+?) \| (note|warning|error) \|", clean, re.MULTILINE)
+    assert {code for cell, _ in listed for code in re.findall(r"`(\w+)`", cell)} == {code.value for code in lint.Code}
+    old = (DOCS / "how-to/old-rule-bases.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| ([a-z ]+) \| [^|]+ \| [^|]+ \|$", old, re.MULTILINE)) - {"finding"}
+    assert named == {code.value.replace("_", " ") for code in findings.Code}
+
+
+def test_every_preset_of_a_provider_is_named() -> None:
+    [row] = [row for row in rows("commands") if row[0].startswith("`add_provider")]
+    assert set(GUIDES) - set(re.findall(r"`(\w+)`", row[-1])) == set()
 
 
 def test_every_code_of_a_refusal_is_described_with_its_status() -> None:

@@ -340,6 +340,10 @@ class TestCommand:
         row = Provider.objects.get()
         assert (unseal(row.client_secret_sealed), row.creates_people, row.groups_claim) == (b"typed", False, ["a", "b"])
 
+    def test_what_nobody_signs_in_at_is_no_preset(self) -> None:
+        with pytest.raises(CommandError, match="invalid choice: 'aws_center'"):
+            call_command("add_provider", "aws", "--preset", "aws_center", "--client-id", "x")
+
     def test_what_stops_a_sign_in_leaves_it_switched_off(
         self, there: fake.Provider, monkeypatch: pytest.MonkeyPatch
     ) -> None:

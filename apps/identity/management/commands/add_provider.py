@@ -26,7 +26,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help="short name; part of the addresses the provider has to know")
-        parser.add_argument("--preset", choices=Preset.values, default=Preset.OTHER, help="which directory it is")
+        kinds = [preset.value for preset in GUIDES]
+        parser.add_argument("--preset", choices=kinds, default=Preset.OTHER, help="which directory it is")
         parser.add_argument("--name", help="as on the button; the short name when it is not given")
         parser.add_argument("--issuer", default="", help="exactly as in the provider's metadata")
         parser.add_argument("--client-id", required=True)
