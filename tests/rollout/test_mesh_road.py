@@ -122,7 +122,7 @@ def test_a_door_that_stays_open_is_not_called_closed(node: FakeNode, shop: facto
         hands.push(seconds=5)
         node.take(hands.clock())
     assert doors(grant) == {"mesh": "failing"}
-    assert "allow (granted)" in Grant.objects.get().error
+    assert "was let through" in Grant.objects.get().error
     node.answers = lambda probe: "deny"
     hands.push(seconds=60)
     node.take(hands.clock())

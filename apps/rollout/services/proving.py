@@ -322,13 +322,14 @@ def sentence(probe: Probe) -> str:
         return f"{call}, whom nobody let in, was let through: nothing is enforced there."
     if probe.stranger:
         return f"{call}, whom nobody let in, was refused."
+    said = "was let through" if probe.verdict == "allow" else f"was refused ({probe.reason})"
     control = probe.call.get("control")
     if control is None:
-        return f"{call}: {probe.verdict} ({probe.reason})."
+        return f"{call} {said}."
     other = f"{control['method']} {control['path']}, which nobody opened to it,"
     if probe.reason == NOT_ENFORCED:
-        return f"{call}: {probe.verdict}, but {other} was let through as well: nothing is enforced there."
-    return f"{call}: {probe.verdict} ({probe.reason}); {other} stayed shut."
+        return f"{call} {said}, but {other} was let through as well: nothing is enforced there."
+    return f"{call} {said}; {other} stayed shut."
 
 
 def finish(activation: Activation, *, at: datetime) -> None:
