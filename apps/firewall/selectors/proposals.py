@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, Min, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
@@ -51,7 +51,7 @@ def waiting_besides(viewer: Subject, *, limit: int = 8) -> Besides:
     told = standing.annotate(
         key=Cast("count", TextField()), about=EMPTY, asker=EMPTY, reason=EMPTY, created_at=Min("opened_at")
     )
-    rows = told.values_list("kind", "key", "about", "asker", "reason", "created_at").union(
+    rows: QuerySet[Any, Any] = told.values_list("kind", "key", "about", "asker", "reason", "created_at").union(
         _row(clean_ups_to_decide(viewer), CLEAN_UP, "public_id", "service__title", "proposer__name"),
         _row(_cleanings(viewer), CLEANING, "public_id", "base__name", "asked_by__name"),
         _row(_ends(viewer), END, "service__slug", "service__title", "asker__name"),
@@ -62,8 +62,9 @@ def waiting_besides(viewer: Subject, *, limit: int = 8) -> Besides:
     return Besides(sum(counts), tuple(one for one in found if one.kind != STANDING)[:limit])
 
 
-def _row(rows: QuerySet[object], kind: str, *names: str) -> QuerySet[object, tuple[object, ...]]:
-    return rows.order_by().annotate(kind=Value(kind)).values_list("kind", *names, "reason", "created_at")
+def _row(rows: QuerySet[Any], kind: str, *names: str) -> QuerySet[Any, Any]:
+    told: QuerySet[Any, Any] = rows.order_by().annotate(kind=Value(kind))
+    return told.values_list("kind", *names, "reason", "created_at")
 
 
 def _cleanings(viewer: Subject) -> QuerySet[RuleBaseCleaning]:
