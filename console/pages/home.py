@@ -11,8 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.access import selectors
-from apps.access.selectors.standing import waiting_standing
-from apps.firewall.selectors.proposals import list_proposed
+from apps.firewall.selectors.proposals import waiting_besides
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
 from apps.rollout.selectors import list_alarms
@@ -43,13 +42,14 @@ def states_of(grant: Grant) -> list[dict[str, str]]:
 def home(request: PageRequest) -> HttpResponse:
     at = timezone.now()
     waiting = selectors.waiting_for(subject=request.subject, at=at)
+    besides = waiting_besides(request.subject)
     brief = list_brief(request.subject, at)
     context = {
         "waiting": waiting,
         "waiting_count": len(waiting.to_decide),
         "held": brief,
-        "standing_count": waiting_standing(request.subject).count(),
-        "proposed": list_proposed(request.subject),
+        "standing_count": besides.standing,
+        "proposed": besides.proposed,
         "alarms": list_alarms() if has_role(request.subject, *KEEPERS) else [],
         "denials": recent_denials(request),
         "soon": [one for one in brief if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],

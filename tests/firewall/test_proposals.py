@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.firewall.selectors.proposals import list_proposed
+from apps.firewall.selectors.proposals import waiting_besides
 from apps.identity.models import Subject
 from tests.factories import access, firewall, rule_bases, upkeep
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def _seen(viewer: Subject) -> list[tuple[str, str]]:
-    return [(one.kind, one.about) for one in list_proposed(viewer)]
+    return [(one.kind, one.about) for one in waiting_besides(viewer).proposed]
 
 
 def test_each_kind_is_shown_to_those_who_may_answer_it(at: datetime) -> None:
@@ -39,11 +39,12 @@ def test_what_is_answered_or_not_worked_out_yet_waits_for_nobody(at: datetime) -
     assert _seen(there.cyd) == []
 
 
-def test_it_is_one_query(at: datetime) -> None:
+def test_standing_access_is_counted_beside_it_in_the_same_query(at: datetime) -> None:
     there = access.shop()
     upkeep.clean_up(there, at)
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
-        list_proposed(there.cyd)
+    upkeep.question(there, at)
+    with CaptureQueriesContext(connection) as asked:
+        besides = waiting_besides(there.ben)
+    assert (besides.standing, [one.kind for one in besides.proposed]) == (1, ["clean_up"])
     assert sum('"access_cleanup"' in one["sql"] for one in asked.captured_queries) == 1
+    assert sum('"access_standingreview"' in one["sql"] for one in asked.captured_queries) == 1

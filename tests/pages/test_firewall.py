@@ -61,6 +61,12 @@ def test_what_was_pasted_and_not_understood_stays_in_sight(house: pages.House, b
     assert "asks for no access; left aside." in shown
     assert "sentences, as in a ticket" in shown
     here = FirewallRequest.objects.get().public_id
+    for act in ("send", "leave"):
+        shown = text(client.post(f"/firewall/{here}/act", {"act": act}, follow=True))
+        assert "is no day of the calendar" in shown
+        assert "Anybody is nobody" not in shown, "it names nobody because it could not be read"
+    client.post(f"/firewall/{here}/lines/1/", {"act": "restore"})
+    assert "Line 1 cannot be read" in text(client.get(f"/firewall/{here}/lines/1/"))
     client.post(f"/firewall/{here}/lines/1/", {"act": "edit", "source": "ada", "destination": "payments"})
     assert "is no day of the calendar" not in text(client.get(f"/firewall/{here}/lines/1/"))
 

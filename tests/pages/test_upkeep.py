@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from apps.access.models import CleanUp, Grant, StandingPolicy
+from apps.access.models import CleanUp, Grant, StandingPolicy, StandingReview
 from apps.access.services.examining import examine_due
 from apps.access.services.standing import ensure_watching
 from apps.access.services.uses import note_uses
@@ -99,7 +99,11 @@ def test_standing_access_is_kept_with_a_reason_or_ended(house: pages.House, brow
     row = upkeep.question(house.shop, now)
     ben = browse(house.shop.ben)
     assert "1 to keep or end" in text(ben.get("/"))
-    assert "no call seen by it" in text(ben.get("/settings/upkeep/standing/"))
+    shown = text(ben.get("/settings/upkeep/standing/"))
+    assert "no call seen by it" in shown
+    assert "answer until" in shown
+    StandingReview.objects.filter(pk=row.pk).update(cause="unused")
+    assert "it stays until somebody ends it" in text(ben.get("/settings/upkeep/standing/")), "it is only proposed to go"
     assert "Its owners are asked until" in text(browse(house.shop.ada).get("/access/"))
     address = f"/settings/upkeep/standing/{row.public_id}/answer"
     ben.post(address, {"answer": "keep"})

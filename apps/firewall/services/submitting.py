@@ -20,7 +20,7 @@ from apps.firewall.designing import FOLLOW, NEW, REPLACE, REUSE, WIDEN, Proposal
 from apps.firewall.models import FirewallLine, FirewallRequest
 from apps.firewall.selectors.ways import list_proposals
 from apps.firewall.services.storing import line_of, lines_of, locked_request, record, reread
-from apps.firewall.standing import LABELS, Stand, stand_of
+from apps.firewall.standing import LABELS, Stand, stand_of, why_unreadable
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -187,7 +187,7 @@ def _ready(lines: Sequence[FirewallLine], at: datetime) -> list[FirewallLine]:
             f"{said} Nothing was sent.", extra={"lines": sorted(cells), "cells": list(cells.values())}
         )
     wrong = {
-        f"line_{line.number}": [line.meaning.problem or LABELS[stand]]
+        f"line_{line.number}": [_lack(line, stand)]
         for line, stand in stands.items()
         if stand in (Stand.UNREADABLE, Stand.WRONG, Stand.UNCLEAR, Stand.UNCONFIRMED, Stand.CHOOSE)
     }
@@ -198,6 +198,10 @@ def _ready(lines: Sequence[FirewallLine], at: datetime) -> list[FirewallLine]:
             None if wrong or late else "There is no line left to send.", fields={**wrong, **late}
         )
     return ready
+
+
+def _lack(line: FirewallLine, stand: Stand) -> str:
+    return why_unreadable(line) if stand is Stand.UNREADABLE else line.meaning.problem or LABELS[stand]
 
 
 def _sendable(

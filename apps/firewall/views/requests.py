@@ -27,6 +27,7 @@ from apps.firewall.standing import (
     TODO,
     Stand,
     is_allowed,
+    is_unreadable,
     overall,
     stand_of,
     text_of,
@@ -103,7 +104,7 @@ class Shown:
     def says(self) -> str:
         """What there is to read about it, the most pressing first."""
         meaning = self.line.meaning
-        if self.stand is Stand.UNREADABLE:
+        if is_unreadable(self.line):
             return why_unreadable(self.line)
         if self.stand is Stand.ALLOWED:
             by = ", ".join(meaning.allowed_by) or str((self.line.design or {}).get("beside", ""))
