@@ -83,6 +83,7 @@ urlpatterns = [
     path("live/<slug:rid>/", live.call, name="call"),
     path("live/<slug:rid>/ask", live.ask, name="call_ask"),
     path("rollout/", rollout.rollout, name="rollout"),
+    path("rollout/add/edge", akamai.new, name="edge_new"),
     path("rollout/add/cluster", clusters.new, name="cluster_new"),
     path("rollout/<slug:slug>/", rollout.show, name="target"),
     path("rollout/<slug:slug>/events", rollout.events, name="target_events"),

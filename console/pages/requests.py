@@ -156,7 +156,7 @@ def review(request: PageRequest, public_id: str) -> HttpResponse:
 
 ANSWERS = {
     "pending": "Your answer is noted. Somebody else has to agree too.",
-    "approved": "Approved. Both doors are told now; watch them open.",
+    "approved": "Approved. It is brought to the doors now; watch it below.",
     "denied": "Denied. Nothing opens, and whoever asked can read why.",
 }
 

@@ -156,7 +156,7 @@ def test_a_failed_activation_is_told_and_asked_for_again_once_it_was_noted(
     plan = driver.plan(Desired(1, "d", code=bundle("one")), Observed())
     failed: Step = eventually(lambda: step if (step := driver.apply(plan)).error else None)
     assert failed.trouble == "activation_error"
-    assert failed.error == "Activation 1 on STAGING: 0 ended as ERROR"
+    assert failed.error == "Activation 1 on STAGING: ended as ERROR"
     assert driver.apply(plan).error == failed.error, "it is not asked for again by itself"
     ew_id = standin.call("GET", "/edgeworkers/v1/ids?groupId=1").json()["edgeWorkerIds"][0]["edgeWorkerId"]
     patient = driver_for(standin, replace(CONFIG, edgeworker_id=ew_id), Gate(noted=frozenset({1})))

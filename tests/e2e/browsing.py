@@ -92,6 +92,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "cluster-migration": ("olga", "/rollout/cluster/migration/"),
     "cluster-connect": ("olga", "/rollout/cluster/connect"),
     "cluster-drift": ("olga", "/rollout/cluster/drift/"),
+    "edge-new": ("olga", "/rollout/add/edge"),
     "cluster-new": ("olga", "/rollout/add/cluster"),
     "audit": ("cyd", "/audit/"),
     "audit-event": ("cyd", "/audit/1/"),

@@ -133,3 +133,68 @@ def test_looking_again_asks_a_worker_and_says_how_far_it_is(house: pages.House, 
     part = client.get("/rollout/edge/preflight/", headers={"HX-Request": "true", "HX-Target": "moving"})
     assert "5 of 13" in part.content.decode()
     assert "<html" not in part.content.decode()
+
+
+def newcomer(akamai: Answers, **more: object) -> dict[str, object]:
+    said = {"name": "Partners' edge", "slug": "partners", "environment": "elsewhere", "resource_tier_id": "200"}
+    return typed(akamai, **{**said, "namespace": "partners", "makes_namespace": "on", **more})
+
+
+@pytest.fixture
+def account(akamai: Answers) -> Answers:
+    """An account with two groups and an environment that has no edge yet."""
+    groups = [{"groupId": 11, "groupName": "Shop"}, {"groupId": 12, "groupName": "Partners"}]
+    akamai.by_path["/edgeworkers/v1/groups"] = (200, {"groups": groups})
+    edges.another_environment("elsewhere")
+    return akamai
+
+
+def test_an_edge_is_added_with_what_it_takes_over(house: pages.House, browse: Browse, account: Answers) -> None:
+    client = browse(house.olga)
+    account.by_path["/edgeworkers/v1/ids/77"] = (200, {"name": "theirs"})
+    account.by_path["/edgeworkers/v1/ids/77/activations"] = (200, {"activations": [{"version": "9"}]})
+    given = newcomer(account, group_id="12", edgeworker_id="77")
+    assert 'href="/rollout/add/edge"' in client.get("/rollout/").content.decode()
+    assert "Add an edge at Akamai" in client.get("/rollout/add/edge").content.decode()
+    refused = client.post("/rollout/add/edge", given)
+    assert refused.status_code == 422
+    assert "Version 9 runs on theirs now. Say that it may be replaced." in refused.content.decode()
+    answer = client.post("/rollout/add/edge", {**given, "replaces": "on"})
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/partners/preflight/")
+    made = Target.objects.get(slug="partners")
+    assert (made.driver, made.point, made.environment.slug) == ("akamai", "edge", "elsewhere")
+    assert (made.config["group_id"], made.config["edgeworker_id"], made.config["namespace"]) == (12, 77, "partners")
+    assert (made.config["base_url"], secret_of(made)["client_secret"]) == (account.address, "fresh-secret=")
+    assert made.pending.exists()
+    assert all(secret not in client.get("/audit/").content.decode() for secret in SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"slug": "edge"}, "There is a target of this short name already."),
+        ({"environment": "demo"}, "Shop edge is the edge of"),
+        ({}, "Choose one of the groups Akamai shows this API client: 11 (Shop), 12 (Partners)."),
+        ({"group_id": "13"}, "Choose one of the groups Akamai shows this API client: 11 (Shop), 12 (Partners)."),
+        ({"group_id": "12", "edgeworker_id": "5"}, "Akamai knows no EdgeWorker 5"),
+        ({"group_id": "12", "namespace": "no blanks"}, "A namespace has 1 to 32"),
+        ({"group_id": "12", "section": "nowhere"}, "There is no section [nowhere]."),
+    ],
+)
+def test_an_edge_that_cannot_be_leaves_nothing(
+    house: pages.House, browse: Browse, account: Answers, change: dict[str, str], words: str
+) -> None:
+    answer = browse(house.olga).post("/rollout/add/edge", newcomer(account, **change))
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert not Target.objects.filter(slug="partners").exists()
+
+
+def test_only_who_keeps_targets_may_add_an_edge(house: pages.House, browse: Browse) -> None:
+    assert browse(house.shop.cyd).get("/rollout/add/edge").status_code == 403
+
+
+def test_a_chosen_file_is_read_where_nothing_was_pasted(house: pages.House, browse: Browse, akamai: Answers) -> None:
+    file = SimpleUploadedFile(".edgerc", str(typed(akamai)["edgerc"]).encode())
+    answer = browse(house.olga).post("/rollout/edge/connect", typed(akamai, edgerc="", file=file))
+    assert (answer.status_code, stored()) == (302, "fresh-secret=")

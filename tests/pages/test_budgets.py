@@ -90,6 +90,7 @@ PAGES = {
     "rollout": ("olga", "/rollout/"),
     "target": ("olga", "/rollout/mesh/"),
     "connect a target": ("olga", "/rollout/edge/connect"),
+    "add an edge": ("olga", "/rollout/add/edge"),
     "add a cluster": ("olga", "/rollout/add/cluster"),
     "a cluster": ("olga", "/rollout/cluster/"),
     "plan of a cluster": ("olga", "/rollout/cluster/plan/"),

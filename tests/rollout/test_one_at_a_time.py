@@ -14,7 +14,7 @@ from apps.rollout.services import changes, reconciling
 from apps.rollout.services.changes import GrantNews
 from apps.rollout.services.reconciling import LOCK_SPACE
 from tests.factories import access as factory
-from tests.factories import identity
+from tests.factories import identity, pages
 from tests.factories.access import AT
 from tests.rollout.world import INGRESS, FakeNode, Hands, doors, make_node, make_target, mesh_spec, standing_grant
 
@@ -95,6 +95,20 @@ def test_changes_that_wait_together_become_one_revision(node: FakeNode, shop: fa
     assert latest.number == 2
     assert latest.change_count == 2
     assert "Cart" in latest.summary or "cart" in latest.summary
+
+
+def test_a_guardrail_that_stands_is_no_news_when_a_service_joins(
+    mesh: Target, shop: factory.Shop, hands: Hands
+) -> None:
+    pages.guardrail()
+    hands.work()
+    assert "A new guardrail stands" in Revision.objects.get().summary
+    factory.service("parcels", team=shop.payments_team)
+    changes.note_service(slug="parcels", at=AT)
+    hands.work()
+    latest = Revision.objects.order_by("-number")[0]
+    assert latest.number == 2
+    assert latest.summary.startswith("Parcels joins")
 
 
 def test_a_mesh_grant_does_not_touch_the_edge(mesh: Target, shop: factory.Shop, hands: Hands) -> None:

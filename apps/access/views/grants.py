@@ -17,7 +17,10 @@ def end(request: PageRequest, public_id: str) -> HttpResponse:
     grant = services.end_grant(
         public_id=public_id, actor=request.subject, at=timezone.now(), why=request.POST.get("why", "")[:300]
     )
-    messages.success(request, f"{grant.get_state_display()}. Both doors are told now and close within seconds.")
+    told = "Both doors are told now and close within seconds."
+    if len(grant.points) == 1:
+        told = f"The {grant.points[0]} door is told now."
+    messages.success(request, f"{grant.get_state_display()}. {told}")
     before = request.POST.get("next", "")
     return redirect(before if is_ours(request, before) else "access")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -12,27 +11,11 @@ from django.views.decorators.http import require_http_methods
 
 from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.rollout import tasks
+from apps.rollout.akamai.forms import PlaceForm
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.services.akamai import edge_tokens
-from apps.rollout.services.akamai.placing import Place, place, place_of
+from apps.rollout.services.akamai.placing import place, place_of
 from apps.rollout.views import KEEPERS
-
-
-class PlaceForm(forms.Form):
-    edgeworker_id = forms.IntegerField(
-        label="EdgeWorker",
-        required=False,
-        min_value=1,
-        max_value=2**31 - 1,
-        help_text="Its number, as Akamai shows it. Left empty, the target uses one of its own, and makes it.",
-    )
-    replaces = forms.BooleanField(
-        label="What runs on that EdgeWorker now may be replaced by the code of this target", required=False
-    )
-    namespace = forms.CharField(
-        label="EdgeKV namespace", max_length=32, help_text="Letters, digits, hyphens and underscores."
-    )
-    makes_namespace = forms.BooleanField(label="Make the namespace where it is missing", required=False)
 
 
 @require_http_methods(["GET", "POST"])
@@ -53,6 +36,6 @@ def choose(request: PageRequest, slug: str) -> HttpResponse:
 
 def _placed(request: PageRequest, form: PlaceForm, slug: str) -> bool:
     with complaints_on(form):
-        wish, at = Place(**form.cleaned_data), timezone.now()
+        wish, at = form.place, timezone.now()
         place(slug=slug, wish=wish, actor=request.subject.actor, at=at)
     return form.is_valid()

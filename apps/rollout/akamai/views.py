@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import groupby
 from operator import itemgetter
 
@@ -16,15 +17,19 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.audit.errors import NotFound
+from apps.catalog import selectors as catalog
 from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
-from apps.rollout.akamai.forms import ConnectForm
+from apps.rollout.akamai.forms import ConnectForm, NewEdgeForm
 from apps.rollout.cluster import facts as cluster_facts
 from apps.rollout.cluster import views as cluster_views
 from apps.rollout.models import DriverName, Preflight, Target
 from apps.rollout.services import connecting, preflights
+from apps.rollout.services.akamai import adding
+from apps.rollout.services.akamai.placing import Place
 from apps.rollout.services.driving import has_live_agent
+from apps.rollout.services.targets import TargetSpec
 from apps.rollout.views import KEEPERS, WATCHERS, follow, get_target
 
 
@@ -77,6 +82,45 @@ def _connect(request: PageRequest, form: ConnectForm, slug: str) -> bool:
             slug=slug,
             credential=form.credential(os.environ),
             account_switch_key=form.cleaned_data["account_switch_key"],
+            actor=request.subject.actor,
+            at=timezone.now(),
+        )
+    return form.is_valid()
+
+
+@require_http_methods(["GET", "POST"])
+@sensitive_variables()
+@sensitive_post_parameters("edgerc")
+def new(request: PageRequest) -> HttpResponse:
+    """An account at Akamai becomes the edge of an environment. It is tried before anything is written."""
+    require_role(request, *KEEPERS)
+    environments = [(one.slug, one.name) for one in catalog.list_environments()]
+    form = NewEdgeForm(request.POST or None, request.FILES or None, initial=asdict(Place()), environments=environments)
+    if request.method == "POST" and form.is_valid() and _add(request, form):
+        slug = form.cleaned_data["slug"]
+        tasks.poke([slug])
+        messages.success(request, "Akamai knows this credential, and the edge is being set up. See what it lets us do.")
+        return redirect("target_preflight", slug)
+    context = {"form": form, "environments": environments}
+    return TemplateResponse(request, "rollout/edge_new.html", context, status=422 if form.errors else 200)
+
+
+@sensitive_variables()
+def _add(request: PageRequest, form: NewEdgeForm) -> bool:
+    given = form.cleaned_data
+    with complaints_on(form):
+        spec = TargetSpec(
+            slug=given["slug"],
+            name=given["name"],
+            driver=DriverName.AKAMAI,
+            config=form.config,
+            environment=given["environment"],
+        )
+        adding.add(
+            spec=spec,
+            credential=form.credential(os.environ),
+            account_switch_key=given["account_switch_key"],
+            wish=form.place,
             actor=request.subject.actor,
             at=timezone.now(),
         )

@@ -24,7 +24,8 @@ class VendorError(Exception):
     """
 
     def __init__(self, what: str, status: int, text: str, retry_after: float | None = None, *, kind: str = "") -> None:
-        super().__init__(f"{what}: {status} {text}".strip())
+        said = f"{status} {text}" if status else text
+        super().__init__(f"{what}: {said}".strip())
         self.status, self.text, self.retry_after, self.kind = status, text, retry_after, kind
 
 

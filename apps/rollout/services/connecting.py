@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -45,19 +47,25 @@ def connect(
         raise BadTarget(f"{target.name} has no credential at Akamai.")
     if LEAVING not in target.facts:
         require_called(target)
-    key = account_switch_key.strip()
+    key = switch_key_of(account_switch_key)
+    base_url = address_of(credential.host, [str(target.config.get("base_url", ""))])
+    try_out(base_url, credential, key)
+    return keep(target.pk, base_url, credential, key, actor, at)
+
+
+def switch_key_of(typed: str) -> str:
+    """Raises BadTarget for what is none."""
+    key = typed.strip()
     if not _SWITCH_KEY.fullmatch(key):
         complaint = "An account switch key has letters, digits, hyphens and a colon."
         raise BadTarget(complaint, fields={"account_switch_key": [complaint]})
-    base_url = _address(target, credential.host)
-    try_out(base_url, credential, key)
-    return _keep(target.pk, base_url, credential, key, actor, at)
+    return key
 
 
-def _address(target: Target, host: str) -> str:
-    """Akamai's own hosts, and the address an operator gave this target by command: nothing else gets signed calls."""
-    present = str(target.config.get("base_url", ""))
-    if present and host == present.partition("://")[2].rstrip("/"):
+def address_of(host: str, given: Collection[str]) -> str:
+    """Akamai's own hosts, and the addresses ``given`` by an operator's command: nothing else gets signed calls."""
+    present = next((one for one in given if one and host == one.partition("://")[2].rstrip("/")), "")
+    if present:
         return present
     if host.endswith(AKAMAI_HOSTS):
         return f"https://{host}"
@@ -65,23 +73,25 @@ def _address(target: Target, host: str) -> str:
     raise CredentialRefused(complaint, fields={"edgerc": [complaint]})
 
 
-def try_out(base_url: str, credential: EdgeGridCredential, account_switch_key: str) -> None:
-    """One call that only reads. Raises CredentialRefused in plain words."""
+def try_out(base_url: str, credential: EdgeGridCredential, account_switch_key: str) -> list[dict[str, Any]]:
+    """One call that only reads: the groups Akamai shows this API client. Raises CredentialRefused in plain words."""
     credentials = Credentials(credential.client_token, credential.client_secret, credential.access_token)
     connection = Connection(account_switch_key, credential.max_body, TRIAL_SECONDS)
     api = AkamaiApi(base_url, credentials, connection)
     try:
-        api.get_json(f"{EDGEWORKERS}/groups")
+        found: list[dict[str, Any]] = api.get_json(f"{EDGEWORKERS}/groups").get("groups", [])
     except VendorError as error:
         words = explain(error)
         raise CredentialRefused(words, fields={"edgerc": [words]}) from error
     finally:
         api.close()
+    return found
 
 
-def _keep(
+def keep(
     target_id: int, base_url: str, credential: EdgeGridCredential, account_switch_key: str, actor: Actor, at: datetime
 ) -> Target:
+    """A credential that was tried is the target's from now on."""
     with transaction.atomic():
         target = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=target_id)
         before, known = _said_of(target), _account(target)
@@ -91,7 +101,7 @@ def _keep(
             "account_switch_key": account_switch_key,
             "max_body": credential.max_body,
         }
-        target.secret_sealed = _sealed(target, credential)
+        target.secret_sealed = sealed(bytes(target.secret_sealed), credential)
         target.facts = {**target.facts, "connected_at": at.isoformat(), "connected_from": credential.source}
         if _account(target) != known:
             target.facts[UNSETTLED] = True
@@ -107,9 +117,9 @@ def _account(target: Target) -> tuple[object, object]:
     return target.config.get("base_url"), target.config.get("account_switch_key", "")
 
 
-def _sealed(target: Target, credential: EdgeGridCredential) -> bytes:
+def sealed(before: bytes | None, credential: EdgeGridCredential) -> bytes:
     """The salt beside it stays, or every item at the edge would change."""
-    stored = json.loads(vault.unseal(target.secret_sealed))
+    stored = json.loads(vault.unseal(before)) if before else {}
     fresh = {
         "client_token": credential.client_token,
         "client_secret": credential.client_secret,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef
@@ -136,8 +136,16 @@ def _digest(target: Target) -> str:
 def _changes(target: Target, slices: Mapping[str, AccessGraph]) -> tuple[Change, ...]:
     """In words, against the slices compiled before."""
     before = Shard.objects.filter(target=target, service__in=slices)
-    old = merged(from_json(row.graph) for row in before)
-    return diff(*knowing_the_same_subjects(old, merged(slices.values()))).changes
+    old, new = merged(from_json(row.graph) for row in before), merged(slices.values())
+    stay = _standing_elsewhere(target, slices, {wall.id for wall in old.guardrails} ^ {w.id for w in new.guardrails})
+    old, new = (replace(one, guardrails=tuple(w for w in one.guardrails if w.id not in stay)) for one in (old, new))
+    return diff(*knowing_the_same_subjects(old, new)).changes
+
+
+def _standing_elsewhere(target: Target, slices: Mapping[str, AccessGraph], walls: Iterable[str]) -> frozenset[str]:
+    """Guardrails neither come nor fall with a service, where slices that are not compiled now hold them."""
+    others = Shard.objects.filter(target=target).exclude(service__in=slices)
+    return frozenset(wall for wall in walls if others.filter(graph__guardrails__contains=[[wall]]).exists())
 
 
 def _keep_slices(target: Target, slices: Mapping[str, AccessGraph]) -> None:

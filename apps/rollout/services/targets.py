@@ -67,6 +67,11 @@ class BadTarget(InvalidInput):
     code = "bad_target"
 
 
+class TargetExists(InvalidInput):
+    code = "target_exists"
+    default_message = "There is a target of this short name already."
+
+
 class OnlyExported(Refusal):
     code = "only_exported"
     default_message = "Sallyport does not call Akamai for this target: a team applies its export."
@@ -141,7 +146,25 @@ def _check(spec: TargetSpec) -> None:
         raise BadTarget(f"The target {spec.slug} lacks {', '.join(fields)}, or has it wrong.", fields=fields)
 
 
+def require_new(spec: TargetSpec) -> None:
+    """Raises TargetExists, and BadTarget where another target keeps the door already."""
+    if Target.objects.filter(slug=spec.slug).exists():
+        raise TargetExists(fields={"slug": [TargetExists.default_message]})
+    _require_free(spec)
+
+
+def _require_free(spec: TargetSpec) -> None:
+    """An environment has one edge and one mesh of nodes, beside any number of clusters."""
+    environment = catalog.get_environment(spec.environment)
+    rows = Target.objects.filter(environment=environment, point=POINTS[spec.driver])
+    other = rows.exclude(driver=DriverName.KUBERNETES).first() if spec.driver != DriverName.KUBERNETES else None
+    if other is not None:
+        complaint = f"{other.name} is the {other.get_point_display().lower()} of {environment.name} already."
+        raise BadTarget(complaint, fields={"environment": [complaint]})
+
+
 def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
+    _require_free(spec)
     target = Target.objects.create(
         slug=spec.slug,
         name=spec.name,

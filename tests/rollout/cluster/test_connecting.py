@@ -16,8 +16,8 @@ from apps.rollout.cluster.settings import settings_of
 from apps.rollout.models import Preflight, Target, TargetArtifact
 from apps.rollout.services import preflights
 from apps.rollout.services.cluster import connecting
-from apps.rollout.services.cluster.connecting import ClusterExists, ClusterRefused, Way
-from apps.rollout.services.targets import BadTarget
+from apps.rollout.services.cluster.connecting import ClusterRefused, Way
+from apps.rollout.services.targets import BadTarget, TargetExists
 from apps.rollout.surroundings import cluster_surroundings, secret_of
 from tests.factories import access as factory
 from tests.factories.access import AT
@@ -55,7 +55,7 @@ def test_a_new_cluster_is_tried_and_its_credential_is_seen_nowhere(shop: factory
     assert ADMIN in secret_of(target)["kubeconfig"]
     assert ADMIN not in json.dumps(list(Event.objects.values("before", "after", "context")))
     assert ADMIN not in json.dumps([target.config, target.facts])
-    with pytest.raises(ClusterExists):
+    with pytest.raises(TargetExists):
         connecting.add(spec=spec, way=by_token(cluster), actor=OLGA, at=AT)
 
 

@@ -16,6 +16,7 @@ from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgeworker import pack
 from apps.rollout.drivers.akamai.api import EDGEWORKERS, PRODUCTION, STAGING, AkamaiApi
 from apps.rollout.drivers.akamai.errors import CATALOGUE, ENDINGS, Does, explain, invalid_bundle
+from apps.rollout.drivers.akamai.words import standing
 from apps.rollout.drivers.base import Budget, Move, Step, VendorError
 
 MANIFEST = "bundle.json"
@@ -147,7 +148,7 @@ class EdgeCode:
         if under_way is None and not self._may_activate(version, network, rows, progress):
             return False
         under_way = under_way or self._activate(version, network, progress)
-        progress.waiting = f"Activation {under_way['activationId']} on {network} is {under_way['status']}."
+        progress.waiting = f"Activation {under_way['activationId']} on {network} is {standing(under_way['status'])}."
         return False
 
     def _may_activate(self, version: str, network: str, rows: Sequence[Row], progress: Progress) -> bool:

@@ -21,7 +21,22 @@ THROTTLED = "Akamai takes no more calls just now. Try again in some minutes."
 THEIR_FAULT = "Akamai had an error of its own. Try again."
 ODD = "The answer has another shape than the one that is documented."
 
+_STANDING = {
+    "PRESUBMIT": "taken in and not begun",
+    "NEW": "taken in and not begun",
+    "PENDING": "taken in and waits its turn",
+    "IN_PROGRESS": "spreading",
+    "ZONE_1": "spreading, in the first of three zones",
+    "ZONE_2": "spreading, in the second of three zones",
+    "ZONE_3": "spreading, in the last of three zones",
+}
+
 _BY_STATUS = {401: CREDENTIAL, 403: GRANT, 404: NOT_THERE, 429: THROTTLED}
+
+
+def standing(status: str) -> str:
+    """How far an activation is, with Akamai's own word behind it."""
+    return f"{_STANDING[status]} ({status})" if status in _STANDING else status
 
 
 def explain(error: VendorError) -> str:

@@ -25,7 +25,7 @@ from apps.rollout.drivers.akamai.property import (
     Unacknowledged,
 )
 from apps.rollout.drivers.akamai.rules import NotOurRule, difference, hosts_of, is_same, with_our_rule, without_our_rule
-from apps.rollout.drivers.akamai.words import explain, own_words
+from apps.rollout.drivers.akamai.words import explain, own_words, standing
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import PropertyChange
 from apps.rollout.services.akamai import budgets
@@ -152,7 +152,7 @@ def _bring_to(network: str, change: PropertyChange, driver: PropertyDriver, cloc
         _activate(network, change, driver, found, clock)
     elif rows[0].status in (*UNDER_WAY, ACTIVE):
         newest = driver.activation(found, rows[0].id)
-        text = f"Activation {newest.id} on {network.lower()} is {newest.status}."
+        text = f"Activation {newest.id} on {network.lower()} is {standing(newest.status)}."
         wait = timedelta(seconds=newest.retry_after) if newest.retry_after is not None else POLL
         _wait(change, text, clock() + min(wait, POLL))
     else:

@@ -55,9 +55,7 @@ def place(*, slug: str, wish: Place, actor: Actor, at: datetime) -> Target:
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise BadTarget(f"{target.name} has no EdgeWorker.")
-    if not _NAMESPACE.fullmatch(wish.namespace):
-        raise BadTarget(fields={"namespace": ["A namespace has 1 to 32 letters, digits, hyphens and underscores."]})
-    _look(target, wish)
+    look(target, wish)
     with transaction.atomic():
         held = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=target.pk)
         before = place_of(held)
@@ -88,9 +86,11 @@ def _account(target: Target) -> tuple[object, object]:
     return target.config.get("base_url"), target.config.get("account_switch_key") or ""
 
 
-def _look(target: Target, wish: Place) -> None:
-    """That it is there, and that a person knows of what runs there."""
+def look(target: Target, wish: Place) -> None:
+    """That it is there, and that a person knows of what runs there. Raises BadTarget by field."""
     fields: dict[str, list[str]] = {}
+    if not _NAMESPACE.fullmatch(wish.namespace):
+        raise BadTarget(fields={"namespace": ["A namespace has 1 to 32 letters, digits, hyphens and underscores."]})
     if other := sharing(target, wish.namespace):
         raise BadTarget(fields={"namespace": [f"{other.name} keeps its grants in {wish.namespace}. Name another."]})
     api = akamai_api(target, read_seconds=LOOK_SECONDS)
@@ -115,7 +115,7 @@ def _look_at_worker(api: AkamaiApi, target: Target, number: int, *, replaces: bo
     live = {"activeOnNetwork": "true", "network": PRODUCTION}
     rows = api.get_json(f"{path}/activations", live).get("activations", [])
     running = str(rows[0]["version"]) if rows else ""
-    ours = EdgeMove.objects.filter(target=target, version=running).exists()
+    ours = EdgeMove.objects.filter(target_id=target.pk, version=running).exists()
     if running and not ours and not replaces:
         return {
             "replaces": [f"Version {running} runs on {found.get('name', number)} now. Say that it may be replaced."]

@@ -35,6 +35,7 @@ from apps.rollout.services.targets import (
     compile_everything,
     ensure_target,
     get_target,
+    require_new,
 )
 from apps.rollout.states import UNKNOWN
 
@@ -53,11 +54,6 @@ class ClusterRefused(InvalidInput):
     """The cluster did not take it, or it cannot be used. Nothing was changed."""
 
     code = "cluster_refused"
-
-
-class ClusterExists(InvalidInput):
-    code = "target_exists"
-    default_message = "There is a target of this short name already."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +103,11 @@ def _require(holds: bool, field_name: str, complaint: str) -> None:
 
 
 def add(*, spec: TargetSpec, way: Way, actor: Actor, at: datetime) -> Target:
-    """A new cluster. It is tried first, so a refusal leaves nothing behind. Raises ClusterRefused, BadTarget."""
-    if Target.objects.filter(slug=spec.slug).exists():
-        raise ClusterExists(fields={"slug": [ClusterExists.default_message]})
+    """A new cluster. It is tried first, so a refusal leaves nothing behind.
+
+    Raises TargetExists, ClusterRefused, BadTarget.
+    """
+    require_new(spec)
     server = _tried(way, spec.config)
     with transaction.atomic():
         target = ensure_target(spec=spec, actor=actor, at=at)

@@ -1,0 +1,76 @@
+"""A new edge at Akamai. Everything is tried before it is made, so that a refusal leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from apps.audit.actors import Actor
+from apps.rollout.akamai.edgerc import EdgeGridCredential
+from apps.rollout.models import DriverName, Target
+from apps.rollout.services import connecting
+from apps.rollout.services.akamai import placing
+from apps.rollout.services.akamai.placing import Place
+from apps.rollout.services.targets import BadTarget, TargetSpec, ensure_target, require_new
+
+MOST_NAMED = 10
+
+
+def add(
+    *,
+    spec: TargetSpec,
+    credential: EdgeGridCredential,
+    account_switch_key: str,
+    wish: Place,
+    actor: Actor,
+    at: datetime,
+) -> Target:
+    """Without a ``group_id`` in the spec's config the only group the API client sees is taken. The caller pokes it.
+
+    Raises TargetExists, CredentialRefused, BadTarget.
+    """
+    require_new(spec)
+    key = connecting.switch_key_of(account_switch_key)
+    base_url = connecting.address_of(credential.host, _given())
+    groups = connecting.try_out(base_url, credential, key)
+    config = {**spec.config, "group_id": _group(spec.config.get("group_id"), groups)}
+    placing.look(_newcomer(config, base_url, key, credential), wish)
+    place = {"namespace": wish.namespace, "makes_namespace": wish.makes_namespace}
+    chosen = {} if wish.edgeworker_id is None else {"edgeworker_id": wish.edgeworker_id}
+    with transaction.atomic():
+        target = ensure_target(spec=replace(spec, config={**config, **place, **chosen}), actor=actor, at=at)
+        return connecting.keep(target.pk, base_url, credential, key, actor, at)
+
+
+def _given() -> list[str]:
+    """Where targets are reached now: at Akamai, or where an operator said by command."""
+    rows = Target.objects.filter(driver=DriverName.AKAMAI, config__has_key="base_url")
+    return [str(address) for address in rows.values_list("config__base_url", flat=True)]
+
+
+def _group(wanted: object, groups: Sequence[dict[str, Any]]) -> int:
+    """Raises BadTarget, naming the groups there are to choose from."""
+    held = {int(one["groupId"]): str(one.get("groupName", "")) for one in groups}
+    if wanted is None and len(held) == 1:
+        return next(iter(held))
+    if isinstance(wanted, int) and wanted in held:
+        return wanted
+    named = ", ".join(f"{number} ({name})" for number, name in list(held.items())[:MOST_NAMED])
+    complaint = (
+        f"Choose one of the groups Akamai shows this API client: {named}."
+        if held
+        else "Akamai shows this API client no group with EdgeWorkers. Give it access to one in Control Center."
+    )
+    raise BadTarget(complaint, fields={"group_id": [complaint]})
+
+
+def _newcomer(config: dict[str, Any], base_url: str, key: str, credential: EdgeGridCredential) -> Target:
+    """What the target will be, to look around with; not saved."""
+    reached = {"base_url": base_url, "account_switch_key": key, "max_body": credential.max_body}
+    return Target(
+        driver=DriverName.AKAMAI, config={**config, **reached}, secret_sealed=connecting.sealed(None, credential)
+    )
