@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -26,6 +27,9 @@ from apps.rollout.services.evidence import record_target
 from apps.trust import selectors as trust_selectors
 from apps.trust import services as trust
 from apps.trust.models import Purpose
+
+if TYPE_CHECKING:
+    from apps.catalog.models import Environment
 
 POINTS: Mapping[str, str] = {
     DriverName.AKAMAI: Point.EDGE,
@@ -143,12 +147,14 @@ def _check(spec: TargetSpec) -> None:
 
 
 def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
+    environment = catalog.get_environment(spec.environment)
+    _require_a_free_door(spec, environment)
     target = Target.objects.create(
         slug=spec.slug,
         name=spec.name,
         driver=spec.driver,
         point=POINTS[spec.driver],
-        environment=catalog.get_environment(spec.environment),
+        environment=environment,
         production=Production.APPROVED if spec.driver == DriverName.KUBERNETES else Production.AUTOMATIC,
         config=dict(spec.config),
         secret_sealed=_sealed({**spec.credentials, "salt": secrets.token_hex(16)}),
@@ -158,6 +164,17 @@ def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
     compile_everything(target, topic=FIRST, cause=target.slug, at=at)
     record_target("target.created", target, actor=actor, at=at, after=_described(target))
     return target
+
+
+def _require_a_free_door(spec: TargetSpec, environment: Environment) -> None:
+    """One edge and one mesh of nodes to an environment; clusters as many as there are."""
+    if spec.driver == DriverName.KUBERNETES:
+        return
+    there = Target.objects.filter(environment=environment, point=POINTS[spec.driver])
+    other = there.exclude(driver=DriverName.KUBERNETES).first()
+    if other is not None:
+        words = f"The {other.point} of the environment {environment.slug} is the target {other.slug} already."
+        raise BadTarget(words, fields={"environment": ["Name another environment."]})
 
 
 def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Target:
