@@ -43,6 +43,14 @@ def test_the_same_again_changes_nothing() -> None:
     assert Event.objects.filter(action__startswith="rollout.target").count() == 1
 
 
+@pytest.mark.parametrize("spec", [edge_spec(), mesh_spec()], ids=lambda spec: spec.driver)
+def test_a_door_of_an_environment_has_one_target_and_a_second_is_refused_with_words(spec: targets.TargetSpec) -> None:
+    make_target(spec, AT)
+    with pytest.raises(targets.BadTarget, match=f"of the environment demo is the target {spec.slug} already"):
+        make_target(replace(spec, slug="second"), AT)
+    assert Target.objects.count() == 1
+
+
 def test_a_changed_setting_is_recorded_with_before_and_after() -> None:
     make_target(mesh_spec(), AT)
     make_target(replace(mesh_spec(), config={**mesh_spec().config, "ingress_port": 9443}), AT)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -25,6 +26,9 @@ from apps.rollout.services.evidence import record_target
 from apps.trust import selectors as trust_selectors
 from apps.trust import services as trust
 from apps.trust.models import Purpose
+
+if TYPE_CHECKING:
+    from apps.catalog.models import Environment
 
 POINTS: Mapping[str, str] = {
     DriverName.AKAMAI: Point.EDGE,
@@ -150,27 +154,18 @@ def require_new(spec: TargetSpec) -> None:
     """Raises TargetExists, and BadTarget where another target keeps the door already."""
     if Target.objects.filter(slug=spec.slug).exists():
         raise TargetExists(fields={"slug": [TargetExists.default_message]})
-    _require_free(spec)
-
-
-def _require_free(spec: TargetSpec) -> None:
-    """An environment has one edge and one mesh of nodes, beside any number of clusters."""
-    environment = catalog.get_environment(spec.environment)
-    rows = Target.objects.filter(environment=environment, point=POINTS[spec.driver])
-    other = rows.exclude(driver=DriverName.KUBERNETES).first() if spec.driver != DriverName.KUBERNETES else None
-    if other is not None:
-        complaint = f"{other.name} is the {other.get_point_display().lower()} of {environment.name} already."
-        raise BadTarget(complaint, fields={"environment": [complaint]})
+    _require_a_free_door(spec, catalog.get_environment(spec.environment))
 
 
 def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
-    _require_free(spec)
+    environment = catalog.get_environment(spec.environment)
+    _require_a_free_door(spec, environment)
     target = Target.objects.create(
         slug=spec.slug,
         name=spec.name,
         driver=spec.driver,
         point=POINTS[spec.driver],
-        environment=catalog.get_environment(spec.environment),
+        environment=environment,
         production=Production.APPROVED if spec.driver == DriverName.KUBERNETES else Production.AUTOMATIC,
         config=dict(spec.config),
         secret_sealed=_sealed({**spec.credentials, "salt": secrets.token_hex(16)}),
@@ -180,6 +175,17 @@ def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
     compile_everything(target, topic=FIRST, cause=target.slug, at=at)
     record_target("target.created", target, actor=actor, at=at, after=_described(target))
     return target
+
+
+def _require_a_free_door(spec: TargetSpec, environment: Environment) -> None:
+    """One edge and one mesh of nodes to an environment; clusters as many as there are."""
+    if spec.driver == DriverName.KUBERNETES:
+        return
+    there = Target.objects.filter(environment=environment, point=POINTS[spec.driver])
+    other = there.exclude(driver=DriverName.KUBERNETES).first()
+    if other is not None:
+        words = f"The {other.point} of the environment {environment.slug} is the target {other.slug} already."
+        raise BadTarget(words, fields={"environment": ["Name another environment."]})
 
 
 def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Target:

@@ -49,7 +49,9 @@ class Command(BaseCommand):
             report = examine(provider, at=at)
             self._say(report, provider)
             if not report.is_usable:
-                raise CommandError(f"{slug} is added and switched off. Change and test it under Settings, Providers.")
+                raise CommandError(
+                    f"{slug} is added and switched off. Change and test it under Settings, Trust, Providers."
+                )
             _switch_on(provider, report, at)
         except Refusal as refusal:
             details = [f"{name}: {line}" for name, lines in refusal.fields.items() for line in lines]
