@@ -107,25 +107,6 @@ def require_fresh(freshness: Freshness | None, request: AccessRequest, at: datet
     freshness.require(at=at, back=f"/requests/{request.public_id}/", words=words)
 
 
-def why_not_review(actor: Subject, request: AccessRequest, at: datetime) -> Refusal | None:
-    """For pages: what ``actor`` would be told; None when they may answer."""
-    try:
-        require_can_review(actor, request, list(request.requirements.all()), at)
-    except Refusal as refusal:
-        return refusal
-    return None
-
-
-def can_cancel(actor: Subject, request: AccessRequest, at: datetime) -> bool:
-    """For pages: whether to offer it."""
-    try:
-        require_may_cancel(actor, request)
-        require_open(request, at)
-    except Refusal:
-        return False
-    return True
-
-
 def require_may_cancel(actor: Subject, request: AccessRequest) -> None:
     """Whoever asked; and the owner of an agent that asked, because its owner answers for it."""
     require_active(actor)

@@ -42,12 +42,6 @@ def list_events(*, filters: EventFilter | None = None, before_seq: int | None = 
     return Page(events[:limit], events[limit - 1].seq if more else None)
 
 
-def list_about(*, target_type: str, target_id: str, limit: int = 100) -> list[Event]:
-    """The history of one thing, oldest first."""
-    newest = Event.objects.filter(target_type=target_type, target_id=target_id).order_by("-seq")[:limit]
-    return list(reversed(newest))
-
-
 def find_latest(*, target_type: str, target_id: str, action: str) -> Event | None:
     """The last time exactly ``action`` was done to one thing."""
     found = Event.objects.filter(target_type=target_type, target_id=target_id, action=action)

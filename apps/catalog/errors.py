@@ -20,13 +20,6 @@ class UnknownRoute(InvalidInput):
     default_message = "The service has no such route."
 
 
-class UnusableImport(InvalidInput):
-    """The input is good, but the database moved while it was read; running the import again settles it."""
-
-    code = "unusable_import"
-    default_message = "The catalogue changed while this was imported; nothing was written. Run it again."
-
-
 class ImportRefused(InvalidInput):
     """For whoever asks through the API; ``extra`` lists every problem with its place in the file."""
 

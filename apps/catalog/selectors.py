@@ -79,10 +79,6 @@ def get_environment_by_id(pk: int) -> Environment:
     return Environment.objects.get(pk=pk)
 
 
-def list_environments() -> QuerySet[Environment]:
-    return Environment.objects.order_by("-is_default", "slug")
-
-
 def get_service(slug: str) -> Service:
     """The service with its team, retired or not; raises UnknownService."""
     service = Service.objects.select_related("team").filter(slug=slug).first()
@@ -172,12 +168,6 @@ def list_callers(service: Service) -> QuerySet[Dependency]:
     return live.select_related("caller__team").order_by("caller__slug")
 
 
-def list_callees(service: Service) -> QuerySet[Dependency]:
-    """Whom ``service`` says it calls."""
-    live = Dependency.objects.filter(caller=service, callee__retired_at=None)
-    return live.select_related("callee__team").order_by("callee__slug")
-
-
 def list_dependencies(environment: str | None = None) -> tuple[ServiceCall, ...]:
     """Every declared call between living services, with the workload that makes it in ``environment``."""
     where = get_environment(environment)
@@ -222,12 +212,6 @@ def list_placed(environment: str) -> tuple[Placed, ...]:
 
 _EDGE_FACTS = ("host", "base_path")
 _MESH_FACTS = ("namespace", "port", "upstream_port")
-
-
-def list_needed_routes(caller_slug: str, callee: Service) -> tuple[str, ...]:
-    """Keys of the routes of ``callee`` that the catalogue says ``caller_slug`` needs; empty when it names none."""
-    found = Dependency.objects.filter(caller__slug=caller_slug, callee=callee).first()
-    return tuple(found.routes) if found is not None else ()
 
 
 def list_edge_addresses() -> tuple[EdgeAddress, ...]:

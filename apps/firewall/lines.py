@@ -78,12 +78,3 @@ class Line:
 def ports_words(ports: tuple[PortRange, ...]) -> str:
     """``443``, ``80, 8000-8099``; ``any`` when every port is meant."""
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ports) or ANY
-
-
-def line_words(line: Line) -> str:
-    """The line as a sentence's middle: ``allow tcp 443 from 10.1.2.0/24 to payments``."""
-    what = line.protocol if line.protocol != ANY else "any protocol"
-    ports = f" {ports_words(line.ports)}" if line.ports else ""
-    only = f" if {' and '.join(line.conditions)}" if line.conditions else ""
-    way = "" if line.direction is Direction.BOTH else f" ({line.direction.value})"
-    return f"{line.action.value} {what}{ports} from {line.source} to {line.destination}{way}{only}"

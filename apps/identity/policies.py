@@ -65,10 +65,6 @@ def require_can_see_off(actor: Actor) -> None:
     require_can_suspend(actor)
 
 
-def can_use_django_admin(subject: Subject) -> bool:
-    return selectors.has_role(subject, Role.OPERATOR, Role.ADMINISTRATOR)
-
-
 def can_hold_tokens_of(actor: Actor, subject: Subject) -> bool:
     """Make and revoke API tokens of ``subject``."""
     if _actor_has_role(actor, Role.ADMINISTRATOR):

@@ -8,11 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.contrib.sessions.models import Session
 from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, JSONObject, Lower
 
-from apps.audit.actors import Actor
 from apps.compiler import graph
 from apps.identity.errors import UnknownProvider, UnknownSubject
 from apps.identity.models import (
@@ -21,12 +19,10 @@ from apps.identity.models import (
     Denial,
     GroupRule,
     Kind,
-    Login,
     Membership,
     MembershipRole,
     Provider,
     Role,
-    SignIn,
     Subject,
     SubjectState,
     WorkloadIdentity,
@@ -47,10 +43,6 @@ def find_subject(key: str) -> Subject | None:
     if "\x00" in key:
         return None
     return Subject.objects.select_related("owner", "team").filter(key=key).first()
-
-
-def actor_of(subject: Subject) -> Actor:
-    return subject.actor
 
 
 def list_subjects(*, kind: str | None = None, query: str = "") -> QuerySet[Subject]:
@@ -115,15 +107,6 @@ def list_members(team: Subject) -> QuerySet[Membership]:
         .select_related("member", "member__owner")
         .order_by("-role", "member__name", "member__key")
     )
-
-
-def list_owners(team: Subject) -> QuerySet[Subject]:
-    """The active people who decide for the team."""
-    return _active_people().filter(team_memberships__team=team, team_memberships__role=MembershipRole.OWNER)
-
-
-def list_people_in(team: Subject) -> QuerySet[Subject]:
-    return _active_people().filter(team_memberships__team=team)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,17 +242,6 @@ def get_provider(slug: str) -> Provider:
 def find_by_login(*, issuer: str, sub: str) -> Subject | None:
     """Whom a provider's word names."""
     return Subject.objects.filter(logins__issuer=issuer, logins__sub=sub).first()
-
-
-def list_logins(subject: Subject) -> QuerySet[Login]:
-    return Login.objects.filter(subject=subject).order_by("issuer", "sub")
-
-
-def list_sign_ins(subject: Subject, *, at: datetime) -> QuerySet[SignIn]:
-    """The sessions that are alive, the newest first."""
-    alive = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=at)
-    found = SignIn.objects.filter(Exists(alive), subject=subject).select_related("provider", "refresh_token")
-    return found.order_by("-started_at", "-pk")
 
 
 def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:

@@ -101,11 +101,6 @@ class DataPlane:
             engine.stop()
 
     @property
-    def is_up(self) -> bool:
-        engine = self._engine
-        return engine is not None and engine.is_alive()
-
-    @property
     def pid(self) -> int | None:
         engine = self._engine
         return engine.pid if engine is not None else None

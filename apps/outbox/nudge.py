@@ -185,9 +185,3 @@ async def _subscribed_async(pubsub: Any, channel: str) -> Any | None:
         _breaker.trip(error)
         return None
     return pubsub if confirmed else None
-
-
-async def wait_async(channel: str, timeout: float) -> bool:
-    """As ``wait``, for the event loop."""
-    async with listen_async(channel) as ear:
-        return await ear.wait(timeout)

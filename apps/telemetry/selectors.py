@@ -11,8 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q, QuerySet
-from django.db.models.functions import TruncMinute
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 
 from apps.catalog import selectors as catalog
 from apps.compiler.breakers import Answer
@@ -21,7 +20,7 @@ from apps.compiler.impact import Call as ReplayedCall
 from apps.identity import selectors as identity
 from apps.identity.models import Role
 from apps.telemetry.errors import UnknownCall
-from apps.telemetry.models import Call, Feed, TelemetrySource
+from apps.telemetry.models import Call, Feed
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -120,13 +119,6 @@ class CallerSeen:
     calls: int
     denied: int
     last_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Minute:
-    at: datetime
-    allowed: int
-    denied: int
 
 
 def list_calls(*, viewer: Subject, filters: CallFilter | None = None, after: str = "", limit: int = 50) -> CallPage:
@@ -356,27 +348,6 @@ def allowed_calls(
     return {service: tuple(made) for service, made in calls.items()}
 
 
-def counts_per_minute(*, viewer: Subject, until: datetime, minutes: int = 60) -> tuple[Minute, ...]:
-    """Allowed and denied calls of each of the last ``minutes``, oldest first, empty minutes included."""
-    end = until.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    start = end - timedelta(minutes=minutes)
-    rows = (
-        visible_to(viewer)
-        .filter(first_at__gte=start, first_at__lt=end)
-        .annotate(minute=TruncMinute("first_at"))
-        .values_list("minute", "verdict")
-        .annotate(count=Count("pk"))
-        .order_by()
-    )
-    counted = {(minute, verdict): count for minute, verdict, count in rows}
-    moments = [start + timedelta(minutes=number) for number in range(minutes)]
-    return tuple(Minute(at, counted.get((at, "allow"), 0), counted.get((at, "deny"), 0)) for at in moments)
-
-
 def feed_position() -> int:
     """Moves whenever a call was added or completed."""
     return Feed.objects.filter(pk=1).values_list("position", flat=True).first() or 0
-
-
-def list_sources() -> QuerySet[TelemetrySource]:
-    return TelemetrySource.objects.order_by("name")

@@ -51,11 +51,6 @@ def authority_pem() -> str:
     return authority.certificate_pem
 
 
-def list_keys() -> list[SigningKey]:
-    """All keys that are not gone, for the settings page."""
-    return list(SigningKey.objects.exclude(state=KeyState.RETIRED).order_by("purpose", "created_at"))
-
-
 def list_certificates(*, at: datetime) -> list[Certificate]:
     """Certificates that are still valid, the first to end first."""
     return list(Certificate.objects.filter(not_after__gt=at).defer("pem").order_by("not_after", "id"))

@@ -92,8 +92,8 @@ def test_the_same_rules_of_approval_hold(there: Shop) -> None:
 
 def test_the_record_and_the_news_say_what_it_does(there: Shop) -> None:
     grant = in_force(there, treatment={"variant": "v2", "percent": 10, "everybody": True})
-    about = audit.list_about(target_type="access.grant", target_id=grant.public_id)
-    [created] = [one for one in about if one.action == "access.grant.created"]
+    created = audit.find_latest(target_type="access.grant", target_id=grant.public_id, action="access.grant.created")
+    assert created is not None
     assert created.after["treatment"]["percent"] == 10
     news = Message.objects.filter(topic="access.grant.changed", key=grant.public_id)
     assert {message.payload["service"] for message in news} == {"payments"}

@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.audit import services
 from apps.audit.actors import Actor
 from apps.audit.export import COLUMNS, export_csv, export_ndjson
-from apps.audit.selectors import EventFilter, get_event, list_about, list_events
+from apps.audit.selectors import EventFilter, get_event, list_events
 from tests.audit.building import ADA, START, chain, write
 
 pytestmark = pytest.mark.django_db
@@ -50,14 +50,6 @@ def test_filters(filters: EventFilter, expected: list[int]) -> None:
     chain(5)
     write(5, action="access.grant.revoked")
     assert [event.seq for event in list_events(filters=filters).events] == expected
-
-
-def test_the_history_of_one_thing_reads_forward() -> None:
-    for action in ("access.request.opened", "access.request.approved"):
-        write(1, action=action)
-    write(2)
-    history = list_about(target_type="access.request", target_id="req_1")
-    assert [event.action for event in history] == ["access.request.opened", "access.request.approved"]
 
 
 def test_one_event_by_number() -> None:

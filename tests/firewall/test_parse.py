@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from apps.firewall.lines import Line, line_words
+from apps.firewall.lines import ANY, Direction, Line, ports_words
 from apps.firewall.rulebase.parse import Format, Parsed, parse, recognise, without
 from apps.firewall.rulebase.reading import MAX_CHARACTERS
 from tests.firewall.samples import ADDRESS_LISTS, GROUPS, IPTABLES, NETWORK_LIST, POLICIES, TABLE, TICKET
@@ -19,6 +19,15 @@ def read(text: str) -> Parsed:
     format_ = recognise(text)
     assert format_ is not None
     return parse(text, format_, TODAY)
+
+
+def line_words(line: Line) -> str:
+    """The line as a sentence's middle: ``allow tcp 443 from 10.1.2.0/24 to payments``."""
+    what = line.protocol if line.protocol != ANY else "any protocol"
+    ports = f" {ports_words(line.ports)}" if line.ports else ""
+    only = f" if {' and '.join(line.conditions)}" if line.conditions else ""
+    way = "" if line.direction is Direction.BOTH else f" ({line.direction.value})"
+    return f"{line.action.value} {what}{ports} from {line.source} to {line.destination}{way}{only}"
 
 
 def words(parsed: Parsed) -> list[str]:

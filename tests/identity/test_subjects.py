@@ -175,13 +175,6 @@ class TestTeams:
         with pytest.raises(InvalidMembership):
             services.set_memberships(team_key=ada.key, members={ben.key: "member"}, actor=SYSTEM, at=at)
 
-    def test_owners_and_people_are_the_active_people(self, at: datetime) -> None:
-        ada, ben, cyd = person("ada"), person("ben"), person("cyd")
-        shop = team("shop", owners=(ada, ben), members=(cyd, agent("bot", owner=ada)))
-        services.suspend_subject(key=ben.key, actor=SYSTEM, at=at)
-        assert list(selectors.list_owners(shop)) == [ada]
-        assert list(selectors.list_people_in(shop)) == [ada, cyd]
-
 
 class TestSuspension:
     def test_a_suspended_subject_is_inactive_and_announced(self, at: datetime) -> None:

@@ -85,8 +85,6 @@ def test_no_list_reads_every_call(cyd: Subject) -> None:
     assert whole_table_reads(lambda: selectors.list_calls(viewer=ben)) == []
     assert whole_table_reads(lambda: selectors.list_callers_seen("s7", since=AT)) == []
     assert whole_table_reads(lambda: selectors.recent_calls("s7", since=AT)) == []
-    until = AT + timedelta(seconds=MANY)
-    assert whole_table_reads(lambda: selectors.counts_per_minute(viewer=cyd, until=until)) == []
 
 
 def test_text_is_found_among_the_newest_and_far_behind_them(cyd: Subject) -> None:

@@ -190,17 +190,6 @@ def test_recent_calls_can_be_replayed_at_each_door() -> None:
     assert {call.at for call in asked} == {int(AT.timestamp()) + 3600}
 
 
-def test_counts_per_minute_include_the_empty_ones(cyd: Subject) -> None:
-    services.store([event(1), event(2, verdict="deny", reason="no_grant"), event(3, seconds=125.0)])
-    counted = selectors.counts_per_minute(viewer=cyd, until=AT + timedelta(seconds=150), minutes=4)
-    assert [(one.at.minute, one.allowed, one.denied) for one in counted] == [
-        (59, 0, 0),
-        (0, 1, 1),
-        (1, 0, 0),
-        (2, 1, 0),
-    ]
-
-
 def test_the_feed_moves_with_every_batch_that_says_something_new() -> None:
     assert selectors.feed_position() == 0
     services.store([event(1), event(2)])

@@ -54,12 +54,6 @@ def demo_sign_in(request: HttpRequest, key: str) -> HttpResponse:
     return redirect(next_page(request))
 
 
-def saved_key(request: HttpRequest) -> str:
-    """The name of the session, which has one only once it is saved."""
-    request.session.save()
-    return str(request.session.session_key)
-
-
 @require_POST
 @login_not_required
 @sensitive_variables()

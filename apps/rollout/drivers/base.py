@@ -195,12 +195,6 @@ class Driver(Protocol):
     def apply(self, plan: Plan) -> Step: ...
 
 
-class Prober(Protocol):
-    """A driver whose doors can be called from here."""
-
-    def probe(self, expectations: Sequence[Expectation]) -> tuple[Proof, ...]: ...
-
-
 def door_answer(header: str) -> DoorAnswer | None:
     """``allow;granted;g_1,g_2`` as the doors write it; None for anything else.
 
