@@ -25,6 +25,10 @@ REFUSALS = {
 
 
 class Operation(AutoSchema):
+    def get_tags(self) -> list[str]:
+        """Operations are grouped by the app they stand in, where they name no other group."""
+        return [type(self.view).__module__.split(".")[1]]
+
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
     ) -> dict[str, Any] | None:

@@ -25,7 +25,6 @@ class FirewallRequests(APIView):
         summary="Firewall requests you may see, newest first",
         parameters=[schemas.FirewallQuery],
         responses=schemas.FirewallRequestPage,
-        tags=["firewall"],
     )
     def get(self, request: Request) -> Response:
         query = given(schemas.FirewallQuery, request.query_params)
@@ -37,7 +36,6 @@ class FirewallRequests(APIView):
         summary="Write a firewall request: lines, a text that holds lines, or both; nothing is sent yet",
         request=schemas.NewFirewallRequest,
         responses={201: schemas.FirewallRequestDetail},
-        tags=["firewall"],
     )
     def post(self, request: Request) -> Response:
         sent, actor = given(schemas.NewFirewallRequest, request.data), acting(request)
@@ -53,7 +51,6 @@ class FirewallRequestDetail(APIView):
         operation_id="firewall_requests_retrieve",
         summary="One firewall request: how each line is understood and how far it is",
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def get(self, request: Request, public_id: str) -> Response:
         return Response(_document(request, public_id))
@@ -65,7 +62,6 @@ class FirewallConfirm(APIView):
         summary="Say that lines are understood rightly",
         request=schemas.ConfirmInput,
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str) -> Response:
         sent = given(schemas.ConfirmInput, request.data)
@@ -79,7 +75,6 @@ class FirewallNarrowest(APIView):
         summary="Take the narrowest way for every line that waits for a choice",
         request=None,
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str) -> Response:
         services.take_narrowest(public_id=public_id, actor=acting(request), at=timezone.now())
@@ -92,7 +87,6 @@ class FirewallSend(APIView):
         summary="Send what is ready: each line becomes an ordinary request, or a part of one",
         request=None,
         responses=schemas.SentSchema,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str) -> Response:
         sent = services.submit(public_id=public_id, actor=acting(request), at=timezone.now())
@@ -107,7 +101,6 @@ class FirewallWithdraw(APIView):
         summary="Withdraw what is not sent yet",
         request=None,
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str) -> Response:
         services.withdraw(public_id=public_id, actor=acting(request), at=timezone.now())
@@ -120,7 +113,6 @@ class FirewallLineDetail(APIView):
         summary="Have a line say something else; what was confirmed about it is forgotten",
         request=schemas.LineInput,
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def put(self, request: Request, public_id: str, number: int) -> Response:
         written = _written(given(schemas.LineInput, request.data))
@@ -136,7 +128,6 @@ class FirewallLineChoose(APIView):
         summary="Say which of the candidates of one side is meant",
         request=schemas.ChooseInput,
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str, number: int) -> Response:
         sent = given(schemas.ChooseInput, request.data)
@@ -150,7 +141,6 @@ class FirewallLineTake(APIView):
         summary="Have a line opened in one of the ways proposed",
         request=schemas.TakeInput,
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str, number: int) -> Response:
         sent = given(schemas.TakeInput, request.data)
@@ -164,7 +154,6 @@ class FirewallLineDrop(APIView):
         summary="Leave a line out, or take it in again",
         request=schemas.DropInput,
         responses=schemas.FirewallRequestDetail,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str, number: int) -> Response:
         sent = given(schemas.DropInput, request.data)
@@ -179,7 +168,6 @@ class FirewallLineWays(APIView):
         operation_id="firewall_lines_ways",
         summary="What stands on the way of a line, hop by hop, and how it could be opened, the narrowest first",
         responses=schemas.WaysSchema,
-        tags=["firewall"],
     )
     def get(self, request: Request, public_id: str, number: int) -> Response:
         viewer = acting(request)
@@ -194,7 +182,6 @@ class FirewallClone(APIView):
         summary="Write a firewall request that gives one service the access of another",
         request=schemas.CloneInput,
         responses={201: schemas.FirewallRequestDetail},
-        tags=["firewall"],
     )
     def post(self, request: Request) -> Response:
         sent = given(schemas.CloneInput, request.data)

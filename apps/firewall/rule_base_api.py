@@ -174,7 +174,6 @@ class RuleBases(APIView):
         summary="Rule bases you may see, newest first",
         parameters=[AfterQuery],
         responses=RuleBasePage,
-        tags=["firewall"],
     )
     def get(self, request: Request) -> Response:
         query = given(AfterQuery, request.query_params)
@@ -186,7 +185,6 @@ class RuleBases(APIView):
         summary="Take in the rule base of an old firewall and have it looked through; nothing is opened",
         request=RuleBaseInput,
         responses={201: RuleBaseDetailSchema},
-        tags=["firewall"],
     )
     def post(self, request: Request) -> Response:
         sent, actor = given(RuleBaseInput, request.data), acting(request)
@@ -199,7 +197,6 @@ class RuleBaseDetail(APIView):
         operation_id="rule_bases_retrieve",
         summary="One rule base: how far it is read, its problems, and how much was found",
         responses=RuleBaseDetailSchema,
-        tags=["firewall"],
     )
     def get(self, request: Request, public_id: str) -> Response:
         return Response(RuleBaseDetailSchema(_base(request, public_id)).data)
@@ -209,7 +206,6 @@ class RuleBaseDetail(APIView):
         summary="Delete a rule base for good, with its findings and clean-ups; its name confirms it",
         request=DeleteInput,
         responses={200: RuleBasePage},
-        tags=["firewall"],
     )
     def delete(self, request: Request, public_id: str) -> Response:
         sent = given(DeleteInput, request.data)
@@ -226,7 +222,6 @@ class RuleBaseFindings(APIView):
         summary="What is wrong with the lines of a rule base",
         parameters=[FindingQuery],
         responses=RuleBaseFindingPage,
-        tags=["firewall"],
     )
     def get(self, request: Request, public_id: str) -> Response:
         query = given(FindingQuery, request.query_params)
@@ -242,7 +237,6 @@ class RuleBaseLines(APIView):
         summary="The lines of a rule base as they were understood, in the order in which they are asked",
         parameters=[LineQuery],
         responses=RuleBaseLinePage,
-        tags=["firewall"],
     )
     def get(self, request: Request, public_id: str) -> Response:
         query = given(LineQuery, request.query_params)
@@ -257,7 +251,6 @@ class RuleBaseCleanings(APIView):
         summary="Propose to take lines out of a rule base; what that changes is proven first",
         request=CleaningInput,
         responses={201: CleaningSchema},
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str) -> Response:
         sent, actor = given(CleaningInput, request.data), acting(request)
@@ -272,7 +265,6 @@ class CleaningDetail(APIView):
         operation_id="rule_base_cleanings_retrieve",
         summary="One clean-up: what goes, what that changes, the answer, and once approved the cleaned text",
         responses=CleaningSchema,
-        tags=["firewall"],
     )
     def get(self, request: Request, public_id: str) -> Response:
         found = selectors.get_visible_cleaning(viewer=acting(request), public_id=public_id)
@@ -285,7 +277,6 @@ class CleaningDecide(APIView):
         summary="Approve a clean-up somebody else proposed, or deny it",
         request=DecisionInput,
         responses=CleaningSchema,
-        tags=["firewall"],
     )
     def post(self, request: Request, public_id: str) -> Response:
         sent, actor = given(DecisionInput, request.data), acting(request)

@@ -28,7 +28,6 @@ class Zones(APIView):
         operation_id="firewall_zones_list",
         summary="The zones, and which of them may reach which",
         responses=schemas.MatrixSchema,
-        tags=["firewall"],
     )
     def get(self, request: Request) -> Response:
         return Response(_matrix(selectors.get_matrix()))
@@ -40,7 +39,6 @@ class ZoneCells(APIView):
         summary="Say whether what is in one zone may be let into another",
         request=schemas.CellInput,
         responses=schemas.MatrixSchema,
-        tags=["firewall"],
     )
     def post(self, request: Request) -> Response:
         actor = acting_as(request, *GOVERNORS)
@@ -54,7 +52,6 @@ class ZoneDetail(APIView):
         summary="Make a zone, or have it hold this",
         request=schemas.ZoneInput,
         responses=schemas.ZoneSchema,
-        tags=["firewall"],
     )
     def put(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *GOVERNORS)
@@ -69,7 +66,6 @@ class ZoneDetail(APIView):
         operation_id="firewall_zones_remove",
         summary="Remove a zone with its row and its column",
         responses={200: schemas.MatrixSchema},
-        tags=["firewall"],
     )
     def delete(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *GOVERNORS)
@@ -82,7 +78,6 @@ class DecommissionDetail(APIView):
         operation_id="firewall_decommissions_retrieve",
         summary="Everything that names a service, and whether somebody proposed to end it",
         responses=schemas.DecommissionSchema,
-        tags=["firewall"],
     )
     def get(self, request: Request, slug: str) -> Response:
         return Response(_decommission(request, slug))
@@ -92,7 +87,6 @@ class DecommissionDetail(APIView):
         summary="Propose to end everything that names a service",
         request=schemas.DecommissionInput,
         responses={201: schemas.DecommissionSchema},
-        tags=["firewall"],
     )
     def post(self, request: Request, slug: str) -> Response:
         sent = given(schemas.DecommissionInput, request.data)
@@ -106,7 +100,6 @@ class DecommissionDecide(APIView):
         summary="Approve, and end all of it, or deny",
         request=schemas.OutcomeInput,
         responses=schemas.DecommissionSchema,
-        tags=["firewall"],
     )
     def post(self, request: Request, slug: str) -> Response:
         sent = given(schemas.OutcomeInput, request.data)

@@ -58,9 +58,7 @@ class TokenListSerializer(serializers.Serializer[Any]):
 
 
 class Me(APIView):
-    @extend_schema(
-        operation_id="me", summary="Who the console takes you for", responses=MeSerializer, tags=["identity"]
-    )
+    @extend_schema(operation_id="me", summary="Who the console takes you for", responses=MeSerializer)
     def get(self, request: Request) -> Response:
         subject = acting(request)
         document = {
@@ -73,9 +71,7 @@ class Me(APIView):
 
 
 class TokenList(APIView):
-    @extend_schema(
-        operation_id="tokens_list", summary="Your API tokens", responses=TokenListSerializer, tags=["identity"]
-    )
+    @extend_schema(operation_id="tokens_list", summary="Your API tokens", responses=TokenListSerializer)
     def get(self, request: Request) -> Response:
         return Response(TokenListSerializer({"results": selectors.list_api_tokens(acting(request))}).data)
 
@@ -84,7 +80,6 @@ class TokenList(APIView):
         summary="Make an API token",
         request=NewTokenSerializer,
         responses={201: IssuedTokenSerializer},
-        tags=["identity"],
     )
     def post(self, request: Request) -> Response:
         asked = given(NewTokenSerializer, request.data)
@@ -108,7 +103,6 @@ class TokenRevoke(APIView):
         summary="Revoke an API token",
         request=None,
         responses=TokenSerializer,
-        tags=["identity"],
     )
     def post(self, request: Request, token_id: int) -> Response:
         token = services.revoke_api_token(token_id=token_id, actor=acting(request).actor, at=timezone.now())
@@ -173,7 +167,6 @@ class SubjectList(APIView):
         summary="People, teams, workloads and agents, by key",
         parameters=[SubjectQuery],
         responses=SubjectPage,
-        tags=["identity"],
     )
     def get(self, request: Request) -> Response:
         acting(request)
@@ -187,7 +180,6 @@ class SubjectDetail(APIView):
         operation_id="subjects_retrieve",
         summary="One of them, with its teams or members",
         responses=SubjectDetailSerializer,
-        tags=["identity"],
     )
     def get(self, request: Request, key: str) -> Response:
         acting(request)
@@ -200,7 +192,6 @@ class SubjectSuspend(APIView):
         summary="Suspend: both doors shut it out within seconds",
         request=SuspensionInput,
         responses=SubjectDetailSerializer,
-        tags=["identity"],
     )
     def post(self, request: Request, key: str) -> Response:
         sent = given(SuspensionInput, request.data)
@@ -214,7 +205,6 @@ class SubjectReinstate(APIView):
         summary="Undo a suspension; what ended meanwhile stays ended",
         request=SuspensionInput,
         responses=SubjectDetailSerializer,
-        tags=["identity"],
     )
     def post(self, request: Request, key: str) -> Response:
         sent = given(SuspensionInput, request.data)
@@ -233,7 +223,6 @@ class SubjectLeave(APIView):
         summary="Somebody left: suspend, end sessions, revoke tokens, theirs and those of their agents",
         request=SuspensionInput,
         responses=LeavingSerializer,
-        tags=["identity"],
     )
     def post(self, request: Request, key: str) -> Response:
         sent = given(SuspensionInput, request.data)
@@ -247,7 +236,6 @@ class SubjectSignOut(APIView):
         summary="End every session; tokens and access stay",
         request=None,
         responses=LeavingSerializer,
-        tags=["identity"],
     )
     def post(self, request: Request, key: str) -> Response:
         ended = services.sign_out_everywhere(subject_key=key, actor=acting(request).actor, at=timezone.now())

@@ -156,9 +156,7 @@ class ProbeQuery(AfterQuery):
 
 
 class TargetList(APIView):
-    @extend_schema(
-        operation_id="targets_list", summary="Where access is enforced", responses=TargetPage, tags=["rollout"]
-    )
+    @extend_schema(operation_id="targets_list", summary="Where access is enforced", responses=TargetPage)
     def get(self, request: Request) -> Response:
         acting_as(request, *WATCHERS)
         rows = Target.objects.select_related("environment").order_by("slug")
@@ -171,7 +169,6 @@ class RevisionList(APIView):
         summary="What a target should hold, newest first",
         parameters=[AfterQuery],
         responses=RevisionPage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         target, after = _target(request, slug), given(AfterQuery, request.query_params)["after"]
@@ -185,7 +182,6 @@ class RevisionRollBack(APIView):
         summary="Take back the code of an older revision; today's grants stay",
         request=None,
         responses=RevisionSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str, number: int) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -200,7 +196,6 @@ class ActivationList(APIView):
         summary="How a target got there, newest first",
         parameters=[AfterQuery],
         responses=ActivationPage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         target, after = _target(request, slug), given(AfterQuery, request.query_params)["after"]
@@ -213,7 +208,6 @@ class NodeList(APIView):
         operation_id="nodes_list",
         summary="The machines of a mesh target, and what each runs",
         responses=NodePage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         rows = Node.objects.filter(target=_target(request, slug)).order_by("name")
@@ -226,7 +220,6 @@ class ProbeList(APIView):
         summary="What was asked of a target's door about grants, and what it said; newest first",
         parameters=[ProbeQuery],
         responses=ProbePage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         target, query = _target(request, slug), given(ProbeQuery, request.query_params)
@@ -241,7 +234,6 @@ class DriftList(APIView):
         operation_id="drift_list",
         summary="Where a target was seen to hold something else than it should",
         responses=DriftPage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         rows = Drift.objects.filter(target=_target(request, slug), resolved_at=None).order_by("path")
@@ -254,7 +246,6 @@ class DriftPutBack(APIView):
         summary="Have the target hold again what it should",
         request=None,
         responses=TargetSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, drift_id: int) -> Response:
         actor = acting_as(request, *KEEPERS).actor

@@ -39,7 +39,6 @@ class TargetExport(APIView):
         operation_id="target_export",
         summary="What an edge target should hold, as Terraform and files: the newest revision, in a zip",
         responses={(200, ZIP): OpenApiTypes.BINARY},
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> HttpResponse:
         acting_as(request, *WATCHERS)
@@ -53,7 +52,6 @@ class RevisionExport(APIView):
         operation_id="revisions_export",
         summary="An edge target as of one revision, as Terraform and files, in a zip",
         responses={(200, ZIP): OpenApiTypes.BINARY},
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str, number: int) -> HttpResponse:
         acting_as(request, *WATCHERS)
@@ -80,7 +78,6 @@ class TargetDelivery(APIView):
         summary="Whether the console brings an edge target where it should be, or a team applies the export",
         request=DeliveryInput,
         responses=TargetSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, given(DeliveryInput, request.data)

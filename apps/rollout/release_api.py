@@ -50,7 +50,6 @@ class TargetBudget(APIView):
         operation_id="targets_budget",
         summary="What the target's Akamai account may still do; empty for a target without such limits",
         responses=BudgetPage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -65,7 +64,6 @@ class CodeApprove(APIView):
         summary="Let the version that waits go to production",
         request=ApprovalInput,
         responses=TargetSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, version = acting_as(request, *KEEPERS).actor, given(ApprovalInput, request.data)["version"]
@@ -78,7 +76,6 @@ class CodeStop(APIView):
         summary="Stop an activation that has not begun; the code before stays",
         request=None,
         responses=TargetSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -91,7 +88,6 @@ class TargetTryAgain(APIView):
         summary="Wait no longer, and forget the failures until now",
         request=None,
         responses=TargetSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -104,7 +100,6 @@ class TargetProduction(APIView):
         summary="Whether code goes to production by itself, or when an operator approves",
         request=ProductionInput,
         responses=TargetSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wanted = acting_as(request, *KEEPERS).actor, given(ProductionInput, request.data)["production"]
@@ -152,7 +147,6 @@ class ReleaseList(APIView):
         operation_id="targets_releases",
         summary="The newest versions of the code and what became of them, newest first",
         responses=ReleasePage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -164,7 +158,6 @@ class TargetSafety(APIView):
         operation_id="targets_safety",
         summary="How careful a target is with code",
         responses=SafetySchema,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -175,7 +168,6 @@ class TargetSafety(APIView):
         summary="Say how careful a target is with code",
         request=SafetySchema,
         responses=SafetySchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, Safety(**given(SafetySchema, request.data))
@@ -189,7 +181,6 @@ class DriftAdopt(APIView):
         summary="Take over what somebody changed by hand, where that is safe; only a person may",
         request=None,
         responses=TargetSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, drift_id: int) -> Response:
         actor = acting_as(request, *KEEPERS).actor

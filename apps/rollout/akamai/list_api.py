@@ -59,7 +59,6 @@ class AddressLists(APIView):
         operation_id="lists_list",
         summary="The lists of addresses in front of guarded hosts, and how far each is",
         responses=AddressListPage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -72,7 +71,6 @@ class AddressListPutBack(APIView):
         summary="Have a list hold again what was approved",
         request=None,
         responses=AddressListSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str, list_id: int) -> Response:
         actor = acting_as(request, *KEEPERS).actor

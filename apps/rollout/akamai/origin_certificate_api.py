@@ -54,7 +54,6 @@ class TargetOriginCertificate(APIView):
         operation_id="target_origin_certificate_read",
         summary="The client certificate a target shows to the mesh, and when it is renewed",
         responses=OriginCertificateSchema,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -68,7 +67,6 @@ class TargetOriginCertificate(APIView):
         summary="Have the client certificate made and signed, and a change of the property compared",
         request=OriginCertificateInput,
         responses={202: OriginCertificateSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -82,7 +80,6 @@ class TargetOriginCertificateRenew(APIView):
         summary="Renew the client certificate now",
         request=None,
         responses={202: OriginCertificateSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -95,7 +92,6 @@ class TargetOriginCertificatePlan(APIView):
         summary="Have the property compared once more, after its last change was dropped or failed",
         request=None,
         responses={202: OriginCertificateSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor

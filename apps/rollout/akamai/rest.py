@@ -64,7 +64,6 @@ class ConnectionDetail(APIView):
         operation_id="target_connection_read",
         summary="Where a target's vendor is, and since when it is connected",
         responses=ConnectionSchema,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -75,7 +74,6 @@ class ConnectionDetail(APIView):
         summary="Give a target another EdgeGrid credential, tried before it is kept",
         request=ConnectionInput,
         responses=ConnectionSchema,
-        tags=["rollout"],
     )
     @sensitive_variables()
     def post(self, request: Request, slug: str) -> Response:
@@ -110,7 +108,6 @@ class TargetLeave(APIView):
         summary="Take a target out of Akamai: a worker takes away what was made there; only a person can ask for it",
         request=None,
         responses={202: TargetSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -129,7 +126,6 @@ class PreflightDetail(APIView):
         operation_id="target_preflight_read",
         summary="What the vendor's account lets us do, as it was last seen",
         responses=PreflightSchema,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -143,7 +139,6 @@ class PreflightDetail(APIView):
         summary="Have it looked at again; the answers come one by one",
         request=None,
         responses={202: PreflightSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor

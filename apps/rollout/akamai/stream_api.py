@@ -66,7 +66,6 @@ class TargetStream(APIView):
         operation_id="target_stream_read",
         summary="The stream that delivers a target's log lines here",
         responses=StreamSchema,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -80,7 +79,6 @@ class TargetStream(APIView):
         summary="Have the stream made, adopted, changed or started; a worker does it",
         request=StreamInputSchema,
         responses={202: StreamSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, StreamInput(**given(StreamInputSchema, request.data))
@@ -93,7 +91,6 @@ class TargetStreamAdopt(APIView):
         summary="Agree that the stream found under a number becomes ours",
         request=AdoptInputSchema,
         responses={202: StreamSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, version = acting_as(request, *KEEPERS).actor, given(AdoptInputSchema, request.data)["version"]
@@ -106,7 +103,6 @@ class TargetStreamStop(APIView):
         summary="Have the stream deliver no more",
         request=None,
         responses={202: StreamSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -119,7 +115,6 @@ class TargetStreamRenew(APIView):
         summary="Make another secret for deliveries; the one before is believed until Akamai uses it, and an hour more",
         request=None,
         responses={202: StreamSchema},
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor
@@ -132,7 +127,6 @@ class TargetStreamEndSecret(APIView):
         summary="End the older of two secrets at once",
         request=None,
         responses=StreamSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor = acting_as(request, *KEEPERS).actor

@@ -125,7 +125,6 @@ class ClusterList(APIView):
         summary="Make a Kubernetes cluster a target; it is tried first",
         request=NewClusterInput,
         responses={201: TargetSchema},
-        tags=["rollout"],
     )
     @sensitive_variables()
     def post(self, request: Request) -> Response:
@@ -147,7 +146,6 @@ class ClusterDetail(APIView):
         operation_id="cluster_read",
         summary="How a cluster is reached, what it takes, and who else manages objects of ours",
         responses=ClusterSchema,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -158,7 +156,6 @@ class ClusterDetail(APIView):
         summary="Change what is compiled for a cluster, or how it is reached",
         request=ChangeInput,
         responses=ClusterSchema,
-        tags=["rollout"],
     )
     @sensitive_variables()
     def post(self, request: Request, slug: str) -> Response:
@@ -178,7 +175,6 @@ class ClusterClosings(APIView):
         operation_id="cluster_closings_list",
         summary="Services whose first objects would close them to everybody they do not name",
         responses=ClosingPage,
-        tags=["rollout"],
     )
     def get(self, request: Request, slug: str) -> Response:
         acting_as(request, *WATCHERS)
@@ -189,7 +185,6 @@ class ClusterClosings(APIView):
         summary="Agree that these services are closed in the cluster; only a person can",
         request=AgreeInput,
         responses=ClosingPage,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, given(AgreeInput, request.data)
@@ -205,7 +200,6 @@ class ClusterTakeOver(APIView):
         summary="Set our fields of one object once, although somebody else manages them; only a person can",
         request=TakeOverInput,
         responses=ClusterSchema,
-        tags=["rollout"],
     )
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, given(TakeOverInput, request.data)
