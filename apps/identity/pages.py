@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.forms import BaseForm
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -52,3 +55,12 @@ def complain(form: BaseForm, refusal: Refusal) -> None:
         form.add_error(None, refusal.message)
     for name, complaints in refusal.fields.items():
         form.add_error(name if name in form.fields else None, complaints)
+
+
+@contextmanager
+def complaints_on(form: BaseForm) -> Iterator[None]:
+    """A refusal ends the block, and the form is no longer valid: it says why."""
+    try:
+        yield
+    except Refusal as refusal:
+        complain(form, refusal)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
@@ -80,12 +80,9 @@ def _made(slug: str) -> tuple[Export | None, str]:
 
 
 def _set(request: PageRequest, form: DeliveryForm, slug: str) -> bool:
-    try:
+    with complaints_on(form):
         delivering.set_delivery(slug=slug, actor=request.subject.actor, at=timezone.now(), **form.cleaned_data)
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 @require_GET

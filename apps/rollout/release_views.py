@@ -13,8 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.identity.selectors import has_role
 from apps.outbox import pokes
 from apps.rollout import tasks
@@ -75,12 +74,9 @@ def releases(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _kept(request: PageRequest, form: SafetyForm, slug: str) -> bool:
-    try:
+    with complaints_on(form):
         set_safety(slug=slug, wish=form.wish, actor=request.subject.actor, at=timezone.now())
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 def _mark(found: Sequence[Release]) -> str:

@@ -16,13 +16,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.access import selectors as access
-from apps.audit.errors import Refusal
 from apps.identity import selectors
 from apps.identity.mapping import deciding, reading
 from apps.identity.mapping.applying import Weighed, names_of
 from apps.identity.mapping.rules import Change, Rule
 from apps.identity.models import Kind, Match, MembershipRole, Role
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.identity.scim.reading import get_provider
 
 if TYPE_CHECKING:
@@ -110,12 +109,10 @@ def mapping(request: PageRequest, slug: str) -> HttpResponse:
     form = RuleForm(given if "pattern" in given else None)
     dry, pending, rules = None, reading.open_pause(provider), list(reading.list_rules(provider))
     if form.is_bound and form.is_valid():
-        try:
+        with complaints_on(form):
             if request.method == "POST":
                 return _add(request, slug, form.rule(), at)
             dry = show(deciding.try_rule(provider, form.rule(), at=at), at)
-        except Refusal as refusal:
-            complain(form, refusal)
     context = {
         "provider": provider,
         "rules": rules,

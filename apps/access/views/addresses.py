@@ -21,7 +21,7 @@ from apps.access.views.asking import DURATIONS
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
 from apps.identity import selectors as identity
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 
 if TYPE_CHECKING:
     from apps.access.models import GuardedHost
@@ -209,7 +209,7 @@ def stop(request: PageRequest, host_id: int) -> HttpResponse:
 
 
 def _stop(request: PageRequest, row: GuardedHost, form: StopForm) -> bool:
-    try:
+    with complaints_on(form):
         services.stop_guarding(
             host=row.host,
             environment=row.environment.slug,
@@ -217,16 +217,13 @@ def _stop(request: PageRequest, row: GuardedHost, form: StopForm) -> bool:
             actor=request.subject.actor,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    messages.success(request, f"{row.host} is guarded no longer. Its list is emptied at the edge.")
-    return True
+        messages.success(request, f"{row.host} is guarded no longer. Its list is emptied at the edge.")
+    return form.is_valid()
 
 
 def _guard(request: PageRequest, form: HostForm) -> bool:
     given = form.cleaned_data
-    try:
+    with complaints_on(form):
         services.guard_host(
             host=given["host"],
             always=given["always"],
@@ -234,8 +231,5 @@ def _guard(request: PageRequest, form: HostForm) -> bool:
             actor=request.subject.actor,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    messages.success(request, "Noted. The list is made and filled at the edge; see it at the target.")
-    return True
+        messages.success(request, "Noted. The list is made and filled at the edge; see it at the target.")
+    return form.is_valid()

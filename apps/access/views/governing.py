@@ -21,10 +21,9 @@ from apps.access.selectors import consequences, policy
 from apps.access.services import governing
 from apps.access.services.governance import GuardrailValues, RuleValues
 from apps.access.weighing import span
-from apps.audit.errors import Refusal
 from apps.compiler.graph import SubjectKind
 from apps.compiler.paths import METHODS
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 
 if TYPE_CHECKING:
     from apps.access.models import ApprovalRule, Guardrail
@@ -212,13 +211,10 @@ def _form(request: PageRequest, what: Governed, row: ApprovalRule | Guardrail | 
 
 def _saved(request: PageRequest, what: Governed, form: PolicyForm) -> bool:
     given = form.cleaned_data
-    try:
+    with complaints_on(form):
         values, at = _kept(what, form), timezone.now()
         what.save(slug=given["slug"], values=values, version=given["version"], actor=request.subject.actor, at=at)
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 def _kept(what: Governed, form: PolicyForm) -> RuleValues | GuardrailValues:

@@ -19,8 +19,7 @@ from apps.access.services import standing as services
 from apps.access.standing_models import Lapse
 from apps.access.states import StandingState
 from apps.access.views.upkeep import ROWS, number
-from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, asked_text, complain, is_ours, require_role
+from apps.identity.pages import PageRequest, asked_text, complaints_on, is_ours, require_role
 from apps.identity.selectors import has_role
 
 SHOWN = ("waiting", "open", "answered")
@@ -106,11 +105,8 @@ def schedule(request: PageRequest) -> HttpResponse:
 def _saved(request: PageRequest, form: ScheduleForm) -> bool:
     given = dict(form.cleaned_data)
     version = given.pop("version")
-    try:
+    with complaints_on(form):
         services.save_standing_policy(
             values=StandingValues(**given), version=version, actor=request.subject.actor, at=timezone.now()
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()

@@ -21,7 +21,7 @@ from apps.access.states import CleanUpState
 from apps.audit.errors import Refusal
 from apps.compiler.lint import Code, Severity
 from apps.compiler.words import listed
-from apps.identity.pages import PageRequest, asked_text, complain
+from apps.identity.pages import PageRequest, asked_text, complaints_on
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -115,7 +115,7 @@ def propose(request: PageRequest) -> HttpResponse:
 def _proposed(
     request: PageRequest, chosen: list[str], keep: Mapping[str, Collection[str]], form: CleanUpForm
 ) -> CleanUp | None:
-    try:
+    with complaints_on(form):
         return services.propose_clean_up(
             grant_ids=chosen,
             actor=request.subject,
@@ -124,9 +124,7 @@ def _proposed(
             keep=keep,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return None
+    return None
 
 
 def _show(

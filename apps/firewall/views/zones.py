@@ -14,14 +14,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.access.policies import GOVERNORS
 from apps.access.views.governing import KINDS, Names, some
-from apps.audit.errors import Refusal
 from apps.catalog.models import Sensitivity
 from apps.firewall import policies, selectors, services
 from apps.firewall.models import Verdict, Zone
 from apps.firewall.refusals import UnknownZone
 from apps.firewall.services import ZoneValues
 from apps.firewall.zoning import Matrix, members_words
-from apps.identity.pages import PageRequest, asked_text, complain, require_role
+from apps.identity.pages import PageRequest, asked_text, complaints_on, require_role
 
 NEW = "new"
 
@@ -85,13 +84,10 @@ def _chosen(matrix: Matrix, source: str, destination: str, form: CellForm) -> di
 
 
 def _set_cell(request: PageRequest, form: CellForm) -> bool:
-    try:
+    with complaints_on(form):
         services.set_cell(**form.cleaned_data, actor=request.subject.actor, at=timezone.now())
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    messages.success(request, "Kept. It counts for every line that is sent from now on.")
-    return True
+        messages.success(request, "Kept. It counts for every line that is sent from now on.")
+    return form.is_valid()
 
 
 @require_http_methods(["GET", "POST"])
@@ -128,15 +124,12 @@ def _initial(row: Zone | None) -> dict[str, Any]:
 
 
 def _set_zone(request: PageRequest, form: ZoneForm) -> bool:
-    try:
+    with complaints_on(form):
         services.set_zone(
             slug=form.cleaned_data["slug"], values=form.values(), actor=request.subject.actor, at=timezone.now()
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    messages.success(request, "Kept.")
-    return True
+        messages.success(request, "Kept.")
+    return form.is_valid()
 
 
 @require_POST

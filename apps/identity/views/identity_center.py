@@ -10,11 +10,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.audit.errors import Refusal
 from apps.identity import services
 from apps.identity.identity_center.reading import ACTIONS
 from apps.identity.models import Role
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.identity.proofs.aws_directory import policy
 
 
@@ -44,13 +43,10 @@ def add(request: PageRequest) -> HttpResponse:
 def _add(request: PageRequest, form: CenterForm) -> bool:
     given = {name: value.strip() for name, value in form.cleaned_data.items()}
     slug, actor, at = given.pop("slug"), request.subject.actor, timezone.now()
-    try:
+    with complaints_on(form):
         services.add_identity_center(slug=slug, facts=services.CenterFacts(**given), actor=actor, at=at)
         services.ask_to_read(slug=slug, confirmed=False, actor=actor, at=at)
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 @require_POST

@@ -9,10 +9,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.audit.errors import InvalidInput, Refusal
+from apps.audit.errors import InvalidInput
 from apps.identity import policies, selectors
 from apps.identity.models import Role
-from apps.identity.pages import PageRequest, complain
+from apps.identity.pages import PageRequest, complaints_on
 from apps.identity.proofs import issuers as services
 from apps.identity.proofs.forms import IssuerForm, KeysForm
 
@@ -33,14 +33,11 @@ def issuers(request: PageRequest) -> HttpResponse:
 
 
 def _add(request: PageRequest, form: IssuerForm) -> bool:
-    try:
+    with complaints_on(form):
         given = services.completed(form.given())
         made = services.add_issuer(given=given, actor=request.subject.actor, at=timezone.now())
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    messages.success(request, f"Tokens of {made.slug} are checked from now on. Bind its subjects on their pages.")
-    return True
+        messages.success(request, f"Tokens of {made.slug} are checked from now on. Bind its subjects on their pages.")
+    return form.is_valid()
 
 
 @require_POST

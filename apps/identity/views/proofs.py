@@ -9,11 +9,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.audit.errors import Refusal
 from apps.identity import policies, selectors
 from apps.identity.errors import MayNotBind
 from apps.identity.models import Kind, ProofKind, Subject
-from apps.identity.pages import PageRequest, complain
+from apps.identity.pages import PageRequest, complaints_on
 from apps.identity.proofs import bindings, conditions, limits
 from apps.identity.proofs.forms import FORMS, LimitsForm, ProofForm
 
@@ -53,15 +52,12 @@ def bind(request: PageRequest, key: str) -> HttpResponse:
 
 
 def _bind(request: PageRequest, subject: Subject, form: ProofForm) -> bool:
-    try:
+    with complaints_on(form):
         made = bindings.bind(
             subject_key=subject.key, outside=form.outside(), actor=request.subject.actor, at=timezone.now()
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    messages.success(request, f"{made.outside} is {subject.name} from now on.")
-    return True
+        messages.success(request, f"{made.outside} is {subject.name} from now on.")
+    return form.is_valid()
 
 
 @require_POST

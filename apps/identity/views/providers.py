@@ -10,10 +10,9 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.audit.errors import Refusal
 from apps.identity import selectors, services
 from apps.identity.models import Preset, Provider, Role
-from apps.identity.pages import PageRequest, asked_text, complain, require_role
+from apps.identity.pages import PageRequest, asked_text, complaints_on, require_role
 from apps.identity.providers.addresses import addresses_of
 from apps.identity.providers.client_auth import find_signing_key, live_keys
 from apps.identity.providers.discovery import Report, examine
@@ -46,7 +45,7 @@ def add(request: PageRequest) -> HttpResponse:
 
 
 def _add(request: PageRequest, form: ProviderForm, preset: Preset) -> Provider | None:
-    try:
+    with complaints_on(form):
         return services.add_provider(
             slug=form.cleaned_data["slug"],
             facts=form.facts(preset),
@@ -54,9 +53,7 @@ def _add(request: PageRequest, form: ProviderForm, preset: Preset) -> Provider |
             actor=request.subject.actor,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return None
+    return None
 
 
 @require_http_methods(["GET", "POST"])
@@ -74,7 +71,7 @@ def edit(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _change(request: PageRequest, form: ProviderForm, provider: Provider) -> bool:
-    try:
+    with complaints_on(form):
         services.change_provider(
             slug=provider.slug,
             facts=form.facts(provider.preset),
@@ -82,10 +79,7 @@ def _change(request: PageRequest, form: ProviderForm, provider: Provider) -> boo
             actor=request.subject.actor,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 def _form(

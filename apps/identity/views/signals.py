@@ -13,11 +13,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.audit.errors import Refusal
 from apps.identity import senders, services
 from apps.identity.forms import SignalSourceForm
 from apps.identity.models import Provider
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.identity.services import IssuedSecret
 
 
@@ -87,10 +86,8 @@ def source(request: PageRequest, slug: str) -> HttpResponse:
         return redirect("signal_sender", slug=slug)
     form = SignalSourceForm(request.POST)
     if form.is_valid():
-        try:
+        with complaints_on(form):
             services.set_signal_source(provider_slug=slug, actor=actor, at=at, **form.cleaned_data)
-        except Refusal as refusal:
-            complain(form, refusal)
     if form.errors:
         return _page(request, senders.get_sender(slug), form=form)
     messages.success(request, "Shared Signals of this transmitter are taken.")

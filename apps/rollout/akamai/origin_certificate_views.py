@@ -11,8 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
@@ -69,17 +68,14 @@ def _initial(row: OriginCertificate | None) -> dict[str, object]:
 
 
 def _ask(request: PageRequest, form: CertificateForm, slug: str) -> bool:
-    try:
+    with complaints_on(form):
         origin_certificates.ask(
             slug=slug,
             given=CertificateInput(**form.cleaned_data),
             actor=request.subject.actor,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 def _mark(row: OriginCertificate | None) -> str:

@@ -10,8 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from apps.audit.errors import Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.services.akamai import edge_tokens
@@ -53,10 +52,7 @@ def choose(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _placed(request: PageRequest, form: PlaceForm, slug: str) -> bool:
-    try:
+    with complaints_on(form):
         wish, at = Place(**form.cleaned_data), timezone.now()
         place(slug=slug, wish=wish, actor=request.subject.actor, at=at)
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()

@@ -11,8 +11,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.audit.errors import NotFound, Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.audit.errors import NotFound
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
@@ -59,7 +59,7 @@ def properties(request: PageRequest, slug: str) -> HttpResponse:
 
 def _ask(request: PageRequest, form: PropertyForm, slug: str) -> bool:
     given = form.cleaned_data
-    try:
+    with complaints_on(form):
         attaching.ask(
             slug=slug,
             hostname=given["hostname"],
@@ -68,10 +68,7 @@ def _ask(request: PageRequest, form: PropertyForm, slug: str) -> bool:
             actor=request.subject.actor,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 def _mark(changes: list[PropertyChange]) -> str:

@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.audit.errors import NotFound, Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.audit.errors import NotFound
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai.forms import ConnectForm
@@ -63,7 +63,7 @@ def connect(request: PageRequest, slug: str) -> HttpResponse:
 
 @sensitive_variables()
 def _connect(request: PageRequest, form: ConnectForm, slug: str) -> bool:
-    try:
+    with complaints_on(form):
         connecting.connect(
             slug=slug,
             credential=form.credential(os.environ),
@@ -71,10 +71,7 @@ def _connect(request: PageRequest, form: ConnectForm, slug: str) -> bool:
             actor=request.subject.actor,
             at=timezone.now(),
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 @require_http_methods(["GET", "POST"])

@@ -10,9 +10,9 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from apps.audit.errors import NotFound, Refusal
+from apps.audit.errors import NotFound
 from apps.identity.models import IssuerKind
-from apps.identity.pages import PageRequest, asked_text, complain, require_role
+from apps.identity.pages import PageRequest, asked_text, complaints_on, require_role
 from apps.identity.proofs.issuers import list_issuers
 from apps.identity.selectors import has_role
 from apps.rollout import handouts
@@ -72,7 +72,7 @@ def agent(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _let_in(request: PageRequest, form: AccountForm, target: Target) -> bool:
-    try:
+    with complaints_on(form):
         enroll_account(
             target_slug=target.slug,
             name=handouts.AGENT_NODE,
@@ -82,7 +82,4 @@ def _let_in(request: PageRequest, form: AccountForm, target: Target) -> bool:
             at=timezone.now(),
             applies=True,
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()

@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.audit.errors import NotFound, Refusal
-from apps.identity.pages import PageRequest, complain, require_role
+from apps.audit.errors import NotFound
+from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.rollout import tasks
 from apps.rollout.cluster.facts import manifest_of
 from apps.rollout.cluster.forms import NewClusterForm, SettingsForm, WayForm, told
@@ -53,7 +53,7 @@ def new(request: PageRequest) -> HttpResponse:
 @sensitive_variables()
 def _add(request: PageRequest, form: NewClusterForm) -> bool:
     given = form.cleaned_data
-    try:
+    with complaints_on(form):
         spec = TargetSpec(
             slug=given["slug"],
             name=given["name"],
@@ -62,10 +62,7 @@ def _add(request: PageRequest, form: NewClusterForm) -> bool:
             environment=given["environment"].strip() or None,
         )
         cluster_connecting.add(spec=spec, way=form.way(), actor=request.subject.actor, at=timezone.now())
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 @sensitive_variables()
@@ -90,12 +87,9 @@ def connect(request: PageRequest, target: Target) -> HttpResponse:
 
 @sensitive_variables()
 def _connect(request: PageRequest, form: WayForm, slug: str) -> bool:
-    try:
+    with complaints_on(form):
         cluster_connecting.connect(slug=slug, way=form.way(), actor=request.subject.actor, at=timezone.now())
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 @require_http_methods(["GET", "POST"])
@@ -115,14 +109,11 @@ def settings(request: PageRequest, slug: str) -> HttpResponse:
 
 def _change(request: PageRequest, form: SettingsForm, target: Target) -> bool:
     wanted = form.settings(kept=settings_of(target.config))
-    try:
+    with complaints_on(form):
         cluster_connecting.change_settings(
             slug=target.slug, chosen=wanted, actor=request.subject.actor, at=timezone.now()
         )
-    except Refusal as refusal:
-        complain(form, refusal)
-        return False
-    return True
+    return form.is_valid()
 
 
 @require_POST
