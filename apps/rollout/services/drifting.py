@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import F
@@ -12,7 +11,6 @@ from django.db.models import F
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler.artifacts import Artifact
-from apps.outbox import nudge
 from apps.rollout.content import load
 from apps.rollout.drivers.akamai.code import code_version
 from apps.rollout.drivers.akamai.driver import is_code
@@ -27,7 +25,7 @@ from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.compiling import current_code
 from apps.rollout.services.differences import MOST_DIFF, STILL_GRANTED, UNSIGNED, Difference
 from apps.rollout.services.driving import akamai_driver, exported_driver, is_live
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.holding import hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS, UNKNOWN
 
@@ -229,7 +227,7 @@ def note(
         changed = {**({"listed_at": at} if whole else {}), **({"checked_at": at} if seen else {})}
         Target.objects.filter(pk=target.pk).update(**changed, **_answers_again(held))
         if closed or fresh:
-            transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+            tell_pages()
 
 
 def _still_so(

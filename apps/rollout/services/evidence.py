@@ -40,9 +40,14 @@ def record_target(
     )
 
 
+def tell_pages() -> None:
+    """Those that are open now look again, once this is committed."""
+    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+
+
 def announce_activation(activation: Activation, at: datetime) -> None:
     """For whoever follows the topic, and for the pages that are open now."""
-    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    tell_pages()
     outbox.enqueue(
         topic=ACTIVATION_CHANGED,
         key=activation.target.slug,
@@ -53,7 +58,7 @@ def announce_activation(activation: Activation, at: datetime) -> None:
 
 def announce_release(release: Release, at: datetime) -> None:
     """What became of code: good, refused, taken back, or waiting for a person."""
-    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    tell_pages()
     outbox.enqueue(
         topic=RELEASE_CHANGED,
         key=release.target.slug,

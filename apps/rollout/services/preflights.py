@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -23,7 +23,7 @@ from apps.rollout.services import troubles
 from apps.rollout.services.cluster import preflight as cluster_preflight
 from apps.rollout.services.cluster.preflight import Answer
 from apps.rollout.services.driving import NotConnected, akamai_api, token_in_use
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import CHANNEL, record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.surroundings import namespace_of
 
@@ -114,12 +114,10 @@ def run(*, preflight_id: int, clock: Clock, checks: Sequence[Check] = CHECKS, pa
         _finish(preflight, str(error), clock())
         return True
     found: dict[int, tuple[Finding, ...]] = {}
-    try:
+    with closing(api):
         for number, findings in examine(api, wanted_of(preflight.target), checks=checks, patience=patience):
             found[number] = findings
             _note(preflight, found)
-    finally:
-        api.close()
     _finish(preflight, "", clock())
     return True
 
@@ -159,7 +157,7 @@ def _finish(preflight: Preflight, error: str, at: datetime) -> None:
     preflight.error, preflight.finished_at = error, at
     with transaction.atomic():
         preflight.save(update_fields=["error", "finished_at"])
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
 
 
 def latest(target: Target) -> Preflight | None:

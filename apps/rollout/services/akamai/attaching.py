@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
 
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
-from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.models import DriverName, PropertyChange, Target
 from apps.rollout.services.akamai.typed import host_and_email
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertyState, move
 
@@ -151,7 +149,7 @@ def _tell(change: PropertyChange, verb: str, actor: Actor, at: datetime, **more:
     record_target(verb, change.target, actor=actor, at=at, after=said)
     payload = {"target": change.target.slug, "state": change.state}
     outbox.enqueue(topic=CHANGED, key=str(change.pk), payload=payload, at=at)
-    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    tell_pages()
 
 
 def due(at: datetime) -> list[int]:

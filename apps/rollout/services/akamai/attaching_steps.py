@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,7 +11,6 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.outbox import nudge
 from apps.rollout.drivers.akamai.api import PRODUCTION, STAGING
 from apps.rollout.drivers.akamai.errors import Trouble, property_trouble
 from apps.rollout.drivers.akamai.property import (
@@ -32,7 +32,7 @@ from apps.rollout.services.akamai import budgets
 from apps.rollout.services.akamai.attached import attached
 from apps.rollout.services.akamai.attaching import claim
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.evidence import CHANNEL
+from apps.rollout.services.evidence import tell_pages
 from apps.rollout.services.putting_off import pause
 from apps.rollout.states import WORKING_PROPERTIES, PropertyState, move
 
@@ -50,11 +50,8 @@ def run(*, change_id: int, clock: Clock) -> bool:
     if change is None:
         return False
     try:
-        api = akamai_api(change.target)
-        try:
+        with closing(akamai_api(change.target)) as api:
             _STEPS[change.state](change, PropertyDriver(api), clock)
-        finally:
-            api.close()
     except NotOurRule as error:
         _move(change, PropertyState.FAILED, str(error), clock(), error=str(error))
     except VendorError as error:
@@ -205,7 +202,7 @@ def _wait(change: PropertyChange, event: str, until: datetime) -> None:
     change.retry_at = until
     with transaction.atomic():
         change.save()
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
 
 
 def _put_off(change: PropertyChange, error: VendorError, at: datetime) -> None:

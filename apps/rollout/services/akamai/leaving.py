@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -51,7 +50,7 @@ from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.placing import FOUND
 from apps.rollout.services.doors import door_tasks
 from apps.rollout.services.driving import LEAVING, akamai_api, akamai_driver
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import CHANNEL, record_target, tell_pages
 from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_RELEASES, ActivationState, ReleaseState, move
@@ -142,7 +141,7 @@ def ask(*, slug: str, actor: Actor, at: datetime) -> Target:
         target.save(update_fields=["facts", "delivery", "attempts", "retry_at", *moving.NO_TROUBLE])
         _let_go(target, at)
         record_target("target.leaving", target, actor=actor, at=at, after=remembered)
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
     return target
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -20,7 +20,6 @@ from apps.access import selectors as access
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler import address_lists as policy
-from apps.outbox import nudge
 from apps.rollout.drivers.akamai import lists as vendor
 from apps.rollout.drivers.akamai.api import STAGING, AkamaiApi
 from apps.rollout.drivers.akamai.preflight import MISSING
@@ -30,7 +29,7 @@ from apps.rollout.models import AddressList, Delivery, DriverName, Preflight, Ta
 from apps.rollout.services.akamai.budgets import AccountBudget
 from apps.rollout.services.akamai.list_proofs import asked_still, conclude
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.putting_off import pause
 
 LEASE = timedelta(minutes=3)
@@ -116,11 +115,8 @@ def run(*, list_id: int, clock: Clock) -> bool:
         return False
     row = AddressList.objects.select_related("target__environment").get(pk=list_id)
     try:
-        api = akamai_api(row.target)
-        try:
+        with closing(akamai_api(row.target)) as api:
             _step(row, vendor.lists_of(row.product, api) if row.product else _choose(row, api), api, clock)
-        finally:
-            api.close()
     except VendorError as error:
         _put_off(row, error, clock())
     return True
@@ -193,7 +189,7 @@ def _end(row: AddressList, at: datetime) -> None:
         after = {"host": row.host, "list": row.list_id}
         record_target("list.ended", row.target, actor=SYSTEM, at=at, after=after)
         row.delete()
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
 
 
 def _note_foreign(row: AddressList, plan: policy.ItemPlan, at: datetime) -> None:
@@ -314,7 +310,7 @@ def _save(row: AddressList, event: str, waiting: str, until: datetime, *, error:
     row.waiting_for, row.error, row.retry_at = waiting, error, until
     with transaction.atomic():
         row.save()
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
 
 
 def _shown(items: Iterable[policy.Item]) -> list[dict[str, object]]:
@@ -346,13 +342,12 @@ def observe(*, row: AddressList, at: datetime) -> int | None:
             record_target("list.drifted", row.target, actor=SYSTEM, at=at, after=after)
         fresh.strange, fresh.checked_at, fresh.error = strange, at, ""
         fresh.save(update_fields=["strange", "checked_at", "error"])
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
     return len(strange)
 
 
 def _compare(row: AddressList, wanted: Wanted) -> list[dict[str, str]]:
-    api = akamai_api(row.target)
-    try:
+    with closing(akamai_api(row.target)) as api:
         lists = vendor.lists_of(row.product, api)
         held = lists.read(row.list_id)
         if held is None:
@@ -360,8 +355,6 @@ def _compare(row: AddressList, wanted: Wanted) -> list[dict[str, str]]:
         standings = [(network, lists.standing(row.list_id, network)) for network in vendor.NETWORKS]
         plan = policy.plan(held.items, wanted.items, slack=access.SLACK, keeps_ends=lists.keeps_ends)
         return [*_differences(plan), *_not_live(standings, held)]
-    finally:
-        api.close()
 
 
 def _differences(plan: policy.ItemPlan) -> list[dict[str, str]]:
@@ -390,7 +383,7 @@ def put_back(*, slug: str, list_id: int, actor: Actor, at: datetime) -> AddressL
         row.save(update_fields=["put_back", "retry_at"])
         after: Mapping[str, object] = {"host": row.host, "list": row.list_id, "found": row.strange}
         record_target("list.put_back_asked", row.target, actor=actor, at=at, after=after)
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
     return row
 
 

@@ -8,14 +8,13 @@ it, then the property names it on staging and on production, and only a day late
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
-from apps.outbox import nudge
 from apps.rollout.drivers.akamai.keystore import (
     AWAITING,
     DEPLOYED,
@@ -32,7 +31,7 @@ from apps.rollout.services.akamai import attaching
 from apps.rollout.services.akamai.attached import attached
 from apps.rollout.services.akamai.origin_certificates import LEASE, OVERLAP, RENEW_BEFORE
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.putting_off import put_off, settled
 from apps.rollout.states import OPEN_PROPERTIES, PropertyState
 from apps.trust import services as trust
@@ -58,11 +57,8 @@ def run(*, row_id: int, clock: Clock) -> bool:
         return False
     lease = row.retry_at
     try:
-        api = akamai_api(row.target)
-        try:
+        with closing(akamai_api(row.target)) as api:
             _step(row, KeystoreDriver(api), PropertyDriver(api), clock)
-        finally:
-            api.close()
     except VendorError as error:
         put_off(row, error, clock(), words=error.text if isinstance(error, NoEdgeWorkload) else "")
     except Refusal as refusal:
@@ -237,4 +233,4 @@ def _save(row: OriginCertificate, lease: datetime, at: datetime) -> None:
         if fresh.bound_guid and fresh.bound_guid != before:
             after = {"version": fresh.bound_guid}
             record_target("origin_certificate.shown", fresh.target, actor=SYSTEM, at=at, after=after)
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()

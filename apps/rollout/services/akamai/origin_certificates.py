@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput, NotFound
-from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.models import DriverName, OriginCertificate, PropertyChange, Target
 from apps.rollout.services.akamai import budgets
 from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.typed import host_and_email
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 
 CHANGED = "rollout.origin_certificate.changed"
@@ -115,7 +113,7 @@ def _due(row: OriginCertificate, at: datetime) -> None:
 def _tell(row: OriginCertificate, verb: str, actor: Actor, at: datetime, **more: object) -> None:
     record_target(f"origin_certificate.{verb}", row.target, actor=actor, at=at, after=more or None)
     outbox.enqueue(topic=CHANGED, key=row.target.slug, payload={"target": row.target.slug}, at=at)
-    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    tell_pages()
 
 
 # -- reading ------------------------------------------------------------------------------------------------------

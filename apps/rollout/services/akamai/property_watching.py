@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 
 from apps.rollout.drivers.akamai.property import Property, PropertyDriver
@@ -32,15 +33,12 @@ def read(target: Target) -> dict[str, Fault]:
         by_property[str(change.found["id"])].append(change)
     if not by_property:
         return {}
-    api = akamai_api(target)
-    try:
+    with closing(akamai_api(target)) as api:
         return {
             f"{PREFIX}{changes[0].found['name']}/{fault.what}": fault
             for changes in by_property.values()
             for fault in _of_property(target, PropertyDriver(api), changes)
         }
-    finally:
-        api.close()
 
 
 def _of_property(target: Target, driver: PropertyDriver, changes: list[PropertyChange]) -> Iterator[Fault]:

@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -21,12 +20,11 @@ from django.db import transaction
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput, NotFound, Refusal
 from apps.identity import vault
-from apps.outbox import nudge
 from apps.outbox import services as outbox
 from apps.rollout.drivers.akamai.stream import ACTIVATED
 from apps.rollout.models import DriverName, EdgeStream, StreamKey, Target
 from apps.rollout.services.akamai.typed import host_and_email, is_hostname
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 
 CHANGED = "rollout.stream.changed"
@@ -215,7 +213,7 @@ def tell(stream: EdgeStream, verb: str, actor: Actor, at: datetime, **more: obje
     record_target(verb, stream.target, actor=actor, at=at, after=more or None)
     payload = {"target": stream.target.slug, "wanted": stream.wanted}
     outbox.enqueue(topic=CHANGED, key=stream.target.slug, payload=payload, at=at)
-    transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+    tell_pages()
 
 
 # -- receiving ----------------------------------------------------------------------------------------------------

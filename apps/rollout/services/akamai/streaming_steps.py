@@ -6,14 +6,13 @@ A worker may die between a call and the row: the call is then made again, which 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 
 from apps.audit.actors import SYSTEM
 from apps.identity import vault
-from apps.outbox import nudge
 from apps.rollout.drivers.akamai.property import NoProperty, Property, PropertyDriver
 from apps.rollout.drivers.akamai.stream import (
     ACTIVATED,
@@ -30,7 +29,7 @@ from apps.rollout.models import EdgeStream, StreamKey, Target
 from apps.rollout.services.akamai import adopting_streams, streaming
 from apps.rollout.services.akamai.adopting_streams import NotToAdopt
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.evidence import CHANNEL, record_target
+from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.putting_off import put_off, settled
 
 POLL, LOOK = timedelta(seconds=10), timedelta(minutes=5)
@@ -51,11 +50,8 @@ def run(*, stream_id: int, clock: Clock) -> bool:
         return False
     lease = stream.retry_at
     try:
-        api = akamai_api(stream.target)
-        try:
+        with closing(akamai_api(stream.target)) as api:
             _step(stream, StreamDriver(api), PropertyDriver(api), clock)
-        finally:
-            api.close()
     except VendorError as error:
         words = error.text if isinstance(error, NoProperty | ForeignStream | NotToAdopt) else ""
         put_off(stream, error, clock(), words=f"{stream.hostname}: {words}." if words else "")
@@ -172,7 +168,7 @@ def _save(stream: EdgeStream, lease: datetime, at: datetime) -> None:
         row.retry_at = stream.retry_at if alone else at
         _note_status(row, before, at)
         row.save()
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
 
 
 def _note_status(row: EdgeStream, before: str, at: datetime) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -179,11 +180,8 @@ def _tried(way: Way, config: Mapping[str, object]) -> str:
 
 def try_out(connection: ClusterConnection, chosen: ClusterSettings) -> None:
     """Raises VendorError. What is not granted is no reason to refuse it: the preflight tells."""
-    api = ClusterApi(replace(connection, read_seconds=TRIAL_SECONDS))
-    try:
+    with closing(ClusterApi(replace(connection, read_seconds=TRIAL_SECONDS))) as api:
         KubernetesDriver(api, config_for("trial", chosen)).access_review()
-    finally:
-        api.close()
 
 
 def _keep(target: Target, way: Way, server: str, actor: Actor, at: datetime) -> Target:

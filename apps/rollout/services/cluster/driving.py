@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from apps.catalog import selectors as catalog
 from apps.compiler.graph import Service
@@ -33,11 +33,8 @@ class ClusterNotConnected(VendorError):
 @contextmanager
 def cluster_driver(target: Target) -> Iterator[KubernetesDriver]:
     """Raises VendorError; ClusterNotConnected when nobody said how it is reached, or an agent does all."""
-    api = ClusterApi(connection_of(target))
-    try:
+    with closing(ClusterApi(connection_of(target))) as api:
         yield KubernetesDriver(api, cluster_config(target))
-    finally:
-        api.close()
 
 
 def connection_of(target: Target) -> ClusterConnection:

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 from django.db.models import F, Q
 
-from apps.outbox import nudge
 from apps.rollout.cluster.settings import settings_of
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes.errors import explain
 from apps.rollout.models import Activation, DriverName, Node, Sight, Target, TargetArtifact
 from apps.rollout.services import proving
 from apps.rollout.services.cluster.driving import CONFLICTS, ORDER, TAKEN
-from apps.rollout.services.evidence import CHANNEL
+from apps.rollout.services.evidence import tell_pages
 from apps.rollout.services.holding import hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS
 
@@ -106,7 +104,7 @@ def note(*, node: Node, number: int, active: bool, said: Said, at: datetime) -> 
         _keep(target, number, said.seen, at)
         if len(said.seen.behind) < MOST_BEHIND:
             _believe(target, said.seen, at)
-        transaction.on_commit(partial(nudge.publish, CHANNEL), robust=True)
+        tell_pages()
     return True
 
 
