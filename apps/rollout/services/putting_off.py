@@ -1,20 +1,35 @@
-"""When to try again what a vendor refused, for rows that keep ``attempts``, ``error`` and ``retry_at``."""
+"""Who takes the next step, and when to try again what a vendor refused: for rows that keep ``attempts``, ``error`` and
+``retry_at``.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from django.db.models import Model, QuerySet
 
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 
+Row = TypeVar("Row", bound=Model)
+
 LONGEST = timedelta(minutes=5)
+LEASE = timedelta(minutes=3)
+"""Who took a step and has not finished it by then is taken for dead."""
 
 
 class Patient(Protocol):
     attempts: int
     error: str
     retry_at: datetime
+
+
+def claim(rows: QuerySet[Row], pk: int, at: datetime) -> Row | None:
+    """One of ``rows``, ours for as long as LEASE; None when there is nothing to do or somebody else is at it."""
+    if not rows.filter(pk=pk, retry_at__lte=at).update(retry_at=at + LEASE):
+        return None
+    return rows.filter(pk=pk).first()
 
 
 def pause(attempts: int, retry_after: float | None = None) -> timedelta:

@@ -7,10 +7,9 @@ compared with what a person agreed to: when somebody else changed the property, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
 
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import InvalidInput, NotAllowed, NotFound, Refusal
@@ -22,8 +21,6 @@ from apps.rollout.services.targets import BadTarget, get_target, require_called
 from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertyState, move
 
 CHANGED = "rollout.property.changed"
-LEASE = timedelta(minutes=3)
-"""Who took a step and has not finished it by then is taken for dead."""
 
 
 class PropertyBusy(Refusal):
@@ -156,14 +153,6 @@ def due(at: datetime) -> list[int]:
     """Changes with a step that a worker should take now."""
     rows = PropertyChange.objects.filter(state__in=WORKING_PROPERTIES, retry_at__lte=at)
     return list(rows.order_by("pk").values_list("pk", flat=True))
-
-
-def claim(change_id: int, at: datetime) -> PropertyChange | None:
-    """The row, ours for as long as LEASE; None when there is nothing to do or somebody else is at it."""
-    due_now = Q(state__in=WORKING_PROPERTIES, retry_at__lte=at)
-    if not PropertyChange.objects.filter(due_now, pk=change_id).update(retry_at=at + LEASE):
-        return None
-    return PropertyChange.objects.select_related("target").get(pk=change_id)
 
 
 def newest(target: Target, limit: int) -> list[PropertyChange]:

@@ -30,10 +30,9 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import PropertyChange
 from apps.rollout.services.akamai import budgets
 from apps.rollout.services.akamai.attached import attached
-from apps.rollout.services.akamai.attaching import claim
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import tell_pages
-from apps.rollout.services.putting_off import pause
+from apps.rollout.services.putting_off import claim, pause
 from apps.rollout.states import WORKING_PROPERTIES, PropertyState, move
 
 POLL = timedelta(seconds=10)
@@ -46,7 +45,8 @@ Clock = Callable[[], datetime]
 
 def run(*, change_id: int, clock: Clock) -> bool:
     """Take the step that is due. False when there is none."""
-    change = claim(change_id, clock())
+    working = PropertyChange.objects.filter(state__in=WORKING_PROPERTIES)
+    change = claim(working.select_related("target"), change_id, clock())
     if change is None:
         return False
     try:

@@ -30,9 +30,8 @@ from apps.rollout.services.akamai.budgets import AccountBudget
 from apps.rollout.services.akamai.list_proofs import asked_still, conclude
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import record_target, tell_pages
-from apps.rollout.services.putting_off import pause
+from apps.rollout.services.putting_off import claim, pause
 
-LEASE = timedelta(minutes=3)
 POLL = timedelta(seconds=5)
 SOON = timedelta(seconds=0.2)
 WAIT_DETACHED = timedelta(minutes=1)
@@ -110,10 +109,9 @@ def _doors_wait(row: AddressList) -> bool:
 
 def run(*, list_id: int, clock: Clock) -> bool:
     """Take the step that is due. False when there is none, or somebody else is at it."""
-    at = clock()
-    if not AddressList.objects.filter(pk=list_id, retry_at__lte=at).update(retry_at=at + LEASE):
+    row = claim(AddressList.objects.select_related("target__environment"), list_id, clock())
+    if row is None:
         return False
-    row = AddressList.objects.select_related("target__environment").get(pk=list_id)
     try:
         with closing(akamai_api(row.target)) as api:
             _step(row, vendor.lists_of(row.product, api) if row.product else _choose(row, api), api, clock)

@@ -29,10 +29,10 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, OriginCertificate, PendingChange, PropertyChange, Target
 from apps.rollout.services.akamai import attaching
 from apps.rollout.services.akamai.attached import attached
-from apps.rollout.services.akamai.origin_certificates import LEASE, OVERLAP, RENEW_BEFORE
+from apps.rollout.services.akamai.origin_certificates import OVERLAP, RENEW_BEFORE
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import record_target, tell_pages
-from apps.rollout.services.putting_off import put_off, settled
+from apps.rollout.services.putting_off import claim, put_off, settled
 from apps.rollout.states import OPEN_PROPERTIES, PropertyState
 from apps.trust import services as trust
 
@@ -52,7 +52,7 @@ def due(at: datetime) -> list[int]:
 
 def run(*, row_id: int, clock: Clock) -> bool:
     """Take the step that is due. False when there is none, or somebody else is at it."""
-    row = _claim(row_id, clock())
+    row = claim(OriginCertificate.objects.select_related("target__environment"), row_id, clock())
     if row is None:
         return False
     lease = row.retry_at
@@ -65,12 +65,6 @@ def run(*, row_id: int, clock: Clock) -> bool:
         put_off(row, VendorError(row.hostname, 0, refusal.message), clock(), words=refusal.message)
     _save(row, lease, clock())
     return True
-
-
-def _claim(row_id: int, at: datetime) -> OriginCertificate | None:
-    if not OriginCertificate.objects.filter(pk=row_id, retry_at__lte=at).update(retry_at=at + LEASE):
-        return None
-    return OriginCertificate.objects.select_related("target__environment").get(pk=row_id)
 
 
 def _step(row: OriginCertificate, keystore: KeystoreDriver, properties: PropertyDriver, clock: Clock) -> None:

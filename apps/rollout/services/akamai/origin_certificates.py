@@ -25,7 +25,6 @@ from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 
 CHANGED = "rollout.origin_certificate.changed"
-LEASE = timedelta(minutes=3)
 RENEW_BEFORE = timedelta(days=10)
 """Of thirty days: a renewal takes minutes, and where a person has to look at it there are days for that."""
 

@@ -28,7 +28,6 @@ from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
 
 CHANGED = "rollout.stream.changed"
-LEASE = timedelta(minutes=3)
 MOST_KEYS = 2
 USE_NOTED_EVERY = timedelta(seconds=30)
 RECEIVER = "/telemetry/v1/datastream/"

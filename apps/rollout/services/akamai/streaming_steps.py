@@ -30,7 +30,7 @@ from apps.rollout.services.akamai import adopting_streams, streaming
 from apps.rollout.services.akamai.adopting_streams import NotToAdopt
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import record_target, tell_pages
-from apps.rollout.services.putting_off import put_off, settled
+from apps.rollout.services.putting_off import claim, put_off, settled
 
 POLL, LOOK = timedelta(seconds=10), timedelta(minutes=5)
 OVERLAP = timedelta(hours=1)
@@ -45,7 +45,7 @@ def due(at: datetime) -> list[int]:
 
 def run(*, stream_id: int, clock: Clock) -> bool:
     """Take the step that is due. False when there is none, or somebody else is at it."""
-    stream = _claim(stream_id, clock())
+    stream = claim(EdgeStream.objects.select_related("target"), stream_id, clock())
     if stream is None:
         return False
     lease = stream.retry_at
@@ -57,12 +57,6 @@ def run(*, stream_id: int, clock: Clock) -> bool:
         put_off(stream, error, clock(), words=f"{stream.hostname}: {words}." if words else "")
     _save(stream, lease, clock())
     return True
-
-
-def _claim(stream_id: int, at: datetime) -> EdgeStream | None:
-    if not EdgeStream.objects.filter(pk=stream_id, retry_at__lte=at).update(retry_at=at + streaming.LEASE):
-        return None
-    return EdgeStream.objects.select_related("target").get(pk=stream_id)
 
 
 def _step(stream: EdgeStream, driver: StreamDriver, properties: PropertyDriver, clock: Clock) -> None:
