@@ -10,53 +10,44 @@ from apps.catalog.imports.problems import Place
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class _Keyed:
+    """Whoever has a key is named by it."""
+
     key: str
+
+    @property
+    def ref(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Team(_Keyed):
     name: str
     purpose: str
     sort: ClassVar[str] = "team"
 
-    @property
-    def ref(self) -> str:
-        return self.key
-
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    key: str
+class Person(_Keyed):
     name: str
     email: str
     sort: ClassVar[str] = "person"
 
-    @property
-    def ref(self) -> str:
-        return self.key
-
 
 @dataclass(frozen=True, slots=True)
-class Agent:
-    key: str
+class Agent(_Keyed):
     name: str
     owner: str
     team: str | None
     purpose: str
     sort: ClassVar[str] = "agent"
 
-    @property
-    def ref(self) -> str:
-        return self.key
-
 
 @dataclass(frozen=True, slots=True)
-class Workload:
-    key: str
+class Workload(_Keyed):
     name: str
     team: str
     sort: ClassVar[str] = "workload"
-
-    @property
-    def ref(self) -> str:
-        return self.key
 
 
 @dataclass(frozen=True, slots=True)
