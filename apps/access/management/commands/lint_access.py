@@ -7,11 +7,10 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apps.access.selectors.upkeep import examine
-from apps.audit.errors import Refusal
+from apps.audit.commands import OperatorCommand
 from apps.catalog import selectors as catalog
 from apps.compiler.lint import Finding, Severity
 
@@ -19,7 +18,7 @@ RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 NEVER = "never"
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Examines all grants of an environment. Exits with 1 when something is as bad as --fail-on, or worse."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,11 +35,8 @@ class Command(BaseCommand):
             raise SystemExit(1)
 
     def _found(self, environment: str | None, slugs: list[str]) -> list[Finding]:
-        try:
-            where = catalog.get_environment(environment)
-            services = [catalog.get_service(slug).pk for slug in slugs] or None
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
+        where = catalog.get_environment(environment)
+        services = [catalog.get_service(slug).pk for slug in slugs] or None
         found = examine(service_ids=services, environment_id=where.pk, at=timezone.now()).findings
         return sorted(found, key=lambda one: (RANK[one.severity], one.service, one.code, one.grant_ids))
 

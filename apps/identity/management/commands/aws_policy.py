@@ -5,13 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
-from apps.audit.errors import Refusal
+from apps.audit.commands import OperatorCommand
 from apps.identity.proofs import aws_directory
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Prints the least-privilege policy for sync_aws; with --trust also whom a role in another account lets in."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -20,7 +18,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(aws_directory.policy())
         if options["trust"]:
-            try:
-                self.stdout.write(aws_directory.trust_policy(options["trust"]))
-            except Refusal as refusal:
-                raise CommandError(refusal.message) from refusal
+            self.stdout.write(aws_directory.trust_policy(options["trust"]))

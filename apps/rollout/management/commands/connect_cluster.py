@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from apps.audit.actors import Actor
-from apps.audit.errors import Refusal
+from apps.audit.commands import OPERATOR, OperatorCommand
 from apps.rollout import tasks
 from apps.rollout.services.cluster.connecting import AGENT, IN_CLUSTER, KUBECONFIG, REACHED, TOKEN, Way, connect
 
-OPERATOR = Actor("operator", "An operator on the command line")
 
-
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Give a cluster another way to be reached. It is tried with calls that only read before it is kept."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,8 +29,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             target = connect(slug=options["target"], way=_way(options), actor=OPERATOR, at=timezone.now())
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
         except (OSError, ValueError) as error:
             raise CommandError(f"A file cannot be read: {type(error).__name__}") from error
         tasks.poke([target.slug])

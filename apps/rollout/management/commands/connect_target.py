@@ -6,19 +6,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from apps.audit.actors import Actor
-from apps.audit.errors import Refusal
+from apps.audit.commands import OPERATOR, OperatorCommand
 from apps.rollout import tasks
 from apps.rollout.akamai.edgerc import DEFAULT_SECTION, from_environment, parse_edgerc
 from apps.rollout.services.connecting import connect
 
-OPERATOR = Actor("operator", "An operator on the command line")
 
-
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Give an Akamai target another EdgeGrid credential. It is tried with one call before it is kept."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,8 +36,6 @@ class Command(BaseCommand):
                 actor=OPERATOR,
                 at=timezone.now(),
             )
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
         except (OSError, ValueError) as error:
             raise CommandError(f"{file} cannot be read: {type(error).__name__}") from error
         tasks.poke([target.slug])

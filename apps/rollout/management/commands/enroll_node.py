@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from apps.audit.actors import Actor
-from apps.audit.errors import InvalidInput, Refusal
+from apps.audit.commands import OPERATOR, OperatorCommand
+from apps.audit.errors import InvalidInput
 from apps.rollout.services.targets import enroll_account, enroll_node
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Let a mesh node in. Enrolling it again replaces its token."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,11 +28,10 @@ class Command(BaseCommand):
         parser.add_argument("--account", default="", metavar="NAMESPACE/NAME", help="and the account it signs for")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actor = Actor("operator", "An operator on the command line")
         known: dict[str, Any] = {
             "target_slug": options["target"],
             "name": options["name"],
-            "actor": actor,
+            "actor": OPERATOR,
             "at": timezone.now(),
             "applies": False if options["only_probes"] else None,
         }
@@ -46,8 +45,6 @@ class Command(BaseCommand):
             enrolled = enroll_node(**known)
         except InvalidInput as refusal:
             raise CommandError(_words(refusal)) from refusal
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
         descriptor = os.open(options["token_out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(enrolled.token)

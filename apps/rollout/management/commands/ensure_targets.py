@@ -6,17 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from apps.audit.actors import Actor
-from apps.audit.errors import Refusal
+from apps.audit.commands import OPERATOR, OperatorCommand
 from apps.rollout.services.targets import TargetSpec, ensure_target
 
-OPERATOR = Actor("operator", "An operator on the command line")
 
-
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Create or change targets to match a JSON file: {'targets': [{slug, name, driver, config, credentials}]}."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,8 +26,5 @@ class Command(BaseCommand):
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CommandError(f"{options['config']} cannot be used: {error!r}") from error
         for spec in specs:
-            try:
-                target = ensure_target(spec=spec, actor=OPERATOR, at=timezone.now())
-            except Refusal as refusal:
-                raise CommandError(refusal.message) from refusal
+            target = ensure_target(spec=spec, actor=OPERATOR, at=timezone.now())
             self.stdout.write(f"{target.slug}: {target.name} ({target.driver})")

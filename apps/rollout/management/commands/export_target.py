@@ -6,21 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from apps.audit.actors import Actor
-from apps.audit.errors import Refusal
+from apps.audit.commands import OPERATOR, OperatorCommand
 from apps.rollout.exports.tree import Export
 from apps.rollout.exports.writing import NotOurDirectory, write, write_secret
 from apps.rollout.services.exporting import code_bundle, export_of
 from apps.trust import selectors as trust
 from apps.trust.models import Purpose
 
-OPERATOR = Actor("operator", "An operator on the command line")
 
-
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Write what an edge target should hold to a directory, as Terraform and files; only what differs is touched."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,8 +32,6 @@ class Command(BaseCommand):
             export = export_of(slug=options["target"], number=options["revision"])
             written = write(export, options["directory"])
             self._write_others(export, options["code"], options["keys"])
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
         except (NotOurDirectory, OSError) as error:
             raise CommandError(str(error)) from error
         for caution in export.cautions:

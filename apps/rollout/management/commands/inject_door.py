@@ -6,15 +6,15 @@ import sys
 from typing import Any
 
 import yaml
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from apps.audit.errors import Refusal
+from apps.audit.commands import OperatorCommand
 from apps.rollout import handouts
 from apps.rollout.management.sidecars import add_call_arguments, wanted
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Read a Deployment, StatefulSet or DaemonSet and print it with a sidecar in it. Other documents pass as read."
     )
@@ -32,8 +32,6 @@ class Command(BaseCommand):
             printed = _with_sidecar(documents, options)
         except yaml.YAMLError as error:
             raise CommandError(f"What was read is no YAML: {error}") from error
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
         self.stdout.write(yaml.safe_dump_all(printed, sort_keys=False))
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from apps.audit.errors import Refusal
+from apps.audit.commands import OperatorCommand
 from apps.rollout import handouts
 from apps.rollout.management.sidecars import add_call_arguments, wanted
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Write files that somebody else applies: a door beside a service, a probe pod, an agent, a baseline."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,10 +33,7 @@ class Command(BaseCommand):
         add_call_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            files = _files(options)
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
+        files = _files(options)
         for name, text in files.items():
             path = options["directory"] / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,15 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from apps.audit.actors import Actor
-from apps.audit.errors import Refusal
+from apps.audit.commands import OPERATOR, OperatorCommand
 from apps.trust import pki, services
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = "Make a private key and have the mesh authority sign a certificate for a known workload."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,16 +25,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         key = pki.new_private_key()
-        try:
-            issued = services.issue_certificate(
-                workload=options["workload"],
-                csr_pem=pki.new_request(key),
-                node=options["node"],
-                actor=Actor("operator", "An operator on the command line"),
-                at=timezone.now(),
-            )
-        except Refusal as refusal:
-            raise CommandError(refusal.message) from refusal
+        issued = services.issue_certificate(
+            workload=options["workload"],
+            csr_pem=pki.new_request(key),
+            node=options["node"],
+            actor=OPERATOR,
+            at=timezone.now(),
+        )
         _write_private(options["key_out"], pki.private_pem(key))
         options["cert_out"].write_text(issued.certificate_pem, encoding="utf-8")
         options["ca_out"].write_text(issued.ca_pem, encoding="utf-8")
