@@ -1,6 +1,8 @@
-"""Secrets at rest: encrypted with the key the operator gives in SALLYPORT_SECRETS_KEY."""
+"""Secrets at rest: encrypted with the key the operator gives in SALLYPORT_SECRETS_KEY, or hashed to be compared."""
 
 from __future__ import annotations
+
+import hashlib
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
@@ -20,3 +22,8 @@ def unseal(sealed: bytes | memoryview) -> bytes:
         return Fernet(settings.SALLYPORT_SECRETS_KEY).decrypt(bytes(sealed))
     except InvalidToken as error:
         raise WrongSecretsKey("A stored secret cannot be read: SALLYPORT_SECRETS_KEY is not the one it had.") from error
+
+
+def hash_of(token: str) -> str:
+    """Plain SHA-256 is enough: a token of ours is 256 random bits, so there is nothing to guess."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -20,6 +19,7 @@ from apps.audit.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.catalog.selectors import EdgeAddress
 from apps.identity.proofs import limits
+from apps.identity.vault import hash_of
 from apps.outbox import nudge
 from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnreadableBatch
 from apps.telemetry.events import Event, TooLarge, Unreadable, read_batch
@@ -47,7 +47,7 @@ def register_source(*, name: str, actor: Actor, at: datetime, points: Collection
     """A log shipper's token, shown once. Registering a name again gives it a new token and ends the old one."""
     plain = _PREFIX + secrets.token_urlsafe(32)
     with transaction.atomic():
-        values = {"token_hash": _hash(plain), "points": sorted(set(points)), "created_at": at, "revoked_at": None}
+        values = {"token_hash": hash_of(plain), "points": sorted(set(points)), "created_at": at, "revoked_at": None}
         TelemetrySource.objects.update_or_create(name=name, defaults=values)
         _record_source("telemetry.source.registered", name, actor, at, points=sorted(set(points)))
     return plain
@@ -74,18 +74,13 @@ def _record_source(action: str, name: str, actor: Actor, at: datetime, **after: 
 
 def authenticate_source(plain: str, *, at: datetime) -> TelemetrySource:
     """The source behind a token; raises UnknownSource."""
-    source = TelemetrySource.objects.filter(token_hash=_hash(plain), revoked_at=None).first()
+    source = TelemetrySource.objects.filter(token_hash=hash_of(plain), revoked_at=None).first()
     if source is None:
         raise UnknownSource
     if source.last_seen_at is None or source.last_seen_at <= at - SEEN_NOTED_EVERY:
         stale = Q(last_seen_at=None) | Q(last_seen_at__lte=at - SEEN_NOTED_EVERY)
         TelemetrySource.objects.filter(stale, pk=source.pk).update(last_seen_at=at)
     return source
-
-
-def _hash(plain: str) -> str:
-    """Plain SHA-256 is enough: the token is 256 random bits, so there is nothing to guess."""
-    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()
 
 
 def ingest(*, token: str, body: bytes, at: datetime) -> Ingested:

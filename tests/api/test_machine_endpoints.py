@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.audit.actors import SYSTEM
+from apps.identity.vault import hash_of
 from apps.rollout.models import Node, Probe
-from apps.rollout.services.targets import token_hash
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from tests.api.world import mesh_target
@@ -120,7 +120,7 @@ AGENT_BODIES = {
 @pytest.fixture
 def node(there: Shop) -> Node:
     made = mesh_target().nodes.get()
-    made.token_hash = token_hash(NODE_TOKEN)
+    made.token_hash = hash_of(NODE_TOKEN)
     made.save()
     return made
 

@@ -29,8 +29,8 @@ from hypothesis import strategies as st
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.identity import services, vault
+from apps.identity.vault import hash_of
 from apps.rollout.services.akamai import streaming
-from apps.rollout.services.targets import token_hash
 from apps.telemetry import services as telemetry
 from apps.trust import services as trust
 from console.middleware import OWN_DOORS
@@ -324,7 +324,7 @@ def console(directory: Provider, settings: LazySettings) -> Iterator[Console]:
     services.set_signal_source(provider_slug="okta", actor=SYSTEM, at=AT, **source)
     trust.ensure_keys(at=AT)
     node = mesh_target().nodes.get()
-    node.token_hash = token_hash(NODE_TOKEN)
+    node.token_hash = hash_of(NODE_TOKEN)
     node.save()
     shown = {
         "rubbish": "Bearer \xff\x01 nonsense",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from apps.identity import policies
 from apps.identity.errors import InvalidSubject, InvalidToken, Suspended
 from apps.identity.models import ApiToken, Kind, Scope, Subject
 from apps.identity.services.logins import ensure_user
-from apps.identity.services.subjects import entry, get_locked
+from apps.identity.services.subjects import entry, get_locked, record
+from apps.identity.vault import hash_of
 
 PREFIX = "sp_"
 SHOWN = 10
@@ -52,7 +52,7 @@ def issue_api_token(
             subject=subject,
             name=name.strip(),
             prefix=plain[:SHOWN],
-            hash=_hash(plain),
+            hash=hash_of(plain),
             scopes=sorted(set(scopes)),
             created_at=at,
             expires_at=expires_at,
@@ -110,7 +110,7 @@ def authenticate_api_token(plain: str, *, at: datetime) -> ApiToken:
     One query, and one write a minute to note its use.
     """
     token = (
-        _live(at).select_related("subject__owner", "subject__team", "subject__user").filter(hash=_hash(plain)).first()
+        _live(at).select_related("subject__owner", "subject__team", "subject__user").filter(hash=hash_of(plain)).first()
     )
     if token is None:
         raise InvalidToken
@@ -126,18 +126,6 @@ def _live(at: datetime) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(revoked_at=None, expires_at__gt=at)
 
 
-def _hash(plain: str) -> str:
-    """Plain SHA-256 is enough: the secret is 256 random bits, so there is nothing to guess."""
-    return hashlib.sha256(plain.encode()).hexdigest()
-
-
 def _record(verb: str, token: ApiToken, actor: Actor, at: datetime) -> None:
-    audit.record(
-        action=f"identity.api_token.{verb}",
-        actor=actor,
-        target_type="identity.subject",
-        target_id=token.subject.key,
-        target_name=token.subject.name,
-        after={"token": token.pk, "name": token.name, "prefix": token.prefix, "scopes": token.scopes},
-        at=at,
-    )
+    after = {"token": token.pk, "name": token.name, "prefix": token.prefix, "scopes": token.scopes}
+    record(token.subject, f"identity.api_token.{verb}", actor=actor, at=at, after=after)

@@ -12,7 +12,6 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from apps.audit import services as audit
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import NotFound, Refusal
 from apps.identity import policies
@@ -20,7 +19,7 @@ from apps.identity.errors import InvalidSubject, SomebodyElse, StepUpNeeded, Sus
 from apps.identity.models import DirectoryUser, Kind, Login, Provider, Role, Subject, User
 from apps.identity.services.roles import assign_role
 from apps.identity.services.sessions import end_sessions
-from apps.identity.services.subjects import find_locked, get_locked, upsert_subject
+from apps.identity.services.subjects import find_locked, get_locked, record, upsert_subject
 from apps.identity.verification import is_name
 from apps.outbox import services as outbox
 
@@ -170,7 +169,8 @@ def unlink_login(*, login_id: int, actor: Actor, at: datetime) -> Subject:
             raise NotFound
         login.delete()
         subject = login.subject
-        _record("identity.login.unlinked", subject, actor, at, {"issuer": login.issuer, "sub": login.sub})
+        told = {"issuer": login.issuer, "sub": login.sub}
+        record(subject, "identity.login.unlinked", actor=actor, at=at, after=told)
         for provider in Provider.objects.filter(issuer=login.issuer).values_list("pk", flat=True):
             end_sessions(
                 subject_key=subject.key, provider_id=provider, actor=actor, at=at, why="the sign-in was unlinked"
@@ -181,7 +181,7 @@ def unlink_login(*, login_id: int, actor: Actor, at: datetime) -> Subject:
 def link_new(*, issuer: str, sub: str, subject: Subject, actor: Actor, at: datetime) -> Login:
     """Write down the sign-in. Users a directory pushed under this name before anybody had it are this person's now."""
     login = Login.objects.create(issuer=issuer, sub=sub, subject=subject, created_at=at)
-    _record("identity.login.linked", subject, actor, at, {"issuer": issuer, "sub": sub})
+    record(subject, "identity.login.linked", actor=actor, at=at, after={"issuer": issuer, "sub": sub})
     waiting = DirectoryUser.objects.filter(provider__issuer=issuer, external_id=sub, subject=None)
     if waiting.update(subject=subject):
         outbox.enqueue(topic=MET, key=subject.key, at=at)
@@ -202,7 +202,7 @@ def create_operator(*, name: str, password: str, at: datetime) -> User:
         user.save(update_fields=["password"])
         for role in (Role.ADMINISTRATOR, Role.OPERATOR):
             assign_role(subject_key=key, role=role, actor=SYSTEM, at=at)
-        _record("identity.operator.password_set", subject, SYSTEM, at, {})
+        record(subject, "identity.operator.password_set", actor=SYSTEM, at=at, after={})
     return user
 
 
@@ -211,15 +211,3 @@ def _require_good_password(password: str, user: User) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise InvalidSubject("Choose a better password.", fields={"password": error.messages}) from error
-
-
-def _record(action: str, subject: Subject, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
-    audit.record(
-        action=action,
-        actor=actor,
-        target_type="identity.subject",
-        target_id=subject.key,
-        target_name=subject.name,
-        after=after,
-        at=at,
-    )

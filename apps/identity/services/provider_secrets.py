@@ -5,7 +5,6 @@ Two of a channel may be good at once, so that one can be changed for another wit
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from apps.identity import policies
 from apps.identity.errors import InvalidProviderSecret, InvalidToken, TooManySecrets
 from apps.identity.models import Channel, Provider, ProviderSecret
 from apps.identity.services.provider_record import note_provider
+from apps.identity.vault import hash_of
 
 PREFIX = "sps_"
 SHOWN = 10
@@ -51,7 +51,7 @@ def issue_provider_secret(
             provider=provider,
             channel=channel,
             prefix=plain[:SHOWN],
-            hash=_hash(plain),
+            hash=hash_of(plain),
             created_at=at,
             expires_at=expires_at,
         )
@@ -81,7 +81,10 @@ def authenticate_provider(plain: str, *, channel: str, at: datetime) -> Provider
     learnt from its timing is a part of a hash, and not of a secret.
     """
     secret = (
-        _live(at).select_related("provider").filter(hash=_hash(plain), channel=channel, provider__enabled=True).first()
+        _live(at)
+        .select_related("provider")
+        .filter(hash=hash_of(plain), channel=channel, provider__enabled=True)
+        .first()
     )
     if secret is None:
         raise InvalidToken("The token is unknown, expired or revoked.")
@@ -101,11 +104,6 @@ def lock_provider(slug: str) -> Provider:
 
 def _live(at: datetime) -> QuerySet[ProviderSecret]:
     return ProviderSecret.objects.filter(revoked_at=None, expires_at__gt=at)
-
-
-def _hash(plain: str) -> str:
-    """Plain SHA-256 is enough: the secret is 256 random bits, so there is nothing to guess."""
-    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()
 
 
 def _record(verb: str, secret: ProviderSecret, actor: Actor, at: datetime) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from apps.identity.models import Provider, SignalChannel, SignalOutcome, SignIn,
 from apps.identity.services.denials import deny_tokens
 from apps.identity.services.heard import note_heard
 from apps.identity.services.refresh_tokens import keep_refresh_token, release
-from apps.identity.services.subjects import entry, get_locked, note
+from apps.identity.services.subjects import entry, get_locked, note, record
 from apps.identity.vault import WrongSecretsKey, seal, unseal
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def note_sign_in(
         if proved is not None:
             keep_refresh_token(sign_in=sign_in, provider=proved.provider, token=proved.refresh_token, at=at)
         said = {"way": way, "provider": proved.provider.slug} if proved else {"way": way}
-        _record("started", subject, subject.actor, at, said)
+        record(subject, "identity.session.started", actor=subject.actor, at=at, after=said)
     return sign_in
 
 
@@ -95,7 +95,8 @@ def note_sign_out(*, session_key: str, at: datetime) -> Left | None:
         release([sign_in.pk], at=at)
         sign_in.delete()
         subject = sign_in.subject
-        _record("ended", subject, subject.actor, at, {"why": "signed out", "sessions": 1})
+        told = {"why": "signed out", "sessions": 1}
+        record(subject, "identity.session.ended", actor=subject.actor, at=at, after=told)
     return None if sign_in.provider is None else Left(sign_in.provider, _unsealed(sign_in))
 
 
@@ -223,7 +224,3 @@ def forget_ended(*, at: datetime) -> int:
         over = list(SignIn.objects.filter(~Exists(alive), started_at__lt=at - SETTLED).values_list("pk", flat=True))
         release(over, at=at)
         return SignIn.objects.filter(pk__in=over).delete()[0]
-
-
-def _record(verb: str, subject: Subject, actor: Actor, at: datetime, after: Mapping[str, object]) -> None:
-    audit.record_all([entry(subject, f"identity.session.{verb}", actor=actor, after=after)], at=at)

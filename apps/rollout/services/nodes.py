@@ -16,6 +16,7 @@ from apps.catalog import selectors as catalog
 from apps.compiler.artifacts import manifest_digest
 from apps.identity.proofs import jwt_issuers
 from apps.identity.proofs.outcome import ProofRefused
+from apps.identity.vault import hash_of
 from apps.rollout import content
 from apps.rollout.drivers.base import DoorAnswer
 from apps.rollout.models import DriverName, Node, Probe, Revision, RevisionArtifact, Runner, Target, TargetArtifact
@@ -24,7 +25,7 @@ from apps.rollout.services.cluster import preflight as cluster_preflight
 from apps.rollout.services.cluster import sights
 from apps.rollout.services.cluster.preflight import Answer
 from apps.rollout.services.cluster.sights import Said
-from apps.rollout.services.targets import TOKEN_PREFIX, token_hash
+from apps.rollout.services.targets import TOKEN_PREFIX
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ProbeState
 from apps.trust import services as trust
 
@@ -86,7 +87,7 @@ class Report:
 
 def authenticate_node(*, token: str, at: datetime) -> Node:
     """Who is calling, by a token of ours or by one of its cluster; also notes that it was heard of."""
-    known = Q(token_hash=token_hash(token)) if token.startswith(TOKEN_PREFIX) else _account(token, at)
+    known = Q(token_hash=hash_of(token)) if token.startswith(TOKEN_PREFIX) else _account(token, at)
     node = Node.objects.select_related("target__environment").filter(known).first()
     if node is None:
         raise UnknownNode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
@@ -248,7 +247,7 @@ def _enrolled(
     fetches = target.is_fetched if applies is None else applies
     if fetches and not target.is_fetched:
         raise BadTarget(f"The console itself writes to {target.name}: a node there can only try calls.")
-    known = {"token_hash": token_hash(token or secrets.token_urlsafe(32)), "issuer": "", "account": "", **by}
+    known = {"token_hash": vault.hash_of(token or secrets.token_urlsafe(32)), "issuer": "", "account": "", **by}
     node, _ = Node.objects.select_for_update().update_or_create(
         target=target, name=name, defaults={**known, "enrolled_at": at, "applies": fetches}
     )
@@ -264,8 +263,3 @@ def remove_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> N
         if not deleted:
             raise NotFound(f"There is no node {name}.")
         record_target("node.removed", target, actor=actor, at=at, before={"node": name})
-
-
-def token_hash(token: str) -> str:
-    """Plain SHA-256 is enough: the token is 256 random bits."""
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -6,7 +6,6 @@ a secret that nobody ever sees: it is made here and goes to Akamai, and two are 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -175,7 +174,7 @@ def end_older_secret(*, slug: str, actor: Actor, at: datetime) -> EdgeStream:
 def make_key(stream: EdgeStream, at: datetime) -> StreamKey:
     plain = secrets.token_urlsafe(32)
     return StreamKey.objects.create(
-        stream=stream, hash=_hash(plain), secret_sealed=vault.seal(plain.encode()), made_at=at
+        stream=stream, hash=vault.hash_of(plain), secret_sealed=vault.seal(plain.encode()), made_at=at
     )
 
 
@@ -188,11 +187,6 @@ def end_keys(keys: Sequence[StreamKey], at: datetime) -> int:
     """What is ended is erased too."""
     wanted = StreamKey.objects.filter(pk__in=[key.pk for key in keys], ended_at=None)
     return wanted.update(ended_at=at, secret_sealed=b"")
-
-
-def _hash(plain: str) -> str:
-    """Plain SHA-256 is enough: the secret is 256 random bits."""
-    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()
 
 
 def locked(slug: str) -> EdgeStream:
@@ -219,7 +213,7 @@ def tell(stream: EdgeStream, verb: str, actor: Actor, at: datetime, **more: obje
 def authenticate(*, slug: str, user: str, password: str, at: datetime) -> StreamRight | None:
     """Whose delivery it is. Every believed secret is compared, and always for as long: no answer tells which fitted."""
     rows = StreamKey.objects.filter(stream__target__slug=slug, ended_at=None).select_related("stream")
-    keys, given = list(rows[: MOST_KEYS + 1]), _hash(password)
+    keys, given = list(rows[: MOST_KEYS + 1]), vault.hash_of(password)
     fitting = [key for key in keys if hmac.compare_digest(key.hash, given)]
     hmac.compare_digest(_NO_HASH, given)
     if not fitting or user != slug:
