@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asgiref.sync import sync_to_async
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
@@ -22,7 +21,7 @@ from apps.rollout.models import Release
 from apps.rollout.services import releases as rows
 from apps.rollout.services import releasing
 from apps.rollout.services.safety import MOST_MINUTES, Safety, safety_of, set_safety
-from apps.rollout.views import KEEPERS, WATCHERS
+from apps.rollout.views import KEEPERS, WATCHERS, follow
 
 
 class SafetyForm(forms.Form):
@@ -85,9 +84,7 @@ def _mark(found: Sequence[Release]) -> str:
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
-    await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(akamai_target)(slug)
-    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(rows.latest(target))))
+    return await follow(request, slug, akamai_target, lambda target: _mark(rows.latest(target)))
 
 
 @require_POST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -194,9 +194,16 @@ def mark_now(target_id: int) -> str:
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
+    return await follow(request, slug, get_target, lambda target: mark_now(target.pk))
+
+
+async def follow(
+    request: PageRequest, slug: str, find: Callable[[str], Target], look: Callable[[Target], str]
+) -> StreamingHttpResponse:
+    """Pokes for a page about a target. ``look`` names what it shows."""
     await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(get_target)(slug)
-    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: mark_now(target.pk)))
+    target = await sync_to_async(find)(slug)
+    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: look(target)))
 
 
 @require_GET

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from asgiref.sync import sync_to_async
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -17,11 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
-from apps.rollout import tasks
-from apps.rollout.akamai.views import akamai_target
+from apps.rollout.akamai.views import akamai_target, press
 from apps.rollout.services.akamai import adopting_streams, streaming
 from apps.rollout.services.akamai.streaming import StreamInput
-from apps.rollout.views import KEEPERS, WATCHERS
+from apps.rollout.views import KEEPERS, WATCHERS, follow
 from apps.telemetry import edge_gaps
 from apps.telemetry.edge_gaps import Brought
 
@@ -127,33 +125,22 @@ def asked_number(text: str) -> int:
 
 @require_POST
 def renew_secret(request: PageRequest, slug: str) -> HttpResponse:
-    require_role(request, *KEEPERS)
-    akamai_target(slug)
-    streaming.renew_secret(slug=slug, actor=request.subject.actor, at=timezone.now())
-    messages.success(request, "Akamai is being given another secret. The one before is believed until then.")
-    return redirect("target_stream", slug)
+    said = "Akamai is being given another secret. The one before is believed until then."
+    return press(request, slug, streaming.renew_secret, said, "target_stream")
 
 
 @require_POST
 def end_secret(request: PageRequest, slug: str) -> HttpResponse:
-    require_role(request, *KEEPERS)
-    akamai_target(slug)
-    streaming.end_older_secret(slug=slug, actor=request.subject.actor, at=timezone.now())
-    messages.success(request, "The older secret opens nothing any more.")
-    return redirect("target_stream", slug)
+    said = "The older secret opens nothing any more."
+    return press(request, slug, streaming.end_older_secret, said, "target_stream")
 
 
 @require_POST
 def stop(request: PageRequest, slug: str) -> HttpResponse:
-    require_role(request, *KEEPERS)
-    akamai_target(slug)
-    streaming.stop(slug=slug, actor=request.subject.actor, at=timezone.now())
-    messages.success(request, "Akamai is told to deliver no more.")
-    return redirect("target_stream", slug)
+    said = "Akamai is told to deliver no more."
+    return press(request, slug, streaming.stop, said, "target_stream")
 
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
-    await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(akamai_target)(slug)
-    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(streaming.get_stream(target))))
+    return await follow(request, slug, akamai_target, lambda target: _mark(streaming.get_stream(target)))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from django import forms
-from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -13,13 +11,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
-from apps.rollout import tasks
-from apps.rollout.akamai.views import akamai_target
+from apps.rollout.akamai.views import akamai_target, press
 from apps.rollout.models import OriginCertificate
 from apps.rollout.services.akamai import origin_certificates
 from apps.rollout.services.akamai.origin_certificates import CertificateInput
 from apps.rollout.states import OPEN_PROPERTIES
-from apps.rollout.views import KEEPERS, WATCHERS
+from apps.rollout.views import KEEPERS, WATCHERS, follow
 
 
 class CertificateForm(forms.Form):
@@ -85,27 +82,17 @@ def _mark(row: OriginCertificate | None) -> str:
 
 @require_POST
 def renew(request: PageRequest, slug: str) -> HttpResponse:
-    require_role(request, *KEEPERS)
-    akamai_target(slug)
-    origin_certificates.renew(slug=slug, actor=request.subject.actor, at=timezone.now())
-    messages.success(
-        request, "A new version is being made. The present one stays until the property names the new one."
-    )
-    return redirect("target_certificate", slug)
+    said = "A new version is being made. The present one stays until the property names the new one."
+    return press(request, slug, origin_certificates.renew, said, "target_certificate")
 
 
 @require_POST
 def plan_again(request: PageRequest, slug: str) -> HttpResponse:
-    require_role(request, *KEEPERS)
-    akamai_target(slug)
-    origin_certificates.plan_again(slug=slug, actor=request.subject.actor, at=timezone.now())
-    messages.success(request, "The property is being compared again.")
-    return redirect("target_certificate", slug)
+    said = "The property is being compared again."
+    return press(request, slug, origin_certificates.plan_again, said, "target_certificate")
 
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
-    await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(akamai_target)(slug)
-    look = sync_to_async(lambda: _mark(origin_certificates.get_origin_certificate(target)))
-    return pokes.answer(request, tasks.CHANNEL, look)
+    look = origin_certificates.get_origin_certificate
+    return await follow(request, slug, akamai_target, lambda target: _mark(look(target)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
@@ -14,12 +13,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.audit.errors import NotFound
 from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
-from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.models import PropertyChange, Target
 from apps.rollout.services.akamai import attaching, budgets
 from apps.rollout.states import OPEN_PROPERTIES
-from apps.rollout.views import KEEPERS, WATCHERS
+from apps.rollout.views import KEEPERS, WATCHERS, follow
 
 MOST = 10
 
@@ -114,6 +112,4 @@ def drop(request: PageRequest, slug: str, change_id: int) -> HttpResponse:
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
-    await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(akamai_target)(slug)
-    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(attaching.newest(target, 1))))
+    return await follow(request, slug, akamai_target, lambda target: _mark(attaching.newest(target, 1)))

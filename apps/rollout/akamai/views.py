@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
@@ -25,7 +25,7 @@ from apps.rollout.cluster import views as cluster_views
 from apps.rollout.models import DriverName, Preflight, Target
 from apps.rollout.services import connecting, preflights
 from apps.rollout.services.driving import has_live_agent
-from apps.rollout.views import KEEPERS, WATCHERS, get_target
+from apps.rollout.views import KEEPERS, WATCHERS, follow, get_target
 
 
 def akamai_target(slug: str) -> Target:
@@ -41,6 +41,15 @@ def called_target(slug: str) -> Target:
     if target.driver not in (DriverName.AKAMAI, DriverName.KUBERNETES):
         raise NotFound
     return target
+
+
+def press(request: PageRequest, slug: str, do: Callable[..., object], said: str, page: str) -> HttpResponse:
+    """One button of ``page``, about a target at Akamai."""
+    require_role(request, *KEEPERS)
+    akamai_target(slug)
+    do(slug=slug, actor=request.subject.actor, at=timezone.now())
+    messages.success(request, said)
+    return redirect(page, slug)
 
 
 @require_http_methods(["GET", "POST"])
@@ -105,6 +114,4 @@ def _mark(last: Preflight | None) -> str:
 
 @require_GET
 async def preflight_events(request: PageRequest, slug: str) -> StreamingHttpResponse:
-    await sync_to_async(require_role)(request, *WATCHERS)
-    target = await sync_to_async(called_target)(slug)
-    return pokes.answer(request, tasks.CHANNEL, sync_to_async(lambda: _mark(preflights.latest(target))))
+    return await follow(request, slug, called_target, lambda target: _mark(preflights.latest(target)))
