@@ -62,7 +62,6 @@ def context_of(asked: AccessRequest, viewer: Subject, freshness: Freshness | Non
         "grant": grant,
         "doors": [(point, doors.get(point)) for point in sorted(asked.points)],
         "steps": tell(asked, selectors.timeline(asked), standings, grant, use_of(asked, grant, viewer)),
-        "standings": standings,
         "options": options_of(asked, grant, standings, viewer, freshness, at),
         "curl": curl_of(asked) if grant is not None and grant.ended_at is None else "",
         "changes": changes_of(asked, grant, at),
