@@ -6,16 +6,15 @@ both, so that nobody is shut out by surprise.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from apps.compiler.decide import Action, Context, Decision, Pdp, Resource
 from apps.compiler.emitters.cluster.objects import (
-    Account,
     caller_account,
     ingress_account,
+    opened,
     openings,
     server_account,
     unseen,
@@ -164,7 +163,7 @@ class Mesh:
     def __init__(self, graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> None:
         self._service, self._surroundings, self._pdp = service, surroundings, Pdp(graph)
         self._routes = ranked(service.routes)
-        self._held: Mapping[Account, set[tuple[str, str]]] = _held(graph, service, surroundings)
+        self._held = opened(graph, service, surroundings)
 
     def allows(self, call: Call) -> bool:
         if server_account(self._service, self._surroundings) is None:
@@ -184,15 +183,6 @@ class Mesh:
             if parts is not None and method in route.methods and matches(template, parts)
         )
         return next(found, "")
-
-
-def _held(
-    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings
-) -> Mapping[Account, set[tuple[str, str]]]:
-    held: dict[Account, set[tuple[str, str]]] = defaultdict(set)
-    for opening in openings(graph, service, surroundings):
-        held[opening.account].update((opening.route, method) for method in opening.methods)
-    return held
 
 
 def at_door(pdp: Pdp, call: Call) -> Decision:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -175,6 +176,16 @@ def openings(graph: AccessGraph, service: Service, surroundings: ClusterSurround
             account = ingress_account(surroundings) if service.edge is not None else None
         if account is not None:
             yield Opening(account, row.route, row.methods)
+
+
+def opened(
+    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings
+) -> Mapping[Account, set[tuple[str, str]]]:
+    """Routes and methods, by whom they are opened to."""
+    found: dict[Account, set[tuple[str, str]]] = defaultdict(set)
+    for opening in openings(graph, service, surroundings):
+        found[opening.account].update((opening.route, method) for method in opening.methods)
+    return found
 
 
 def unseen(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[str, ...]:

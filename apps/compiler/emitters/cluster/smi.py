@@ -8,8 +8,7 @@ service; besides stands a target that lets nobody in, so that a service whose la
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from apps.compiler.emitters.cluster import treatments
@@ -21,7 +20,7 @@ from apps.compiler.emitters.cluster.objects import (
     legal_name,
     made,
     object_name,
-    openings,
+    opened,
     server_account,
     service_name,
     unseen,
@@ -77,7 +76,7 @@ def _tcp_targets(
     nobody = Account(server.namespace, NOBODY)
     shut = {"destination": _party(server), "rules": rules, "sources": [_party(nobody)]}
     yield made(ACCESS, "TrafficTarget", server.namespace, object_name(service.id, CLOSED), told, spec=shut)
-    for account in sorted(_open_lanes(graph, service, surroundings)):
+    for account in sorted(opened(graph, service, surroundings)):
         spec = {"destination": destination, "rules": rules, "sources": [_party(account)]}
         yield made(ACCESS, "TrafficTarget", server.namespace, target_name(service, account), told, spec=spec)
 
@@ -115,7 +114,7 @@ def _targets(
 ) -> Iterator[Object]:
     """One per account that may call: all that it may do, most specific first. The account's other ports stay closed."""
     told = labels(surroundings, service.id)
-    for account, open_lanes in sorted(_open_lanes(graph, service, surroundings).items()):
+    for account, open_lanes in sorted(opened(graph, service, surroundings).items()):
         names = list(chain.from_iterable(match_names(lane) for lane in known if lane[:2] in open_lanes))
         if names:
             destination = {**_party(server), "port": _port(service)}
@@ -130,15 +129,6 @@ def _port(service: Service) -> int:
 def target_name(service: Service, account: Account) -> str:
     told = hashlib.sha256(f"{account.namespace}/{account.name}".encode()).hexdigest()[:8]
     return object_name(service.id, f"from-{account.name}-{told}")
-
-
-def _open_lanes(
-    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings
-) -> Mapping[Account, set[tuple[str, str]]]:
-    found: dict[Account, set[tuple[str, str]]] = defaultdict(set)
-    for opening in openings(graph, service, surroundings):
-        found[opening.account].update((opening.route, method) for method in opening.methods)
-    return found
 
 
 def _party(account: Account) -> dict[str, object]:
