@@ -79,10 +79,6 @@ def get_environment_by_id(pk: int) -> Environment:
     return Environment.objects.get(pk=pk)
 
 
-def list_environments() -> QuerySet[Environment]:
-    return Environment.objects.order_by("-is_default", "slug")
-
-
 def get_service(slug: str) -> Service:
     """The service with its team, retired or not; raises UnknownService."""
     service = Service.objects.select_related("team").filter(slug=slug).first()
