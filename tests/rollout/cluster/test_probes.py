@@ -122,7 +122,7 @@ def test_a_network_is_asked_for_a_connection_only(
     (one,) = asked(node, hands)
     assert (one["how"], one["port"], "control" in one) == ("connect", 9201, False)
     answer(node, hands, "allow")
-    assert told(grant) == f"a connection as workload:{CART}: allow (answered_200)."
+    assert told(grant) == f"a connection as workload:{CART} was let through."
 
 
 def test_a_pod_that_went_away_is_not_waited_for(target: Target, shop: factory.Shop, hands: Hands) -> None:

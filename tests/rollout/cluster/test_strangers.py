@@ -66,7 +66,7 @@ def test_a_proof_holds_a_call_that_was_refused(cart_pod: Node, ads_pod: Node, sh
     assert doors(grant) == {"mesh": "proven"}
     assert answer(ads_pod, hands, "deny") == [f"{ADS} deny connect"]
     assert told(grant) == (
-        f"a connection as workload:{CART}: allow (allow)."
+        f"a connection as workload:{CART} was let through."
         f" a connection as workload:{ADS}, whom nobody let in, was refused."
     )
     assert Activation.objects.latest("pk").state == "proven"
