@@ -161,7 +161,7 @@ class TargetList(APIView):
     )
     def get(self, request: Request) -> Response:
         acting_as(request, *WATCHERS)
-        rows = Target.objects.select_related("environment").order_by("slug")
+        rows = Target.objects.select_related("environment").defer("facts", "secret_sealed").order_by("slug")
         return Response(TargetPage({"results": rows}).data)
 
 
