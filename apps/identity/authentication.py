@@ -32,7 +32,7 @@ class BearerTokenAuthentication(BaseAuthentication):
             token = authenticate_api_token(plain.strip(), at=at)
         except Refusal as refusal:
             raise AuthenticationFailed(refusal.message, code=refusal.code) from refusal
-        read_once(token.subject)
+        read_once(token.subject, token.held_roles)  # type: ignore[attr-defined]  # annotated by the service
         request._request.subject = token.subject  # type: ignore[attr-defined]  # added by SubjectMiddleware
         return token.subject.user, token
 
