@@ -211,7 +211,7 @@ class Decide(APIView):
         at = timezone.now()
         environment = catalog.get_environment().slug
         found = decide(
-            selectors.graph_slice(service_slugs=[sent["service"]], environment_slug=environment, at=at, also=[key]),
+            selectors.caller_slice(subject_key=key, service_slug=sent["service"], environment_slug=environment, at=at),
             key,
             Action(sent["method"]),
             Resource(sent["service"], sent["path"]),
@@ -267,7 +267,11 @@ class GuardrailList(APIView):
 
 def _require_may_know(actor: Subject, key: str) -> None:
     """One may ask about oneself and whom one may ask for; those who watch over all, about anybody."""
-    if key in {one.key for one in identity.acting_for(actor)} or identity.has_role(actor, *policies.SEE_ALL):
+    if (
+        key == actor.key
+        or key in {one.key for one in identity.acting_for(actor)}
+        or identity.has_role(actor, *policies.SEE_ALL)
+    ):
         return
     raise refusals.NotYourSubject
 

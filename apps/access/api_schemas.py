@@ -87,7 +87,8 @@ class GrantSchema(serializers.Serializer[Any]):
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_routes(self, grant: Grant) -> list[str]:
-        return sorted(route.key for route in grant.routes.all())
+        routes = self.context.get("routes") or grant.routes.all()
+        return sorted(route.key for route in routes)
 
     @extend_schema_field(DoorSchema(many=True))
     def get_doors(self, grant: Grant) -> list[dict[str, Any]]:
@@ -169,7 +170,7 @@ class RequestDetailSchema(RequestSchema):
         if grant is None:
             return None
         grant.subject, grant.service = request.subject, request.service  # a grant is for what was asked
-        return dict(GrantSchema(grant).data)
+        return dict(GrantSchema(grant, context={"routes": request.routes.all()}).data)
 
 
 class AskSchema(serializers.Serializer[Any]):

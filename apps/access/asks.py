@@ -16,6 +16,7 @@ from apps.compiler.graph import Point, SubjectKind
 from apps.identity import selectors as identity
 
 if TYPE_CHECKING:
+    from apps.access.models import AccessRequest
     from apps.catalog.models import Environment, Route, Service
     from apps.identity.models import Subject
 
@@ -76,23 +77,48 @@ def read_target(
     """Raises UnknownService, UnknownEnvironment, UnknownRoute, ServiceRetired, BadRoutes, BadPoints or BadTreatment."""
     service = catalog.get_service(service_slug)
     where = catalog.get_environment(environment)
-    shape = catalog.graph_services([service_slug], where.slug).get(service_slug)
+    shape = _living(service, catalog.graph_services([service_slug], where.slug).get(service_slug))
+    doors = _doors(route_keys, points, shape, SubjectKind(subject.kind))
+    routes = tuple(catalog.get_routes(service, route_keys))
+    return _target(subject, service, where, shape, routes, doors, treatment)
+
+
+def target_of(request: AccessRequest, shape: graph.Service | None) -> Target:
+    """As ``read_target``, of a request that came with its rows and the shape of its service: no query."""
+    shape = _living(request.service, shape)
+    asked = request.routes.all()
+    doors = _doors([one.key for one in asked], request.points, shape, SubjectKind(request.subject.kind))
+    routes = tuple(catalog.require_routes(request.service, asked))
+    return _target(request.subject, request.service, request.environment, shape, routes, doors, request.treatment)
+
+
+def _living(service: Service, shape: graph.Service | None) -> graph.Service:
     if shape is None:
         raise refusals.ServiceRetired(f"{service.title} is retired; nothing on it can be opened.")
+    return shape
+
+
+def _doors(
+    route_keys: Collection[str], points: Collection[str], shape: graph.Service, kind: SubjectKind
+) -> tuple[str, ...]:
     if not route_keys:
         raise refusals.BadRoutes("Choose at least one route.", fields={"routes": ["Choose at least one route."]})
-    doors = _points(points, shape, SubjectKind(subject.kind))
-    routes = tuple(catalog.get_routes(service, route_keys))
+    return _points(points, shape, kind)
+
+
+def _target(
+    subject: Subject,
+    service: Service,
+    where: Environment,
+    shape: graph.Service,
+    routes: tuple[Route, ...],
+    doors: tuple[str, ...],
+    treatment: Mapping[str, Any] | None,
+) -> Target:
     if shape.is_tcp:
         _require_connecting(subject, shape, routes, where.slug)
-    return Target(
-        service=service,
-        environment=where,
-        shape=shape,
-        routes=routes,
-        points=doors,
-        wish=None if treatment is None else read_wish(treatment, shape, doors),
-    )
+    wish = None if treatment is None else read_wish(treatment, shape, doors)
+    return Target(service=service, environment=where, shape=shape, routes=routes, points=doors, wish=wish)
 
 
 def _require_connecting(subject: Subject, shape: graph.Service, routes: Collection[Route], environment: str) -> None:

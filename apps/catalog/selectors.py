@@ -79,6 +79,10 @@ def get_environment_by_id(pk: int) -> Environment:
     return Environment.objects.get(pk=pk)
 
 
+def list_environments() -> QuerySet[Environment]:
+    return Environment.objects.order_by("-is_default", "slug")
+
+
 def get_service(slug: str) -> Service:
     """The service with its team, retired or not; raises UnknownService."""
     service = Service.objects.select_related("team").filter(slug=slug).first()
@@ -132,10 +136,21 @@ def list_routes(service: Service) -> QuerySet[Route]:
 def get_routes(service: Service, keys: Collection[str]) -> list[Route]:
     """The live routes with these keys, in order; raises UnknownRoute naming those that are not there."""
     found = list(list_routes(service).filter(key__in=keys))
-    missing = sorted(set(keys) - {route.key for route in found})
-    if missing:
-        raise UnknownRoute(f"{service.title} has no route {', '.join(missing)}.", fields={"routes": missing})
+    _require_none(service, set(keys) - {route.key for route in found})
     return found
+
+
+def require_routes(service: Service, rows: Iterable[Route]) -> list[Route]:
+    """As ``get_routes``, of rows that were read already."""
+    found = sorted(rows, key=lambda route: (route.template, route.key))
+    _require_none(service, {route.key for route in found if route.retired_at is not None})
+    return found
+
+
+def _require_none(service: Service, missing: Collection[str]) -> None:
+    if missing:
+        names = sorted(missing)
+        raise UnknownRoute(f"{service.title} has no route {', '.join(names)}.", fields={"routes": names})
 
 
 def match_route(service: Service, *, method: str, path: str) -> Route | None:
@@ -214,9 +229,14 @@ _EDGE_FACTS = ("host", "base_path")
 _MESH_FACTS = ("namespace", "port", "upstream_port")
 
 
-def list_edge_addresses() -> tuple[EdgeAddress, ...]:
-    """Where services answer at the edge, longest base path first, so that the first match is the right one."""
+def list_edge_addresses(slugs: Collection[str] | None = None) -> tuple[EdgeAddress, ...]:
+    """Where services answer at the edge, longest base path first, so that the first match is the right one.
+
+    All of them, or those with these slugs.
+    """
     rows = Exposure.objects.filter(point=Door.EDGE, service__retired_at=None)
+    if slugs is not None:
+        rows = rows.filter(service__slug__in=slugs)
     found = [EdgeAddress(*row) for row in rows.values_list("service__slug", "host", "base_path")]
     return tuple(sorted(found, key=lambda one: (-len(one.base_path), one.host, one.base_path)))
 

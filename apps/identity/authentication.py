@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from apps.audit.errors import Refusal
 from apps.identity.models import ApiToken, Scope, User
+from apps.identity.nearby import read_once
 from apps.identity.services import authenticate_api_token
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class BearerTokenAuthentication(BaseAuthentication):
             token = authenticate_api_token(plain.strip(), at=at)
         except Refusal as refusal:
             raise AuthenticationFailed(refusal.message, code=refusal.code) from refusal
+        read_once(token.subject, token.held_roles)  # type: ignore[attr-defined]  # annotated by the service
         request._request.subject = token.subject  # type: ignore[attr-defined]  # added by SubjectMiddleware
         return token.subject.user, token
 

@@ -23,9 +23,10 @@ class SubjectMiddleware(MiddlewareMixin):
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        request.subject = subject_of(request.user)  # type: ignore[attr-defined]  # this is where it is added
-        if request.subject is not None:  # type: ignore[attr-defined]  # added above
-            read_once(request.subject)  # type: ignore[attr-defined]  # added above
+        subject = subject_of(request.user)
+        request.subject = subject  # type: ignore[attr-defined]  # this is where it is added
+        if subject is not None:
+            read_once(subject, getattr(request.user, "held_roles", None))
             _note_use(request)
 
 

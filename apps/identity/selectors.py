@@ -247,15 +247,8 @@ def find_by_login(*, issuer: str, sub: str) -> Subject | None:
 def graph_subjects(keys: Iterable[str]) -> dict[str, graph.Subject]:
     """The compiler's view of the subjects named and of the members of the teams among them. One query."""
     wanted = set(keys)
-    found = (
-        Subject.objects.select_related("owner")
-        .filter(Q(key__in=wanted) | Q(pk__in=Membership.objects.filter(team__key__in=wanted).values("member")))
-        .annotate(
-            team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")),
-            per_minute=F("limits__calls_per_minute"),
-        )
-    )
-    return {one.key: _graph_subject(one, frozenset(one.team_keys), one.per_minute) for one in found}
+    found = _graph_rows(Q(key__in=wanted) | Q(pk__in=Membership.objects.filter(team__key__in=wanted).values("member")))
+    return _by_key(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,26 +316,34 @@ def list_denied(*, at: datetime) -> list[Denied]:
 
 def graph_subjects_and_denied(keys: Iterable[str], *, at: datetime) -> tuple[dict[str, graph.Subject], list[Denied]]:
     """As ``graph_subjects`` and ``list_denied``, in one query; who is turned away is among the subjects too."""
-    wanted, denials = set(keys), Denial.objects.filter(subject=OuterRef("pk"), until__gt=at)
-    found = (
-        Subject.objects.select_related("owner")
-        .filter(
-            Q(key__in=wanted)
-            | Q(pk__in=Membership.objects.filter(team__key__in=wanted).values("member"))
-            | Q(pk__in=Denial.objects.filter(until__gt=at).values("subject"))
-        )
-        .annotate(
-            team_keys=ArraySubquery(Membership.objects.filter(member=OuterRef("pk")).values("team__key")),
-            per_minute=F("limits__calls_per_minute"),
-            denied=ArraySubquery(
-                denials.order_by("cause").values(row=JSONObject(cause="cause", until="until", issued="issued_until"))
-            ),
-        )
-        .order_by("key")
-    )
-    rows = list(found)
-    subjects = {one.key: _graph_subject(one, frozenset(one.team_keys), one.per_minute) for one in rows}
-    return subjects, [_denied(one, said) for one in rows for said in one.denied]
+    wanted = set(keys)
+    members = Membership.objects.filter(team__key__in=wanted).values("member")
+    denied = Denial.objects.filter(until__gt=at).values("subject")
+    return _read_with_denied(Q(key__in=wanted) | Q(pk__in=members) | Q(pk__in=denied), at)
+
+
+def graph_caller(key: str, *, at: datetime) -> tuple[dict[str, graph.Subject], list[Denied]]:
+    """One caller and its teams, without who else is in them, and why it is turned away if it is. One query."""
+    teams = Membership.objects.filter(member__key=key).values("team")
+    return _read_with_denied(Q(key=key) | Q(pk__in=teams), at)
+
+
+def _read_with_denied(which: Q, at: datetime) -> tuple[dict[str, graph.Subject], list[Denied]]:
+    denials = Denial.objects.filter(subject=OuterRef("pk"), until__gt=at).order_by("cause")
+    said = denials.values(row=JSONObject(cause="cause", until="until", issued="issued_until"))
+    rows = list(_graph_rows(which).annotate(denied=ArraySubquery(said)).order_by("key"))
+    return _by_key(rows), [_denied(one, said) for one in rows for said in one.denied]
+
+
+def _graph_rows(which: Q) -> QuerySet[Any]:
+    """What ``_by_key`` reads."""
+    teams = Membership.objects.filter(member=OuterRef("pk")).values("team__key")
+    rows = Subject.objects.select_related("owner").filter(which)
+    return rows.annotate(team_keys=ArraySubquery(teams), per_minute=F("limits__calls_per_minute"))
+
+
+def _by_key(rows: Iterable[Any]) -> dict[str, graph.Subject]:
+    return {one.key: _graph_subject(one, frozenset(one.team_keys), one.per_minute) for one in rows}
 
 
 def _denied(subject: Any, said: Mapping[str, Any]) -> Denied:

@@ -159,7 +159,7 @@ class TargetList(APIView):
     @extend_schema(operation_id="targets_list", summary="Where access is enforced", responses=TargetPage)
     def get(self, request: Request) -> Response:
         acting_as(request, *WATCHERS)
-        rows = Target.objects.select_related("environment").order_by("slug")
+        rows = Target.objects.select_related("environment").defer("facts", "secret_sealed").order_by("slug")
         return Response(TargetPage({"results": rows}).data)
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, OuterRef, Q, QuerySet
-from django.db.models.functions import JSONObject
+from django.db.models import Count, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -28,7 +29,17 @@ from apps.outbox import pokes
 from apps.rollout import content, tasks
 from apps.rollout.cluster import facts as cluster_facts
 from apps.rollout.drivers.akamai.code import CANCELLABLE
-from apps.rollout.models import Activation, EdgeMove, Node, PendingChange, Probe, Revision, RevisionArtifact, Target
+from apps.rollout.models import (
+    Activation,
+    Drift,
+    EdgeMove,
+    Node,
+    PendingChange,
+    Probe,
+    Revision,
+    RevisionArtifact,
+    Target,
+)
 from apps.rollout.services import troubles, undoing
 from apps.rollout.services.akamai import budgets, history
 from apps.rollout.services.cluster.driving import HELD
@@ -41,7 +52,7 @@ FEW, PAGE, MOST_ARTIFACTS = 10, 25, 30
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A target in one line. ``door`` is the state its arch is drawn in."""
+    """A target in one line. ``door`` is the state its arch is drawn in, ``asking`` how many services wait for a yes."""
 
     target: Target
     activation: Activation | None
@@ -50,29 +61,32 @@ class Health:
     online: int
     pending: int
     drifted: int
+    asking: int
 
 
 @require_GET
 def rollout(request: PageRequest) -> HttpResponse:
     at = timezone.now()
     keeper = has_role(request.subject, *KEEPERS)
-    rows = healths(Target.objects.select_related("environment").order_by("environment__slug", "point"), at)
+    targets = Target.objects.select_related("environment").order_by("environment__slug", "point")
+    rows = healths(targets, at)
     well = all(is_well(row) for row in rows)
-    asking = sum(len(row.target.facts.get(HELD, {})) for row in rows)
-    context = {"rows": rows, "well": well, "asking": asking, "keeper": keeper}
+    context = {"rows": rows, "well": well, "asking": sum(row.asking for row in rows), "keeper": keeper}
     return TemplateResponse(request, "rollout/rollout.html", context)
 
 
-def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
-    found = list(targets)
+def healths(targets: QuerySet[Target], at: datetime) -> list[Health]:
+    """The facts stay in the database: a cluster's may tell of thousands of services, which are only counted."""
+    found = list(targets.defer("facts", "config", "secret_sealed"))
     latest = Activation.objects.filter(target__in=found).order_by("target_id", "-id").distinct("target_id")
     activations = {one.target_id: one for one in latest.select_related("revision")}
     counts = Target.objects.filter(pk__in=[one.pk for one in found]).annotate(
-        uncompiled=Count("pending", distinct=True),
-        off=Count("drifts", distinct=True, filter=Q(drifts__resolved_at=None)),
+        uncompiled=_number_of(PendingChange.objects.all()),
+        off=_number_of(Drift.objects.filter(resolved_at=None)),
+        asking=Func("facts", template=HOW_MANY_HELD, output_field=IntegerField()),
     )
-    numbers = {pk: (waiting, off) for pk, waiting, off in counts.values_list("pk", "uncompiled", "off")}
-    held = _held(found)
+    numbers = {pk: many for pk, *many in counts.values_list("pk", "uncompiled", "off", "asking")}
+    held = _held([one for one in found if numbers[one.pk][2]])
     nodes = list(Node.objects.filter(target__in=found))
     return [
         Health(
@@ -83,18 +97,32 @@ def healths(targets: Iterable[Target], at: datetime) -> list[Health]:
             online=sum(node.target_id == one.pk and is_live(node, at) for node in nodes),
             pending=numbers[one.pk][0] - held.get(one.pk, 0),
             drifted=numbers[one.pk][1],
+            asking=numbers[one.pk][2],
         )
         for one in found
     ]
 
 
+HOW_MANY_HELD = f"jsonb_array_length(jsonb_path_query_array(%(expressions)s, '$.{HELD}.keyvalue().key'))"
+
+
+def _number_of(rows: QuerySet[Any]) -> Coalesce:
+    counted = rows.filter(target=OuterRef("pk")).order_by().values("target").annotate(many=Count("pk"))
+    return Coalesce(Subquery(counted.values("many")), 0)
+
+
 def _held(targets: Iterable[Target]) -> dict[int, int]:
     """How many of a cluster's changes wait for a yes, and for nothing else. Costs nothing where none asks for one."""
-    asked = [Q(target=one, service__in=list(one.facts[HELD])) for one in targets if one.facts.get(HELD)]
+    asked = [Q(target=one, service__in=_names_held(one)) for one in targets]
     if not asked:
         return {}
     rows = PendingChange.objects.filter(reduce(or_, asked)).values("target").annotate(many=Count("pk"))
     return dict(rows.values_list("target", "many"))
+
+
+def _names_held(target: Target) -> QuerySet[Target, Any]:
+    names = Func(f"facts__{HELD}", function="jsonb_object_keys", output_field=TextField())
+    return Target.objects.filter(pk=target.pk).values_list(names)
 
 
 def door_of(target: Target, activation: Activation | None, drifted: int) -> str:
@@ -189,7 +217,7 @@ def mark_of(target: Target, activation: Activation | None) -> str:
 
 def mark_now(target_id: int) -> str:
     activation = Activation.objects.filter(target=target_id).order_by("-id").first()
-    return mark_of(Target.objects.get(pk=target_id), activation)
+    return mark_of(Target.objects.defer("facts", "config").get(pk=target_id), activation)
 
 
 @require_GET

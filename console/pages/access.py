@@ -84,7 +84,8 @@ def held(grant: Grant, viewer: Subject, doors: Mapping[str, str]) -> Held:
 
 def with_commands(rows: list[Held], token: str) -> list[Held]:
     """Each with the command to try it, where it has a route through the edge."""
-    addresses = {one.service: one for one in catalog.list_edge_addresses()}
+    services = {row.grant.service.slug for row in rows}
+    addresses = {one.service: one for one in catalog.list_edge_addresses(services)}
     return [replace(row, curl=_command(row.grant, addresses.get(row.grant.service.slug), token)) for row in rows]
 
 

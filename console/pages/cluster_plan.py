@@ -23,6 +23,7 @@ from apps.rollout import tasks
 from apps.rollout.cluster.facts import facts_of
 from apps.rollout.cluster.views import cluster_target
 from apps.rollout.services.cluster import closing
+from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import selectors as telemetry
 
@@ -65,11 +66,10 @@ def plan(request: PageRequest, slug: str) -> HttpResponse:
         title = catalog.list_titles([request.POST["service"]])[request.POST["service"]]
         messages.success(request, f"Agreed: {title} is closed to everybody else now.")
         return redirect("target_plan", slug)
-    found = closing.closings(target)
-    page = [one for one in found if one.service > asked_text(request, "after")][: MOST_SERVICES + 1]
+    page = closing.closings(target, after=asked_text(request, "after"), limit=MOST_SERVICES + 1)
     context = {
         "target": target,
-        "many": len(found),
+        "many": len(target.facts.get(HELD, {})),
         "closings": shown(page[:MOST_SERVICES], at),
         "after": page[MOST_SERVICES - 1].service if len(page) > MOST_SERVICES else None,
         "traps": closing.traps_lately(target),

@@ -61,11 +61,14 @@ def method(name: str) -> SafeString:
 @register.simple_tag
 def path(template_text: str) -> SafeString:
     """A path template with its parameters dimmed."""
-    parts = (
-        format_html('<span class="param">{}</span>', part) if part.startswith("{") else format_html("{}", part)
-        for part in template_text.split("/")
-    )
+    if "{" not in template_text:
+        return format_html("{}", template_text)
+    parts = (_parameter(part) if part.startswith("{") else part for part in template_text.split("/"))
     return format_html_join("/", "{}", ((part,) for part in parts))
+
+
+def _parameter(name: str) -> SafeString:
+    return format_html('<span class="param">{}</span>', name)
 
 
 @register.simple_tag

@@ -14,6 +14,7 @@ from apps.compiler import graph
 from apps.compiler.decide import Action, Context, Decision, Resource, decide
 from apps.compiler.reasons import Reason
 from apps.identity import services as people
+from apps.identity.services import denials
 from tests.factories import identity
 from tests.factories.access import HOUR, active_grant, pending_grant, service, shop
 
@@ -160,3 +161,45 @@ def test_a_slice_costs_the_same_queries_however_many_grants(at: datetime) -> Non
         active_grant(person, there.ben, subject=person, routes=("refund", "list"))
     active_grant(there.ada, there.ben, subject=there.storefront)
     assert few == queries() == 7
+
+
+def test_the_slice_of_a_caller_decides_as_the_whole_slice_of_the_service(at: datetime) -> None:
+    there = shop()
+    active_grant(there.ada, there.ben, routes=("refund",))
+    active_grant(there.ada, there.ben, subject=there.storefront, routes=("list",))
+    active_grant(there.bot, there.ben, routes=("list",))
+    values = services.GuardrailValues(sentence="Not here.", kinds=("agent",), methods=("GET",))
+    services.set_guardrail(slug="here", values=values, actor=SYSTEM, at=at)
+    newcomer = identity.person("newcomer", teams=(there.storefront,))
+    people.suspend_subject(key=newcomer.key, actor=SYSTEM, at=at)
+    whole = slice_at(at)
+    told = set()
+    callers = [there.ada, there.ben, there.bot, there.dan, newcomer, there.storefront, there.cart]
+    for key in [*(one.key for one in callers), "person:nobody"]:
+        own = selectors.caller_slice(subject_key=key, service_slug="payments", environment_slug="demo", at=at)
+        assert {grant.subject for grant in own.grants} <= own.subjects.keys()
+        full = selectors.graph_slice(service_slugs=["payments"], environment_slug="demo", at=at, also=[key])
+        for method, path in (("GET", "/payments"), ("POST", "/refunds"), ("GET", "/nowhere")):
+            said = asked(own, key, method, path, at)
+            assert said == asked(full, key, method, path, at), (key, method, path)
+            told.add(said.reason)
+    assert sorted(whole.subjects) != sorted(own.subjects)
+    assert {Reason.GRANTED, Reason.NO_GRANT, Reason.GUARDRAIL, Reason.UNKNOWN_SUBJECT, Reason.NO_ROUTE} <= told
+
+
+def test_a_suspended_team_lends_its_grants_to_nobody_in_the_slice_of_a_caller_either(at: datetime) -> None:
+    there = shop()
+    active_grant(there.ada, there.ben, subject=there.storefront, routes=("list",))
+    there.storefront.state, there.storefront.suspended_at = "suspended", at
+    there.storefront.save()
+    own = selectors.caller_slice(subject_key="person:ada", service_slug="payments", environment_slug="demo", at=at)
+    assert asked(own, "person:ada", "GET", "/payments", at).reason is Reason.NO_GRANT
+
+
+def test_the_slice_of_a_caller_knows_that_its_tokens_were_revoked(at: datetime) -> None:
+    there = shop()
+    active_grant(there.ada, there.ben, routes=("refund",))
+    denials.deny_tokens([there.ada, there.dan], at=at)
+    own = selectors.caller_slice(subject_key="person:ada", service_slug="payments", environment_slug="demo", at=at)
+    full = selectors.graph_slice(service_slugs=["payments"], environment_slug="demo", at=at, also=["person:ada"])
+    assert own.denials == full.denials != ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.access.models import AccessRequest
 from apps.audit.models import Event
@@ -50,6 +52,16 @@ def test_no_grant_no_entry(there: Shop) -> None:
         "route": "refund",
         "guardrail": None,
     }
+
+
+def test_a_decision_costs_eight_queries_whatever_others_hold(there: Shop, at: datetime) -> None:
+    ada = Caller(there.ada, scopes=("read",))
+    ada.post("decide/", CALL)
+    for other in (there.bot, there.dan):
+        active_grant(other, there.ben, at=at)
+    with CaptureQueriesContext(connection) as asked:
+        ada.post("decide/", CALL)
+    assert len(asked) == 8
 
 
 def test_a_grant_lets_in_and_is_named(there: Shop, at: datetime) -> None:

@@ -131,3 +131,15 @@ def test_the_list_costs_the_same_however_long(
     with django_assert_max_num_queries(8) as many:
         assert len(names(ben.get("requests/"))) == 7
     assert len(many.captured_queries) <= len(one.captured_queries)
+
+
+def test_one_request_with_its_grant_costs_eight_queries(
+    there: Shop, at: datetime, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    granted = active_grant(there.ada, there.ben, routes=("list", "refund"), at=at)
+    ada, path = Caller(there.ada), f"requests/{granted.request.public_id}/"  # type: ignore[union-attr]
+    ada.get(path)
+    with django_assert_num_queries(8):
+        body = ada.get(path).json()
+    assert body["grant"]["id"] == granted.public_id
+    assert body["grant"]["routes"] == body["routes"] == ["list", "refund"]

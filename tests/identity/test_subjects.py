@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
@@ -19,10 +20,37 @@ from apps.identity.errors import (
     UnknownSubject,
 )
 from apps.identity.models import Kind, Membership, Subject, SubjectState
+from apps.identity.nearby import read_once
 from apps.outbox.models import Message
 from tests.factories.identity import AT, agent, person, team, workload
 
 pytestmark = pytest.mark.django_db
+
+
+def asked_of(subject: Subject) -> int:
+    """How many queries it takes to know all that pages ask about somebody, again and again."""
+    with CaptureQueriesContext(connection) as asked:
+        for _ in range(2):
+            selectors.has_role(subject, "operator")
+            selectors.teams_of(subject)
+            selectors.acting_for(subject)
+    return len(asked)
+
+
+def test_a_marked_subject_is_read_once_and_its_roles_not_at_all_where_they_came_along() -> None:
+    storefront = team("storefront")
+    olga = person("olga", roles=("operator",), teams=(storefront,))
+    cart = workload("cart", team=storefront)
+    loose, marked = (Subject.objects.get(pk=olga.pk) for _ in range(2))
+    user = services.ensure_user(olga)
+    came = type(user).objects.get(pk=user.pk)
+    read_once(marked)
+    read_once(came.subject, came.held_roles)
+    assert (asked_of(loose), asked_of(marked), asked_of(came.subject)) == (8, 2, 1)
+    for one in (loose, marked, came.subject):
+        assert (selectors.has_role(one, "operator"), selectors.has_role(one, "security")) == (True, False)
+        assert [near.key for near in selectors.acting_for(one)] == [olga.key, storefront.key, cart.key]
+        assert selectors.roles_of(one) == {"operator"}
 
 
 def changed_keys() -> list[str]:

@@ -11,8 +11,9 @@ from django.test import Client
 
 from apps.audit.models import Event
 from apps.identity.models import Subject
-from apps.rollout.models import Drift, Preflight, Target
+from apps.rollout.models import Drift, PendingChange, Preflight, Target
 from apps.rollout.surroundings import secret_of
+from apps.rollout.views import healths
 from tests.factories import clusters, pages
 from tests.factories.clusters import CONTESTED
 
@@ -39,6 +40,20 @@ def test_a_cluster_is_shown_with_its_conflicts_and_what_waits(olga: Client) -> N
     assert "1 service waits for a yes" in shown
     assert "end of sale since July 2023" in shown
     assert "v1.32.1" in shown
+
+
+def test_what_waits_for_a_yes_is_counted_apart_from_what_waits_to_be_compiled(olga: Client) -> None:
+    at = datetime.now(UTC)
+    asks = Target.objects.get(slug="cluster")
+    plain = clusters.cluster_target(at, "plain", facts={})
+    for target, service in ((asks, "payments"), (asks, "payments"), (asks, "billing"), (plain, "payments")):
+        PendingChange.objects.create(target=target, service=service, topic="t", cause="c", at=at, retry_at=at)
+    Drift.objects.create(target=plain, path="a", expected="1", observed="2", found_at=at, seen_at=at)
+    Drift.objects.create(target=plain, path="b", expected="1", observed="2", found_at=at, seen_at=at, resolved_at=at)
+    told = {one.target.slug: one for one in healths(Target.objects.all(), at)}
+    assert (told["cluster"].asking, told["cluster"].pending, told["cluster"].drifted) == (1, 1, 0)
+    assert (told["plain"].asking, told["plain"].pending, told["plain"].drifted) == (0, 1, 1)
+    assert "1 service waits for a yes" in text(olga, "/rollout/")
 
 
 def test_it_says_how_soon_a_change_by_hand_is_seen(olga: Client) -> None:

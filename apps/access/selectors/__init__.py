@@ -34,7 +34,7 @@ from apps.access.selectors.grants import (
     reach_of,
     who_can_reach,
 )
-from apps.access.selectors.graph import denials_at, full_graph, graph_slice
+from apps.access.selectors.graph import caller_slice, denials_at, full_graph, graph_slice
 from apps.access.selectors.naming import NamedGrant, NamedRequest, NamedRule, Naming, list_naming
 from apps.access.selectors.pages import Page
 from apps.access.selectors.policy import get_guardrail, get_rule, list_guardrails, list_rules
@@ -77,6 +77,7 @@ __all__ = [
     "Wish",
     "address_graph",
     "addresses_of",
+    "caller_slice",
     "count_address_uses",
     "denials_at",
     "full_graph",

@@ -66,7 +66,8 @@ def list_grants(
 def list_held(*, subject: Subject, at: datetime) -> QuerySet[Grant]:
     """What is open or opening to ``subject`` itself or to one of its teams, soonest to end first."""
     holders = [subject.pk, *(team.pk for team in identity.teams_of(subject))]
-    return with_parts(_running(at).filter(subject__in=holders)).order_by("ends_at", "pk")
+    rows = _running(at).filter(subject__in=holders).select_related("subject", "service", "request")
+    return rows.prefetch_related("routes", "doors").order_by("ends_at", "pk")
 
 
 def list_running_of(*, keys: Collection[str], at: datetime) -> QuerySet[Grant]:

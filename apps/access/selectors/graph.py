@@ -44,6 +44,22 @@ def graph_slice(
     )
 
 
+def caller_slice(*, subject_key: str, service_slug: str, environment_slug: str, at: datetime) -> graph.AccessGraph:
+    """What bears on the calls of one caller to one service: as ``graph_slice``, without what others hold there.
+
+    Every decision about this caller is the same on both.
+    """
+    subjects, denied = identity.graph_caller(subject_key, at=at)
+    held = live_grants(environment_slug, at).filter(service__slug=service_slug, subject__key__in=subjects)
+    return graph.AccessGraph(
+        subjects=subjects,
+        services=catalog.graph_services([service_slug], environment_slug),
+        grants=graph_grants(held, at),
+        guardrails=tuple(graph_guardrail(row) for row in list_guardrail_rows([service_slug])),
+        denials=denials_at(denied, [service_slug], environment_slug),
+    )
+
+
 def full_graph(*, environment_slug: str, at: datetime) -> graph.AccessGraph:
     """Everything. For a first compile and for audits; a change uses a slice."""
     return assemble(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.access import policies
 from apps.access.approvers import Person
-from apps.access.asks import Target, read_duration, read_subject, read_target
+from apps.access.asks import Target, read_duration, read_subject, read_target, target_of
 from apps.access.judging import affected, judge_risk
 from apps.access.models import AccessRequest
 from apps.access.risk import Risk
@@ -31,6 +31,7 @@ from apps.compiler.reasons import Reason
 from apps.compiler.words import listed, moment, points_words, route_words
 
 if TYPE_CHECKING:
+    from apps.catalog.models import Environment, Service
     from apps.identity.models import Subject
 
 
@@ -157,7 +158,7 @@ def preview(
     if target.wish is not None:
         policies.require_may_ask_for_rule(actor, subject, target.service)
     weighed = weigh(requester=actor, subject=subject, target=target, duration=read_duration(duration), demands=demands)
-    planned = _plan(subject, target, duration, at)
+    planned = _plan(_graph_around(subject, target.service, target.environment, at), subject, target, duration, at)
     return Preview(
         subject=Person(subject.key, subject.name),
         service=target.service.slug,
@@ -186,10 +187,11 @@ def _approvals(weighed: Weighed) -> tuple[Approval, ...]:
     return tuple(Approval(need.name, need.sentence, need.count, tuple(people.values())) for need, people in pairs)
 
 
-def _plan(subject: Subject, target: Target, duration: int, at: datetime) -> Planned:
-    before = graph_slice(
-        service_slugs=[target.service.slug], environment_slug=target.environment.slug, at=at, also=[subject.key]
-    )
+def _graph_around(subject: Subject, service: Service, where: Environment, at: datetime) -> graph.AccessGraph:
+    return graph_slice(service_slugs=[service.slug], environment_slug=where.slug, at=at, also=[subject.key])
+
+
+def _plan(before: graph.AccessGraph, subject: Subject, target: Target, duration: int, at: datetime) -> Planned:
     if target.wish is not None:
         ends_at = seconds(at) + duration
         rule = proposed_rule(target.wish, subject, target, starts_at=seconds(at), ends_at=ends_at)
@@ -216,22 +218,10 @@ def planned_change(*, request: AccessRequest, at: datetime) -> Planned:
     grant = getattr(request, "grant", None)
     if request.subject.kind == graph.SubjectKind.PARTY:
         return _of_addresses(request)
+    now = _graph_around(request.subject, request.service, request.environment, at)
     if request.state == RequestState.PENDING:
-        target = read_target(
-            subject=request.subject,
-            service_slug=request.service.slug,
-            route_keys={route.key for route in request.routes.all()},
-            points=request.points,
-            environment=request.environment.slug,
-            treatment=request.treatment,
-        )
-        return _plan(request.subject, target, request.duration, at)
-    now = graph_slice(
-        service_slugs=[request.service.slug],
-        environment_slug=request.environment.slug,
-        at=at,
-        also=[request.subject.key],
-    )
+        target = target_of(request, now.services.get(request.service.slug))
+        return _plan(now, request.subject, target, request.duration, at)
     grant_id = grant.public_id if grant else ""
     without = replace(
         now,

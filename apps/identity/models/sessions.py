@@ -6,13 +6,14 @@ from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.functional import cached_property
 
 from apps.identity.models.providers import Provider
-from apps.identity.models.subjects import Role, Subject
+from apps.identity.models.subjects import ConsoleRole, Role, Subject
 
 
 class Scope(models.TextChoices):
@@ -120,8 +121,9 @@ class RefreshToken(models.Model):
 
 class UserManager(BaseUserManager["User"]):
     def get_queryset(self) -> models.QuerySet[User]:
-        """With the subject, because every request asks whether it is still active."""
-        return super().get_queryset().select_related("subject__owner")
+        """With the subject and its roles: every request asks whether it is active, and most also what it may do."""
+        roles = ConsoleRole.objects.filter(subject=models.OuterRef("subject")).values("role")
+        return super().get_queryset().select_related("subject__owner").annotate(held_roles=ArraySubquery(roles))
 
 
 class User(AbstractBaseUser, PermissionsMixin):

@@ -7,15 +7,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet
 
 from apps.audit import services as audit
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound
 from apps.identity import policies
 from apps.identity.errors import InvalidSubject, InvalidToken, Suspended
-from apps.identity.models import ApiToken, Kind, Scope, Subject
+from apps.identity.models import ApiToken, ConsoleRole, Kind, Scope, Subject
 from apps.identity.services.logins import ensure_user
 from apps.identity.services.subjects import entry, get_locked, record
 from apps.identity.vault import hash_of
@@ -105,13 +106,13 @@ def revoked(subject: Subject, tokens: Sequence[ApiToken], *, actor: Actor, why: 
 
 
 def authenticate_api_token(plain: str, *, at: datetime) -> ApiToken:
-    """The live token behind ``plain`` with its subject and user; raises InvalidToken or Suspended.
+    """The live token behind ``plain`` with its subject, user and ``held_roles``; raises InvalidToken or Suspended.
 
     One query, and one write a minute to note its use.
     """
-    token = (
-        _live(at).select_related("subject__owner", "subject__team", "subject__user").filter(hash=hash_of(plain)).first()
-    )
+    roles = ConsoleRole.objects.filter(subject=OuterRef("subject")).values("role")
+    whole = _live(at).select_related("subject__owner", "subject__team", "subject__user")
+    token = whole.annotate(held_roles=ArraySubquery(roles)).filter(hash=hash_of(plain)).first()
     if token is None:
         raise InvalidToken
     if not token.subject.is_active:

@@ -157,17 +157,18 @@ def _told(target: Target, emitted: Emitted, service: str, at: datetime) -> dict[
     }
 
 
-def closings(target: Target) -> list[Closing]:
-    """What waits for a yes, as of when it was compiled last."""
+def closings(target: Target, *, after: str = "", limit: int | None = None) -> list[Closing]:
+    """What waits for a yes, as of when it was compiled last, by service."""
+    held = target.facts.get(HELD, {})
     return [
         Closing(
             service=service,
-            paths=tuple(said["paths"]),
-            sentences=tuple(said["sentences"]),
-            allowed=tuple(said["allowed"]),
-            more=said["more"],
+            paths=tuple(held[service]["paths"]),
+            sentences=tuple(held[service]["sentences"]),
+            allowed=tuple(held[service]["allowed"]),
+            more=held[service]["more"],
         )
-        for service, said in sorted(target.facts.get(HELD, {}).items())
+        for service in sorted(service for service in held if service > after)[:limit]
     ]
 
 
