@@ -206,6 +206,11 @@ def graph_openings(grants: QuerySet[Grant]) -> tuple[graph.Grant, ...]:
     )
 
 
+def graph_grants(grants: QuerySet[Grant], at: datetime) -> tuple[graph.Grant, ...]:
+    """Those that open something, in one query."""
+    return tuple(graph_grant(row, at) for row in read_rows(grants) if row.treatment is None)
+
+
 def graph_grant(row: Row, at: datetime) -> graph.Grant:
     """The compiler's view."""
     starts_at, ends_at = _window(row, at)

@@ -184,8 +184,8 @@ def _require_a_free_door(spec: TargetSpec, environment: Environment) -> None:
     there = Target.objects.filter(environment=environment, point=POINTS[spec.driver])
     other = there.exclude(driver=DriverName.KUBERNETES).first()
     if other is not None:
-        words = f"The {other.point} of the environment {environment.slug} is the target {other.slug} already."
-        raise BadTarget(words, fields={"environment": ["Name another environment."]})
+        words = f"{other.name} is the {other.get_point_display().lower()} of {environment.name} already."
+        raise BadTarget(words, fields={"environment": [words]})
 
 
 def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Target:
