@@ -3,7 +3,7 @@
 Network lists and client lists are two doors to one room, as at Akamai: a guarded host (``guarded_hosts`` in the
 configuration) asks for the active version of the list of its name, whichever product made it. What is not active, or
 not there, holds nobody, and the host is closed. Under ``*`` stands how lists are named, with ``{host}`` in it: then a
-host is guarded from when a list of its name is first active.
+host is guarded for as long as the active list of its name holds anything: nobody there keeps a policy by hand.
 """
 
 from __future__ import annotations
@@ -180,14 +180,14 @@ class ListsStore:
         return found
 
     def _by_name(self, named: Mapping[str, Row], network: str) -> dict[str, Json]:
-        """Hosts that the names of lists speak of, once such a list is active."""
+        """Hosts that the names of lists speak of, while such a list is active and holds anything."""
         start, found, end = self._config.guarded_hosts.get(ANY, "").partition("{host}")
         if not found:
             return {}
         return {
-            name.removeprefix(start).removesuffix(end): self._entries(row, network)
+            name.removeprefix(start).removesuffix(end): entries
             for name, row in named.items()
-            if name.startswith(start) and name.endswith(end) and self.standing(row, network).version is not None
+            if name.startswith(start) and name.endswith(end) and (entries := self._entries(row, network))
         }
 
     def _entries(self, row: Row | None, network: str) -> list[Json]:

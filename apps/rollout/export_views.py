@@ -58,6 +58,9 @@ def export(request: PageRequest, slug: str) -> HttpResponse:
     form = DeliveryForm(request.POST or None, initial=known)
     if request.method == "POST" and form.is_valid() and _set(request, form, slug):
         tasks.poke([slug])
+        if target.is_removed:
+            messages.success(request, "It is set up again now. The property, the log and the certificate come after.")
+            return redirect("target", slug)
         messages.success(request, "It is so now.")
         return redirect("target_export", slug)
     made, why_not = _made(slug)

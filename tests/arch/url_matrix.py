@@ -95,6 +95,7 @@ PAGES = {
     "target": watched(args=mesh),
     "target_events": watched(args=mesh),
     "target_connect": watched(args=edge),
+    "edge_new": watched(),
     "cluster_new": watched(),
     "target_settings": watched(args=cluster),
     "target_plan": watched(args=cluster),

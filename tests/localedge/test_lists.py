@@ -170,3 +170,6 @@ def test_a_host_may_be_guarded_from_when_a_list_of_its_name_is_live(by_name: Sta
     activate_client(by_name, list_id)
     assert (status(by_name, "127.0.0.9"), status(by_name, "127.0.0.4")) == (403, 200)
     assert status(by_name, "127.0.0.9", host="api.shop.localhost") == 200
+    by_name.call("POST", f"{CLIENT}/{list_id}/items", json={"delete": [{"value": "127.0.0.4"}]})
+    activate_client(by_name, list_id)
+    assert status(by_name, "127.0.0.9") == 200, "an empty list guards nothing here"

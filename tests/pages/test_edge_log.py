@@ -42,7 +42,7 @@ def test_asking_for_the_log_keeps_what_was_typed_when_it_is_wrong(olga: Client) 
     assert wrong.status_code == 422
     shown = wrong.content.decode()
     assert 'value="api.shop.test"' in shown
-    assert "Akamai delivers to https:// and a host name only, without a path." in shown
+    assert "This edge runs on this machine and delivers to this machine only" in shown
     right = {"hostname": "api.shop.test", "email": "o@shop.test", "address": "http://127.0.0.1:8000"}
     assert olga.post(LOG, right)["Location"] == LOG
     assert "The log of Shop edge is being set up" in text(olga, LOG)

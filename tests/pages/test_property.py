@@ -58,6 +58,15 @@ def test_the_difference_is_shown_with_one_button_that_says_what_it_does(olga: Cl
     assert change.state == "writing"
 
 
+def test_once_it_is_done_the_new_version_is_the_one_that_is_live(olga: Client) -> None:
+    change = edges.property_change(datetime.now(UTC), "done")
+    change.version, change.found = 7, {**change.found, "name": "shop", "staging": 6, "production": 6}
+    change.save()
+    shown = olga.get(PAGE).content.decode()
+    assert "<dt>Live on production</dt><dd>7</dd>" in shown
+    assert "<dd>6</dd>" not in shown
+
+
 def test_each_warning_is_ticked(olga: Client) -> None:
     change = edges.property_change(datetime.now(UTC), "warned")
     assert "The origin is not verified." in olga.get(PAGE).content.decode()

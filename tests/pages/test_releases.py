@@ -85,3 +85,29 @@ def test_the_moving_part_is_asked_for_alone(olga: Client) -> None:
     part = olga.get(PAGE, headers={"HX-Request": "true", "HX-Target": "moving"}).content.decode()
     assert "sp-one was refused on staging" in part
     assert "<html" not in part
+
+
+def test_a_stop_by_a_person_is_not_told_as_a_next_try(olga: Client) -> None:
+    target = Target.objects.get(slug="edge")
+    target.error, target.trouble = "Activation 5 on PRODUCTION: ended as CANCELLED", "activation_cancelled"
+    target.retry_at = datetime.now(UTC) + timedelta(minutes=5)
+    target.save()
+    release("sp-new", "tried")
+    shown = olga.get("/rollout/edge/").content.decode()
+    assert "does not ask again by itself" in shown
+    assert "Next try" not in shown
+    assert "sp-new does not get on" in olga.get(PAGE).content.decode()
+
+
+def test_what_goes_back_does_not_go_by_staging(olga: Client) -> None:
+    release("sp-good", "staging", straight=True)
+    assert "sp-good is on its way back to production" in olga.get(PAGE).content.decode()
+
+
+def test_pages_of_a_target_that_was_taken_out_say_so_and_it_comes_back_to_its_own_page(olga: Client) -> None:
+    Target.objects.filter(slug="edge").update(delivery="removed", checked_at=AT)
+    release("sp-good", "good")
+    for path in (PAGE, "/rollout/edge/drift/"):
+        assert "Shop edge was taken out of Akamai" in olga.get(path).content.decode(), path
+    answer = olga.post("/rollout/edge/export/", {"delivery": "direct"})
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/edge/")

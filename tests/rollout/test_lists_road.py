@@ -332,6 +332,21 @@ def test_guarding_ends_cleanly_when_the_policy_asks_no_longer(edge: Target, guar
     assert eventually(found_again) == row.list_id, "the list of that name is found"
 
 
+def test_a_list_that_is_empty_already_is_not_waited_for(edge: Target, guarding: StandIn, hands: Hands) -> None:
+    """Somebody said too early that the policy asks it no longer: the host is shut, and waiting opens nothing."""
+    row = settle(hands)
+    items = [{"value": one["value"]} for one in list_items(guarding, row.list_id)]
+    guarding.call("POST", f"/client-list/v1/lists/{row.list_id}/items", json={"delete": items})
+    access.stop_guarding(host=outside.HOST, detached=True, actor=SYSTEM, at=now())
+
+    def ended() -> bool:
+        step(hands)
+        hands.push(minutes=2)
+        return not AddressList.objects.exists()
+
+    assert eventually(ended)
+
+
 def list_items(guarding: StandIn, list_id: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = guarding.call("GET", f"/client-list/v1/lists/{list_id}?includeItems=true").json()[
         "items"

@@ -18,6 +18,7 @@ from apps.rollout.services.akamai.placing import Place, place
 from apps.rollout.services.delivering import set_delivery
 from apps.rollout.services.targets import BadTarget, TakenOut
 from tests.factories import access as factory
+from tests.factories import addresses as outside
 from tests.factories import edges
 from tests.factories import identity as people
 from tests.factories.pages import signed_in
@@ -165,8 +166,11 @@ def test_what_still_relies_on_it_is_said_and_only_a_person_may() -> None:
         ask()
     assert refused.value.message == (
         "The property of api.shop.test runs the code: take our rule out under Properties first."
-        " A list guards api.shop.localhost: stop guarding it first."
+        " api.shop.localhost is guarded no longer, and its list is being emptied: see Lists of addresses."
     )
+    outside.guard("198.51.100.0/24")
+    with pytest.raises(leaving.StillInUse, match="A list guards"):
+        ask()
     with pytest.raises(PersonNeeded):
         leaving.ask(slug="edge", actor=Actor("agent:release-bot", "Release bot"), at=at)
     assert Target.objects.get().delivery == "direct"

@@ -84,7 +84,14 @@ def hindrances(target: Target) -> list[str]:
     if attaching.is_under_way(target):
         found.append("A change of a property is under way: finish or drop it first.")
     lists = AddressList.objects.filter(target=target).order_by("host").values_list("host", flat=True)
-    return [*found, *(f"A list guards {host}: stop guarding it first." for host in lists)]
+    guarded = set(granted.list_guarded_hosts(target.environment.slug).values_list("host", flat=True))
+    return [*found, *(_of_list(host, host in guarded) for host in lists)]
+
+
+def _of_list(host: str, guarded: bool) -> str:
+    if guarded:
+        return f"A list guards {host}: stop guarding it first."
+    return f"{host} is guarded no longer, and its list is being emptied: see Lists of addresses."
 
 
 def parts(target: Target) -> list[Part]:

@@ -139,7 +139,7 @@ def _step(row: AddressList, lists: vendor.Lists, api: AkamaiApi, clock: Clock) -
     if held is None:
         _end(row, clock())
         return
-    if not wanted.guarded and _is_asked_still(row, held, clock):
+    if not wanted.guarded and held.items and _is_asked_still(row, held, clock):
         return
     plan = policy.plan(held.items, wanted.items, slack=access.SLACK, keeps_ends=lists.keeps_ends)
     if not plan.is_empty:

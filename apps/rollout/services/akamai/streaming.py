@@ -31,6 +31,8 @@ MOST_KEYS = 2
 USE_NOTED_EVERY = timedelta(seconds=30)
 RECEIVER = "/telemetry/v1/datastream/"
 _NO_HASH = "0" * 64
+_ONLY_HTTPS = "Akamai delivers to https:// and a host name only, without a path."
+_ONLY_HERE = "This edge runs on this machine and delivers to this machine only, such as http://127.0.0.1:8000."
 
 
 class NoStream(NotFound):
@@ -105,8 +107,10 @@ def _to_adopt(stream: EdgeStream, given: StreamInput) -> int | None:
 def _checked(target: Target, given: StreamInput) -> StreamInput:
     name, email, fields = host_and_email(given.hostname, given.email, tells_of="activations")
     address = given.address.strip().rstrip("/")
-    if not _may_receive(address, str(target.config.get("base_url", ""))):
-        fields["address"] = ["Akamai delivers to https:// and a host name only, without a path."]
+    vendor = str(target.config.get("base_url", ""))
+    if not _may_receive(address, vendor):
+        here = _is_loopback(urlsplit(vendor).hostname or "")
+        fields["address"] = [_ONLY_HERE if here else _ONLY_HTTPS]
     if fields:
         raise InvalidInput(fields=fields)
     return StreamInput(name, email, address, given.stream_id)
