@@ -164,8 +164,9 @@ def overall(request: FirewallRequest, stands: Sequence[Stand]) -> Overall:
         return Overall("draft", _to_do(todo - ready, ready), ordered)
     if moving:
         return Overall("moving", f"{_lines(moving)} on the way; this page moves by itself.", ordered)
-    opened = _sum(counts, OPENED)
-    return Overall("done", f"{_lines(opened)} of {len(stands)} open. Nothing is left to do here.", ordered)
+    opened, ended = _sum(counts, OPENED), counts[Stand.ENDED]
+    rest = f"{_lines(ended)} ended; ask again for what is still needed." if ended else "Nothing is left to do here."
+    return Overall("done", f"{_lines(opened)} of {len(stands)} open. {rest}", ordered)
 
 
 def _to_do(waits: int, ready: int) -> str:

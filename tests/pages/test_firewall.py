@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -12,6 +12,7 @@ from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import Service
 from apps.firewall import services
 from apps.firewall.models import FirewallLine, FirewallRequest, Zone
+from apps.firewall.standing import Stand, overall
 from apps.identity.models import Subject
 from tests.factories import access as factory
 from tests.factories import firewall, pages
@@ -130,10 +131,15 @@ def test_from_a_form_to_a_proven_line(house: pages.House, browse: Browse) -> Non
     grant = Grant.objects.get(request=request)
     for point in ("edge", "mesh"):
         factory.services.mark_door(grant_id=grant.public_id, point=point, state="proven", at=at)
+    ends_at = at + timedelta(hours=1)
+    Grant.objects.filter(pk=grant.pk).update(starts_at=at, ends_at=ends_at)
     part = client.get(here, headers={"HX-Request": "true", "HX-Target": "moving"}).content.decode()
     assert part.lstrip().startswith('<div class="split" id="moving"')
     assert "Open and proven" in part
     assert "every 5s" not in part, "nothing moves any more"
+    assert f'until <time datetime="{ends_at:%Y-%m-%dT%H:%M:%SZ}"' in part
+    said = overall(asked, [Stand.PROVEN, Stand.ENDED]).sentence
+    assert said == "1 line of 2 open. 1 line ended; ask again for what is still needed."
 
 
 def test_sending_is_offered_when_it_can_be_done_and_what_holds_it_up_is_left_out_at_once(

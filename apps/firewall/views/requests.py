@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -99,6 +100,12 @@ class Shown:
     def doors(self) -> dict[str, str]:
         grant = getattr(self.line.access_request, "grant", None)
         return {door.point: door.state for door in grant.doors.all()} if grant is not None else {}
+
+    @property
+    def open_until(self) -> datetime | None:
+        """The page may be looked at longer than it is open."""
+        grant = getattr(self.line.access_request, "grant", None)
+        return grant.ends_at if grant is not None and grant.ended_at is None else None
 
     @property
     def says(self) -> str:
