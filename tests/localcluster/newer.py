@@ -16,6 +16,9 @@ from tests.ports import free_port
 PROGRAM = "apiextensions-apiserver"
 GROUPS = "/apis/apiregistration.k8s.io/v1/apiservices"
 SERVICE = {"namespace": "kube-system", "name": "real"}
+VOUCHED = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+"""Where the older server says how it vouches for who calls; the newer one reads it once, at its start."""
+
 OFF = "MutatingAdmissionPolicy,ValidatingAdmissionPolicy,MutatingAdmissionWebhook,ValidatingAdmissionWebhook"
 """What the older server has no configuration for."""
 
@@ -26,6 +29,7 @@ class NewerCluster(RealCluster):
         super().start()
         if first:
             self._behind = free_port()
+            eventually(lambda: "requestheader-client-ca-file" in self.call("GET", VOUCHED).text, patience=PATIENCE)
             self._beside.append(self._run(PROGRAM, self._newer_flags()))
             self._point("apiextensions.k8s.io", "v1")
 

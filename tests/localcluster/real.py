@@ -197,6 +197,9 @@ class RealCluster(LocalCluster):
         compacted = requests.post(f"{self.etcd}/v3/kv/compaction", json={"revision": now["revision"]}, timeout=20)
         compacted.raise_for_status()
 
+    def account_keys(self) -> Obj | None:
+        return dict(self.call("GET", "/openid/v1/jwks").json())
+
     def define(self, definition: Obj) -> None:
         super().define(definition)
         self._learn(definition)

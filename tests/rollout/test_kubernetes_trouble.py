@@ -12,7 +12,7 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes.compare import to_send
 from apps.rollout.drivers.kubernetes.driver import Change, ClusterApi, Ear, KubernetesDriver, Seen
 from apps.rollout.drivers.kubernetes.read import parsed
-from apps.rollout.drivers.kubernetes.watch import MOST_WAITING
+from apps.rollout.drivers.kubernetes.watch import MOST_WAITING, SILENCE_SECONDS, STREAM_SECONDS
 from tests.contract.kubernetes.site import CHOSEN, Counting, artifact, config, driver_for, plan_of, service_objects
 from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import LocalCluster, eventually
@@ -262,6 +262,21 @@ def test_a_stream_whose_place_is_forgotten_is_lost(cluster: LocalCluster, driver
     lost = heard(ear, len(CHOSEN))
     assert {(one.seen, one.error and one.error.kind) for one in lost} == {(Seen.LOST, "expired")}
     assert {one.scope for one in lost} == set(driver.scopes)
+
+
+def test_a_stream_that_says_nothing_to_its_end_is_no_loss(tmp_path: Path) -> None:
+    assert STREAM_SECONDS < SILENCE_SECONDS, "the server ends a quiet stream before it is given up"
+    cluster = cluster_in(tmp_path, bookmark_seconds=1000)
+    cluster.start()
+    cluster.load(DEFINITIONS)
+    api, ear = ClusterApi(cluster.connection()), Ear(cluster.connection(), "test", seconds=1)
+    ear.listen(driver_for(api, "shop").read_back().positions)
+    assert ear.wait(3) == [], "the server ended the streams after a second"
+    load(cluster, "shop", 1)
+    assert [one.seen for one in heard(ear, 1)] == [Seen.CHANGED]
+    ear.close()
+    api.close()
+    cluster.stop()
 
 
 def test_a_stream_that_was_cut_goes_on_where_it_was(cluster: LocalCluster, driver: KubernetesDriver, ear: Ear) -> None:
