@@ -27,7 +27,11 @@ class NewerCluster(RealCluster):
     def start(self) -> None:
         first = not self._beside
         super().start()
-        if first:
+        if not first:
+            for path in self._pointed:
+                eventually(lambda path=path: self.call("GET", path).status_code == 200, patience=PATIENCE)
+        else:
+            self._pointed: list[str] = []
             self._behind = free_port()
             eventually(lambda: "requestheader-client-ca-file" in self.call("GET", VOUCHED).text, patience=PATIENCE)
             self._beside.append(self._run(PROGRAM, self._newer_flags()))
@@ -82,7 +86,8 @@ class NewerCluster(RealCluster):
         }
         done = self.call(*(("PUT", f"{GROUPS}/{name}") if "spec" in there else ("POST", GROUPS)), body)
         assert done.status_code in (200, 201), done.text
-        eventually(lambda: self.call("GET", f"/apis/{group}/{version}").status_code == 200, patience=PATIENCE)
+        self._pointed.append(f"/apis/{group}/{version}")
+        eventually(lambda: self.call("GET", self._pointed[-1]).status_code == 200, patience=PATIENCE)
 
     def since(self, minor: int, *, custom: bool = False) -> None:
         if not custom:

@@ -80,7 +80,7 @@ class RealCluster(LocalCluster):
     def is_ready(self) -> bool:
         try:
             return bool(self.call("GET", "/readyz").status_code == 200)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError((self.directory / "kube-apiserver.log").read_text()[-3000:]) from None
             return False
