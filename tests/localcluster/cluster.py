@@ -126,6 +126,10 @@ class LocalCluster:
     def faults(self, *rules: Mapping[str, object], admission: Iterable[Mapping[str, object]] = ()) -> None:
         self.control("faults", {"rules": list(rules), "admission": list(admission)})
 
+    def account_keys(self) -> Obj | None:
+        """The public keys of the tokens of its service accounts; None where those are no tokens for others."""
+        return None
+
     def define(self, definition: Obj) -> None:
         answer = self.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
         assert answer.status_code == 201, answer.text

@@ -16,6 +16,9 @@ from tests.ports import free_port
 PROGRAM = "apiextensions-apiserver"
 GROUPS = "/apis/apiregistration.k8s.io/v1/apiservices"
 SERVICE = {"namespace": "kube-system", "name": "real"}
+VOUCHED = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+"""Where the older server says how it vouches for who calls; the newer one reads it once, at its start."""
+
 OFF = "MutatingAdmissionPolicy,ValidatingAdmissionPolicy,MutatingAdmissionWebhook,ValidatingAdmissionWebhook"
 """What the older server has no configuration for."""
 
@@ -24,8 +27,13 @@ class NewerCluster(RealCluster):
     def start(self) -> None:
         first = not self._beside
         super().start()
-        if first:
+        if not first:
+            for path in self._pointed:
+                eventually(lambda path=path: self.call("GET", path).status_code == 200, patience=PATIENCE)
+        else:
+            self._pointed: list[str] = []
             self._behind = free_port()
+            eventually(lambda: "requestheader-client-ca-file" in self.call("GET", VOUCHED).text, patience=PATIENCE)
             self._beside.append(self._run(PROGRAM, self._newer_flags()))
             self._point("apiextensions.k8s.io", "v1")
 
@@ -78,7 +86,8 @@ class NewerCluster(RealCluster):
         }
         done = self.call(*(("PUT", f"{GROUPS}/{name}") if "spec" in there else ("POST", GROUPS)), body)
         assert done.status_code in (200, 201), done.text
-        eventually(lambda: self.call("GET", f"/apis/{group}/{version}").status_code == 200, patience=PATIENCE)
+        self._pointed.append(f"/apis/{group}/{version}")
+        eventually(lambda: self.call("GET", self._pointed[-1]).status_code == 200, patience=PATIENCE)
 
     def since(self, minor: int, *, custom: bool = False) -> None:
         if not custom:

@@ -80,7 +80,7 @@ class RealCluster(LocalCluster):
     def is_ready(self) -> bool:
         try:
             return bool(self.call("GET", "/readyz").status_code == 200)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError((self.directory / "kube-apiserver.log").read_text()[-3000:]) from None
             return False
@@ -196,6 +196,9 @@ class RealCluster(LocalCluster):
         now = requests.post(f"{self.etcd}/v3/kv/range", json={"key": "AA=="}, timeout=20).json()["header"]
         compacted = requests.post(f"{self.etcd}/v3/kv/compaction", json={"revision": now["revision"]}, timeout=20)
         compacted.raise_for_status()
+
+    def account_keys(self) -> Obj | None:
+        return dict(self.call("GET", "/openid/v1/jwks").json())
 
     def define(self, definition: Obj) -> None:
         super().define(definition)

@@ -30,7 +30,7 @@ from tests.localcluster.manifests import LIMITS, TARGETS, limit, named, target
 def test_what_is_not_valid_is_refused_by_field(
     cluster: LocalCluster, namespace: str, spec: dict[str, Any], field: str, message: str
 ) -> None:
-    refused = cluster.apply(f"{LIMITS.format(namespace)}/a", limit(namespace, "a", **spec))
+    refused = cluster.call("POST", LIMITS.format(namespace), limit(namespace, "a", **spec))
     assert (refused.status_code, refused.json()["reason"]) == (422, "Invalid")
     cause = refused.json()["details"]["causes"][0]
     assert (cause["field"], cause["message"]) == (field, message)
@@ -70,7 +70,7 @@ def test_a_definition_is_served_once_it_is_made_and_gone_with_it(cluster: LocalC
     thing = definition("demo.example.com", "v1", "Thing", "things", {"properties": {"size": {"type": "integer"}}})
     home = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     address = f"{home}/things.demo.example.com"
-    assert cluster.call("POST", home, thing).status_code == 201
+    cluster.define(thing)
     path = f"/apis/demo.example.com/v1/namespaces/{namespace}/things"
     eventually(lambda: cluster.call("GET", path).status_code == 200)
     conditions = cluster.call("GET", address).json()["status"]["conditions"]

@@ -12,7 +12,7 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes.compare import to_send
 from apps.rollout.drivers.kubernetes.driver import Change, ClusterApi, Ear, KubernetesDriver, Seen
 from apps.rollout.drivers.kubernetes.read import parsed
-from apps.rollout.drivers.kubernetes.watch import MOST_WAITING
+from apps.rollout.drivers.kubernetes.watch import MOST_WAITING, SILENCE_SECONDS, STREAM_SECONDS
 from tests.contract.kubernetes.site import CHOSEN, Counting, artifact, config, driver_for, plan_of, service_objects
 from tests.localcluster.choosing import cluster_in
 from tests.localcluster.cluster import LocalCluster, eventually
@@ -152,14 +152,13 @@ def test_what_answers_may_be_no_api_server(cluster: LocalCluster, driver: Kubern
 
 # -- kills -----------------------------------------------------------------------------------------------------------
 def test_the_server_may_be_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
-    cluster = LocalCluster(tmp_path, bookmark_seconds=0.1)
+    cluster = cluster_in(tmp_path, bookmark_seconds=0.1)
     cluster.start()
     cluster.load(DEFINITIONS)
     api = ClusterApi(cluster.connection())
     driver = driver_for(api, "shop")
-    wanted = [artifact(network_policy("shop", f"p{number}", "web"), f"s{number}") for number in range(40)]
+    wanted = [artifact(network_policy("shop", f"p{number}", "web"), f"s{number}") for number in range(400)]
     steps = []
-    cluster.faults({"method": "PATCH", "path": ".*/p39", "status": 0, "delay": 5.0, "skip": 1})
     run = threading.Thread(target=lambda: steps.append(driver.apply(plan_of(driver, wanted))))
     run.start()
     eventually(lambda: len(names(cluster, POLICIES)) >= 10)
@@ -262,6 +261,21 @@ def test_a_stream_whose_place_is_forgotten_is_lost(cluster: LocalCluster, driver
     lost = heard(ear, len(CHOSEN))
     assert {(one.seen, one.error and one.error.kind) for one in lost} == {(Seen.LOST, "expired")}
     assert {one.scope for one in lost} == set(driver.scopes)
+
+
+def test_a_stream_that_says_nothing_to_its_end_is_no_loss(tmp_path: Path) -> None:
+    assert STREAM_SECONDS < SILENCE_SECONDS, "the server ends a quiet stream before it is given up"
+    cluster = cluster_in(tmp_path, bookmark_seconds=1000)
+    cluster.start()
+    cluster.load(DEFINITIONS)
+    api, ear = ClusterApi(cluster.connection()), Ear(cluster.connection(), "test", seconds=1)
+    ear.listen(driver_for(api, "shop").read_back().positions)
+    assert ear.wait(3) == [], "the server ended the streams after a second"
+    load(cluster, "shop", 1)
+    assert [one.seen for one in heard(ear, 1)] == [Seen.CHANGED]
+    ear.close()
+    api.close()
+    cluster.stop()
 
 
 def test_a_stream_that_was_cut_goes_on_where_it_was(cluster: LocalCluster, driver: KubernetesDriver, ear: Ear) -> None:

@@ -54,6 +54,15 @@ def test_a_stream_goes_on_where_an_earlier_one_ended(
     assert [(again.seen, again.path) for again in heard(ear, 1)] == [(Seen.CHANGED, one.path)]
 
 
+def test_a_place_the_server_has_not_come_to_is_lost(driver: KubernetesDriver, ear: Ear) -> None:
+    """As after it was set back to an older state, from a copy: there it would be silent."""
+    (scope, version), *_ = driver.read_back().positions.items()
+    ear.listen({scope: str(int(version) + 10**6)})
+    assert [(one.seen, one.scope, one.error and one.error.kind) for one in heard(ear, 1)] == [
+        (Seen.LOST, scope, "expired")
+    ]
+
+
 def test_what_loses_our_labels_is_removed_for_the_watch_and_found_by_its_name(
     driver: KubernetesDriver, ear: Ear, hand: Hand, namespace: str
 ) -> None:

@@ -58,14 +58,14 @@ def projected(*, key: RSAKey = KEY, **changed: Any) -> str:
     return jwt.encode({"alg": "RS256", "kid": key.kid}, said, key, algorithms=["RS256"])
 
 
-def trusted(slug: str = "inner") -> None:
+def trusted(slug: str = "inner", keys: dict[str, Any] | None = None) -> None:
     """The cluster signs for its accounts; its keys were pasted."""
-    given = IssuerInput(slug=slug, kind="eks", issuer=ISSUER, jwks=KeySet([KEY]).as_dict(private=False))
+    given = IssuerInput(slug=slug, kind="eks", issuer=ISSUER, jwks=keys or dict(KeySet([KEY]).as_dict(private=False)))
     issuers.add_issuer(given=issuers.completed(given), actor=SYSTEM, at=now())
 
 
-def let_in(slug: str = "cluster") -> None:
-    trusted()
+def let_in(slug: str = "cluster", keys: dict[str, Any] | None = None) -> None:
+    trusted(keys=keys)
     enroll_account(target_slug=slug, name="agent", issuer="inner", account=ACCOUNT, actor=OLGA, at=now())
 
 
@@ -141,9 +141,9 @@ class AgentProcess:
                 self._settle(one["data"])
 
     def _settle(self, data: dict[str, str]) -> None:
-        answer = self.cluster.call("POST", f"{BASES['ServiceAccount'].format('sallyport')}/sallyport-agent/token", {})
-        (self.folder / "cluster.token").write_text(answer.json()["status"]["token"])
-        (self.folder / "node.token").write_text(projected())
+        signs = self.cluster.account_keys() is not None
+        (self.folder / "cluster.token").write_text(self._token())
+        (self.folder / "node.token").write_text(self._token(AUDIENCE) if signs else projected())
         (self.folder / "keys.json").write_text(data["keys.json"])
         settings = {
             **json.loads(data["agent.json"]),
@@ -160,6 +160,11 @@ class AgentProcess:
             "look_seconds": 0.3,
         }
         (self.folder / "agent.json").write_text(json.dumps(settings))
+
+    def _token(self, *audiences: str) -> str:
+        asked = {"spec": {"audiences": audiences, "expirationSeconds": 3600} if audiences else {}}
+        path = f"{BASES['ServiceAccount'].format('sallyport')}/sallyport-agent/token"
+        return str(self.cluster.call("POST", path, asked).json()["status"]["token"])
 
     def start(self) -> None:
         argv = [sys.executable, "-m", "apps.meshagent.cluster_agent", "--config", str(self.folder / "agent.json")]

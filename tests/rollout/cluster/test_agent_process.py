@@ -41,7 +41,7 @@ def agent(shop: factory.Shop, cluster: LocalCluster, line: Line, tmp_path: Path)
     """Let in by its account, and running."""
     make_target(cluster_spec(""))
     Target.objects.update(delivery="pulled")
-    let_in()
+    let_in(keys=cluster.account_keys())
     made = AgentProcess(tmp_path, line, cluster)
     made.install()
     made.start()

@@ -184,7 +184,7 @@ class ClusterApi:
             answer = self._sent(request)
         if answer.status_code >= 300:
             raise vendor_error(what, answer)
-        return _body(what, answer.status_code, answer.content)
+        return body_of(what, answer.status_code, answer.content)
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def told(what: str) -> Iterator[None]:
         raise silence(what, error) from error
 
 
-def _body(what: str, status: int, content: bytes) -> Obj:
+def body_of(what: str, status: int, content: bytes) -> Obj:
     try:
         found = msgspec.json.decode(content)
     except msgspec.DecodeError:

@@ -180,7 +180,11 @@ CATALOGUE: dict[str, Trouble] = {
             "Have whatever changes it leave objects of Sallyport alone; the object is named below.",
         ),
         _ask("invalid", "The cluster does not accept an object as valid.", _SCHEMA),
-        _ask("not_declared", "The cluster's definition lacks a field that an object of ours has.", _SCHEMA),
+        _ask(
+            "not_declared",
+            "The cluster's definition lacks a field that an object of ours has, or wants something else in it.",
+            _SCHEMA,
+        ),
         _ask("refused", "The cluster does not understand what it was sent.", "Report it, with the words below."),
         _ask("not_permitted", "The service account lacks the right to do this.", _RIGHTS),
         _ask(

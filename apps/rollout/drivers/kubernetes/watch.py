@@ -18,18 +18,20 @@ import httpx2
 from lightkube.config.client_adapter import ConnectionParams
 
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.drivers.kubernetes.api import Obj, told
+from apps.rollout.drivers.kubernetes.api import Obj, body_of, told
 from apps.rollout.drivers.kubernetes.compare import selector
 from apps.rollout.drivers.kubernetes.connection import ClusterConnection, config_of
 from apps.rollout.drivers.kubernetes.errors import of_watch, vendor_error
 from apps.rollout.drivers.kubernetes.kinds import KINDS, Kind, Ref, Scope
 from apps.rollout.drivers.kubernetes.read import is_closed
 
-STREAM_SECONDS = 240
+STREAM_SECONDS = 80
 """So long the server is asked to keep a stream; then it is taken up again where it was."""
 
 SILENCE_SECONDS = 100.0
-"""A stream that says nothing for so long is lost. A server that is well says each minute where it is."""
+"""A stream that says nothing for so long, and does not end either, is lost: nobody is at its other end. That nothing
+was said until its end is no sign of that: servers may leave out where they are while nothing of a kind changes.
+"""
 
 SOON_SECONDS, PAUSE_SECONDS = 5.0, 1.0
 """After a stream that ended as soon as this, so long a pause before it is taken up again."""
@@ -41,9 +43,9 @@ OPENING = 16
 """So many streams are opened at once."""
 
 RESUMED = frozenset({"cut", "unreachable"})
-"""Kinds of errors that say nothing about the place the stream was at. A server that was set back to an older state is
-silent about a place that is yet to come.
-"""
+"""Kinds of errors that say nothing about the place the stream was at."""
+
+SET_BACK = "is at an older moment than it was: it was set back"
 
 
 class Seen(StrEnum):
@@ -134,13 +136,16 @@ class Ear:
         """Takes itself up where it was when its time is over, and once when it was cut; then it is lost."""
         cuts = 0
         while True:
-            began = self._loop.time()
+            began, is_silent = self._loop.time(), True
             try:
                 async with aclosing(self._changes(scope, since)) as changes:
                     async for version, change in changes:
-                        since, cuts = version, 0
+                        _check_moment(scope, version, since)
+                        since, cuts, is_silent = version, 0, False
                         if change is not None:
                             await self._heard.put(change)
+                if is_silent:
+                    _check_moment(scope, await self._moment(scope), since)
             except VendorError as error:
                 cuts = cuts + 1 if self._loop.time() - began < SOON_SECONDS else 1
                 if error.kind not in RESUMED or cuts > 1:
@@ -172,6 +177,24 @@ class Ear:
                     yield _read(what, kind, scope, line)
             finally:
                 await answer.aclose()
+
+    async def _moment(self, scope: Scope) -> str:
+        """Where the server is now. One that was set back to an older state is silent about what is yet to come."""
+        kind = KINDS[scope.kind]
+        what = f"list {kind.plural} in {scope.namespace}"
+        params = {"limit": "1", "labelSelector": self._labels}
+        with told(what):
+            answer = await self._client.get(kind.home(scope.namespace), params=params)
+        if answer.status_code >= 300:
+            raise vendor_error(what, answer)
+        found = body_of(what, answer.status_code, answer.content)
+        return str((found.get("metadata") or {}).get("resourceVersion", ""))
+
+
+def _check_moment(scope: Scope, version: str, since: str) -> None:
+    """Raises VendorError of kind ``expired``: what was heard up to ``since`` is no longer so."""
+    if version.isdecimal() and since.isdecimal() and int(version) < int(since):
+        raise VendorError(f"watch {scope.kind} in {scope.namespace}", 0, SET_BACK, kind="expired")
 
 
 def _patient(hear: Callable[[httpx2.Response], None]) -> Callable[[httpx2.Response], object]:
