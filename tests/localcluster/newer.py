@@ -87,7 +87,7 @@ class NewerCluster(RealCluster):
         done = self.call(*(("PUT", f"{GROUPS}/{name}") if "spec" in there else ("POST", GROUPS)), body)
         assert done.status_code in (200, 201), done.text
         self._pointed.append(f"/apis/{group}/{version}")
-        eventually(lambda: self.call("GET", self._pointed[-1]).status_code == 200, patience=PATIENCE)
+        eventually(lambda: '"reason":"Passed"' in self.call("GET", f"{GROUPS}/{name}").text, patience=PATIENCE)
 
     def since(self, minor: int, *, custom: bool = False) -> None:
         if not custom:
