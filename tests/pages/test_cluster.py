@@ -16,6 +16,7 @@ from apps.rollout.surroundings import secret_of
 from apps.rollout.views import healths
 from tests.factories import clusters, pages
 from tests.factories.clusters import CONTESTED
+from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
 SECRET = "cluster-token-1234"
@@ -27,14 +28,8 @@ def olga(house: pages.House, browse: Browse) -> Client:
     return browse(house.olga)
 
 
-def text(client: Client, path: str) -> str:
-    answer = client.get(path)
-    assert answer.status_code == 200
-    return answer.content.decode()
-
-
 def test_a_cluster_is_shown_with_its_conflicts_and_what_waits(olga: Client) -> None:
-    shown = text(olga, "/rollout/cluster/")
+    shown = text_of(olga, "/rollout/cluster/")
     assert "<b>kubectl</b> sets .spec.ingress" in shown
     assert "Take over this object" in shown
     assert "1 service waits for a yes" in shown
@@ -53,17 +48,17 @@ def test_what_waits_for_a_yes_is_counted_apart_from_what_waits_to_be_compiled(ol
     told = {one.target.slug: one for one in healths(Target.objects.all(), at)}
     assert (told["cluster"].asking, told["cluster"].pending, told["cluster"].drifted) == (1, 1, 0)
     assert (told["plain"].asking, told["plain"].pending, told["plain"].drifted) == (0, 1, 1)
-    assert "1 service waits for a yes" in text(olga, "/rollout/")
+    assert "1 service waits for a yes" in text_of(olga, "/rollout/")
 
 
 def test_it_says_how_soon_a_change_by_hand_is_seen(olga: Client) -> None:
-    assert "Seen within a minute: no process watches it" in text(olga, "/rollout/cluster/")
+    assert "Seen within a minute: no process watches it" in text_of(olga, "/rollout/cluster/")
     Target.objects.update(watched_at=datetime.now(UTC))
-    assert "Seen at once: it is watched" in text(olga, "/rollout/cluster/")
+    assert "Seen at once: it is watched" in text_of(olga, "/rollout/cluster/")
 
 
 def test_the_plan_names_who_called_lately_and_may_not_then(house: pages.House, olga: Client) -> None:
-    shown = text(olga, "/rollout/cluster/plan/")
+    shown = text_of(olga, "/rollout/cluster/plan/")
     assert "1 service would be closed: it waits for your yes" in shown
     assert "payments is closed to every pod that is not named." in shown
     assert "workload:spiffe://shop.test/ns/shop/sa/cart" in shown
@@ -78,7 +73,7 @@ def test_a_yes_is_kept_and_asked_only_once(olga: Client) -> None:
     again = olga.post("/rollout/cluster/plan/", {"service": "payments"})
     assert again.status_code == 422
     assert "None of these waits for a yes any more." in again.content.decode()
-    assert "Nothing waits for a yes" in text(olga, "/rollout/cluster/plan/")
+    assert "Nothing waits for a yes" in text_of(olga, "/rollout/cluster/plan/")
 
 
 def test_a_plan_of_five_thousand_objects_is_turned_page_by_page(olga: Client) -> None:
@@ -87,13 +82,13 @@ def test_a_plan_of_five_thousand_objects_is_turned_page_by_page(olga: Client) ->
     paths = [CONTESTED.replace("payments", f"payments-{number:02}") for number in range(100)]
     held = {f"s{number:02}": {**said, "paths": paths} for number in range(50)}
     Target.objects.filter(pk=target.pk).update(facts={**target.facts, "held": held})
-    first = text(olga, "/rollout/cluster/plan/")
+    first = text_of(olga, "/rollout/cluster/plan/")
     assert "50 services would be closed: they wait for your yes" in first
     assert [f'id="s-s{number:02}"' in first for number in (0, 9, 10)] == [True, True, False]
     assert "And 70 more." in first
     assert len(first) < 80 * 1024
     assert "?after=s09" in first
-    last = text(olga, "/rollout/cluster/plan/?after=s39")
+    last = text_of(olga, "/rollout/cluster/plan/?after=s39")
     assert [f'id="s-s{number:02}"' in last for number in (39, 40, 49)] == [False, True, True]
     assert "More services" not in last
 
@@ -104,7 +99,7 @@ def test_an_object_is_taken_over_from_whom_was_shown_and_from_nobody_else(olga: 
     answer = olga.post("/rollout/cluster/take-over", {"path": CONTESTED, "managers": "kubectl"})
     assert (answer.status_code, answer["Location"]) == (302, "/rollout/cluster/")
     assert list(Target.objects.get(slug="cluster").facts["taken"]) == [CONTESTED]
-    assert "Taken over by Olga" in text(olga, "/rollout/cluster/")
+    assert "Taken over by Olga" in text_of(olga, "/rollout/cluster/")
 
 
 def test_settings_are_kept_or_refused_by_name(olga: Client) -> None:
@@ -131,12 +126,12 @@ def test_a_credential_is_never_put_back_into_a_page(olga: Client) -> None:
     assert answer.status_code == 422
     assert "secret" not in answer.content.decode().replace("client_ca_secret", "")
     for path in ("connect", "preflight/", "settings", "plan/", ""):
-        assert SECRET not in text(olga, f"/rollout/cluster/{path}"), path
+        assert SECRET not in text_of(olga, f"/rollout/cluster/{path}"), path
     assert secret_of(Target.objects.get(slug="cluster"))["token"] == SECRET
 
 
 def test_the_least_it_has_to_grant_can_be_copied(olga: Client) -> None:
-    shown = text(olga, "/rollout/cluster/preflight/")
+    shown = text_of(olga, "/rollout/cluster/preflight/")
     assert "Nobody has asked the cluster yet what we may do" in shown
     assert "networkpolicies" in shown
     assert "kind: Role" in shown
@@ -146,7 +141,7 @@ def test_the_least_it_has_to_grant_can_be_copied(olga: Client) -> None:
 
 def test_a_new_cluster_that_cannot_be_reached_leaves_nothing(house: pages.House, browse: Browse) -> None:
     client = browse(house.olga)
-    assert "Add a Kubernetes cluster" in text(client, "/rollout/add/cluster")
+    assert "Add a Kubernetes cluster" in text_of(client, "/rollout/add/cluster")
     given = {
         "name": "Shop",
         "slug": "shop-cluster",
@@ -174,7 +169,7 @@ def test_what_differs_in_a_cluster_can_be_put_back(house: pages.House, olga: Cli
     Drift.objects.create(
         target=Target.objects.get(slug="cluster"), path=CONTESTED, expected="a", observed="b", found_at=at, seen_at=at
     )
-    assert "Put back" in text(olga, "/rollout/cluster/drift/")
+    assert "Put back" in text_of(olga, "/rollout/cluster/drift/")
 
 
 def test_only_who_keeps_targets_may_change_a_cluster(house: pages.House, olga: Client, browse: Browse) -> None:

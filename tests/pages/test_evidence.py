@@ -14,14 +14,9 @@ from apps.identity.models import Subject
 from apps.outbox.models import Message
 from apps.rollout.models import Drift, Target
 from tests.factories import pages
+from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
-
-
-def text_of(client: Client, path: str, **query: str) -> str:
-    answer = client.get(path, query)
-    assert answer.status_code == 200
-    return answer.content.decode()
 
 
 # live

@@ -11,6 +11,7 @@ from django.test import Client
 from apps.identity.models import Subject
 from apps.rollout.models import PropertyChange, Target
 from tests.factories import edges, pages
+from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
 PAGE = "/rollout/edge/property/"
@@ -62,7 +63,7 @@ def test_once_it_is_done_the_new_version_is_the_one_that_is_live(olga: Client) -
     change = edges.property_change(datetime.now(UTC), "done")
     change.version, change.found = 7, {**change.found, "name": "shop", "staging": 6, "production": 6}
     change.save()
-    shown = olga.get(PAGE).content.decode()
+    shown = text_of(olga, PAGE)
     assert "<dt>Live on production</dt><dd>7</dd>" in shown
     assert "<dd>6</dd>" not in shown
 

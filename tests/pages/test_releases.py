@@ -12,6 +12,7 @@ from apps.identity.models import Subject
 from apps.rollout.models import Release, Target
 from apps.rollout.services.safety import Safety, safety_of
 from tests.factories import edges, pages
+from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
 PAGE = "/rollout/edge/releases/"
@@ -47,7 +48,7 @@ def test_what_was_taken_back_is_told_with_the_calls_and_one_click_goes_back(olga
     words = "On production, 1 of 1 calls were not answered as the policy says. Version sp-good was put back."
     bad = release("sp-bad", "taken_back", words=words, production=[answer], number=2)
     release("sp-good", "watched", instead_of=bad, straight=True, number=3, watch_until=AT, asked_by="Sallyport")
-    shown = olga.get(PAGE).content.decode()
+    shown = text_of(olga, PAGE)
     assert "sp-good is on production and watched" in shown
     assert words in shown
     assert "HTTP 500 instead of allow (granted)" in shown

@@ -14,15 +14,10 @@ from apps.access.selectors import get_visible_request
 from apps.access.views.events import mark_now, mark_shown
 from apps.identity.models import Subject
 from tests.factories import access, pages
+from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
 ASK = {"service": "payments", "routes": "list", "duration": "3600", "reason": "Looking at one.", "ticket": "PAY-7"}
-
-
-def text_of(client: Client, path: str, **query: str) -> str:
-    answer = client.get(path, query)
-    assert answer.status_code == 200
-    return answer.content.decode()
 
 
 # asking

@@ -16,15 +16,10 @@ from apps.catalog.models import Service
 from apps.compiler.reasons import TEXTS
 from apps.identity.models import ApiToken, Subject
 from tests.factories import access, identity, pages
+from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
 ESTATE = Path(settings.BASE_DIR, "deploy/demo/estate.yaml")
-
-
-def text_of(client: Client, path: str, **query: str) -> str:
-    answer = client.get(path, query)
-    assert answer.status_code == 200
-    return answer.content.decode()
 
 
 # the catalogue

@@ -14,6 +14,7 @@ from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import Exposure
 from apps.identity.models import Subject
 from tests.factories import access, identity, pages
+from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
 FORM = {
@@ -69,7 +70,7 @@ def test_a_rule_is_asked_for_and_its_request_says_what_it_does(shop: access.Shop
         "calls_per_minute": None,
         "breaker": None,
     }
-    text = browse(shop.bea).get(f"/requests/{request.public_id}/").content.decode()
+    text = text_of(browse(shop.bea), f"/requests/{request.public_id}/")
     assert "A traffic rule for Payments is asked for" in text
     assert "calls of 10 % of all callers to GET /payments on Payments go to v2" in text
     assert "Put the rule in force for 1 hour" in text
@@ -90,11 +91,11 @@ def test_whoever_asked_for_a_rule_ends_it_on_its_page(shop: access.Shop, browse:
     rule = in_force(shop)
     assert rule.request is not None
     client, page = browse(shop.ben), f"/requests/{rule.request.public_id}/"
-    text = client.get(page).content.decode()
+    text = text_of(client, page)
     assert "A traffic rule for Payments is in force" in text
     assert "End this rule" in text
     assert client.post(f"/access/{rule.public_id}/end", {"next": page}).headers["Location"] == page
-    assert "A traffic rule for Payments is over" in client.get(page).content.decode()
+    assert "A traffic rule for Payments is over" in text_of(client, page)
     assert "every call is treated alike" in client.get("/catalogue/payments/traffic/").content.decode()
 
 
@@ -187,7 +188,7 @@ def test_a_services_rules_are_shown_to_everybody_and_their_requests_to_whom_they
     assert rule.request is not None
     link = f"/requests/{rule.request.public_id}/"
     for who, linked in ((shop.ben, True), (shop.ada, True), (shop.dan, False)):
-        text = browse(who).get("/catalogue/payments/traffic/").content.decode()
+        text = text_of(browse(who), "/catalogue/payments/traffic/")
         assert "Payments: 1 traffic rule" in text
         assert "go to v2" in text
         assert (link in text) == linked

@@ -16,6 +16,7 @@ from apps.identity.scim.exchanges import forget_exchanges
 from apps.identity.tasks import forget_exchanges as task
 from tests.factories import access, identity, pages
 from tests.identity.scim.caller import Directory, directory
+from tests.reading import words_of
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +39,7 @@ def admin(zoe: Subject) -> Client:
 def said(admin: Client, path: str, data: dict[str, str] | None = None) -> str:
     answer = admin.get(path, data or {})
     assert answer.status_code == 200
-    return answer.content.decode()
+    return words_of(answer)
 
 
 def test_a_token_is_made_shown_once_works_and_is_revoked(admin: Client) -> None:

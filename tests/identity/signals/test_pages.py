@@ -15,6 +15,7 @@ from apps.identity import services
 from apps.identity.models import ProviderSecret, ReceivedSignal, SignalSource, Subject
 from tests.factories import access, identity, pages
 from tests.identity.signals.world import World, deliver, known, log_event, now
+from tests.reading import text_of
 
 pytestmark = pytest.mark.django_db
 PAGE = "/settings/signals/okta/"
@@ -24,12 +25,6 @@ SOURCE = {"issuer": "https://id.shop.test", "jwks_uri": "https://id.shop.test/ke
 @pytest.fixture
 def eve(there: World) -> Client:
     return pages.signed_in(identity.person("eve", roles=("administrator",)))
-
-
-def text_of(client: Client, path: str) -> str:
-    answer = client.get(path)
-    assert answer.status_code == 200
-    return answer.content.decode()
 
 
 def test_a_secret_is_shown_once_and_works(there: World, eve: Client) -> None:
