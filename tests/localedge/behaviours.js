@@ -18,8 +18,9 @@ const behaviours = {
   memory() { const kept = []; for (;;) kept.push(new Array(1000).fill(Math.random())); },
   async never() { await new Promise(() => {}); },
   busy(request) {
+    const rounds = Number(request.query);
     let sum = 0;
-    for (let i = 0; i < Number(request.query); i += 1) sum = (sum * 31 + i) | 0;
+    for (let i = 0; i < rounds; i += 1) sum = (sum * 31 + i) | 0;
     answer(request, sum);
   },
   throws() { throw new Error('on purpose'); },

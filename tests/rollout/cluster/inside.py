@@ -91,6 +91,9 @@ class Line:
                     return
                 with line.busy:
                     status, answer = line.answer(method, self.path, dict(self.headers), body)
+                if line.is_cut:  # meanwhile: what was asked for before is not answered either
+                    self.close_connection = True
+                    return
                 with suppress(OSError):
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(answer)))
