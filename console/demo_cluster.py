@@ -78,7 +78,7 @@ def _definition(kind: Kind) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": kind.key},
+        "metadata": {"name": kind.key, "annotations": {"api-approved.kubernetes.io": "unapproved, for the demo"}},
         "spec": {
             "group": kind.group,
             "names": {"kind": kind.kind, "listKind": f"{kind.kind}List", "plural": kind.plural},
