@@ -9,6 +9,7 @@ from tests.e2e.browsing import LOOKS, context_for, settle
 from tests.running import Running
 
 pytestmark = pytest.mark.e2e
+ROWS = "[data-row], .list tbody tr"
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +45,20 @@ def test_keys_find_move_and_explain_themselves(demo: Running, browser: Browser) 
     expect(page.get_by_label("Find a service or a path")).to_be_focused()
     page.keyboard.press("Escape")
     page.get_by_role("heading", level=1).click()
+    first, second = (page.locator(ROWS).nth(number).get_by_role("link").first for number in (0, 1))
     page.keyboard.press("j")
     page.keyboard.press("j")
-    expect(page.get_by_role("link", name="Cart", exact=True)).to_be_focused()
+    expect(second).to_be_focused()
     page.keyboard.press("k")
-    expect(page.get_by_role("link", name="Ads", exact=True)).to_be_focused()
+    expect(first).to_be_focused()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Next, previous")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    expect(page.get_by_role("link", name="Ads", exact=True)).to_be_focused()
+    expect(first).to_be_focused()
+    where = first.get_attribute("href")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/catalogue/ads/")
+    page.wait_for_url(f"**{where}")
     context.close()
 
 
