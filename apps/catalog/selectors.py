@@ -325,9 +325,13 @@ def shape_of(service: Service, routes: Iterable[Route], exposures: Iterable[Expo
 
 
 def _what(routes: Iterable[graph.Route], mesh: Exposure | None) -> tuple[graph.Route, ...]:
+    return what_is_there(routes, mesh.upstream_port if mesh is not None and mesh.protocol == Spoken.TCP else None)
+
+
+def what_is_there(routes: Iterable[graph.Route], tcp_port: int | None) -> tuple[graph.Route, ...]:
     """Of plain TCP there is nothing to do but to connect, to the port it has in this environment."""
-    if mesh is not None and mesh.protocol == Spoken.TCP and mesh.upstream_port is not None:
-        return (connect_route(mesh.upstream_port),)
+    if tcp_port is not None:
+        return (connect_route(tcp_port),)
     return tuple(route for route in routes if METHOD not in route.methods)
 
 

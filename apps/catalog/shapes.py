@@ -11,8 +11,8 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Q
 from django.db.models.functions import JSONObject
 
-from apps.catalog.models import Dependency, Door, Exposure, Route, Service
-from apps.catalog.selectors import read_variant
+from apps.catalog.models import Dependency, Door, Exposure, Route, Service, Spoken
+from apps.catalog.selectors import read_variant, what_is_there
 from apps.compiler import graph
 
 _ROUTE = JSONObject(id="key", methods="methods", template="template")
@@ -24,6 +24,7 @@ _DOOR = JSONObject(
     workload="workload__spiffe_id",
     port="port",
     upstream_port="upstream_port",
+    protocol="protocol",
     variants="variants",
 )
 
@@ -59,20 +60,30 @@ def list_around(slugs: Collection[str], environment: str, callers: Collection[st
 def _shape(slug: str, title: str, routes: Iterable[Any], doors: Iterable[Any]) -> graph.Service:
     by_point = {door["point"]: door for door in doors}
     edge, mesh = by_point.get(Door.EDGE), by_point.get(Door.MESH)
+    known = (graph.Route(one["id"], frozenset(one["methods"]), one["template"]) for one in routes)
     return graph.Service(
         id=slug,
         name=title,
-        routes=tuple(graph.Route(one["id"], frozenset(one["methods"]), one["template"]) for one in routes),
+        routes=what_is_there(known, mesh["upstream_port"] if mesh and mesh["protocol"] == Spoken.TCP else None),
         edge=graph.EdgeExposure(edge["host"], edge["base_path"]) if edge else None,
-        mesh=graph.MeshExposure(mesh["namespace"], mesh["workload"] or "", mesh["port"], mesh["upstream_port"])
-        if mesh
-        else None,
+        mesh=_mesh(mesh) if mesh else None,
         variants=tuple(sorted(map(read_variant, mesh["variants"] if mesh else ()), key=lambda one: one.name)),
     )
 
 
-def _needed(rows: Iterable[Any]) -> dict[str, tuple[str, ...]]:
-    return {row["workload"]: tuple(row["routes"]) for row in rows}
+def _mesh(door: Mapping[str, Any]) -> graph.MeshExposure:
+    return graph.MeshExposure(
+        namespace=door["namespace"],
+        workload=door["workload"] or "",
+        port=door["port"] or door["upstream_port"],
+        upstream_port=door["upstream_port"],
+        protocol=graph.Protocol(door["protocol"]),
+    )
+
+
+def _needed(rows: Iterable[Any] | None) -> dict[str, tuple[str, ...]]:
+    """There is no list where nobody was named as a caller."""
+    return {row["workload"]: tuple(row["routes"]) for row in rows or ()}
 
 
 @dataclass(frozen=True, slots=True)
