@@ -27,6 +27,17 @@ DOOR_STATES = {
     "deny": Words("Refused", "bad"),
 }
 
+RULE_STATES = {
+    "closed": Words("Not in force", "off"),
+    "opening": Words("On its way", "move"),
+    "open": Words("In force", "ok"),
+    "proven": Words("In force and proven", "ok"),
+    "failing": Words("Failing", "bad"),
+    "closing": Words("Being taken out", "wait"),
+    "": Words("Not asked for", "off"),
+}
+"""What a door does about a traffic rule, which opens nothing."""
+
 STATES = {
     # requests
     "pending": Words("Waiting", "wait", "wait"),

@@ -17,7 +17,17 @@ from django.utils.safestring import SafeString
 
 from apps.compiler.connections import METHOD
 from console import sections
-from console.words import DOOR_STATES, READS, RISKS, STATES, brief_name, door_sentence, initials, span_words
+from console.words import (
+    DOOR_STATES,
+    READS,
+    RISKS,
+    RULE_STATES,
+    STATES,
+    brief_name,
+    door_sentence,
+    initials,
+    span_words,
+)
 
 register = template.Library()
 
@@ -106,9 +116,12 @@ def arch(state: str, size: str = "") -> SafeString:
 
 
 @register.inclusion_tag("components/door_card.html")
-def door_card(point: str, state: str, since: datetime | None = None, how: str = "") -> dict[str, object]:
-    """One door at length: which, what, since when, and how we know."""
-    return {"point": point, "state": state, "words": DOOR_STATES[state], "since": since, "how": how}
+def door_card(
+    point: str, state: str, since: datetime | None = None, how: str = "", *, of_rule: bool = False
+) -> dict[str, object]:
+    """One door at length: which, what, since when, and how we know; of access, or of a traffic rule."""
+    words = (RULE_STATES if of_rule else DOOR_STATES)[state]
+    return {"point": point, "state": state, "words": words, "since": since, "how": how}
 
 
 @register.simple_tag

@@ -74,6 +74,8 @@ def test_a_rule_is_asked_for_and_its_request_says_what_it_does(shop: access.Shop
     assert "A traffic rule for Payments is asked for" in text
     assert "calls of 10 % of all callers to GET /payments on Payments go to v2" in text
     assert "Put the rule in force for 1 hour" in text
+    assert text.count("Calls go on as before until this is approved.") == 2
+    assert "Not in force" in text
 
 
 def test_a_rule_is_not_mistaken_for_access_where_one_decides(shop: access.Shop, browse: Browse) -> None:
