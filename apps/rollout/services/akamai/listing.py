@@ -363,10 +363,18 @@ def _differences(plan: policy.ItemPlan) -> list[dict[str, str]]:
 
 def _not_live(standings: Sequence[tuple[str, vendor.Standing]], held: vendor.Held) -> list[dict[str, str]]:
     return [
-        {"value": network.lower(), "what": f"Version {held.version} is not what is live: {standing.status}."}
+        {"value": network.lower(), "what": f"Version {held.version} is not what is live: {_in_words(standing.status)}."}
         for network, standing in standings
         if not standing.is_live(held.version)
     ]
+
+
+def _in_words(status: str) -> str:
+    return {
+        vendor.ACTIVE: "another one is",
+        vendor.PENDING: "an activation is on its way",
+        vendor.FAILED: "its activation failed",
+    }.get(status, f"Akamai says {status}")
 
 
 def put_back(*, slug: str, list_id: int, actor: Actor, at: datetime) -> AddressList:
