@@ -56,7 +56,7 @@ LABELS = {
     Stand.NO_OPENING: "Asks to close, not to open",
     Stand.DROPPED: "Left out",
 }
-TODO = frozenset(
+TO_DO = frozenset(
     {Stand.UNREADABLE, Stand.WRONG, Stand.UNCLEAR, Stand.UNCONFIRMED, Stand.FORBIDDEN, Stand.CHOOSE, Stand.READY}
 )
 """What its asker has to do something about before it is sent."""
@@ -158,7 +158,7 @@ def overall(request: FirewallRequest, stands: Sequence[Stand]) -> Overall:
     ordered = tuple((stand, counts[stand]) for stand in Stand if counts[stand])
     if request.withdrawn_at is not None:
         return Overall("withdrawn", "Withdrawn. What was sent before goes its own way.", ordered)
-    todo, moving = _sum(counts, TODO), _sum(counts, MOVING)
+    todo, moving = _sum(counts, TO_DO), _sum(counts, MOVING)
     if todo:
         ready = counts[Stand.READY]
         return Overall("draft", _to_do(todo - ready, ready), ordered)

@@ -25,7 +25,7 @@ from apps.firewall.standing import (
     LABELS,
     MOVING,
     NEXT,
-    TODO,
+    TO_DO,
     Stand,
     is_allowed,
     is_unreadable,
@@ -133,7 +133,7 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
     mine = policies.is_asker(request.subject, asked)
     may_change = mine and asked.withdrawn_at is None
     held_up = sum(stand in HELD_UP for stand in stands)
-    unsettled = any(stand in TODO and stand is not Stand.READY for stand in stands)
+    unsettled = any(stand in TO_DO and stand is not Stand.READY for stand in stands)
     return {
         "asked": asked,
         "read_as": READ_AS.get(asked.format, asked.format),
