@@ -14,8 +14,11 @@ ROWS = "[data-row], .list tbody tr"
 
 @pytest.fixture(scope="module")
 def waiting(demo: Running) -> str:
-    body = {"service": "payments", "routes": ["getCharge"], "duration": 3600, "reason": "Looking at one charge."}
-    return str(demo.api("ada").post("requests/", body).json()["id"])
+    """What no other test asks for: the demo is shared, and the same is not asked for twice."""
+    body = {"service": "payments", "routes": ["getRefund"], "duration": 3600, "reason": "Looking at one refund."}
+    answer = demo.api("ada").post("requests/", body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
 
 
 def test_a_key_decides_nothing_before_it_was_said_again(demo: Running, browser: Browser, waiting: str) -> None:
@@ -25,7 +28,7 @@ def test_a_key_decides_nothing_before_it_was_said_again(demo: Running, browser: 
     settle(page)
     page.keyboard.press("a")
     asked = page.get_by_role("dialog")
-    expect(asked).to_contain_text("Open Payments GET /charges/{id} to Ada Okafor for 1 hour?")
+    expect(asked).to_contain_text("Open Payments GET /refunds/{id} to Ada Okafor for 1 hour?")
     page.keyboard.press("Escape")
     expect(asked).to_be_hidden()
     assert demo.api("ada").get(f"requests/{waiting}/")["reviews"] == []
