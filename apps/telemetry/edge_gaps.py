@@ -135,27 +135,38 @@ def _silence(one: Delivering, rows: Sequence[LogMinute], start: datetime, at: da
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What a stream brought of the last hour's calls, in numbers. ``last``: the newest minute it told of."""
+    """What a stream brought of the last hour's calls, in numbers. ``last``: the newest minute it ever told of.
+
+    ``came``: whether a line has come since it is active; a stream that Akamai calls active may bring nothing at all.
+    """
 
     lines: int
     repeated: int
     bad: int
     missing: int
     last: datetime | None
+    came: bool
     gaps: tuple[Gap, ...]
 
 
 def brought(
     stream: int, *, at: datetime, delivering: Delivering | None = None, within: timedelta = timedelta(hours=1)
 ) -> Brought:
-    """One query. Without ``delivering`` the stream should bring nothing, so there are no gaps."""
-    start = (at - within).replace(second=0, microsecond=0)
+    """Two queries. Without ``delivering`` the stream should bring nothing, so there are no gaps."""
+    start, last = (at - within).replace(second=0, microsecond=0), newest(stream)
     rows = list(LogMinute.objects.filter(stream_id=stream, minute__gte=start).order_by("minute"))
     return Brought(
         lines=sum(row.lines for row in rows),
         repeated=sum(row.repeated for row in rows),
         bad=sum(row.bad for row in rows),
         missing=sum(row.missing for row in rows),
-        last=max((row.minute for row in rows if row.lines), default=None),
+        last=last,
+        came=last is not None and delivering is not None and last + _MINUTE > delivering.since,
         gaps=_newest_first(_gaps_of(delivering, rows, start, at)) if delivering else (),
     )
+
+
+def newest(stream: int) -> datetime | None:
+    """The newest minute that a stream brought a line of."""
+    minutes = LogMinute.objects.filter(stream_id=stream, lines__gt=0)
+    return minutes.order_by("-minute").values_list("minute", flat=True).first()

@@ -7,7 +7,7 @@ line again changes nothing; it is counted as repeated as far as that can be told
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -36,18 +36,19 @@ class Taken:
     rejected: int
 
 
-def take_in(*, slug: str, user: str, password: str, body: bytes, at: datetime) -> Taken:
+def take_in(*, slug: str, user: str, password: str, read: Callable[[], bytes], at: datetime) -> Taken:
     """One delivery. Bad lines are counted, the others kept. Raises UnknownSource, BatchTooLarge, UnreadableBatch.
 
-    A body that cannot be taken at all counts as one bad line: it is lost, and that is shown.
+    ``read`` gives the body, and is asked only of whoever proved to be the stream. A body that cannot be taken at all
+    counts as one bad line: it is lost, and that is shown.
     """
     right = streaming.authenticate(slug=slug, user=user, password=password, at=at)
     if right is None:
         raise UnknownSource
     try:
-        records = records_of(body)
+        records = records_of(read())
         return _take_all(right.stream, records, at)
-    except TooLarge as error:
+    except (TooLarge, BatchTooLarge) as error:
         _note(right.stream, {}, {}, 1, at)
         raise BatchTooLarge(str(error)) from error
     except Unreadable as error:

@@ -18,6 +18,8 @@ from apps.telemetry.models import POINTS, VERDICTS
 MAX_COMPRESSED = 4 * 1024 * 1024
 MAX_BYTES = 16 * 1024 * 1024
 MAX_EVENTS = 20_000
+MAX_RECORDS = 200_000
+"""No real line is so short that more of them fit into as many bytes."""
 OLDEST, NEWEST = timedelta(days=30), timedelta(minutes=10)
 """How far an event's clock may be from ours before it would stand in the wrong place for good."""
 
@@ -129,11 +131,18 @@ def _records(text: bytes) -> Iterator[object]:
             found = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise Unreadable("The array is not JSON.") from error
+        _require_few(len(found))
         yield from found
         return
+    _require_few(text.count(b"\n"))
     for line in text.split(b"\n"):
         if line.strip():
             yield _loaded(line)
+
+
+def _require_few(records: int) -> None:
+    if records > MAX_RECORDS:
+        raise TooLarge(f"More than {MAX_RECORDS} records at once.")
 
 
 def _loaded(line: bytes) -> object:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import partial
 
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from apps.audit.errors import Refusal
 from apps.telemetry import edge_log, services
 from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnreadableBatch
+from apps.telemetry.events import MAX_BYTES
 
 
 @csrf_exempt
@@ -38,7 +39,7 @@ def datastream(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         user, password = _basic(request)
         at = timezone.now()
-        taken = edge_log.take_in(slug=slug, user=user, password=password, body=_body(request), at=at)
+        taken = edge_log.take_in(slug=slug, user=user, password=password, read=partial(_body, request), at=at)
     except Refusal as refusal:
         return _problem(refusal, "Basic")
     counts = {"accepted": taken.accepted, "repeated": taken.repeated, "rejected": taken.rejected}
@@ -57,12 +58,14 @@ def _basic(request: HttpRequest) -> tuple[str, str]:
 
 
 def _body(request: HttpRequest) -> bytes:
+    """Never more of it than may be taken, whatever length was announced."""
     try:
-        return request.body
-    except RequestDataTooBig as error:
-        raise BatchTooLarge from error
+        body = request.read(MAX_BYTES + 1)
     except (UnreadablePostError, ValueError) as error:
         raise UnreadableBatch from error
+    if len(body) > MAX_BYTES:
+        raise BatchTooLarge(f"More than {MAX_BYTES} bytes at once.")
+    return body
 
 
 def _problem(refusal: Refusal, scheme: str = "Bearer") -> HttpResponse:

@@ -24,7 +24,7 @@ from apps.telemetry import edge_gaps
 from apps.telemetry.edge_gaps import Brought
 
 if TYPE_CHECKING:
-    from apps.rollout.models import EdgeStream
+    from apps.rollout.models import EdgeStream, Target
 
 
 class StreamForm(forms.Form):
@@ -57,15 +57,16 @@ def stream(request: PageRequest, slug: str) -> HttpResponse:
     form = StreamForm(request.POST or None, initial=_initial(found))
     if request.method == "POST" and form.is_valid() and _ask(request, form, slug):
         return redirect("target_stream", slug)
+    brought = _brought(found, at) if found else None
     context = {
         "target": target,
         "form": form,
         "stream": found,
-        "door": _door(found),
+        "door": _door(found, brought),
         "endpoint": streaming.endpoint_of(found) if found else "",
         "keys": streaming.believed(found) if found else [],
-        "brought": _brought(found, at) if found else None,
-        "seen": _mark(found),
+        "brought": brought,
+        "seen": _mark(found, brought.last if brought else None),
     }
     return TemplateResponse(request, "rollout/stream.html", context, status=422 if form.errors else 200)
 
@@ -80,13 +81,15 @@ def _initial(found: EdgeStream | None) -> dict[str, str]:
     return {"hostname": found.hostname, "email": found.email, "address": found.address}
 
 
-def _door(found: EdgeStream | None) -> str:
-    """The state in the words of the page's components."""
-    if found is None or not found.wanted:
+def _door(found: EdgeStream | None, brought: Brought | None) -> str:
+    """The state in the words of the page's components. Akamai's word alone delivers nothing: a line has to come."""
+    if found is None or brought is None or not found.wanted:
         return "retired"
     if found.error:
         return "failed"
-    return "active" if found.status == "ACTIVATED" else "applying"
+    if found.status != "ACTIVATED":
+        return "applying"
+    return "active" if brought.came else "pending"
 
 
 def _ask(request: PageRequest, form: StreamForm, slug: str) -> bool:
@@ -100,11 +103,16 @@ def _ask(request: PageRequest, form: StreamForm, slug: str) -> bool:
     return form.is_valid()
 
 
-def _mark(found: EdgeStream | None) -> str:
+def _mark(found: EdgeStream | None, newest: datetime | None) -> str:
     if found is None:
         return pokes.mark_of()
     waiting = (found.adopting, found.candidate.get("version"), found.agreed_version)
-    return pokes.mark_of(found.status, found.wanted, found.error, found.sent_key, *waiting)
+    return pokes.mark_of(found.status, found.wanted, found.error, found.sent_key, newest, *waiting)
+
+
+def _look(target: Target) -> str:
+    found = streaming.get_stream(target)
+    return _mark(found, edge_gaps.newest(found.pk) if found else None)
 
 
 @require_POST
@@ -143,4 +151,4 @@ def stop(request: PageRequest, slug: str) -> HttpResponse:
 
 @require_GET
 async def events(request: PageRequest, slug: str) -> StreamingHttpResponse:
-    return await follow(request, slug, akamai_target, lambda target: _mark(streaming.get_stream(target)))
+    return await follow(request, slug, akamai_target, _look)

@@ -60,6 +60,28 @@ def test_the_page_tells_what_was_brought_and_never_the_secret(olga: Client) -> N
     assert [one for one in plain if one in shown] == []
 
 
+def test_it_is_delivered_only_once_a_line_has_come(olga: Client) -> None:
+    """Akamai calls the stream active, and its sample request has used the secret: neither is a line."""
+    at = datetime.now(UTC)
+    stream = edges.edge_stream(at)
+    StreamKey.objects.update(used_at=at)
+    LogMinute.objects.create(stream=stream, minute=at - timedelta(hours=3), lines=12)
+    LogMinute.objects.create(stream=stream, minute=at - timedelta(minutes=5), bad=2, missing=1)
+    waiting = text(olga, LOG)
+    assert "The log of Shop edge is switched on, and no line has come yet" in waiting
+    assert "Nothing came yet" in waiting
+    assert "compare the property" in waiting
+    LogMinute.objects.create(stream=stream, minute=at - timedelta(hours=1, minutes=50), lines=1)
+    told = text(olga, LOG)
+    assert "The log of Shop edge is delivered here" in told
+    assert "compare the property" not in told
+    assert mark(waiting) != mark(told), "a page that is open looks again"
+
+
+def mark(page: str) -> str:
+    return page.partition("log/events?seen=")[2][:16]
+
+
 def test_its_secret_is_turned_over_with_two_buttons(olga: Client) -> None:
     edges.edge_stream(datetime.now(UTC))
     olga.post(f"{LOG}renew-secret")

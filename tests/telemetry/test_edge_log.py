@@ -20,7 +20,7 @@ from apps.rollout.models import EdgeStream, StreamKey
 from apps.rollout.services.akamai import streaming
 from apps.telemetry import edge_gaps, services
 from apps.telemetry.edge_lines import event_of
-from apps.telemetry.events import MAX_BYTES
+from apps.telemetry.events import MAX_BYTES, MAX_RECORDS
 from apps.telemetry.models import Call, LogMinute
 from tests.factories import access, identity
 from tests.factories.edges import edge_stream
@@ -247,10 +247,25 @@ def test_no_secret_is_on_the_record_or_in_the_open(stream: EdgeStream) -> None:
 
 def test_too_much_is_refused_and_counted_as_lost(client: Client, stream: EdgeStream) -> None:
     bomb = gzip.compress(b" " * (MAX_BYTES + 1))
-    assert post(client, stream, bomb)[0] == 413
+    tiny = gzip.compress(b"1\n" * (MAX_RECORDS + 1))
+    tinier = gzip.compress(b"[" + b"1," * MAX_RECORDS + b"1]")
+    for body in (bomb, tiny, tinier, b" " * (MAX_BYTES + 1)):
+        assert post(client, stream, body)[0] == 413
     assert post(client, stream, b"\x1f\x8bbroken")[0] == 400
     assert post(client, stream, b"[{")[0] == 400
-    assert edge_gaps.brought(stream.pk, at=NOW).bad == 3
+    assert edge_gaps.brought(stream.pk, at=NOW).bad == 6
+
+
+def test_as_much_as_is_promised_is_taken_though_it_is_not_packed(client: Client, stream: EdgeStream) -> None:
+    """More than a form may be."""
+    whole = ndjson(line()) + b"\n" + b" " * (MAX_BYTES - 10_000)
+    assert post(client, stream, whole) == counted(1)
+
+
+def test_nothing_is_read_of_who_has_not_proved_to_be_the_stream(client: Client, stream: EdgeStream) -> None:
+    told = client.post(URL, b" " * (MAX_BYTES + 1), content_type="a/b", headers={"Authorization": "Basic eDp5"})
+    assert (told.status_code, told.json()["code"]) == (401, "unknown_source")
+    assert edge_gaps.brought(stream.pk, at=NOW).bad == 0
 
 
 # -- gaps ---------------------------------------------------------------------------------------------------------
