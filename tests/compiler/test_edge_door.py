@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -14,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from apps.compiler.emitters.edgekv import GROUP, emit_item, item_key
 from apps.compiler.emitters.edgeworker import PACKED_LIMIT, UNPACKED_LIMIT, emit_code
-from apps.compiler.graph import AccessGraph
+from apps.compiler.graph import AccessGraph, TrafficRule
 from apps.compiler.reasons import TEXTS, Reason
 from apps.compiler.slices import split
 from apps.compiler.tokens import CONTEXT_TOKEN_TYPE, Expected, Presented, check, take_apart
 from apps.localedge.runner import EdgeRunner, Request, Result
 from tests.agreement.strategies import TokenFault
-from tests.compiler.estate import CONSOLE, CONTEXT_KEY, FORGE, HOUR, NIGHT, SURROUNDINGS, estate
+from tests.compiler.estate import BOTH, CONSOLE, CONTEXT_KEY, FORGE, HOUR, NIGHT, SURROUNDINGS, estate
 
 ITEM = (SURROUNDINGS.namespace, GROUP, "payments")
 FORGED_HEADERS = [
@@ -118,6 +119,28 @@ def verify(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
     assert header is not None
     assert claims is not None
     return header, claims
+
+
+def test_a_header_of_a_traffic_rule_is_the_rules_however_a_client_spells_it() -> None:
+    rule = TrafficRule(
+        "t-1",
+        "person:ada",
+        "payments",
+        frozenset({"refund"}),
+        BOTH,
+        NIGHT - HOUR,
+        set_headers=(("X-Canary", "on"),),
+        remove_headers=("X-Debug",),
+    )
+    graph = replace(estate(), traffic=(rule,))
+    files = {artifact.path: artifact.content for artifact in emit_code(graph, SURROUNDINGS)}
+    theirs = ("x-canary", "X_Canary", "X_CANARY", "X-DEBUG", "x_debug", "X-Debugger", "X-Experiment", "Prefer")
+    with EdgeRunner(files, items(graph)) as running:
+        result = running.run(call(headers={name: ["theirs"] for name in theirs}), now=NIGHT)
+    kept = {"x-canary": ["on"], "x-debugger": ["theirs"], "x-experiment": ["theirs"], "prefer": ["theirs"]}
+    assert result["action"] == "forward"
+    assert result["headers"].keys() == {"host", "txn-token", "x-request-id", *kept}
+    assert {name: result["headers"][name] for name in kept} == kept
 
 
 def test_the_context_token_says_who_what_and_how_long(edge: EdgeRunner) -> None:

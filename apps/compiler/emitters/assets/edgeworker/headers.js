@@ -20,9 +20,11 @@ const OWNED = new Set([
 const OWNED_FAMILIES = /^(?:x-sallyport-|x-auth-request-|x-ssl-client-|ssl-client-)/;
 
 /** Many servers read ``x_remote_user`` as ``x-remote-user``, so underscores count as hyphens. */
+export const canonical = (name) => name.toLowerCase().replace(/_/g, "-");
+
 function isOwned(name) {
-  const canonical = name.toLowerCase().replace(/_/g, "-");
-  return OWNED.has(canonical) || OWNED_FAMILIES.test(canonical);
+  const known = canonical(name);
+  return OWNED.has(known) || OWNED_FAMILIES.test(known);
 }
 
 export function removeOwned(request) {

@@ -3,6 +3,7 @@
 // can count.
 import { crypto } from "crypto";
 import { toBytes } from "./bytes.js";
+import { canonical } from "./headers.js";
 
 const WHOLE = 100;
 const MOST_TOLD = 12;
@@ -40,11 +41,14 @@ export async function treat(item, who, subject, route, at) {
   };
 }
 
-/** Sends the call where its rules want it, with their headers. */
+/** Sends the call where its rules want it, with their headers. Whatever a client wrote there goes, however it spelt it. */
 export function obey(request, { headers, origin }) {
   if (origin !== "") request.route({ origin });
+  const ruled = new Set(Object.keys(headers).map(canonical));
+  for (const name of ruled.size > 0 ? Object.keys(request.getHeaders()) : []) {
+    if (ruled.has(canonical(name))) request.removeHeader(name);
+  }
   for (const [name, value] of Object.entries(headers)) {
-    if (value === null) request.removeHeader(name);
-    else request.setHeader(name, value);
+    if (value !== null) request.setHeader(name, value);
   }
 }
