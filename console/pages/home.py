@@ -15,6 +15,7 @@ from apps.firewall.selectors.proposals import waiting_besides
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
 from apps.rollout.selectors import list_alarms
+from apps.rollout.services.akamai.origin_certificates import list_ending
 from apps.rollout.views import KEEPERS
 from apps.telemetry.views import recent_denials
 from console.pages.access import Held, held
@@ -44,13 +45,15 @@ def home(request: PageRequest) -> HttpResponse:
     waiting = selectors.waiting_for(subject=request.subject, at=at)
     besides = waiting_besides(request.subject)
     brief = list_brief(request.subject, at)
+    keeps = has_role(request.subject, *KEEPERS)
     context = {
         "waiting": waiting,
         "waiting_count": len(waiting.to_decide),
         "held": brief,
         "standing_count": besides.standing,
         "proposed": besides.proposed,
-        "alarms": list_alarms() if has_role(request.subject, *KEEPERS) else [],
+        "alarms": list_alarms() if keeps else [],
+        "ending": list_ending(at=at) if keeps else [],
         "denials": recent_denials(request),
         "soon": [one for one in brief if one.grant.ends_at is not None and one.grant.ends_at <= at + SOON],
     }

@@ -151,6 +151,30 @@ def test_the_page_says_what_a_renewal_takes_and_when(olga: Client) -> None:
     assert row.renew_asked
 
 
+def test_the_page_says_why_the_next_one_is_not_shown_and_until_when_the_present_one_is(olga: Client) -> None:
+    at = datetime.now(UTC)
+    row = edges.origin_certificate(at)
+    row.versions = [
+        {"number": 2, "guid": "g2", "status": "DEPLOYED", "expires_at": (at + timedelta(days=30)).isoformat()},
+        {"number": 1, "guid": "g1", "status": "DEPLOYED", "expires_at": (at + timedelta(days=6)).isoformat()},
+    ]
+    row.deployed_guid = row.planned_guid = "g2"
+    row.deployed_until = at + timedelta(days=30)
+    row.save()
+    change = edges.property_change(at, "failed")
+    change.error = "Activation 7 on production ended as FAILED."
+    change.save()
+    shown = text(olga, CERTIFICATE)
+    assert "certificate of ours, and the next one is on its way" in shown
+    assert "The last change of the property failed: Activation 7 on production ended as FAILED." in shown
+    assert f"{at + timedelta(days=6):%-d %b %Y, %H:%M} UTC" in shown
+    assert "ends soon" not in text(olga, "/")
+    row.versions[1]["expires_at"] = (at + timedelta(days=4)).isoformat()
+    row.save()
+    assert "The certificate Shop edge shows ends soon" in " ".join(text(olga, CERTIFICATE).split())
+    assert "The certificate Shop edge shows the mesh ends soon" in text(olga, "/")
+
+
 def test_a_change_of_the_property_says_how_many_activations_are_left(olga: Client) -> None:
     edges.property_change(datetime.now(UTC))
     assert "20 are left today" in text(olga, "/rollout/edge/property/")

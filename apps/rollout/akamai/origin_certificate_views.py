@@ -15,7 +15,7 @@ from apps.rollout.akamai.views import akamai_target, press
 from apps.rollout.models import OriginCertificate
 from apps.rollout.services.akamai import origin_certificates
 from apps.rollout.services.akamai.origin_certificates import CertificateInput
-from apps.rollout.states import OPEN_PROPERTIES
+from apps.rollout.states import OPEN_PROPERTIES, PropertyState
 from apps.rollout.views import KEEPERS, WATCHERS, follow
 
 
@@ -41,16 +41,19 @@ def certificate(request: PageRequest, slug: str) -> HttpResponse:
     form = CertificateForm(request.POST or None, initial=_initial(row))
     if request.method == "POST" and form.is_valid() and _ask(request, form, slug):
         return redirect("target_certificate", slug)
-    change = origin_certificates.last_change(row) if row else None
+    change, at = origin_certificates.last_change(row) if row else None, timezone.now()
     context = {
         "target": target,
         "form": form,
         "row": row,
         "ready": "edgeworker_id" in target.facts,
         "versions": origin_certificates.version_rows(row) if row else [],
-        "outlook": origin_certificates.outlook(row, at=timezone.now()) if row else None,
+        "outlook": origin_certificates.outlook(row, at=at) if row else None,
+        "shown_until": origin_certificates.shown_until(row) if row else None,
+        "ends_soon": row is not None and origin_certificates.ends_soon(row, at=at),
         "activations": origin_certificates.ACTIVATIONS,
         "change": change,
+        "change_failed": change is not None and change.state == PropertyState.FAILED,
         "change_open": change is not None and change.state in OPEN_PROPERTIES,
         "in_use": row is not None and row.bound_guid != "" and row.bound_guid == row.deployed_guid,
         "seen": _mark(row),

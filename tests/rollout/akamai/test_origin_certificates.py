@@ -254,6 +254,76 @@ def test_a_dropped_change_is_not_asked_for_again_until_somebody_wants_it(hands: 
     assert PropertyChange.objects.count() == 2
 
 
+def until(state: str, hands: Hands) -> PropertyChange:
+    """What workers do until the newest change of the property is in this state."""
+    for _ in range(300):
+        change = PropertyChange.objects.order_by("-pk")[0]
+        if change.state == state:
+            return change
+        stepped = origin_certificate_steps.run(row_id=OriginCertificate.objects.get().pk, clock=hands.clock)
+        if not (stepped or attaching_steps.run(change_id=change.pk, clock=hands.clock)):
+            hands.push(seconds=11)
+    raise AssertionError(f"it stays {change.state}")
+
+
+@pytest.mark.usefixtures("target")
+def test_an_activation_that_fails_half_way_takes_neither_certificate_away_and_is_made_again(
+    standin: StandIn, hands: Hands
+) -> None:
+    row = in_use(hands, standing=True)
+    first = row.bound_guid
+    hands.push(days=21)
+    until("production", hands)
+    standin.faults(property_results=["FAILED"])
+    failed = until("failed", hands)
+    row = go(hands)
+    second = row.deployed_guid
+    assert "on production ended as FAILED" in failed.error
+    assert (shown(standin, "staging"), shown(standin), row.bound_guid) == (second, first, first)
+    hands.push(hours=5)
+    go(hands)
+    assert PropertyChange.objects.order_by("-pk")[0] == failed, "it is left alone for a while"
+    assert [one["versionGuid"] for one in versions(standin, row)] == [second, first]
+    hands.push(hours=1)
+    assert go(hands).bound_guid == shown(standin) == second
+    hands.push(hours=25)
+    go(hands)
+    assert [one["versionGuid"] for one in versions(standin, row)] == [second]
+
+
+@pytest.mark.usefixtures("target")
+def test_while_a_person_is_waited_for_akamai_is_left_in_peace(hands: Hands) -> None:
+    ask(hands)
+    go(hands)
+    assert PropertyChange.objects.get().state == "planned"
+    until_then = OriginCertificate.objects.get().retry_at - hands.clock()
+    assert until_then > timedelta(minutes=4)
+
+
+@pytest.mark.usefixtures("target")
+def test_one_that_production_shows_to_its_end_is_told_of_whatever_is_ready(hands: Hands) -> None:
+    row = in_use(hands)
+    ends = expires(row)
+    hands.push(days=21)
+    row = go(hands)
+    assert (origin_certificates.shown_until(row), expires(row) > ends) == (ends, True)
+    soon = ends - origin_certificates.WARN_BEFORE
+    assert origin_certificates.list_ending(at=soon - timedelta(minutes=1)) == []
+    assert origin_certificates.list_ending(at=soon) == [row]
+
+
+@pytest.mark.usefixtures("target")
+def test_a_certificate_that_akamai_does_not_know_any_more_is_looked_for_by_its_name(
+    standin: StandIn, hands: Hands
+) -> None:
+    row = in_use(hands)
+    standin.faults(rules=[{"method": "GET", "path": ".*/client-certificates/.*/versions", "status": 404}])
+    hands.push(hours=2)
+    found = go(hands)
+    assert (found.certificate_id, found.bound_guid, found.error) == (row.certificate_id, row.bound_guid, "")
+    assert PropertyChange.objects.count() == 1
+
+
 @pytest.mark.usefixtures("target")
 def test_a_worker_that_dies_anywhere_is_made_good(standin: StandIn, hands: Hands) -> None:
     """After each step the row is put back as it was before it."""

@@ -62,10 +62,12 @@ class KeystoreDriver:
         }
         return int(self._api.post_json(CERTIFICATES, body)["certificateId"])
 
-    def versions(self, certificate_id: int) -> tuple[CertificateVersion, ...]:
-        """Newest first, each once: what an alias stands for is listed again under it."""
-        rows = self._api.get_json(f"{CERTIFICATES}/{certificate_id}/versions")["versions"]
-        known = {int(row["version"]): _version(row) for row in rows}
+    def versions(self, certificate_id: int) -> tuple[CertificateVersion, ...] | None:
+        """Newest first, each once: what an alias stands for is listed again under it. None without the certificate."""
+        found = self._api.find_json(f"{CERTIFICATES}/{certificate_id}/versions")
+        if found is None:
+            return None
+        known = {int(row["version"]): _version(row) for row in found["versions"]}
         return tuple(known[number] for number in sorted(known, reverse=True))
 
     def rotate(self, certificate_id: int) -> CertificateVersion:

@@ -307,7 +307,7 @@ def _certificate(hands: Hands) -> str:
     keystore = KeystoreDriver(hands.api)
     known = hands.left["certificate_id"] or keystore.find(origin_certificate_steps.name_of(hands.target))
     number = int(str(known)) if known else None
-    versions = keystore.versions(number) if number is not None else ()
+    versions = (keystore.versions(number) if number is not None else None) or ()
     for version in versions:
         if number is not None and version.status != GOING:
             keystore.delete(number, version.number)

@@ -33,10 +33,15 @@ from apps.rollout.services.akamai.origin_certificates import OVERLAP, RENEW_BEFO
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.putting_off import claim, put_off, settled
-from apps.rollout.states import OPEN_PROPERTIES, PropertyState
+from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertyState
 from apps.trust import services as trust
 
 POLL, LOOK = timedelta(seconds=10), timedelta(hours=1)
+STANDING = timedelta(minutes=5)
+"""Between looks while the property waits for a person, which may be days."""
+
+AGAIN = timedelta(hours=6)
+"""After a change of the property failed it is compared once more: what it names goes on running out."""
 RENEWING = Actor(SYSTEM.id, "Sallyport, for the client certificate")
 
 Clock = Callable[[], datetime]
@@ -70,7 +75,12 @@ def run(*, row_id: int, clock: Clock) -> bool:
 def _step(row: OriginCertificate, keystore: KeystoreDriver, properties: PropertyDriver, clock: Clock) -> None:
     if row.certificate_id is None:
         row.certificate_id = _certificate(row, keystore, properties)
-    versions = [one for one in keystore.versions(row.certificate_id) if one.status != GOING]
+    held = keystore.versions(row.certificate_id)
+    if held is None:  # somebody deleted it at Akamai: it is looked for by its name, or made again
+        row.certificate_id, row.deployed_guid, row.deployed_until, row.planned_guid = None, "", None, ""
+        settled(row, clock() + POLL)
+        return
+    versions = [one for one in held if one.status != GOING]
     _note(row, versions)
     at, row.waiting_for = clock(), ""
     if versions and versions[0].status != DEPLOYED:
@@ -141,9 +151,7 @@ def _use(
         row.bound_guid, row.bound_at = shown, at
     if shown != row.deployed_guid:
         row.waiting_for = _mesh_behind(row.target)
-        if not row.waiting_for:
-            _plan(row, at)
-        settled(row, at + POLL)
+        settled(row, at + (POLL if row.waiting_for or _plan(row, at) else STANDING))
         return
     old = versions[1:] if row.bound_at is not None and row.bound_at + OVERLAP <= at else ()
     for version in old:
@@ -168,18 +176,30 @@ def _shown(row: OriginCertificate, properties: PropertyDriver) -> str:
     return certificate_of(properties.rules(found, found.production).rules, attached(row.target, ()).mark)
 
 
-def _plan(row: OriginCertificate, at: datetime) -> None:
-    """Have the property compared, once for each version; and agree, where a person agreed in advance."""
+def _plan(row: OriginCertificate, at: datetime) -> bool:
+    """Have the property compared, once for each version; and agree, where a person agreed in advance.
+
+    True while that moves by itself.
+    """
     change = PropertyChange.objects.filter(target=row.target).order_by("-pk").first()
     if change is not None and change.state in OPEN_PROPERTIES:
         if _may_agree(row, change):
             attaching.agree_to_renewal(change_id=change.pk, standing=row.agreed_by, at=at)
-        return
-    if row.planned_guid == row.deployed_guid:
-        return
+            return True
+        return change.state in WORKING_PROPERTIES
+    if row.planned_guid == row.deployed_guid and not _failed_a_while_ago(change, at):
+        return False
     _save_deployed(row)
     attaching.ask(slug=row.target.slug, hostname=row.hostname, removal=False, email=row.email, actor=RENEWING, at=at)
     row.planned_guid = row.deployed_guid
+    return True
+
+
+def _failed_a_while_ago(change: PropertyChange | None, at: datetime) -> bool:
+    """Only what failed: a person who dropped it meant it."""
+    if change is None or change.asked_by != RENEWING.name:
+        return False
+    return change.state == PropertyState.FAILED and change.asked_at + AGAIN <= at
 
 
 def _may_agree(row: OriginCertificate, change: PropertyChange) -> bool:

@@ -28,6 +28,9 @@ CHANGED = "rollout.origin_certificate.changed"
 RENEW_BEFORE = timedelta(days=10)
 """Of thirty days: a renewal takes minutes, and where a person has to look at it there are days for that."""
 
+WARN_BEFORE = timedelta(days=5)
+"""A renewal that is not live by then needs somebody: without it the mesh refuses every call of the edge."""
+
 OVERLAP = timedelta(days=1)
 """So long the older version is kept after the property on production names the newer."""
 
@@ -135,6 +138,23 @@ def get_origin_certificate(target: Target) -> OriginCertificate | None:
 def outlook(row: OriginCertificate, *, at: datetime) -> Outlook:
     renews_at = row.deployed_until - RENEW_BEFORE if row.deployed_until else None
     return Outlook(renews_at, budgets.room(row.target, budgets.PROPERTY_ACTIVATIONS, at))
+
+
+def shown_until(row: OriginCertificate) -> datetime | None:
+    """When the certificate ends that production shows, whatever is ready beside it."""
+    ends = (one["expires_at"] for one in row.versions if one["guid"] == row.bound_guid)
+    return next((datetime.fromisoformat(end) for end in ends if end), None)
+
+
+def ends_soon(row: OriginCertificate, *, at: datetime) -> bool:
+    until = shown_until(row)
+    return until is not None and until - WARN_BEFORE <= at
+
+
+def list_ending(*, at: datetime) -> list[OriginCertificate]:
+    """Those that production shows and that run out soon. One query."""
+    rows = OriginCertificate.objects.exclude(bound_guid="").select_related("target").order_by("pk")
+    return [row for row in rows if ends_soon(row, at=at)]
 
 
 def version_rows(row: OriginCertificate) -> list[Mapping[str, Any]]:
