@@ -14,7 +14,8 @@ from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
 from apps.identity import vault
 from apps.rollout.akamai.edgerc import EdgeGridCredential
-from apps.rollout.drivers.akamai.api import EDGEWORKERS, AkamaiApi, Connection, Credentials
+from apps.rollout.drivers.akamai import looking
+from apps.rollout.drivers.akamai.api import AkamaiApi, Connection, Credentials
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Target
@@ -79,13 +80,12 @@ def try_out(base_url: str, credential: EdgeGridCredential, account_switch_key: s
     connection = Connection(account_switch_key, credential.max_body, TRIAL_SECONDS)
     api = AkamaiApi(base_url, credentials, connection)
     try:
-        found: list[dict[str, Any]] = api.get_json(f"{EDGEWORKERS}/groups").get("groups", [])
+        return looking.list_groups(api)
     except VendorError as error:
         words = explain(error)
         raise CredentialRefused(words, fields={"edgerc": [words]}) from error
     finally:
         api.close()
-    return found
 
 
 def keep(

@@ -59,6 +59,9 @@ _UNPUBLISHED = "the shapes are those Akamai's own Go client sends and reads"
 _DERIVED = "the shapes are those Akamai's own clients (Go, PowerShell) send and read"
 
 CALLS = (
+    Call(
+        "get-groups", "GET", EDGEWORKERS, "/groups", "see whether the credential works", name="get-edgeworkers-groups"
+    ),
     Call("get-contracts", "GET", EDGEWORKERS, "/contracts", "find the contract to make a list on"),
     Call("get-limits", "GET", EDGEWORKERS, "/limits", "read the account's limits"),
     Call("get-ids", "GET", EDGEWORKERS, "/ids", "find its EdgeWorker"),

@@ -9,7 +9,8 @@ from datetime import datetime
 from django.db import transaction
 
 from apps.audit.actors import Actor
-from apps.rollout.drivers.akamai.api import EDGEKV, EDGEWORKERS, PRODUCTION, STAGING, AkamaiApi
+from apps.rollout.drivers.akamai import looking
+from apps.rollout.drivers.akamai.api import AkamaiApi
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.emitting import COMMON
@@ -108,27 +109,18 @@ def look(target: Target, wish: Place) -> None:
 
 
 def _look_at_worker(api: AkamaiApi, target: Target, number: int, *, replaces: bool) -> dict[str, list[str]]:
-    path = f"{EDGEWORKERS}/ids/{number}"
-    found = api.find_json(path)
+    found = looking.find_worker(api, number)
     if found is None:
         return {"edgeworker_id": [f"Akamai knows no EdgeWorker {number}, or this API client may not see it."]}
-    live = {"activeOnNetwork": "true", "network": PRODUCTION}
-    rows = api.get_json(f"{path}/activations", live).get("activations", [])
-    running = str(rows[0]["version"]) if rows else ""
-    ours = EdgeMove.objects.filter(target_id=target.pk, version=running).exists()
-    if running and not ours and not replaces:
-        return {
-            "replaces": [f"Version {running} runs on {found.get('name', number)} now. Say that it may be replaced."]
-        }
+    ours = EdgeMove.objects.filter(target_id=target.pk, version=found.running).exists()
+    if found.running and not ours and not replaces:
+        return {"replaces": [f"Version {found.running} runs on {found.name} now. Say that it may be replaced."]}
     return {}
 
 
 def _look_at_namespace(api: AkamaiApi, namespace: str) -> dict[str, list[str]]:
-    for network in (STAGING, PRODUCTION):
-        rows = api.get_json(f"{EDGEKV}/networks/{network.lower()}/namespaces").get("namespaces", [])
-        if all(row.get("namespace") != namespace for row in rows):
-            return {"namespace": [f"There is no namespace {namespace} on {network.lower()}."]}
-    return {}
+    network = looking.network_without(api, namespace)
+    return {"namespace": [f"There is no namespace {namespace} on {network.lower()}."]} if network else {}
 
 
 def _is_elsewhere(target: Target, before: Place) -> bool:
