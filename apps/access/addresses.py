@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from apps.access import policies, refusals
+from apps.access import carriers, policies, refusals
 from apps.access.asks import Target, fingerprint, read_target
 from apps.access.models import GuardedHost
 from apps.catalog import selectors as catalog
@@ -104,12 +104,13 @@ def sponsored(actor: Subject, party_key: str) -> Subject:
 
 
 def read_addressed(party: Subject, *, service_slug: str, addresses: str, environment: str | None = None) -> Addressed:
-    """Raises BadAddresses, HostUnguarded, NoEdgeHost and what ``read_target`` raises."""
+    """Raises BadAddresses, HostUnguarded, ListsNotKept, NoEdgeHost and what ``read_target`` raises."""
     service = catalog.get_service(service_slug)
     where = catalog.get_environment(environment)
     shape = catalog.graph_services([service_slug], where.slug).get(service_slug)
     if shape is not None and shape.edge is None:
         raise refusals.NoEdgeHost
+    require_kept(where)
     target = read_target(
         subject=party,
         service_slug=service_slug,
@@ -127,6 +128,12 @@ def guarded_host_of(target: Target) -> str:
         raise refusals.NoEdgeHost
     require_guarded(target.environment, edge.host)
     return edge.host
+
+
+def require_kept(environment: Environment) -> None:
+    """Raises ListsNotKept."""
+    if not carriers.keeps_lists(environment.slug):
+        raise refusals.ListsNotKept
 
 
 def require_guarded(environment: Environment, host: str) -> None:

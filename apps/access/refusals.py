@@ -179,6 +179,14 @@ class BadAddresses(InvalidInput):
     default_message = "These addresses cannot be opened."
 
 
+class ListsNotKept(Refusal):
+    """Asking would promise an entry that nobody makes."""
+
+    code = "lists_not_kept"
+    status = 422
+    default_message = "A team brings this edge what an export says, and that holds no lists of addresses."
+
+
 class HostUnguarded(Refusal):
     """Asking would promise a door that is not there."""
 

@@ -15,11 +15,12 @@ from apps.access import carriers
 from apps.compiler.graph import Point
 from apps.outbox.registry import News, handles, handles_many
 from apps.rollout import tasks
-from apps.rollout.services import changes, preflights
+from apps.rollout.services import changes, delivering, preflights
 from apps.rollout.services.akamai import attaching, origin_certificates, streaming
 from apps.rollout.services.cluster import driving
 
 carriers.register(driving.carries_tcp)
+carriers.register_list_keeper(delivering.keeps_lists)
 LEASE = 3
 """Seconds: these only write down what is to be done, so a worker that takes longer is taken for dead."""
 

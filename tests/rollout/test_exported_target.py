@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.access.models import Grant
+from apps.access.models import Grant, GuardedHost
+from apps.access.refusals import ListsNotKept
 from apps.audit.actors import SYSTEM
 from apps.audit.errors import InvalidInput, Refusal
 from apps.audit.models import Event
@@ -22,11 +23,12 @@ from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import Activation, Drift, Probe, Revision, Target
 from apps.rollout.services import connecting, delivering, drifting, exporting, preflights, releasing
-from apps.rollout.services.akamai import attaching, streaming, tidying
+from apps.rollout.services.akamai import attaching, listing, streaming, tidying
 from apps.rollout.services.akamai.streaming import StreamInput
 from apps.rollout.services.driving import NeverCalled, akamai_api
 from apps.rollout.services.targets import OnlyExported, TargetSpec
 from tests.factories import access as factory
+from tests.factories import addresses
 from tests.localedge.standin import CREDENTIAL, StandIn, eventually
 from tests.rollout.world import Hands, doors, edge_spec, grant_to, make_target, now
 
@@ -256,3 +258,18 @@ def test_the_command_writes_what_differs_and_the_code_for_its_owner_only(compile
 
 def test_an_error_of_the_vendor_is_not_what_this_is() -> None:
     assert issubclass(NeverCalled, VendorError)
+
+
+def test_an_address_is_not_promised_where_no_list_is_brought(edge: Target, shop: factory.Shop) -> None:
+    party = addresses.party(shop.ada, shop.storefront)
+    with pytest.raises(ListsNotKept):
+        addresses.guard()
+    GuardedHost.objects.create(environment=edge.environment, host=addresses.HOST, why="Partners.", created_at=now())
+    with pytest.raises(ListsNotKept):
+        addresses.ask(shop.ada, party, at=now())
+    delivering.set_delivery(slug="edge", delivery="direct", actor=SYSTEM, at=now())
+    assert addresses.ask(shop.ada, party, at=now()).state == "pending"
+    listing.ensure(now())
+    with pytest.raises(InvalidInput, match=r"Stop guarding api\.shop\.localhost first\."):
+        delivering.set_delivery(slug="edge", delivery="exported", actor=SYSTEM, at=now())
+    assert Target.objects.get().delivery == "direct"

@@ -20,6 +20,7 @@ from apps.access.addresses import (
     read_addressed,
     read_blocks,
     read_host,
+    require_kept,
     sponsored,
 )
 from apps.access.asks import REASON_LENGTH, TICKET_LENGTH, read_duration, read_text
@@ -128,6 +129,7 @@ def guard_host(
     *, host: str, always: str, why: str, environment: str | None = None, actor: Actor, at: datetime
 ) -> GuardedHost:
     """Have a list decide which addresses reach a host, or change who always may. For security and administrators.
+    Raises ListsNotKept.
 
     The list is made and filled at the edge; what closes the host to everybody else is the edge's own policy.
     """
@@ -136,6 +138,7 @@ def guard_host(
     wide = Limits(widest_v4=8, widest_v6=19, most=MOST_ALWAYS, loopback=limits().loopback)
     blocks = [write(block) for block in read_blocks(always, wide, field="always")] if always.strip() else []
     where = catalog.get_environment(environment)
+    require_kept(where)
     with transaction.atomic():
         row = GuardedHost.objects.select_for_update().filter(environment=where, host=name).first()
         before = None if row is None else {"always": row.always, "why": row.why}

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
-from apps.rollout.models import Delivery, DriverName, Target
+from apps.rollout.models import AddressList, Delivery, DriverName, Target
 from apps.rollout.services.akamai import placing
 from apps.rollout.services.akamai.leaving import LEFT
 from apps.rollout.services.driving import LEAVING
@@ -29,7 +29,7 @@ def set_delivery(
 
     The code needs the reference of the EdgeKV token it reads with; what the console found out while it called the
     vendor stays known. Back to ``direct``, the console looks for everything anew. A target that was taken out comes
-    back by either.
+    back by either. An export holds no lists of addresses, so an edge that has some is not to be brought by it.
     """
     if delivery not in BROUGHT_BY:
         raise InvalidInput(fields={"delivery": [f"Choose one of {', '.join(BROUGHT_BY)}."]})
@@ -40,6 +40,7 @@ def set_delivery(
             placing.forget(target)
             target.facts = {name: value for name, value in target.facts.items() if name not in (LEAVING, LEFT)}
         if delivery == Delivery.EXPORTED:
+            _require_no_lists(target)
             _learn(target, kv_token_ref.strip(), edgeworker_id)
         elif target.is_exported:
             target.facts = {**target.facts, UNSETTLED: True}
@@ -60,6 +61,19 @@ def _pk(slug: str) -> int:
     if target.driver != DriverName.AKAMAI:
         raise BadTarget(f"{target.name} is no edge: its nodes fetch what they need.")
     return target.pk
+
+
+def _require_no_lists(target: Target) -> None:
+    hosts = list(AddressList.objects.filter(target=target).order_by("host").values_list("host", flat=True)[:3])
+    if hosts:
+        complaint = f"An export holds no lists of addresses. Stop guarding {', '.join(hosts)} first."
+        raise InvalidInput(complaint, fields={"delivery": [complaint]})
+
+
+def keeps_lists(*, environment: str) -> bool:
+    """Not at an edge that a team brings what an export says."""
+    edges = Target.objects.filter(environment__slug=environment, driver=DriverName.AKAMAI)
+    return not edges.filter(delivery=Delivery.EXPORTED).exists()
 
 
 def _learn(target: Target, reference: str, edgeworker_id: int | None) -> None:

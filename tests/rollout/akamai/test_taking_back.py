@@ -10,7 +10,7 @@ import pytest
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.rollout.models import Release, Target
-from apps.rollout.services import releasing, undoing, watching
+from apps.rollout.services import releases, releasing, undoing, watching
 from apps.rollout.services.watched import Counts, watches
 from apps.telemetry import watching as telemetry
 from apps.telemetry.models import Call
@@ -64,6 +64,7 @@ def test_code_that_fails_on_production_is_taken_back_to_the_last_good_version(
     lose_patience(hands)
     bad.refresh_from_db()
     assert bad.state == "taken_back"
+    assert releases.held_versions(edge) == {bad.version: "code_taken_back"}
     assert bad.words.startswith("On production, ")
     assert bad.words.endswith(f"Version {good} was put back.")
     back = newest()
@@ -85,6 +86,7 @@ def test_what_was_put_back_is_never_taken_back_itself(edge: Target, standin: Sta
     lose_patience(hands)
     back = newest()
     assert (back.instead_of_id, back.state) == (bad.pk, "stuck")
+    assert releases.held_versions(edge) == {bad.version: "code_taken_back", back.version: "code_not_good"}
     assert "It was put back itself, so nothing further is done without a person." in back.words
     moves = asked_for(standin, "PRODUCTION")
     lose_patience(hands)
