@@ -57,7 +57,7 @@ def _missing(since: datetime, until: datetime) -> Counter[tuple[datetime, str]]:
 
 def _note_missing(one: Delivering, missing: Counter[tuple[datetime, str]], span: tuple[datetime, datetime]) -> None:
     since = max(span[0], one.since.replace(second=0, microsecond=0) + _MINUTE)
-    hosts = catalog.list_edge_hosts(one.environment)
+    hosts = set(catalog.list_edge_hosts(one.environment)) - streaming.hosts_elsewhere(one.stream)
     counted: Counter[datetime] = Counter()
     for (minute, host), count in missing.items():
         if host in hosts and since <= minute < span[1]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from apps.audit.actors import SYSTEM
 from apps.audit.models import Event as AuditEvent
 from apps.identity import vault
-from apps.rollout.models import EdgeStream, StreamKey
+from apps.rollout.models import EdgeStream, PropertyChange, StreamKey
 from apps.rollout.services.akamai import streaming
 from apps.telemetry import edge_gaps, services
 from apps.telemetry.edge_lines import event_of
@@ -315,6 +315,26 @@ def test_what_never_passed_the_edge_or_may_still_come_is_no_gap(stream: EdgeStre
     )
     edge_gaps.look_for_gaps(at=NOW)
     assert gaps() == []
+
+
+@pytest.mark.parametrize(("where", "wanted"), [("prp_1", [(1, 1)]), ("prp_9", [])])
+def test_a_host_of_another_property_is_not_what_the_stream_serves(
+    stream: EdgeStream, where: str, wanted: list[tuple[int, int]]
+) -> None:
+    access.service(team=identity.team("payments"), doors=("edge",))
+    from_mesh(at_ingress(1, 20))
+    PropertyChange.objects.create(
+        target=stream.target,
+        hostname="api.shop.localhost",
+        email="o@shop.test",
+        state="done",
+        found={"id": where, "name": "shop"},
+        asked_by="Olga",
+        asked_at=NOW,
+        retry_at=NOW,
+    )
+    edge_gaps.look_for_gaps(at=NOW)
+    assert gaps() == wanted
 
 
 def test_minutes_before_the_stream_was_active_are_no_gap(stream: EdgeStream) -> None:

@@ -22,6 +22,7 @@ from apps.identity import vault
 from apps.outbox import services as outbox
 from apps.rollout.drivers.akamai.stream import ACTIVATED
 from apps.rollout.models import DriverName, EdgeStream, StreamKey, Target
+from apps.rollout.services.akamai import attaching
 from apps.rollout.services.akamai.typed import host_and_email, is_hostname
 from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.targets import BadTarget, get_target, require_called
@@ -250,6 +251,13 @@ class Delivering:
 def delivering() -> tuple[Delivering, ...]:
     rows = EdgeStream.objects.filter(wanted=True, status=ACTIVATED).select_related("target__environment").order_by("pk")
     return tuple(one for row in rows if (one := delivering_of(row)) is not None)
+
+
+def hosts_elsewhere(stream_id: int) -> frozenset[str]:
+    """Hosts that our rule is live for in another property than the stream serves: of their calls it brings nothing."""
+    stream = EdgeStream.objects.select_related("target").get(pk=stream_id)
+    served = {f"prp_{number}" for number in stream.found.get("properties", ())}
+    return frozenset(one.hostname for one in attaching.attached(stream.target) if one.found.get("id") not in served)
 
 
 def delivering_of(stream: EdgeStream) -> Delivering | None:
