@@ -86,8 +86,19 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             PropertyState.FAILED,
         ),
         PropertyState.WARNED: (PropertyState.STAGING, PropertyState.DROPPED),
-        PropertyState.STAGING: (PropertyState.PRODUCTION, PropertyState.WARNED, PropertyState.FAILED),
-        PropertyState.PRODUCTION: (PropertyState.DONE, PropertyState.WARNED, PropertyState.FAILED),
+        PropertyState.STAGING: (
+            PropertyState.PLANNED,
+            PropertyState.PRODUCTION,
+            PropertyState.DONE,
+            PropertyState.WARNED,
+            PropertyState.FAILED,
+        ),
+        PropertyState.PRODUCTION: (
+            PropertyState.PLANNED,
+            PropertyState.DONE,
+            PropertyState.WARNED,
+            PropertyState.FAILED,
+        ),
     },
     "release": {
         ReleaseState.STAGING: (
