@@ -68,6 +68,15 @@ def test_once_it_is_done_the_new_version_is_the_one_that_is_live(olga: Client) -
     assert "<dd>6</dd>" not in shown
 
 
+def test_what_went_wrong_is_said_once(olga: Client) -> None:
+    words = "Activation atv_1 on staging ended as FAILED. An injected fault"
+    change = edges.property_change(datetime.now(UTC))
+    PropertyChange.objects.update(state="failed", error=words, events=[{"text": "Version 4 is written."}, {"text": words}])
+    shown = text_of(olga.get(PAGE))
+    assert (shown.count(words), "Version 4 is written." in shown) == (1, True)
+    assert f"{change.hostname} could not be changed" in shown
+
+
 def test_each_warning_is_ticked(olga: Client) -> None:
     change = edges.property_change(datetime.now(UTC), "warned")
     assert "The origin is not verified." in olga.get(PAGE).content.decode()
