@@ -237,6 +237,37 @@ def test_a_worker_that_dies_anywhere_is_made_good(standin: StandIn, hands: Hands
 
 
 @pytest.mark.usefixtures("target")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_right_withdrawn_between_two_steps_loses_nothing(standin: StandIn, hands: Hands, status: int) -> None:
+    warned = agree(work(ask(hands), hands), hands)
+    rule = {"method": "POST", "path": ".*/activations", "status": status, "times": 3}
+    standin.faults(rules=[rule])
+    named = [one["id"] for one in warned.warnings]
+    attaching.accept_warnings(change_id=warned.pk, named=named, actor=OLGA, at=hands.clock())
+    for _attempt in range(3):
+        attaching_steps.run(change_id=warned.pk, clock=hands.clock)
+        hands.push(minutes=6)
+    warned.refresh_from_db()
+    assert (warned.state, warned.attempts, bool(warned.error)) == ("staging", 3, True)
+    assert (work(warned, hands).state, warned.error) == ("done", "")
+
+
+@pytest.mark.usefixtures("target")
+def test_what_is_dropped_while_a_worker_is_at_it_stays_dropped(standin: StandIn, hands: Hands) -> None:
+    change = work(ask(hands), hands)
+    attaching.agree(change_id=change.pk, shown=change.base_etag, actor=OLGA, at=hands.clock())
+
+    def dropped_meanwhile() -> datetime:
+        PropertyChange.objects.filter(pk=change.pk).update(state="dropped")
+        return hands.clock()
+
+    ticks = iter([hands.clock])
+    attaching_steps.run(change_id=change.pk, clock=lambda: next(ticks, dropped_meanwhile)())
+    assert PropertyChange.objects.get().state == "dropped"
+    assert [child["name"] for child in live(standin)["children"]] == ["Compress text"]
+
+
+@pytest.mark.usefixtures("target")
 def test_every_warning_has_to_be_accepted_by_itself(hands: Hands) -> None:
     warned = agree(work(ask(hands), hands), hands)
     for named in ([], ["msg_other"], [*(one["id"] for one in warned.warnings), "msg_other"]):

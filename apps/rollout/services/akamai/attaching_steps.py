@@ -223,18 +223,22 @@ def _wait(change: PropertyChange, event: str, until: datetime) -> None:
         change.events = [*change.events, {"text": event}][-MOST_EVENTS:]
     change.retry_at = until
     with transaction.atomic():
+        if PropertyChange.objects.select_for_update().filter(pk=change.pk, state=PropertyState.DROPPED).exists():
+            return
         change.save()
         tell_pages()
 
 
 def _put_off(change: PropertyChange, error: VendorError, at: datetime) -> None:
-    """Tried again later and later; what Akamai refuses for good is failed at once."""
+    """Tried again later and later; what Akamai refuses for good is failed at once. A credential or a right can be given
+    back, and what was agreed to is not lost for it.
+    """
     change.attempts += 1
     trouble = property_trouble(error)
     words = f"{change.hostname}: {error.text}." if isinstance(error, NoProperty) else explain(error)
     if trouble is not None:
         words = f"{trouble.what} Akamai: {own_words(error)}"
-    final = trouble is None and 400 <= error.status < 500 and error.status not in (408, 409, 422, 429)
+    final = trouble is None and 400 <= error.status < 500 and error.status not in (401, 403, 408, 409, 422, 429)
     if (final or change.attempts >= MOST_ATTEMPTS) and change.state in WORKING_PROPERTIES:
         _move(change, PropertyState.FAILED, words, at, error=words)
         return
