@@ -146,11 +146,9 @@ class AkamaiDriver:
         if self._config.chosen_id is not None:
             chosen: Mapping[str, Any] = self._api.get_json(f"{EDGEWORKERS}/ids/{self._config.chosen_id}")
             return chosen
-        found = self._api.get_json(f"{EDGEWORKERS}/ids", {"groupId": str(self._config.group_id)})
-        rows: list[Mapping[str, Any]] = found.get("edgeWorkerIds", [])
-        for row in rows:
-            if row.get("name") == self._config.edgeworker_name:
-                return row
+        own = self._own_edgeworker()
+        if own is not None:
+            return own
         made: Mapping[str, Any] = self._api.post_json(
             f"{EDGEWORKERS}/ids",
             {
@@ -161,6 +159,22 @@ class AkamaiDriver:
             },
         )
         return made
+
+    def _own_edgeworker(self) -> Mapping[str, Any] | None:
+        found = self._api.get_json(f"{EDGEWORKERS}/ids", {"groupId": str(self._config.group_id)})
+        rows: list[Mapping[str, Any]] = found.get("edgeWorkerIds", [])
+        return next((row for row in rows if row.get("name") == self._config.edgeworker_name), None)
+
+    def undo_setup(self) -> None:
+        """Take away what a set-up made that never came to its end. An EdgeWorker with versions is somebody's."""
+        found = None if self._config.chosen_id is not None else self._own_edgeworker()
+        if found is None:
+            return
+        number = int(found["edgeWorkerId"])
+        worker = EdgeCode(self._api, number, self._budget, Gate())
+        if not worker.versions():
+            self.delete_token(kv_token_name(self._config.namespace, number))
+            worker.delete_worker()
 
     def ensure_token(self, name: str, edgeworker_id: int) -> KvToken | None:
         """The token of this name, made when it is not there. None when it ended: its name is used up then."""
