@@ -25,6 +25,7 @@ from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, EdgeMove, EdgeToken, Node, Production, Revision, Target, TargetArtifact
 from apps.rollout.services import releases
 from apps.rollout.services.akamai import budgets
+from apps.rollout.services.akamai.typed import is_local
 from apps.rollout.services.cluster.driving import cluster_driver
 from apps.rollout.services.safety import safety_of
 from apps.rollout.states import ReleaseState
@@ -71,7 +72,7 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
     api = akamai_api(target, on_answer=listener)
     config = AkamaiConfig(
         namespace=namespace_of(target),
-        edgeworker_name=target.config.get("edgeworker_name", f"sallyport-{target.slug}"),
+        edgeworker_name=edgeworker_name(target),
         group_id=int(target.config["group_id"]),
         resource_tier_id=int(target.config["resource_tier_id"]),
         edgeworker_id=target.facts.get("edgeworker_id"),
@@ -91,6 +92,11 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
             budgets.hear(target=target, heard=listener.heard(), at=at)
 
 
+def edgeworker_name(target: Target) -> str:
+    """Of the one that it makes for itself, and finds again."""
+    return str(target.config.get("edgeworker_name", f"sallyport-{target.slug}"))
+
+
 def exported_driver(target: Target, at: datetime) -> ExportedDriver:
     token = trust.sign_probe_tokens(subjects={WITNESS}, at=at)[WITNESS]
     code = load(TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256=""))
@@ -100,6 +106,11 @@ def exported_driver(target: Target, at: datetime) -> ExportedDriver:
 def caller_of(target: Target) -> EdgeCaller:
     """Who calls the doors of the edge, as anybody can."""
     return EdgeCaller(target.config.get("probe_url", ""))
+
+
+def is_here(target: Target) -> bool:
+    """Whether it is an edge on this machine: quick, and nobody counts how often it is asked."""
+    return is_local(str(target.config.get("probe_url", "")))
 
 
 def token_in_use(target: Target) -> str:

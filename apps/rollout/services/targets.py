@@ -48,7 +48,7 @@ CREDENTIALS: Mapping[str, frozenset[str]] = {
 """All or none: a target can be made known first and connected afterwards."""
 KEPT = (
     "base_url", "account_switch_key", "max_body", "safety", "edgeworker_id", "namespace", "makes_namespace",
-    "server", "reached",
+    "contract_id", "probe_url", "server", "reached",
 )  # fmt: skip
 """What pages set in ``config``; it stays unless a spec says otherwise."""
 _ADDRESS: Mapping[str, frozenset[str]] = {

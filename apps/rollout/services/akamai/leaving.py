@@ -50,7 +50,7 @@ from apps.rollout.services.akamai import attaching, origin_certificate_steps, st
 from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.placing import FOUND
 from apps.rollout.services.doors import door_tasks
-from apps.rollout.services.driving import NotConnected, akamai_api, akamai_driver
+from apps.rollout.services.driving import NotConnected, akamai_api, akamai_driver, is_here
 from apps.rollout.services.evidence import CHANNEL, record_target, tell_pages
 from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
@@ -227,7 +227,7 @@ def step(*, target: Target, at: datetime) -> bool:
         if not waiting:
             _finish(target, at)
     if waiting:
-        pause = SOON if target.config.get("probe_url") else POLL
+        pause = SOON if is_here(target) else POLL
         told = {**moving.NO_TROUBLE, "waiting_for": waiting}
         Target.objects.filter(pk=target.pk).update(retry_at=at + pause, **told)
     nudge.publish(CHANNEL)
