@@ -17,6 +17,7 @@ from apps.identity.proofs import api as proofs
 from apps.identity.proofs import aws_api as aws
 from apps.rollout import api as rollout
 from apps.rollout import export_api, release_api
+from apps.rollout.akamai import adding_api as edges
 from apps.rollout.akamai import list_api as lists
 from apps.rollout.akamai import origin_certificate_api as certs
 from apps.rollout.akamai import rest as akamai
@@ -98,6 +99,7 @@ urlpatterns = [
     path("calls/", telemetry.CallList.as_view(), name="calls"),
     path("calls/gaps/", telemetry.GapList.as_view(), name="call-gaps"),
     path("firewall/", include("apps.firewall.api_urls")),
+    path("edges/", edges.EdgeAdd.as_view(), name="edges"),
     path("targets/", rollout.TargetList.as_view(), name="targets"),
     path("targets/<slug:slug>/revisions/", rollout.RevisionList.as_view(), name="revisions"),
     path(
@@ -144,12 +146,6 @@ urlpatterns = [
     ),
     path("targets/<slug:slug>/export/", export_api.TargetExport.as_view(), name="target-export"),
     path("targets/<slug:slug>/delivery/", export_api.TargetDelivery.as_view(), name="target-delivery"),
-    path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
-    path("targets/<slug:slug>/activations/", rollout.ActivationList.as_view(), name="activations"),
-    path("targets/<slug:slug>/budget/", release_api.TargetBudget.as_view(), name="target-budget"),
-    path("targets/<slug:slug>/approve/", release_api.CodeApprove.as_view(), name="target-approve"),
-    path("targets/<slug:slug>/stop/", release_api.CodeStop.as_view(), name="target-stop"),
-    path("targets/<slug:slug>/try-again/", release_api.TargetTryAgain.as_view(), name="target-try-again"),
     path("targets/<slug:slug>/production/", release_api.TargetProduction.as_view(), name="target-production"),
     path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
     path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),

@@ -11,7 +11,7 @@ from django.db.models import Q
 from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
-from apps.rollout.models import Drift, DriverName, Shard, Target
+from apps.rollout.models import Delivery, Drift, DriverName, Shard, Target
 from apps.rollout.snapshots import from_json
 
 
@@ -65,7 +65,8 @@ class Place:
 
 def list_places(environment_slug: str) -> tuple[Place, ...]:
     """Where access is enforced in an environment."""
-    rows = Target.objects.filter(environment__slug=environment_slug).order_by("point", "slug")
+    there = Target.objects.filter(environment__slug=environment_slug).exclude(delivery=Delivery.REMOVED)
+    rows = there.order_by("point", "slug")
     columns = rows.values_list("slug", "name", "point", "driver", "config__namespaces")
     return tuple(
         Place(slug, name, point, driver == DriverName.KUBERNETES, frozenset(namespaces or ()))

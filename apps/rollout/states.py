@@ -76,7 +76,12 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ActivationState.ACTIVE: (ActivationState.PROVEN,),
     },
     "property": {
-        PropertyState.ASKED: (PropertyState.PLANNED, PropertyState.DONE, PropertyState.FAILED),
+        PropertyState.ASKED: (
+            PropertyState.PLANNED,
+            PropertyState.DONE,
+            PropertyState.FAILED,
+            PropertyState.DROPPED,
+        ),
         PropertyState.PLANNED: (PropertyState.WRITING, PropertyState.DROPPED),
         PropertyState.WRITING: (
             PropertyState.PLANNED,
@@ -84,10 +89,22 @@ EDGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             PropertyState.STAGING,
             PropertyState.DONE,
             PropertyState.FAILED,
+            PropertyState.DROPPED,
         ),
         PropertyState.WARNED: (PropertyState.STAGING, PropertyState.DROPPED),
-        PropertyState.STAGING: (PropertyState.PRODUCTION, PropertyState.WARNED, PropertyState.FAILED),
-        PropertyState.PRODUCTION: (PropertyState.DONE, PropertyState.WARNED, PropertyState.FAILED),
+        PropertyState.STAGING: (
+            PropertyState.PLANNED,
+            PropertyState.PRODUCTION,
+            PropertyState.DONE,
+            PropertyState.WARNED,
+            PropertyState.FAILED,
+        ),
+        PropertyState.PRODUCTION: (
+            PropertyState.PLANNED,
+            PropertyState.DONE,
+            PropertyState.WARNED,
+            PropertyState.FAILED,
+        ),
     },
     "release": {
         ReleaseState.STAGING: (

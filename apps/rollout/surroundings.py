@@ -13,7 +13,7 @@ from apps.compiler.addresses import merge
 from apps.compiler.surroundings import LOOPBACK, ClusterSurroundings, EdgeSurroundings, MeshSurroundings
 from apps.identity import vault
 from apps.rollout.cluster.settings import NETWORK, ClusterSettings, settings_of
-from apps.rollout.models import EdgeToken, Target
+from apps.rollout.models import Delivery, EdgeToken, Point, Target
 from apps.trust import selectors as trust
 from apps.trust.models import Purpose
 
@@ -62,7 +62,7 @@ def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
         ingress_workload=target.config["ingress_workload"],
         edge_workload=target.config["edge_workload"],
         context_keys=trust.verify_keys(Purpose.CONTEXT),
-        context_issuer=context_issuer(target.config["edge"]),
+        context_issuer=context_issuer(_edge_before(target, target.config["edge"])),
         context_audience=context_audience(),
         identities=trust.identities(at=at),
         listen=target.config.get("listen", LOOPBACK),
@@ -86,7 +86,7 @@ def cluster_surroundings(target: Target, at: datetime) -> ClusterSurroundings:
         client_ca_secret=chosen.client_ca_secret,
         isolated=frozenset(chosen.isolated),
         context_keys=trust.verify_keys(Purpose.CONTEXT) if chosen.edge else (),
-        context_issuer=context_issuer(chosen.edge) if chosen.edge else "",
+        context_issuer=context_issuer(_edge_before(target, chosen.edge)) if chosen.edge else "",
         context_audience=context_audience() if chosen.edge else "",
         at=int(at.timestamp()),
         ingress=chosen.ingress,
@@ -110,6 +110,15 @@ def _outside(target: Target, chosen: ClusterSettings, at: datetime) -> dict[str,
         blocks = merge([*(guarded.always if guarded else ()), *(block for one in opened for block in one.blocks)])
         found[slug] = tuple(str(block) for block in blocks)
     return found
+
+
+def _edge_before(target: Target, named: str) -> str:
+    """The edge that was named, or the one that came when it was taken out."""
+    if not Target.objects.filter(slug=named, delivery=Delivery.REMOVED).exists():
+        return named
+    there = Target.objects.filter(environment=target.environment_id, point=Point.EDGE)
+    now = there.exclude(delivery=Delivery.REMOVED).first()
+    return now.slug if now else named
 
 
 def context_issuer(edge: str) -> str:

@@ -159,6 +159,7 @@ API = {
     "api:target-stream-renew": api_watched(args=logged_once, method="post", right=202, changes=True),
     "api:target-stream-end-secret": api_watched(args=logged, method="post", changes=True),
     "api:clusters": api_watched(method="post", right=400),
+    "api:edges": api_watched(method="post", right=400),
     "api:target-cluster": api_watched(args=cluster),
     "api:target-closings": api_watched(args=cluster),
     "api:target-take-over": api_watched(
@@ -169,7 +170,7 @@ API = {
     ),
     "api:target-connection": api_watched(args=edge),
     "api:target-preflight": api_watched(args=edge),
-    "api:target-leave": api_watched(args=edge, method="post", right=422),
+    "api:target-leave": api_watched(args=edge, method="post", right=202, changes=True),
     "api:target-certificate": api_watched(args=certified),
     "api:target-certificate-renew": api_watched(args=certified, method="post", right=202, changes=True),
     "api:target-certificate-plan": api_watched(args=certified, method="post", right=202, changes=True),

@@ -145,6 +145,8 @@ def account(akamai: Answers) -> Answers:
     """An account with two groups and an environment that has no edge yet."""
     groups = [{"groupId": 11, "groupName": "Shop"}, {"groupId": 12, "groupName": "Partners"}]
     akamai.by_path["/edgeworkers/v1/groups"] = (200, {"groups": groups})
+    akamai.by_path["/edgeworkers/v1/contracts"] = (200, {"contractIds": ["C-1", "C-2"]})
+    akamai.by_path["/edgeworkers/v1/ids"] = (200, {"edgeWorkerIds": []})
     edges.another_environment("elsewhere")
     return akamai
 
@@ -153,7 +155,7 @@ def test_an_edge_is_added_with_what_it_takes_over(house: pages.House, browse: Br
     client = browse(house.olga)
     account.by_path["/edgeworkers/v1/ids/77"] = (200, {"name": "theirs"})
     account.by_path["/edgeworkers/v1/ids/77/activations"] = (200, {"activations": [{"version": "9"}]})
-    given = newcomer(account, group_id="12", edgeworker_id="77")
+    given = newcomer(account, group_id="12", contract_id="C-2", edgeworker_id="77", probe_url="api.shop.edgekey.test")
     assert 'href="/rollout/add/edge"' in client.get("/rollout/").content.decode()
     assert "Add an edge at Akamai" in client.get("/rollout/add/edge").content.decode()
     refused = client.post("/rollout/add/edge", given)
@@ -164,6 +166,7 @@ def test_an_edge_is_added_with_what_it_takes_over(house: pages.House, browse: Br
     made = Target.objects.get(slug="partners")
     assert (made.driver, made.point, made.environment.slug) == ("akamai", "edge", "elsewhere")
     assert (made.config["group_id"], made.config["edgeworker_id"], made.config["namespace"]) == (12, 77, "partners")
+    assert (made.config["contract_id"], made.config["probe_url"]) == ("C-2", "api.shop.edgekey.test")
     assert (made.config["base_url"], secret_of(made)["client_secret"]) == (account.address, "fresh-secret=")
     assert made.pending.exists()
     assert all(secret not in client.get("/audit/").content.decode() for secret in SECRETS)
@@ -179,6 +182,8 @@ def test_an_edge_is_added_with_what_it_takes_over(house: pages.House, browse: Br
         ({"group_id": "12", "edgeworker_id": "5"}, "Akamai knows no EdgeWorker 5"),
         ({"group_id": "12", "namespace": "no blanks"}, "A namespace has 1 to 32"),
         ({"group_id": "12", "section": "nowhere"}, "There is no section [nowhere]."),
+        ({"group_id": "12", "contract_id": "C-9"}, "EdgeWorkers is not on this contract. It is on: C-1, C-2."),
+        ({"group_id": "12", "probe_url": "http://169.254.169.254"}, "Write a host that stands for the edge"),
     ],
 )
 def test_an_edge_that_cannot_be_leaves_nothing(
@@ -188,6 +193,21 @@ def test_an_edge_that_cannot_be_leaves_nothing(
     assert answer.status_code == 422
     assert words in answer.content.decode()
     assert not Target.objects.filter(slug="partners").exists()
+
+
+def test_an_edgeworker_of_its_name_is_not_taken_over_unasked(
+    house: pages.House, browse: Browse, account: Answers
+) -> None:
+    """Another console of the same account may have an edge of this short name."""
+    row = {"edgeWorkerId": 5, "name": "sallyport-partners", "groupId": 12}
+    account.by_path["/edgeworkers/v1/ids"] = (200, {"edgeWorkerIds": [row]})
+    account.by_path["/edgeworkers/v1/ids/5"] = (200, row)
+    account.by_path["/edgeworkers/v1/ids/5/activations"] = (200, {"activations": [{"version": "9"}]})
+    client, given = browse(house.olga), newcomer(account, group_id="12")
+    refused = client.post("/rollout/add/edge", given)
+    assert refused.status_code == 422
+    assert "Version 9 runs on sallyport-partners now." in refused.content.decode()
+    assert client.post("/rollout/add/edge", {**given, "replaces": "on"}).status_code == 302
 
 
 def test_only_who_keeps_targets_may_add_an_edge(house: pages.House, browse: Browse) -> None:

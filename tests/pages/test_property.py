@@ -68,6 +68,27 @@ def test_once_it_is_done_the_new_version_is_the_one_that_is_live(olga: Client) -
     assert "<dd>6</dd>" not in shown
 
 
+def test_what_went_wrong_is_said_once(olga: Client) -> None:
+    words = "Activation atv_1 on staging ended as FAILED. An injected fault"
+    change = edges.property_change(datetime.now(UTC))
+    PropertyChange.objects.update(
+        state="failed", error=words, events=[{"text": "Version 4 is written."}, {"text": words}]
+    )
+    shown = text_of(olga, PAGE)
+    assert (shown.count(words), "Version 4 is written." in shown) == (1, True)
+    assert f"{change.hostname} could not be changed" in shown
+
+
+def test_a_change_that_meets_only_errors_can_be_dropped(olga: Client) -> None:
+    edges.property_change(datetime.now(UTC), state="writing")
+    drop = "Drop it; nothing live changes"
+    assert drop not in text_of(olga, PAGE)
+    PropertyChange.objects.update(error="Akamai does not accept the credential.")
+    assert drop in text_of(olga, PAGE)
+    olga.post(f"{PAGE}{PropertyChange.objects.get().pk}/drop")
+    assert PropertyChange.objects.get().state == "dropped"
+
+
 def test_each_warning_is_ticked(olga: Client) -> None:
     change = edges.property_change(datetime.now(UTC), "warned")
     assert "The origin is not verified." in olga.get(PAGE).content.decode()

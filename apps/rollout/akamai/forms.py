@@ -12,6 +12,7 @@ from apps.rollout.akamai.edgerc import DEFAULT_SECTION, LARGEST_FILE, BadEdgerc,
 from apps.rollout.akamai.edgerc import from_environment as read_environment
 from apps.rollout.services.akamai.placing import Place
 
+TIERS = [(200, "Dynamic Compute"), (100, "Basic Compute"), (300, "Enterprise Compute")]
 PASTE, FILE, ENVIRONMENT = "paste", "file", "environment"
 SOURCES = [
     (PASTE, "what I paste below"),
@@ -107,9 +108,15 @@ class NewEdgeForm(ConnectForm, PlaceForm):
     contract_id = forms.CharField(
         label="Contract", required=False, max_length=60, help_text="Left empty, the first that EdgeWorkers is on."
     )
+    probe_url = forms.CharField(
+        label="Call the doors at",
+        required=False,
+        max_length=253,
+        help_text="Left empty, at their own hosts. Before these point to Akamai: the edge host name.",
+    )
     resource_tier_id = forms.ChoiceField(
         label="Resource tier",
-        choices=[(200, "Dynamic Compute"), (100, "Basic Compute"), (300, "Enterprise Compute")],
+        choices=TIERS,
         help_text="It cannot be changed once the EdgeWorker is made.",
     )
 
@@ -122,5 +129,6 @@ class NewEdgeForm(ConnectForm, PlaceForm):
     @property
     def config(self) -> dict[str, object]:
         """What an operator says of it; what was left empty is not said."""
-        said = {name: self.cleaned_data[name] for name in ("group_id", "contract_id") if self.cleaned_data[name]}
+        names = ("group_id", "contract_id", "probe_url")
+        said = {name: self.cleaned_data[name] for name in names if self.cleaned_data[name]}
         return {**said, "resource_tier_id": int(self.cleaned_data["resource_tier_id"])}

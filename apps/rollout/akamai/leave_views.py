@@ -13,8 +13,8 @@ from apps.identity.pages import PageRequest, require_role
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.drivers.akamai.errors import CATALOGUE
+from apps.rollout.models import LEAVING
 from apps.rollout.services.akamai import leaving
-from apps.rollout.services.driving import LEAVING
 from apps.rollout.views import KEEPERS, mark_now
 
 
@@ -28,7 +28,7 @@ def leave(request: PageRequest, slug: str) -> HttpResponse:
         tasks.poke([slug])
         messages.success(request, "Nothing is brought there any more. What was made there is being taken away.")
         return redirect("target_leave", slug)
-    there = target.is_called and "edgeworker_id" in target.facts
+    there = target.is_called
     context = {
         "target": target,
         "going": LEAVING in target.facts,

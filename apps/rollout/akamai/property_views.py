@@ -16,7 +16,7 @@ from apps.outbox import pokes
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.models import PropertyChange, Target
 from apps.rollout.services.akamai import attaching, budgets
-from apps.rollout.states import OPEN_PROPERTIES
+from apps.rollout.states import OPEN_PROPERTIES, PropertyState
 from apps.rollout.views import KEEPERS, WATCHERS, follow
 
 MOST = 10
@@ -47,12 +47,19 @@ def properties(request: PageRequest, slug: str) -> HttpResponse:
         "form": form,
         "change": changes[0] if changes else None,
         "under_way": under_way,
+        "droppable": under_way is not None and _is_droppable(under_way),
         "past": changes[1:],
         "ready": "edgeworker_id" in target.facts,
         "activations_left": budgets.room(target, budgets.PROPERTY_ACTIVATIONS, timezone.now()),
         "seen": _mark(changes),
     }
     return TemplateResponse(request, "rollout/property.html", context, status=422 if form.errors else 200)
+
+
+def _is_droppable(change: PropertyChange) -> bool:
+    """While a person is asked; and before anything goes live, when only errors came."""
+    asks = change.state in (PropertyState.PLANNED, PropertyState.WARNED)
+    return asks or (change.state in (PropertyState.ASKED, PropertyState.WRITING) and change.error != "")
 
 
 def _ask(request: PageRequest, form: PropertyForm, slug: str) -> bool:

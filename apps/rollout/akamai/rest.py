@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
@@ -16,7 +17,13 @@ from rest_framework.views import APIView
 from apps.audit.errors import NotFound
 from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
-from apps.rollout.akamai.edgerc import DEFAULT_SECTION, LARGEST_FILE, from_environment, parse_edgerc
+from apps.rollout.akamai.edgerc import (
+    DEFAULT_SECTION,
+    LARGEST_FILE,
+    EdgeGridCredential,
+    from_environment,
+    parse_edgerc,
+)
 from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
 from apps.rollout.models import Target
 from apps.rollout.services import connecting, preflights
@@ -38,6 +45,15 @@ class ConnectionInput(serializers.Serializer[Any]):
     section = serializers.CharField(required=False, default=DEFAULT_SECTION, max_length=60)
     from_environment = serializers.BooleanField(required=False, default=False, help_text="Instead of `edgerc`")
     account_switch_key = serializers.CharField(required=False, default="", allow_blank=True, max_length=100)
+
+
+@sensitive_variables()
+def credential_of(wish: Mapping[str, Any], environment: Mapping[str, str]) -> EdgeGridCredential:
+    """From where a ConnectionInput says. Raises BadEdgerc."""
+    section = wish["section"]
+    if wish["from_environment"]:
+        return from_environment(environment, section)
+    return parse_edgerc(wish["edgerc"], section)
 
 
 class FindingSchema(serializers.Serializer[Any]):
@@ -78,13 +94,9 @@ class ConnectionDetail(APIView):
     @sensitive_variables()
     def post(self, request: Request, slug: str) -> Response:
         actor, wish = acting_as(request, *KEEPERS).actor, given(ConnectionInput, request.data)
-        section = wish["section"]
-        credential = (
-            from_environment(os.environ, section) if wish["from_environment"] else parse_edgerc(wish["edgerc"], section)
-        )
         target = connecting.connect(
             slug=slug,
-            credential=credential,
+            credential=credential_of(wish, os.environ),
             account_switch_key=wish["account_switch_key"],
             actor=actor,
             at=timezone.now(),  # noqa: TID251 - a view

@@ -35,6 +35,9 @@ class Delivery(models.TextChoices):
     REMOVED = "removed", "Nobody: it was taken out of the vendor's account"
 
 
+LEAVING = "leaving"
+"""In the ``facts`` of a target that is being taken out of Akamai: what there is still to take away."""
+
 WATCHED_FOR = timedelta(seconds=60)
 """So long a cluster counts as watched after a process said that it is."""
 
@@ -81,7 +84,7 @@ class Target(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["environment", "point"],
-                condition=~Q(driver=DriverName.KUBERNETES),
+                condition=~Q(driver=DriverName.KUBERNETES) & ~Q(delivery=Delivery.REMOVED),
                 name="rollout_target_one_per_door",
             ),
         ]
@@ -97,6 +100,11 @@ class Target(models.Model):
     def is_removed(self) -> bool:
         """Whether nothing is to be brought there any more."""
         return self.delivery == Delivery.REMOVED
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing of it is left there either, so that another may take its place."""
+        return self.is_removed and LEAVING not in self.facts
 
     @property
     def is_called(self) -> bool:

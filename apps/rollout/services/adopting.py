@@ -74,7 +74,7 @@ def _take_over(drift: Drift, actor: Actor, at: datetime) -> None:
     if drift.target.driver == DriverName.KUBERNETES:
         drift.adopted = True
         return
-    change = property_watching.change_of(drift.target, drift.path)
+    change = property_watching.change_of(drift.target, drift)
     if change is None:
         raise NotFound
     if drift.path.endswith(f"/{MORE_HOSTS}"):

@@ -31,7 +31,8 @@ class GrantNews:
 def note_grants(*, grants: Collection[GrantNews], at: datetime) -> list[str]:
     """For many at once: two statements, and each target is named once."""
     targets = list(Target.objects.select_related("environment").order_by("slug"))
-    for gone in (target for target in targets if target.is_removed):
+    kept = {(target.environment_id, target.point) for target in targets if not target.is_removed}
+    for gone in (one for one in targets if one.is_removed and (one.environment_id, one.point) not in kept):
         leaving.tell(gone, {one.service for one in grants if one.environment == gone.environment.slug}, at)
     rows = [
         PendingChange(

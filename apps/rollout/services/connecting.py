@@ -18,8 +18,7 @@ from apps.rollout.drivers.akamai import looking
 from apps.rollout.drivers.akamai.api import AkamaiApi, Connection, Credentials
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import DriverName, Target
-from apps.rollout.services.driving import LEAVING
+from apps.rollout.models import LEAVING, DriverName, Target
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import UNSETTLED
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target, require_called

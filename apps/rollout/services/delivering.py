@@ -9,13 +9,12 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
-from apps.rollout.models import AddressList, Delivery, DriverName, Target
+from apps.rollout.models import LEAVING, AddressList, Delivery, DriverName, Target
 from apps.rollout.services.akamai import placing
 from apps.rollout.services.akamai.leaving import LEFT
-from apps.rollout.services.driving import LEAVING
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import NO_TROUBLE, UNSETTLED
-from apps.rollout.services.targets import BadTarget, compile_everything, get_target
+from apps.rollout.services.targets import BadTarget, compile_everything, get_target, require_a_free_door, tell_meshes
 
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,64}")
 LARGEST_ID = 2**31 - 1
@@ -37,6 +36,7 @@ def set_delivery(
         target = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=_pk(slug))
         before = _said(target)
         if target.is_removed:
+            require_a_free_door(target.driver, target.environment, besides=target.pk)
             placing.forget(target)
             target.facts = {name: value for name, value in target.facts.items() if name not in (LEAVING, LEFT)}
         if delivery == Delivery.EXPORTED:
@@ -52,6 +52,7 @@ def set_delivery(
         target.attempts, target.retry_at = 0, None
         target.save(update_fields=["facts", "delivery", "attempts", "retry_at", *NO_TROUBLE])
         compile_everything(target, topic="rollout.target.changed", cause=target.slug, at=at)
+        tell_meshes(target, at)
         record_target("delivery.changed", target, actor=actor, at=at, before=before, after=_said(target))
     return target
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from apps.rollout.models import Probe, Target
+from apps.rollout.models import Delivery, Probe, Target
 from apps.rollout.services.cluster.driving import held_of
 from apps.rollout.states import ProbeState
 
@@ -65,9 +65,9 @@ def _place(probe: Probe, point: str) -> tuple[int, str]:
 
 def _keepers(probes: Collection[Probe]) -> Mapping[tuple[int, str], list[Target]]:
     environments = {probe.activation.target.environment_id for probe in probes}
-    rows = Target.objects.filter(environment__in=environments).select_related("environment").order_by("slug")
+    rows = Target.objects.filter(environment__in=environments).exclude(delivery=Delivery.REMOVED)
     found: defaultdict[tuple[int, str], list[Target]] = defaultdict(list)
-    for row in rows:
+    for row in rows.select_related("environment").order_by("slug"):
         found[row.environment_id, row.point].append(row)
     return found
 

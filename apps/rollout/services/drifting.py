@@ -315,7 +315,7 @@ def _attach_again(target: Target, drift: Drift, actor: Actor, at: datetime) -> N
     what = drift.path.rpartition("/")[2]
     if what in (FAILOVER, ORIGINS):
         raise NotOurRuleToChange
-    change = property_watching.change_of(target, drift.path)
+    change = property_watching.change_of(target, drift)
     if change is None:
         raise NotFound
     attaching.ask(

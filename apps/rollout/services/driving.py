@@ -25,14 +25,12 @@ from apps.rollout.emitting import COMMON
 from apps.rollout.models import DriverName, EdgeMove, EdgeToken, Node, Production, Revision, Target, TargetArtifact
 from apps.rollout.services import releases
 from apps.rollout.services.akamai import budgets
+from apps.rollout.services.akamai.typed import is_local
 from apps.rollout.services.cluster.driving import cluster_driver
 from apps.rollout.services.safety import safety_of
 from apps.rollout.states import ReleaseState
 from apps.rollout.surroundings import namespace_of, secret_of
 from apps.trust import services as trust
-
-LEAVING = "leaving"
-"""In the ``facts`` of a target that is being taken out of Akamai: what there is still to take away."""
 
 TRIED = (ReleaseState.TRIED, ReleaseState.WATCHED)
 NOTED = 100
@@ -74,7 +72,7 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
     api = akamai_api(target, on_answer=listener)
     config = AkamaiConfig(
         namespace=namespace_of(target),
-        edgeworker_name=target.config.get("edgeworker_name", f"sallyport-{target.slug}"),
+        edgeworker_name=edgeworker_name(target),
         group_id=int(target.config["group_id"]),
         resource_tier_id=int(target.config["resource_tier_id"]),
         edgeworker_id=target.facts.get("edgeworker_id"),
@@ -94,6 +92,11 @@ def akamai_driver(target: Target, at: datetime | None = None) -> Iterator[Akamai
             budgets.hear(target=target, heard=listener.heard(), at=at)
 
 
+def edgeworker_name(target: Target) -> str:
+    """Of the one that it makes for itself, and finds again."""
+    return str(target.config.get("edgeworker_name", f"sallyport-{target.slug}"))
+
+
 def exported_driver(target: Target, at: datetime) -> ExportedDriver:
     token = trust.sign_probe_tokens(subjects={WITNESS}, at=at)[WITNESS]
     code = load(TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256=""))
@@ -103,6 +106,11 @@ def exported_driver(target: Target, at: datetime) -> ExportedDriver:
 def caller_of(target: Target) -> EdgeCaller:
     """Who calls the doors of the edge, as anybody can."""
     return EdgeCaller(target.config.get("probe_url", ""))
+
+
+def is_here(target: Target) -> bool:
+    """Whether it is an edge on this machine: quick, and nobody counts how often it is asked."""
+    return is_local(str(target.config.get("probe_url", "")))
 
 
 def token_in_use(target: Target) -> str:
@@ -136,7 +144,7 @@ def akamai_api(
     """A signed session with the target's own credential; close it. Raises NotConnected."""
     if target.is_exported:
         raise NeverCalled("Akamai", 0, "is not called for this target: a team applies its export")
-    if target.is_removed and LEAVING not in target.facts:
+    if target.is_gone:
         raise NeverCalled("Akamai", 0, "is not called for this target: it was taken out")
     secret = secret_of(target)
     if "client_token" not in secret or "base_url" not in target.config:

@@ -11,7 +11,7 @@ from django.db.models import F
 
 from apps.access.services import record_errors
 from apps.rollout.drivers.akamai.code import code_version
-from apps.rollout.drivers.akamai.driver import KvToken
+from apps.rollout.drivers.akamai.driver import AkamaiDriver, KvToken
 from apps.rollout.drivers.akamai.errors import Trouble
 from apps.rollout.drivers.base import Driver, Plan, StalePlan, Step, VendorError
 from apps.rollout.drivers.kubernetes.driver import KubernetesDriver
@@ -44,9 +44,11 @@ def needs_setup(target: Target) -> bool:
 def set_up(*, target: Target, at: datetime) -> bool:
     """Make what the target needs once. False, with the error on the target, when the vendor would not."""
     try:
-        _require_own_namespace(target)
         with driver_of(target, at) as driver:
+            if isinstance(driver, AkamaiDriver):
+                _require_own_namespace(target, driver.store())
             found = driver.setup()
+        _require_own_namespace(target, found)
     except VendorError as error:
         put_off(target, str(error), troubles.explain(target, error), error.retry_after, at)
         return False
@@ -54,10 +56,10 @@ def set_up(*, target: Target, at: datetime) -> bool:
     return True
 
 
-def _require_own_namespace(target: Target) -> None:
+def _require_own_namespace(target: Target, learned: Mapping[str, object]) -> None:
     """Two targets in one namespace would overwrite each other's grants."""
     namespace = namespace_of(target)
-    if target.driver == DriverName.AKAMAI and (other := placing.sharing(target, namespace)):
+    if target.driver == DriverName.AKAMAI and (other := placing.sharing(target, namespace, learned)):
         words = f"is kept by the target {other.name} of the same account"
         raise VendorError(f"EdgeKV namespace {namespace}", 0, words, kind="namespace_shared")
 
@@ -67,6 +69,8 @@ def _settle(target: Target, found: Mapping[str, object], at: datetime) -> None:
     token = found.get("kv_token")
     with transaction.atomic():
         held = Target.objects.select_for_update().get(pk=target.pk)
+        if held.facts.get("account_id", "") not in ("", found.get("account_id", "")):
+            placing.forget(held)  # nothing of what it holds was ever brought to this account
         held.facts = {**held.facts, **{name: value for name, value in found.items() if name != "kv_token"}}
         if isinstance(token, KvToken):
             held.facts["kv_token_ref"] = edge_tokens.remember(held, token, at).uuid

@@ -16,7 +16,7 @@ from apps.rollout.drivers.base import DoorAnswer, Expectation, Proof
 from apps.rollout.models import Activation, DriverName, Expect, Node, Point, Probe, Runner, Target
 from apps.rollout.services.cluster import strangers
 from apps.rollout.services.doorkeepers import Door, Lag, lags
-from apps.rollout.services.driving import STALE_AFTER, caller_of
+from apps.rollout.services.driving import STALE_AFTER, caller_of, is_here
 from apps.rollout.services.evidence import announce_activation
 from apps.rollout.services.holding import hold_probes
 from apps.rollout.states import DUE_PROBES, OPEN_PROBES, ActivationState, ProbeState, move
@@ -114,7 +114,7 @@ def spreads_within(target: Target) -> float:
     """Seconds until what was written is read everywhere, as a rule. An edge on this machine takes none."""
     if target.driver != DriverName.AKAMAI:
         return 0.0
-    return float(target.config.get("edgekv_spreads_within", 0.0 if target.config.get("probe_url") else SPREADS_WITHIN))
+    return float(target.config.get("edgekv_spreads_within", 0.0 if is_here(target) else SPREADS_WITHIN))
 
 
 def _reported(target: Target) -> str:

@@ -15,10 +15,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.outbox import nudge
 from apps.rollout.drivers.base import StalePlan
-from apps.rollout.models import Activation, Delivery, DriverName, PendingChange, Probe, Release, Runner, Target
+from apps.rollout.models import LEAVING, Activation, Delivery, DriverName, PendingChange, Probe, Release, Runner, Target
 from apps.rollout.services import compiling, moving, proving, watching
 from apps.rollout.services.akamai import leaving
-from apps.rollout.services.driving import LEAVING, channel_of
+from apps.rollout.services.driving import channel_of
 from apps.rollout.states import DUE_PROBES, OPEN_ACTIVATIONS, OPEN_RELEASES
 
 LOCK_SPACE = 0x5A11

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -11,14 +10,13 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.rollout.models import DriverName, Target
-from apps.rollout.services.akamai.typed import is_hostname
+from apps.rollout.services.akamai.typed import is_entry
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import BadTarget, get_target
 
 MOST_MINUTES = 24 * 60
 FEWEST_CALLS = 20
 """With fewer calls than that a share says nothing."""
-_LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def set_safety(*, slug: str, wish: Safety, actor: Actor, at: datetime) -> Target
 
 def _wrong(wish: Safety) -> Mapping[str, list[str]]:
     entry, fields = wish.staging_entry, {}
-    if entry and not is_hostname(entry) and not _LOCAL.fullmatch(entry):
+    if entry and not is_entry(entry):
         complaint = "Write a host of the staging network, such as api.example.com.edgekey-staging.net."
         fields["staging_entry"] = [complaint]
     if not 1 <= wish.error_share <= 100:

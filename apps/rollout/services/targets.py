@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput, NotFound, Refusal
@@ -21,7 +21,7 @@ from apps.identity.models import IssuerKind
 from apps.identity.proofs.issuers import list_issuers
 from apps.rollout.cluster.settings import complaints
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import DriverName, Node, PendingChange, Point, Production, Target
+from apps.rollout.models import Delivery, DriverName, Node, PendingChange, Point, Production, Target
 from apps.rollout.services.evidence import record_target
 from apps.trust import selectors as trust_selectors
 from apps.trust import services as trust
@@ -48,7 +48,7 @@ CREDENTIALS: Mapping[str, frozenset[str]] = {
 """All or none: a target can be made known first and connected afterwards."""
 KEPT = (
     "base_url", "account_switch_key", "max_body", "safety", "edgeworker_id", "namespace", "makes_namespace",
-    "server", "reached",
+    "contract_id", "probe_url", "server", "reached",
 )  # fmt: skip
 """What pages set in ``config``; it stays unless a spec says otherwise."""
 _ADDRESS: Mapping[str, frozenset[str]] = {
@@ -154,38 +154,67 @@ def require_new(spec: TargetSpec) -> None:
     """Raises TargetExists, and BadTarget where another target keeps the door already."""
     if Target.objects.filter(slug=spec.slug).exists():
         raise TargetExists(fields={"slug": [TargetExists.default_message]})
-    _require_a_free_door(spec, catalog.get_environment(spec.environment))
+    require_a_free_door(spec.driver, catalog.get_environment(spec.environment))
 
 
 def _create(spec: TargetSpec, actor: Actor, at: datetime) -> Target:
-    environment = catalog.get_environment(spec.environment)
-    _require_a_free_door(spec, environment)
-    target = Target.objects.create(
-        slug=spec.slug,
-        name=spec.name,
-        driver=spec.driver,
-        point=POINTS[spec.driver],
-        environment=environment,
-        production=Production.APPROVED if spec.driver == DriverName.KUBERNETES else Production.AUTOMATIC,
-        config=dict(spec.config),
-        secret_sealed=_sealed({**spec.credentials, "salt": secrets.token_hex(16)}),
-        created_at=at,
-    )
+    target = _made(spec, at)
     _know_workloads(target, actor, at)
     compile_everything(target, topic=FIRST, cause=target.slug, at=at)
+    tell_meshes(target, at)
     record_target("target.created", target, actor=actor, at=at, after=_described(target))
     return target
 
 
-def _require_a_free_door(spec: TargetSpec, environment: Environment) -> None:
-    """One edge and one mesh of nodes to an environment; clusters as many as there are."""
-    if spec.driver == DriverName.KUBERNETES:
+def _made(spec: TargetSpec, at: datetime) -> Target:
+    """Of two who make one for the same door at the same moment, the second is told."""
+    environment = catalog.get_environment(spec.environment)
+    require_a_free_door(spec.driver, environment)
+    try:
+        with transaction.atomic():
+            return Target.objects.create(
+                slug=spec.slug,
+                name=spec.name,
+                driver=spec.driver,
+                point=POINTS[spec.driver],
+                environment=environment,
+                production=Production.APPROVED if spec.driver == DriverName.KUBERNETES else Production.AUTOMATIC,
+                config=dict(spec.config),
+                secret_sealed=_sealed({**spec.credentials, "salt": secrets.token_hex(16)}),
+                created_at=at,
+            )
+    except IntegrityError:
+        require_new(spec)
+        raise
+
+
+def require_a_free_door(driver: str, environment: Environment, *, besides: int = 0) -> None:
+    """One edge and one mesh of nodes to an environment; clusters as many as there are. Raises BadTarget.
+
+    One that was taken out makes room once nothing of it is left.
+    """
+    if driver == DriverName.KUBERNETES:
         return
-    there = Target.objects.filter(environment=environment, point=POINTS[spec.driver])
-    other = there.exclude(driver=DriverName.KUBERNETES).first()
-    if other is not None:
+    there = Target.objects.filter(environment=environment, point=POINTS[driver]).exclude(pk=besides)
+    for other in there.exclude(driver=DriverName.KUBERNETES):
+        if other.is_gone:
+            continue
         words = f"{other.name} is the {other.get_point_display().lower()} of {environment.name} already."
+        if other.is_removed:
+            words = f"{other.name} is still being taken out of Akamai; {environment.name} is free after that."
         raise BadTarget(words, fields={"environment": [words]})
+
+
+def tell_meshes(target: Target, at: datetime) -> None:
+    """An edge that comes after another was taken out: those behind it take its context tokens from now on."""
+    there = Target.objects.filter(environment=target.environment).exclude(pk=target.pk)
+    if target.point != Point.EDGE or not there.filter(point=Point.EDGE).exists():
+        return
+    behind = there.filter(point=Point.MESH).exclude(delivery=Delivery.REMOVED)
+    PendingChange.objects.bulk_create(
+        PendingChange(target=one, service=COMMON, topic=CHANGED, cause=target.slug, at=at, retry_at=at)
+        for one in behind
+    )
 
 
 def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Target:

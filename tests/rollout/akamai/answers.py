@@ -47,6 +47,10 @@ def answering(by_path: Mapping[str, tuple[int, Any]] | None = None) -> Iterator[
                 self.end_headers()
                 self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
+
         def log_message(self, *args: object) -> None:
             pass
 

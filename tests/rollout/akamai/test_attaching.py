@@ -23,7 +23,7 @@ from tests.factories import access as factory
 from tests.factories import edges
 from tests.localedge.origin import OriginServer
 from tests.localedge.pki import Authority
-from tests.localedge.standin import StandIn
+from tests.localedge.standin import StandIn, eventually
 from tests.rollout.conftest import make_local_edge
 from tests.rollout.world import Hands, edge_spec, make_target, mesh_spec
 
@@ -161,10 +161,7 @@ def test_what_somebody_else_made_live_meanwhile_is_shown_before_anything_is_writ
     change = work(ask(hands), hands)
     standin.call("POST", f"{ONE}/versions", json={"createFromVersion": 1})
     write_by_hand(standin, 2, {**live(standin), "children": []})
-    body = {"propertyVersion": 2, "network": "PRODUCTION", "notifyEmails": ["x@y.z"], "acknowledgeAllWarnings": True}
-    link = standin.call("POST", f"{ONE}/activations", json=body).json()["activationLink"].partition("?")[0]
-    while standin.call("GET", link).json()["activations"]["items"][0]["status"] != "ACTIVE":
-        pass
+    activate_by_hand(standin, 2)
     shown = change.base_etag
     again = agree(change, hands)
     assert again.state == "planned"
@@ -173,6 +170,27 @@ def test_what_somebody_else_made_live_meanwhile_is_shown_before_anything_is_writ
         attaching.agree(change_id=change.pk, shown=shown, actor=OLGA, at=hands.clock())
     accept(agree(again, hands), hands)
     assert [child["name"] for child in live(standin)["children"]] == [RULE_NAME]
+
+
+@pytest.mark.usefixtures("target")
+def test_what_somebody_else_made_live_while_warnings_waited_is_not_taken_back(standin: StandIn, hands: Hands) -> None:
+    """Ours was made from the version before theirs: activating it would take theirs back, and nobody would see it."""
+    warned = agree(work(ask(hands), hands), hands)
+    standin.call("POST", f"{ONE}/versions", json={"createFromVersion": 1})
+    write_by_hand(standin, 3, {**live(standin), "children": []})
+    activate_by_hand(standin, 3)
+    again = accept(warned, hands)
+    assert (again.state, again.version, live(standin)["children"]) == ("planned", None, [])
+    assert again.events[-1]["text"] == "Somebody else changed local-edge meanwhile. Look again."
+    assert agree(again, hands).state == "done", "the warning was accepted before"
+    assert [child["name"] for child in live(standin)["children"]] == [RULE_NAME]
+
+
+def activate_by_hand(standin: StandIn, version: int, one: str = ONE) -> None:
+    body = {"propertyVersion": version, "network": "PRODUCTION", "notifyEmails": ["x@y.z"]}
+    made = standin.call("POST", f"{one}/activations", json={**body, "acknowledgeAllWarnings": True}).json()
+    link = made["activationLink"].partition("?")[0]
+    eventually(lambda: standin.call("GET", link).json()["activations"]["items"][0]["status"] == "ACTIVE")
 
 
 @pytest.mark.usefixtures("target")
@@ -216,6 +234,37 @@ def test_a_worker_that_dies_anywhere_is_made_good(standin: StandIn, hands: Hands
     assert accept(agree(change, hands), hands).state == "done"
     rows = standin.call("GET", f"{ONE}/activations").json()["activations"]["items"]
     assert sorted(row["network"] for row in rows) == ["PRODUCTION", "STAGING"]
+
+
+@pytest.mark.usefixtures("target")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_right_withdrawn_between_two_steps_loses_nothing(standin: StandIn, hands: Hands, status: int) -> None:
+    warned = agree(work(ask(hands), hands), hands)
+    rule = {"method": "POST", "path": ".*/activations", "status": status, "times": 3}
+    standin.faults(rules=[rule])
+    named = [one["id"] for one in warned.warnings]
+    attaching.accept_warnings(change_id=warned.pk, named=named, actor=OLGA, at=hands.clock())
+    for _attempt in range(3):
+        attaching_steps.run(change_id=warned.pk, clock=hands.clock)
+        hands.push(minutes=6)
+    warned.refresh_from_db()
+    assert (warned.state, warned.attempts, bool(warned.error)) == ("staging", 3, True)
+    assert (work(warned, hands).state, warned.error) == ("done", "")
+
+
+@pytest.mark.usefixtures("target")
+def test_what_is_dropped_while_a_worker_is_at_it_stays_dropped(standin: StandIn, hands: Hands) -> None:
+    change = work(ask(hands), hands)
+    attaching.agree(change_id=change.pk, shown=change.base_etag, actor=OLGA, at=hands.clock())
+
+    def dropped_meanwhile() -> datetime:
+        PropertyChange.objects.filter(pk=change.pk).update(state="dropped")
+        return hands.clock()
+
+    ticks = iter([hands.clock])
+    attaching_steps.run(change_id=change.pk, clock=lambda: next(ticks, dropped_meanwhile)())
+    assert PropertyChange.objects.get().state == "dropped"
+    assert [child["name"] for child in live(standin)["children"]] == ["Compress text"]
 
 
 @pytest.mark.usefixtures("target")
@@ -273,12 +322,25 @@ def test_a_mesh_and_an_edge_that_is_not_set_up_have_no_property(hands: Hands) ->
             attaching.ask(slug=slug, hostname=HOST, removal=False, email="o@s.test", actor=OLGA, at=hands.clock())
 
 
-def test_two_hosts_of_a_property_share_the_rule(target: Target, standin: StandIn, hands: Hands) -> None:
+def configure(standin: StandIn, **settings: Any) -> None:
     standin.stop()
     file = standin.directory / "config.json"
-    settings = {**json.loads(file.read_text()), "hostnames": [HOST, "www.shop.localhost"]}
-    file.write_text(json.dumps(settings))
+    file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
     standin.start()
+
+
+@pytest.mark.usefixtures("target")
+def test_the_rule_is_taken_out_of_where_it_was_put_whoever_serves_the_host_now(standin: StandIn, hands: Hands) -> None:
+    bring(hands)
+    second = {"name": "shop-two", "hostnames": [HOST], "contractId": "C-LOCAL", "groupId": 1}
+    configure(standin, hostnames=["www.shop.localhost"], other_properties=[second])
+    assert bring(hands, removal=True).found["name"] == "local-edge"
+    assert [child["name"] for child in live(standin)["children"]] == ["Compress text"]
+
+
+@pytest.mark.usefixtures("target")
+def test_two_hosts_of_a_property_share_the_rule(standin: StandIn, hands: Hands) -> None:
+    configure(standin, hostnames=[HOST, "www.shop.localhost"])
     bring(hands)
     bring(hands, "www.shop.localhost")
     bring(hands, removal=True)

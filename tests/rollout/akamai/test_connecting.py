@@ -22,9 +22,13 @@ from apps.rollout.services.driving import NotConnected, akamai_api, akamai_drive
 from apps.rollout.services.targets import BadTarget
 from apps.rollout.surroundings import secret_of
 from tests.factories import access as factory
-from tests.localedge.standin import CREDENTIAL, StandIn
+from tests.localedge.origin import OriginServer
+from tests.localedge.pki import Authority
+from tests.localedge.standin import CREDENTIAL, StandIn, eventually
 from tests.rollout.akamai.answers import answering
-from tests.rollout.world import edge_spec, make_target, mesh_spec
+from tests.rollout.akamai.code import live, make_edge, worked
+from tests.rollout.conftest import make_local_edge
+from tests.rollout.world import Hands, edge_spec, make_target, mesh_spec
 
 pytestmark = pytest.mark.django_db
 
@@ -168,6 +172,25 @@ def test_another_account_is_set_up_again(standin: StandIn) -> None:
     connect(standin.control, "A-1")
     assert moving.needs_setup(Target.objects.get())
     assert set(PendingChange.objects.values_list("topic", flat=True)) == {"rollout.target.connected"}
+
+
+def test_all_is_brought_to_another_account(
+    standin: StandIn, tmp_path: Path, test_authority: Authority, test_origin: OriginServer
+) -> None:
+    """What the first account took says nothing of what the second one holds."""
+    make_edge(standin)
+    (tmp_path / "other").mkdir()
+    other = make_local_edge(tmp_path / "other", test_authority, test_origin, account="A-OTHER")
+    other.start()
+    try:
+        given = credential(other.control.partition("://")[2])
+        connecting.keep(Target.objects.get().pk, other.control, given, "", OLGA, at())
+        path = "/edgekv/v1/networks/production/namespaces/sallyport/groups/services/items/payments"
+        eventually(lambda: worked(Hands()) and other.call("GET", path).status_code == 200)
+        eventually(lambda: worked(Hands()).active_number == Target.objects.get().latest_number and live(other))
+    finally:
+        other.stop()
+    assert Target.objects.get().facts["account_id"] == "A-OTHER"
 
 
 def test_a_set_up_with_the_old_credential_does_not_settle_the_new_one(standin: StandIn) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from apps.access.models import Grant, GrantDoor
@@ -11,12 +13,14 @@ from apps.rollout.drivers.akamai.api import AkamaiApi, Credentials
 from apps.rollout.drivers.akamai.property import PropertyDriver, Unacknowledged
 from apps.rollout.drivers.akamai.rules import Attached, with_our_rule
 from apps.rollout.models import PendingChange, Target
+from apps.rollout.selectors import list_places
 from apps.rollout.services import drifting
 from apps.rollout.services.akamai import attaching, leaving
 from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.placing import Place, place
 from apps.rollout.services.delivering import set_delivery
 from apps.rollout.services.targets import BadTarget, TakenOut
+from apps.rollout.surroundings import mesh_surroundings
 from tests.factories import access as factory
 from tests.factories import addresses as outside
 from tests.factories import edges
@@ -24,7 +28,7 @@ from tests.factories import identity as people
 from tests.factories.pages import signed_in
 from tests.localedge.standin import CREDENTIAL, StandIn, eventually
 from tests.rollout.akamai.code import live, make_edge, worked
-from tests.rollout.world import Hands, doors, edge_spec, grant_to, make_target, now
+from tests.rollout.world import Hands, doors, edge_spec, grant_to, make_target, mesh_spec, now
 
 pytestmark = pytest.mark.django_db
 
@@ -156,8 +160,6 @@ def attach_by_hand(standin: StandIn, worker: int) -> None:
 def test_what_still_relies_on_it_is_said_and_only_a_person_may() -> None:
     at = now()
     target = edges.edge_target(at)
-    with pytest.raises(BadTarget, match="Nothing of Shop edge is at Akamai"):
-        ask()
     target.facts = {"edgeworker_id": 7}
     target.save(update_fields=["facts"])
     edges.property_change(at, "done")
@@ -174,6 +176,65 @@ def test_what_still_relies_on_it_is_said_and_only_a_person_may() -> None:
     with pytest.raises(PersonNeeded):
         leaving.ask(slug="edge", actor=Actor("agent:release-bot", "Release bot"), at=at)
     assert Target.objects.get().delivery == "direct"
+
+
+def test_another_edge_takes_its_place(edge: Target, standin: StandIn, shop: factory.Shop) -> None:
+    """Those behind it take the context tokens of the new one; and what was granted is proven there."""
+    grant, mesh = opened(shop), make_target(mesh_spec())
+    ask()
+    second = replace(edge_spec(standin.control, str(edge.config["probe_url"])), slug="edge-2", name="Second edge")
+    with pytest.raises(BadTarget, match=r"Edge is still being taken out of Akamai; .* is free after that"):
+        make_target(second)
+    eventually(gone)
+    assert mesh_surroundings(mesh, now()).context_issuer == "edge:edge"
+    PendingChange.objects.all().delete()
+    make_target(second)
+    assert PendingChange.objects.get(target=mesh).service == "", "its common part is compiled again"
+    assert mesh_surroundings(mesh, now()).context_issuer == "edge:edge-2"
+    later = grant_to(people.person("eve"), shop.ben)
+
+    def proven() -> bool:
+        Target.objects.filter(slug="edge-2").update(retry_at=None)
+        Hands().work("edge-2")
+        return doors(grant) == doors(later) == {"edge": "proven"}
+
+    eventually(proven)
+    assert {place.slug for place in list_places(edge.environment.slug)} == {"edge-2", "mesh"}
+    with pytest.raises(BadTarget, match=r"Second edge is the edge of .* already"):
+        set_delivery(slug="edge", delivery="direct", actor=OLGA, at=now())
+    client = signed_in(people.person("olga", roles=("operator",)))
+    assert client.post("/rollout/edge/export/", {"delivery": "direct"}).status_code == 422
+
+
+def test_one_that_was_never_set_up_makes_room_as_well(standin: StandIn) -> None:
+    """The right to make tokens is missing: an EdgeWorker was made, and nothing else."""
+    make_target(edge_spec(standin.control))
+    standin.faults(rules=[{"method": "POST", "path": "/edgekv/v1/tokens", "error": "not_permitted", "times": 9}])
+    looked()
+    assert (Target.objects.get().trouble, len(workers(standin))) == ("not_permitted", 1)
+    ask()
+    assert (gone(), workers(standin)) == (True, [])
+
+
+def test_an_edgeworker_of_its_name_with_versions_is_somebodys(standin: StandIn) -> None:
+    make_target(edge_spec(standin.control))
+    standin.faults(rules=[{"method": "POST", "path": "/edgekv/v1/tokens", "error": "not_permitted", "times": 9}])
+    looked()
+    (worker,) = workers(standin)
+    standin.upload(worker, "theirs", "export function onClientRequest(request) {}")
+    ask()
+    assert (gone(), workers(standin)) == (True, [worker])
+
+
+def workers(standin: StandIn) -> list[int]:
+    rows = standin.call("GET", "/edgeworkers/v1/ids").json()["edgeWorkerIds"]
+    return [int(row["edgeWorkerId"]) for row in rows if row["name"] == "sallyport-edge"]
+
+
+def test_one_that_was_never_connected_makes_room_at_once() -> None:
+    make_target(replace(edge_spec(), credentials={}))
+    ask()
+    assert gone()
 
 
 def test_a_revoked_credential_is_said_and_can_be_replaced_meanwhile(standin: StandIn) -> None:

@@ -9,6 +9,7 @@ import pytest
 from apps.audit.actors import Actor
 from apps.audit.models import Event
 from apps.rollout.models import EdgeToken, Target
+from apps.rollout.services import moving
 from apps.rollout.services.akamai.placing import Place, place, place_of
 from apps.rollout.services.targets import BadTarget
 from tests.factories import access as factory
@@ -110,6 +111,29 @@ def test_the_page_keeps_what_was_typed_and_says_what_is_wrong(edge: Target) -> N
     shown = answer.content.decode()
     assert (answer.status_code, 'value="999"' in shown, 'value="mine"' in shown) == (422, True, True)
     assert "Akamai knows no EdgeWorker 999" in shown
+
+
+def test_another_account_switch_key_may_mean_the_same_account(edge: Target, standin: StandIn) -> None:
+    """A key is only a name: by the store that answers it is seen that both are one account."""
+    another_environment("staging")
+    spec = edge_spec(standin.control)
+    config = {**spec.config, "account_switch_key": "1-ABC:1-2RBL"}
+    make_target(replace(spec, slug="edge-2", name="Second edge", environment="staging", config=config))
+    Hands().work("edge-2")
+    second = Target.objects.get(slug="edge-2")
+    assert (second.trouble, "kv_token_ref" in second.facts) == ("namespace_shared", False)
+    with pytest.raises(BadTarget) as refused:
+        place(slug="edge-2", wish=Place(), actor=OLGA, at=now())
+    assert refused.value.fields == {"namespace": ["Edge keeps its grants in sallyport. Name another."]}
+
+
+def test_of_two_that_are_set_up_at_once_the_older_one_is_first(standin: StandIn) -> None:
+    another_environment("staging")
+    spec = edge_spec(standin.control)
+    first = make_target(spec)
+    second = make_target(replace(spec, slug="edge-2", name="Second edge", environment="staging"))
+    assert not moving.set_up(target=second, at=now())
+    assert moving.set_up(target=first, at=now())
 
 
 def test_two_targets_of_an_account_keep_their_grants_apart(edge: Target, standin: StandIn) -> None:

@@ -108,6 +108,30 @@ def test_another_tier_is_offered_by_name(akamai: Answers) -> None:
     assert found["Resource tier"].said.startswith("There is no tier 200. There: 100 Basic Compute")
 
 
+def test_a_tier_is_not_called_missing_where_not_every_contract_was_asked(akamai: Answers) -> None:
+    akamai.by_path["/edgeworkers/v1/contracts"] = (200, {"contractIds": [f"C-{number}" for number in range(7)]})
+    akamai.by_path["/edgeworkers/v1/resource-tiers"] = (200, {"resourceTiers": []})
+    found = look(akamai.address)["Resource tier"]
+    assert found.verdict == "unknown"
+    assert found.said == "There is no tier 200. There: none. Only 5 of 7 contracts were asked: name yours."
+
+
+def test_properties_are_counted_on_every_contract_of_the_group(akamai: Answers) -> None:
+    group = {"groupId": 1, "groupName": "G", "contractIds": ["C-1", "C-2"]}
+    akamai.by_path["/papi/v1/groups"] = (200, {"groups": {"items": [group]}})
+    akamai.by_path["/papi/v1/properties"] = (200, {"properties": {"items": [{"propertyId": 1}]}})
+    assert look(akamai.address)["See properties"].said == "It sees 2 properties in group 1."
+
+
+def test_a_group_on_no_contract_is_said_and_holds_up_nothing_else(akamai: Answers) -> None:
+    group = {"groupId": 1, "groupName": "G", "contractIds": []}
+    akamai.by_path["/papi/v1/groups"] = (200, {"groups": {"items": [group]}})
+    akamai.by_path["/edgeworkers/v1/contracts"] = (200, {"contractIds": []})
+    found = look(akamai.address)
+    assert found["See properties"].said == "Group 1 is on no contract in Property Manager."
+    assert (found["Contract"].verdict, found["Resource tier"].verdict) == ("missing", "unknown")
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

@@ -11,18 +11,32 @@ import pytest
 
 from apps.audit.actors import Actor
 from apps.audit.models import Event
-from apps.rollout.drivers.akamai.rules import RULE_NAME
+from apps.rollout.drivers.akamai.rules import RULE_NAME, hosts_of
 from apps.rollout.models import Activation, Drift, PropertyChange, Target
 from apps.rollout.selectors import list_alarms
 from apps.rollout.services import adopting, drifting, moving
 from tests.factories import access as factory
 from tests.factories import identity as people
 from tests.factories.pages import signed_in
-from tests.localedge.standin import StandIn, eventually
-from tests.rollout.akamai.test_attaching import HOST, OLGA, ONE, accept, agree, bring, live, work, write_by_hand
+from tests.localedge.standin import StandIn
+from tests.rollout.akamai.test_attaching import (
+    HOST,
+    OLGA,
+    ONE,
+    accept,
+    activate_by_hand,
+    agree,
+    bring,
+    configure,
+    live,
+    work,
+    write_by_hand,
+)
 from tests.rollout.world import Hands, edge_spec, make_target
 
 pytestmark = pytest.mark.django_db
+
+OTHER = "www.shop.localhost"
 
 
 @pytest.fixture
@@ -39,6 +53,47 @@ def attached(standin: StandIn, hands: Hands) -> Target:
     return Target.objects.get()
 
 
+def two_hosts(standin: StandIn, hands: Hands) -> None:
+    configure(standin, hostnames=[HOST, OTHER])
+    bring(hands, OTHER)
+
+
+def planned(hands: Hands, drift: Drift) -> PropertyChange:
+    drifting.put_back(drift_id=drift.pk, actor=OLGA, at=hands.clock())
+    return work(PropertyChange.objects.order_by("-pk")[0], hands)
+
+
+def narrow(rules: dict[str, Any]) -> None:
+    rules["children"][-1]["criteria"][0]["options"]["values"] = [OTHER]
+
+
+def drop_ours(rules: dict[str, Any]) -> None:
+    rules["children"].pop()
+
+
+@pytest.mark.parametrize("change", [narrow, drop_ours], ids=["narrowed", "gone"])
+def test_every_host_comes_back_into_the_rule(
+    standin: StandIn, hands: Hands, change: Callable[[dict[str, Any]], object]
+) -> None:
+    two_hosts(standin, hands)
+    by_hand(standin, change)
+    (drift,) = look(hands)
+    assert accept(agree(planned(hands, drift), hands), hands).state == "done"
+    assert hosts_of(live(standin), "[sallyport:edge]") == (HOST, OTHER)
+    assert look(hands) == []
+
+
+def test_a_host_that_moved_to_another_property_is_an_alarm_and_followed_there(standin: StandIn, hands: Hands) -> None:
+    two_hosts(standin, hands)
+    second = {"name": "shop-two", "hostnames": [OTHER], "contractId": "C-LOCAL", "groupId": 1}
+    configure(standin, hostnames=[HOST], other_properties=[second])
+    (drift,) = look(hands)
+    assert (drift.path, drift.opens) == ("property/local-edge/hosts-left", True)
+    assert drift.detail.startswith(f"local-edge no longer serves {OTHER}: ")
+    change = planned(hands, drift)
+    assert (change.state, change.hostname, change.found["name"]) == ("planned", OTHER, "shop-two")
+
+
 def by_hand(standin: StandIn, change: Callable[[dict[str, Any]], object]) -> None:
     """Somebody writes another version in Control Center and makes it live."""
     rules = copy.deepcopy(live(standin))
@@ -46,10 +101,7 @@ def by_hand(standin: StandIn, change: Callable[[dict[str, Any]], object]) -> Non
     made = standin.call("POST", f"{ONE}/versions", json={"createFromVersion": 2}).json()
     version = int(made["versionLink"].partition("?")[0].rpartition("/")[2])
     write_by_hand(standin, version, rules)
-    body = {"propertyVersion": version, "network": "PRODUCTION", "notifyEmails": ["x@y.z"]}
-    link = standin.call("POST", f"{ONE}/activations", json={**body, "acknowledgeAllWarnings": True}).json()
-    path = link["activationLink"].partition("?")[0]
-    eventually(lambda: standin.call("GET", path).json()["activations"]["items"][0]["status"] == "ACTIVE")
+    activate_by_hand(standin, version)
 
 
 def ours(rules: dict[str, Any]) -> dict[str, Any]:
@@ -125,12 +177,13 @@ def test_another_place_is_put_back_to_the_end(standin: StandIn, hands: Hands) ->
 
 
 def test_a_host_more_is_taken_over(standin: StandIn, hands: Hands) -> None:
-    by_hand(standin, lambda rules: rules["children"][-1]["criteria"][0]["options"]["values"].append("b.shop.localhost"))
+    configure(standin, hostnames=[HOST, OTHER])
+    by_hand(standin, lambda rules: rules["children"][-1]["criteria"][0]["options"]["values"].append(OTHER))
     (drift,) = look(hands)
     adopting.adopt(drift_id=drift.pk, actor=OLGA, at=hands.clock())
     assert sorted(PropertyChange.objects.filter(state="done").values_list("hostname", flat=True)) == [
         HOST,
-        "b.shop.localhost",
+        OTHER,
     ]
     assert look(hands) == []
 

@@ -93,7 +93,7 @@ class AkamaiDriver:
     # -- once ------------------------------------------------------------------------------------------------------
     def setup(self) -> Mapping[str, object]:
         """The EdgeKV store and namespace, the EdgeWorker id, and the token its code reads EdgeKV with."""
-        self._initialize_store()
+        store = self._initialize_store()
         for network in (STAGING, PRODUCTION):
             self._ensure_namespace(network)
         worker = self._ensure_edgeworker()
@@ -101,6 +101,7 @@ class AkamaiDriver:
         return {
             "edgeworker_id": edgeworker_id,
             "account_id": str(worker.get("accountId", "")),
+            **store,
             "kv_token": self._ensure_some_token(edgeworker_id),
         }
 
@@ -113,7 +114,11 @@ class AkamaiDriver:
             name = next_token_name(base, used)
         return token
 
-    def _initialize_store(self) -> None:
+    def store(self) -> Mapping[str, object]:
+        """Which EdgeKV store this is, as far as Akamai tells."""
+        return store_of(self._api)
+
+    def _initialize_store(self) -> Mapping[str, object]:
         found = self._api.find_json(f"{EDGEKV}/initialize")
         if found is None or found.get("accountStatus") == "UNINITIALIZED":
             policy = {"restrictDataAccess": True, "allowNamespacePolicyOverride": False}
@@ -121,6 +126,7 @@ class AkamaiDriver:
             found = self._api.get_json(f"{EDGEKV}/initialize")
         if found.get("accountStatus") != "INITIALIZED":
             raise NotReady(found.get("accountStatus"))
+        return _store(found)
 
     def _ensure_namespace(self, network: str) -> None:
         base = f"{EDGEKV}/networks/{network.lower()}/namespaces"
@@ -146,11 +152,9 @@ class AkamaiDriver:
         if self._config.chosen_id is not None:
             chosen: Mapping[str, Any] = self._api.get_json(f"{EDGEWORKERS}/ids/{self._config.chosen_id}")
             return chosen
-        found = self._api.get_json(f"{EDGEWORKERS}/ids", {"groupId": str(self._config.group_id)})
-        rows: list[Mapping[str, Any]] = found.get("edgeWorkerIds", [])
-        for row in rows:
-            if row.get("name") == self._config.edgeworker_name:
-                return row
+        own = own_edgeworker(self._api, self._config.edgeworker_name, self._config.group_id)
+        if own is not None:
+            return own
         made: Mapping[str, Any] = self._api.post_json(
             f"{EDGEWORKERS}/ids",
             {
@@ -161,6 +165,18 @@ class AkamaiDriver:
             },
         )
         return made
+
+    def undo_setup(self) -> None:
+        """Take away what a set-up made that never came to its end. An EdgeWorker with versions is somebody's."""
+        config = self._config
+        found = own_edgeworker(self._api, config.edgeworker_name, config.group_id)
+        if config.chosen_id is not None or found is None:
+            return
+        number = int(found["edgeWorkerId"])
+        worker = EdgeCode(self._api, number, self._budget, Gate())
+        if not worker.versions():
+            self.delete_token(kv_token_name(self._config.namespace, number))
+            worker.delete_worker()
 
     def ensure_token(self, name: str, edgeworker_id: int) -> KvToken | None:
         """The token of this name, made when it is not there. None when it ended: its name is used up then."""
@@ -293,6 +309,24 @@ class AkamaiDriver:
     def probe_staging(self, expectations: Sequence[Expectation]) -> tuple[Proof, ...] | None:
         """The same through the staging network; None when no way into it is known."""
         return self._staging.probe(expectations) if self._staging else None
+
+
+def store_of(api: AkamaiApi) -> Mapping[str, object]:
+    """Which EdgeKV store the credential reaches: an account has one, and one code its traffic is counted under. Empty
+    before it is initialised.
+    """
+    return _store(api.find_json(f"{EDGEKV}/initialize") or {})
+
+
+def _store(found: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"edgekv_cpcode": str(found["cpcode"])} if found.get("cpcode") else {}
+
+
+def own_edgeworker(api: AkamaiApi, name: str, group_id: int) -> Mapping[str, Any] | None:
+    """By its name, in its group."""
+    found = api.get_json(f"{EDGEWORKERS}/ids", {"groupId": str(group_id)})
+    rows: list[Mapping[str, Any]] = found.get("edgeWorkerIds", [])
+    return next((row for row in rows if row.get("name") == name), None)
 
 
 def _token(name: str, row: Mapping[str, Any]) -> KvToken:

@@ -21,7 +21,7 @@ DOORS = {"edge": "X-Sallyport-Edge", "mesh": "X-Sallyport-Mesh"}
 HOLDS = "X-Sallyport-Holds"
 
 
-class _Towards(HTTPAdapter):
+class Towards(HTTPAdapter):
     """Connects to another machine and speaks there, inside TLS too, as if to ``host``."""
 
     def __init__(self, host: str) -> None:
@@ -30,6 +30,11 @@ class _Towards(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **given: Any) -> None:
         super().init_poolmanager(*args, server_hostname=self._host, assert_hostname=self._host, **given)
+
+
+def base_of(entry: str, host: str) -> str:
+    """Where a call to ``host`` goes: the address ``entry`` is, the machine it names, or the host itself."""
+    return entry if "://" in entry else f"https://{entry or host}"
 
 
 class EdgeCaller:
@@ -57,7 +62,7 @@ class EdgeCaller:
             with self._session(wanted.host) as session:
                 answer = session.request(
                     wanted.method,
-                    self._base(wanted.host) + wanted.path,
+                    base_of(self._entry, wanted.host) + wanted.path,
                     headers=headers,
                     timeout=TIMEOUT,
                     allow_redirects=False,
@@ -68,13 +73,8 @@ class EdgeCaller:
         doors = {door: said for door, said in found.items() if said is not None}
         return Proof(wanted.id, doors, f"HTTP {answer.status_code}", answer.headers.get(HOLDS, ""))
 
-    def _base(self, host: str) -> str:
-        if "://" in self._entry:
-            return self._entry
-        return f"https://{self._entry or host}"
-
     def _session(self, host: str) -> requests.Session:
         session = requests.Session()
         if self._entry and "://" not in self._entry:
-            session.mount("https://", _Towards(host))
+            session.mount("https://", Towards(host))
         return session

@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from apps.rollout.drivers.akamai.edge_calls import DOORS, TIMEOUT
+from apps.rollout.drivers.akamai.edge_calls import DOORS, TIMEOUT, Towards, base_of
 
 MOST_BYTES = 65_536
 
@@ -48,23 +48,25 @@ class FromAddress(HTTPAdapter):
 
 
 class ListCaller:
-    """``base_url`` overrides where calls go (a local edge); without it they go to the host itself over HTTPS."""
+    """``entry`` overrides where calls go, as for an EdgeCaller; without it they go to the host itself over HTTPS."""
 
-    def __init__(self, base_url: str = "") -> None:
-        self._base_url = base_url.rstrip("/")
+    def __init__(self, entry: str = "") -> None:
+        self._entry = entry.rstrip("/")
 
     def call(self, host: str, source: str = "", knock: Knock = AT_THE_ROOT) -> Called:
         """``source`` is the address to call from; empty leaves it to the machine."""
         place = f"from {source}" if source else "from here"
         session = requests.Session()
         session.trust_env = False
+        if self._entry and "://" not in self._entry:
+            session.mount("https://", Towards(host))
         if source:
             session.mount("http://", FromAddress(source))
             session.mount("https://", FromAddress(source))
         headers = {"Host": host, "X-Sallyport-Probe": "1", "Accept": "application/json"}
         try:
             with session:
-                url = (self._base_url or f"https://{host}") + knock.path
+                url = base_of(self._entry, host) + knock.path
                 answer = session.request(knock.method, url, headers=headers, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
             return Called(None, f"A call {place} got no answer: {error}"[:300])

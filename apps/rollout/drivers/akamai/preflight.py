@@ -77,7 +77,7 @@ class Check:
             verdicts = self.ask(api, wanted, self.capabilities)
         except VendorError as error:
             return self.all(MISSING if error.status == 403 else UNKNOWN, explain(error))
-        except (KeyError, TypeError, AttributeError, ValueError):
+        except (LookupError, TypeError, AttributeError, ValueError):
             return self.all(UNKNOWN, ODD)
         return tuple(self._found(one, *verdict) for one, verdict in zip(self.capabilities, verdicts, strict=True))
 
@@ -138,17 +138,20 @@ def ask_edgekv_groups(api: AkamaiApi, wanted: Wanted, of: tuple[Capability, ...]
 def ask_tiers(api: AkamaiApi, wanted: Wanted, _of: tuple[Capability, ...]) -> list[tuple[str, str]]:
     """The contracts, and the wanted tier on one of them with the limits it has today."""
     contracts = [str(one) for one in api.get_json(f"{EDGEWORKERS}/contracts")["contractIds"]]
-    chosen = [one for one in contracts if wanted.contract_id in ("", one)][:MOST_CONTRACTS]
+    chosen = [one for one in contracts if wanted.contract_id in ("", one)]
     if not chosen:
         named = ", ".join(contracts) or "none"
         said = f"Contract {wanted.contract_id or 'of any kind'} is not there. There: {named}."
         return [(MISSING, said), (UNKNOWN, "Without a contract no tier can be looked up.")]
     tiers = [
         (contract, tier)
-        for contract in chosen
+        for contract in chosen[:MOST_CONTRACTS]
         for tier in api.get_json(f"{EDGEWORKERS}/resource-tiers", {"contractId": contract})["resourceTiers"]
     ]
-    return [(GRANTED, f"EdgeWorkers is on {', '.join(chosen)}."), _tier(tiers, wanted.resource_tier_id)]
+    verdict, said = _tier(tiers, wanted.resource_tier_id)
+    if verdict == MISSING and len(chosen) > MOST_CONTRACTS:
+        verdict, said = UNKNOWN, f"{said} Only {MOST_CONTRACTS} of {len(chosen)} contracts were asked: name yours."
+    return [(GRANTED, f"EdgeWorkers is on {', '.join(chosen)}."), (verdict, said)]
 
 
 def _tier(tiers: Sequence[tuple[str, Mapping[str, Any]]], tier_id: int) -> tuple[str, str]:
@@ -226,10 +229,14 @@ def ask_properties(api: AkamaiApi, wanted: Wanted, _of: tuple[Capability, ...]) 
     group = next((one for one in groups if str(one["groupId"]) == str(wanted.group_id)), None)
     if group is None:
         return [(MISSING, f"Property Manager does not list group {wanted.group_id} for this API client.")]
-    contract = wanted.contract_id or str(group["contractIds"][0])
-    asked = {"contractId": contract, "groupId": str(wanted.group_id)}
-    rows = api.get_json(f"{PAPI}/properties", asked, NO_PREFIXES)["properties"]["items"]
-    return [(GRANTED, f"It sees {len(rows)} propert{'y' if len(rows) == 1 else 'ies'} in group {wanted.group_id}.")]
+    contracts = [wanted.contract_id] if wanted.contract_id else [str(one) for one in group["contractIds"]]
+    if not contracts:
+        return [(MISSING, f"Group {wanted.group_id} is on no contract in Property Manager.")]
+    seen = 0
+    for contract in contracts[:MOST_CONTRACTS]:
+        asked = {"contractId": contract, "groupId": str(wanted.group_id)}
+        seen += len(api.get_json(f"{PAPI}/properties", asked, NO_PREFIXES)["properties"]["items"])
+    return [(GRANTED, f"It sees {seen} propert{'y' if seen == 1 else 'ies'} in group {wanted.group_id}.")]
 
 
 def ask_whether_it_answers(path: str, what: str) -> Callable[..., list[tuple[str, str]]]:

@@ -106,13 +106,24 @@ class PropertyDriver:
         self._api = api
 
     def find(self, hostname: str) -> Property:
-        """Raises NoProperty; VendorError."""
+        """The one that answers for it, or would when it is activated. Raises NoProperty; VendorError.
+
+        Akamai names every property with a version that has the hostname and is active, or is only its latest: that of
+        a property the host has left, or is to move to, among them.
+        """
         found = self._call("POST", f"{PAPI}/search/find-by-value", json={"hostname": hostname}).json()
-        rows = [row for row in found["versions"]["items"] if row.get("propertyId")]
+        known = [row for row in found["versions"]["items"] if row.get("propertyId")]
+        rows = _most_live(known)
         if not rows:
             raise NoProperty(hostname, 404, "no property that this API client may see has this hostname")
-        row = rows[0]
-        return self.get(str(row["propertyId"]), str(row["contractId"]), str(row["groupId"]))
+        names = sorted({str(row.get("propertyName") or row["propertyId"]) for row in rows})
+        if len({str(row["propertyId"]) for row in rows}) > 1:
+            raise NoProperty(hostname, 404, f"several properties have this hostname: {', '.join(names)}")
+        one = self.get(str(rows[0]["propertyId"]), str(rows[0]["contractId"]), str(rows[0]["groupId"]))
+        if (one.id, one.base) not in {(str(row["propertyId"]), int(row["propertyVersion"])) for row in known}:
+            live = f"version {one.base} of {one.name}, which is live, does not have this hostname; a newer one does"
+            raise NoProperty(hostname, 404, live)
+        return one
 
     def get(self, property_id: str, contract_id: str, group_id: str) -> Property:
         where = {"contractId": contract_id, "groupId": group_id}
@@ -198,6 +209,14 @@ class PropertyDriver:
     def _call(self, method: str, path: str, **given: Any) -> requests.Response:
         headers = {**PREFIXES, **given.pop("headers", {})}
         return self._api.call(method, path, headers=headers, **given)
+
+
+def _most_live(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that people use now, else those on staging, else all."""
+    for network in ("productionStatus", "stagingStatus"):
+        if active := [row for row in rows if row.get(network) == ACTIVE]:
+            return active
+    return list(rows)
 
 
 def _where(of: Property) -> dict[str, str]:

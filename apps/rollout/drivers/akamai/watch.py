@@ -27,6 +27,7 @@ from apps.rollout.drivers.akamai.rules import (
 )
 
 POSITION, MORE_HOSTS, FAILOVER, ORIGINS = "position", "more-hosts", "site-failover", "conditional-origins"
+HOSTS_LEFT = "hosts-left"
 MOST_WORDS = 190
 """Of what is expected and seen, as it is kept."""
 
@@ -95,12 +96,12 @@ def _criteria(held: Rules, wish: Attached, seen: Sequence[str]) -> Iterator[Faul
         return
     if missing := sorted(set(wish.hostnames) - set(seen)):
         detail = f"Our rule no longer holds for {', '.join(missing)}: nobody checks these calls."
-        yield Fault("fewer-hosts", detail, _names(wish.hostnames), _names(seen), UNCHECKED, opens=True, diff=diff)
+        yield Fault("fewer-hosts", detail, names(wish.hostnames), names(seen), UNCHECKED, opens=True, diff=diff)
     if more := sorted(set(seen) - set(wish.hostnames)):
         detail = f"Our rule also holds for {', '.join(more)}, which was not asked for here."
         fits = len(", ".join(seen)) <= MOST_WORDS
         why_not = "" if fits else "These are too many to take over at once; ask for each under Properties."
-        yield Fault(MORE_HOSTS, detail, _names(wish.hostnames), _names(seen), why_not, diff=diff)
+        yield Fault(MORE_HOSTS, detail, names(wish.hostnames), names(seen), why_not, diff=diff)
 
 
 def _refusal(held: Rules) -> Iterator[Fault]:
@@ -174,7 +175,7 @@ def _variables(held: Sequence[Rules]) -> Iterator[Fault]:
     if missing:
         detail = f"The property lacks the variables {', '.join(missing)}; the code answers every call with an error."
         yield Fault(
-            "variables", detail, _names(VARIABLES), _names(known.keys() & VARIABLES), "Without them no call works."
+            "variables", detail, names(VARIABLES), names(known.keys() & VARIABLES), "Without them no call works."
         )
     if shown:
         detail = f"Any client can read {', '.join(shown)}: they are no longer hidden."
@@ -185,7 +186,7 @@ def _origins(rules: Rules, wish: Attached) -> Iterator[Fault]:
     held = conditional_origins(rules)
     if missing := sorted(set(wish.origins) - held):
         detail = f"The property has no conditional origin {', '.join(missing)}: calls for that version end in an error."
-        yield Fault(ORIGINS, detail, _names(wish.origins), _names(held), "Without it these calls fail.")
+        yield Fault(ORIGINS, detail, names(wish.origins), names(held), "Without it these calls fail.")
 
 
 def _rest(held: Rules, wish: Attached, found: Sequence[Fault]) -> Iterator[Fault]:
@@ -198,7 +199,7 @@ def _rest(held: Rules, wish: Attached, found: Sequence[Fault]) -> Iterator[Fault
     yield Fault("other", "Somebody changed our rule.", "as written here", "otherwise", UNKNOWN, diff=diff)
 
 
-def _names(names: Any) -> str:
+def names(names: Any) -> str:
     return ", ".join(sorted(names))[:MOST_WORDS] or "none"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,10 +12,15 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.rollout.akamai.edgerc import EdgeGridCredential
+from apps.rollout.drivers.akamai.api import EDGEWORKERS
+from apps.rollout.drivers.akamai.words import explain
+from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Target
 from apps.rollout.services import connecting
 from apps.rollout.services.akamai import placing
 from apps.rollout.services.akamai.placing import Place
+from apps.rollout.services.akamai.typed import is_entry
+from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.targets import BadTarget, TargetSpec, ensure_target, require_new
 
 MOST_NAMED = 10
@@ -29,16 +35,20 @@ def add(
     actor: Actor,
     at: datetime,
 ) -> Target:
-    """Without a ``group_id`` in the spec's config the only group the API client sees is taken. The caller pokes it.
+    """Without a ``group_id`` in the spec's config the only group the API client sees is taken. ``probe_url`` there:
+    where its doors are called, when not at their hosts. The caller pokes it.
 
     Raises TargetExists, CredentialRefused, BadTarget.
     """
     require_new(spec)
+    _require_entry(str(spec.config.get("probe_url", "")))
     key = connecting.switch_key_of(account_switch_key)
     base_url = connecting.address_of(credential.host, _given())
     groups = connecting.try_out(base_url, credential, key)
     config = {**spec.config, "group_id": _group(spec.config.get("group_id"), groups)}
-    placing.look(_newcomer(config, base_url, key, credential), wish)
+    newcomer = _newcomer(replace(spec, config=config), base_url, key, credential)
+    _require_contract(newcomer, str(config.get("contract_id", "")))
+    placing.look(newcomer, wish)
     place = {"namespace": wish.namespace, "makes_namespace": wish.makes_namespace}
     chosen = {} if wish.edgeworker_id is None else {"edgeworker_id": wish.edgeworker_id}
     with transaction.atomic():
@@ -68,9 +78,28 @@ def _group(wanted: object, groups: Sequence[dict[str, Any]]) -> int:
     raise BadTarget(complaint, fields={"group_id": [complaint]})
 
 
-def _newcomer(config: dict[str, Any], base_url: str, key: str, credential: EdgeGridCredential) -> Target:
+def _require_entry(typed: str) -> None:
+    if typed and not is_entry(typed):
+        complaint = "Write a host that stands for the edge, such as api.example.com.edgekey.net."
+        raise BadTarget(complaint, fields={"probe_url": [complaint]})
+
+
+def _require_contract(target: Target, wanted: str) -> None:
+    """Raises BadTarget, naming the contracts there are to choose from."""
+    if not wanted:
+        return
+    try:
+        with closing(akamai_api(target, read_seconds=connecting.TRIAL_SECONDS)) as api:
+            held = [str(one) for one in api.get_json(f"{EDGEWORKERS}/contracts").get("contractIds", [])]
+    except VendorError as error:
+        raise BadTarget(explain(error), fields={"contract_id": [explain(error)]}) from error
+    if wanted not in held:
+        complaint = f"EdgeWorkers is not on this contract. It is on: {', '.join(held[:MOST_NAMED]) or 'none'}."
+        raise BadTarget(complaint, fields={"contract_id": [complaint]})
+
+
+def _newcomer(spec: TargetSpec, base_url: str, key: str, credential: EdgeGridCredential) -> Target:
     """What the target will be, to look around with; not saved."""
     reached = {"base_url": base_url, "account_switch_key": key, "max_body": credential.max_body}
-    return Target(
-        driver=DriverName.AKAMAI, config={**config, **reached}, secret_sealed=connecting.sealed(None, credential)
-    )
+    secret = connecting.sealed(None, credential)
+    return Target(slug=spec.slug, driver=DriverName.AKAMAI, config={**spec.config, **reached}, secret_sealed=secret)

@@ -28,7 +28,7 @@ from apps.rollout.drivers.akamai.rules import NotOurRule, difference, hosts_of, 
 from apps.rollout.drivers.akamai.words import explain, own_words, standing
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import PropertyChange
-from apps.rollout.services.akamai import budgets
+from apps.rollout.services.akamai import attaching, budgets
 from apps.rollout.services.akamai.attached import attached
 from apps.rollout.services.driving import akamai_api
 from apps.rollout.services.evidence import tell_pages
@@ -59,9 +59,18 @@ def run(*, change_id: int, clock: Clock) -> bool:
     return True
 
 
+def _find(change: PropertyChange, driver: PropertyDriver) -> Property:
+    """Our rule is taken out of the property it was put into, whichever has the host by now."""
+    held = [one for one in attaching.attached(change.target) if one.hostname == change.hostname]
+    if not change.removal or not held:
+        return driver.find(change.hostname)
+    known = held[0].found
+    return driver.get(str(known["id"]), str(known["contract_id"]), str(known["group_id"]))
+
+
 def _plan(change: PropertyChange, driver: PropertyDriver, clock: Clock) -> None:
     """Compare only."""
-    found = driver.find(change.hostname)
+    found = _find(change, driver)
     _show(change, found, driver.rules(found, found.base), clock())
 
 
@@ -77,9 +86,10 @@ def _show(change: PropertyChange, found: Property, active: RuleTree, at: datetim
 
 
 def _wanted(change: PropertyChange, rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Other hosts of the same property that our rule is for stay with it; without any host it goes."""
+    """Other hosts of the same property that our rule is for, or should be, are named in it; without any it goes."""
     mark, where = attached(change.target, ()).mark, str(change.found.get("id", ""))
-    hosts = set(hosts_of(rules, mark))
+    ours = {one.hostname for one in attaching.attached(change.target) if one.found["id"] == where}
+    hosts = ours.union(hosts_of(rules, mark))
     hosts = hosts - {change.hostname} if change.removal else hosts | {change.hostname}
     wish = replace(attached(change.target, tuple(hosts), where), to_end=change.to_end)
     return with_our_rule(rules, wish) if hosts else without_our_rule(rules, mark)
@@ -87,7 +97,7 @@ def _wanted(change: PropertyChange, rules: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(change: PropertyChange, driver: PropertyDriver, clock: Clock) -> None:
     """A new version from the active one, judged by Akamai before it is written."""
-    found = driver.find(change.hostname)
+    found = _find(change, driver)
     active = driver.rules(found, found.base)
     if active.etag != change.base_etag:
         _show_again(change, found, active, clock())
@@ -114,10 +124,14 @@ def _write(change: PropertyChange, driver: PropertyDriver, clock: Clock) -> None
 
 
 def _show_again(change: PropertyChange, found: Property, active: RuleTree, at: datetime, why: str = "") -> None:
-    """What was agreed to is not what is there: a person looks again."""
+    """What was agreed to is not what is there: a person looks again, unless nothing is left to do."""
     change.found, change.base_etag, change.version = asdict(found), active.etag, None
     change.diff = difference(active.rules, _wanted(change, active.rules))
-    _move(change, PropertyState.PLANNED, f"{why or f'Somebody else changed {found.name} meanwhile.'} Look again.", at)
+    why = why or f"Somebody else changed {found.name} meanwhile."
+    if change.diff:
+        _move(change, PropertyState.PLANNED, f"{why} Look again.", at)
+    else:
+        _move(change, PropertyState.DONE, f"{why} It is as it should be on production.", at)
 
 
 def _judged(change: PropertyChange, judged: RuleTree, at: datetime) -> None:
@@ -142,13 +156,15 @@ def _warn(change: PropertyChange, warnings: tuple[Issue, ...], event: str, at: d
 
 
 def _bring_to(network: str, change: PropertyChange, driver: PropertyDriver, clock: Clock) -> None:
-    found = driver.find(change.hostname)
+    found = _find(change, driver)
     version = int(change.version or 0)
     if found.active_on(network) == version:
         _move(change, _NEXT[network], f"Version {version} is live on {network.lower()}.", clock())
         return
     rows = [one for one in driver.activations(found) if (one.version, one.network) == (version, network)]
-    if not rows:
+    if not rows and _was_overtaken(change, found, network):
+        _show_again(change, found, driver.rules(found, found.base), clock())
+    elif not rows:
         _activate(network, change, driver, found, clock)
     elif rows[0].status in (*UNDER_WAY, ACTIVE):
         newest = driver.activation(found, rows[0].id)
@@ -159,6 +175,12 @@ def _bring_to(network: str, change: PropertyChange, driver: PropertyDriver, cloc
         newest = driver.activation(found, rows[0].id)
         words = f"Activation {newest.id} on {network.lower()} ended as {newest.status}. {newest.failure}".strip()
         _move(change, PropertyState.FAILED, words, clock(), error=words)
+
+
+def _was_overtaken(change: PropertyChange, found: Property, network: str) -> bool:
+    """Whether another version went live since ours was made: activating ours would take that back unseen."""
+    then = Property(**change.found)
+    return (found.production, found.active_on(network)) != (then.production, then.active_on(network))
 
 
 def _activate(network: str, change: PropertyChange, driver: PropertyDriver, found: Property, clock: Clock) -> None:
@@ -201,18 +223,22 @@ def _wait(change: PropertyChange, event: str, until: datetime) -> None:
         change.events = [*change.events, {"text": event}][-MOST_EVENTS:]
     change.retry_at = until
     with transaction.atomic():
+        if PropertyChange.objects.select_for_update().filter(pk=change.pk, state=PropertyState.DROPPED).exists():
+            return
         change.save()
         tell_pages()
 
 
 def _put_off(change: PropertyChange, error: VendorError, at: datetime) -> None:
-    """Tried again later and later; what Akamai refuses for good is failed at once."""
+    """Tried again later and later; what Akamai refuses for good is failed at once. A credential or a right can be given
+    back, and what was agreed to is not lost for it.
+    """
     change.attempts += 1
     trouble = property_trouble(error)
     words = f"{change.hostname}: {error.text}." if isinstance(error, NoProperty) else explain(error)
     if trouble is not None:
         words = f"{trouble.what} Akamai: {own_words(error)}"
-    final = trouble is None and 400 <= error.status < 500 and error.status not in (408, 409, 422, 429)
+    final = trouble is None and 400 <= error.status < 500 and error.status not in (401, 403, 408, 409, 422, 429)
     if (final or change.attempts >= MOST_ATTEMPTS) and change.state in WORKING_PROPERTIES:
         _move(change, PropertyState.FAILED, words, at, error=words)
         return

@@ -28,6 +28,7 @@ from apps.rollout.drivers.akamai.keystore import GOING, KeystoreDriver
 from apps.rollout.drivers.akamai.stream import ACTIVATED, MOVING, StreamDriver
 from apps.rollout.drivers.base import Plan, VendorError
 from apps.rollout.models import (
+    LEAVING,
     Activation,
     AddressList,
     Delivery,
@@ -49,7 +50,7 @@ from apps.rollout.services.akamai import attaching, origin_certificate_steps, st
 from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.placing import FOUND
 from apps.rollout.services.doors import door_tasks
-from apps.rollout.services.driving import LEAVING, akamai_api, akamai_driver
+from apps.rollout.services.driving import NotConnected, akamai_api, akamai_driver, is_here
 from apps.rollout.services.evidence import CHANNEL, record_target, tell_pages
 from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
@@ -57,6 +58,9 @@ from apps.rollout.states import OPEN_ACTIVATIONS, OPEN_RELEASES, ActivationState
 
 LEFT = "left"
 """In the target's ``facts``: when nothing of it was left."""
+
+KNOWN = FOUND[0]
+"""In its ``facts`` once it was set up."""
 
 POLL, SOON = timedelta(seconds=10), timedelta(seconds=0.2)
 VERSIONS_AT_ONCE, DOORS_AT_ONCE = 50, 500
@@ -101,6 +105,8 @@ def parts(target: Target) -> list[Part]:
     tokens = EdgeToken.objects.filter(target=target, gone_at=None).order_by("name").values_list("name", flat=True)
     stream = EdgeStream.objects.filter(target=target, stream_id__isnull=False).first()
     shown = OriginCertificate.objects.filter(target=target, certificate_id__isnull=False).exists()
+    if worker is None:
+        return [Part("It was never set up as a whole: what was begun is deleted.")]
     found = [Part(f"The code of EdgeWorker {worker} goes off both networks, and its versions are deleted.")]
     if chosen is None:
         found.append(Part(f"EdgeWorker {worker} is deleted."))
@@ -125,7 +131,7 @@ def ask(*, slug: str, actor: Actor, at: datetime) -> Target:
     with transaction.atomic():
         target = hold_target(get_target(slug).pk)
         require_called(target)
-        if target.driver != DriverName.AKAMAI or "edgeworker_id" not in target.facts:
+        if target.driver != DriverName.AKAMAI:
             raise BadTarget(f"Nothing of {target.name} is at Akamai.")
         if keeps := hindrances(target):
             raise StillInUse(" ".join(keeps))
@@ -212,13 +218,16 @@ def step(*, target: Target, at: datetime) -> bool:
             hands = Hands(target, driver, api, at)
             waiting = next((words for part in PARTS if (words := part(hands))), "")
     except VendorError as error:
+        if isinstance(error, NotConnected) and KNOWN not in target.facts:
+            _finish(target, at)
+            return False
         moving.put_off(target, str(error), troubles.explain(target, error), error.retry_after, at)
         waiting = ""
     else:
         if not waiting:
             _finish(target, at)
     if waiting:
-        pause = SOON if target.config.get("probe_url") else POLL
+        pause = SOON if is_here(target) else POLL
         told = {**moving.NO_TROUBLE, "waiting_for": waiting}
         Target.objects.filter(pk=target.pk).update(retry_at=at + pause, **told)
     nudge.publish(CHANNEL)
@@ -244,6 +253,9 @@ def _stream(hands: Hands) -> str:
 def _code(hands: Hands) -> str:
     """Off both networks, unless a property runs it after all: whoever looks at that property would get errors."""
     code = hands.driver.code
+    if KNOWN not in hands.target.facts:
+        hands.driver.undo_setup()
+        return ""
     if not code.exists():
         return ""
     if names := code.used_by():
@@ -267,6 +279,8 @@ def _is_ours(hands: Hands, version: str) -> bool:
 def _worker(hands: Hands) -> str:
     """Its versions, whose names can never be used again there, and the EdgeWorker itself if we made it."""
     code = hands.driver.code
+    if KNOWN not in hands.target.facts:
+        return ""
     names = [str(row["version"]) for row in code.versions()] if code.exists() else []
     ours = [name for name in names if _is_ours(hands, name)]
     for version in ours[:VERSIONS_AT_ONCE]:

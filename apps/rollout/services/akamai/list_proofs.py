@@ -21,6 +21,7 @@ from apps.compiler import address_lists as policy
 from apps.compiler.addresses import BadBlock, Block, holds, read_address
 from apps.rollout.drivers.akamai.list_calls import AT_THE_ROOT, Called, Knock, ListCaller
 from apps.rollout.services.cluster.probing import example
+from apps.rollout.services.driving import is_here
 
 if TYPE_CHECKING:
     from apps.access.models import GrantDoor
@@ -76,7 +77,7 @@ def asked_still(row: AddressList, held: Mapping[str, int | None]) -> str:
     if address is None or holds(policy.blocks_of(held), address):
         return ""
     caller = ListCaller(str(row.target.config.get("probe_url", "")))
-    called = caller.call(row.host, source if row.target.config.get("probe_url") else "")
+    called = caller.call(row.host, source if is_here(row.target) else "")
     if called.passed is not False:
         return ""
     said = f"{row.host} still refuses {source}, which is on no list: the edge's policy asks this list still."
@@ -92,7 +93,7 @@ def _is_enforced(row: AddressList, graph: policy.AddressGraph, caller: ListCalle
         return None, f"probe_from of the target is no address: {source}"
     if address is None or policy.may_reach(graph, row.host, address, at).allowed:
         return None, ""
-    called = caller.call(row.host, source if row.target.config.get("probe_url") else "")
+    called = caller.call(row.host, source if is_here(row.target) else "")
     if called.passed is None:
         return None, ""
     if called.passed:
@@ -131,7 +132,7 @@ def _call(
     policy expects of it."""
     address = block.network_address
     expected = policy.may_reach(graph, row.host, address, at).allowed
-    if not address.is_loopback or not row.target.config.get("probe_url"):
+    if not address.is_loopback or not is_here(row.target):
         return Called(None, ""), expected
     return caller.call(row.host, str(address), knock), expected
 

@@ -28,7 +28,7 @@ from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import AddressList, Delivery, DriverName, Preflight, Target
 from apps.rollout.services.akamai.budgets import AccountBudget
 from apps.rollout.services.akamai.list_proofs import asked_still, conclude
-from apps.rollout.services.driving import akamai_api
+from apps.rollout.services.driving import akamai_api, is_here
 from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.putting_off import claim, pause
 
@@ -250,7 +250,7 @@ def _is_live(row: AddressList, lists: vendor.Lists, held: vendor.Held, network: 
 
 def _poll(target: Target) -> timedelta:
     """A local edge is asked more often; it is quick, and nobody counts."""
-    return SOON if target.config.get("probe_url") else POLL
+    return SOON if is_here(target) else POLL
 
 
 def _note_standing(row: AddressList, network: str, standing: vendor.Standing) -> None:

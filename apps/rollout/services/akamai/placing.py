@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.audit.actors import Actor
 from apps.rollout.drivers.akamai import looking
 from apps.rollout.drivers.akamai.api import AkamaiApi
+from apps.rollout.drivers.akamai.driver import own_edgeworker, store_of
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import DriverName, EdgeMove, Target, TargetArtifact
-from apps.rollout.services.driving import akamai_api
+from apps.rollout.models import Delivery, DriverName, EdgeMove, Target, TargetArtifact
+from apps.rollout.services.driving import akamai_api, edgeworker_name
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target
 from apps.rollout.states import UNKNOWN
@@ -23,6 +26,8 @@ from apps.rollout.surroundings import DEFAULT_NAMESPACE, namespace_of
 
 PLACED = "rollout.target.placed"
 FOUND = ("edgeworker_id", "kv_token_ref")
+ACCOUNT = ("account_id", "edgekv_cpcode")
+MOST_PK = 2**62
 LOOK_SECONDS = 20.0
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 
@@ -75,16 +80,24 @@ def place(*, slug: str, wish: Place, actor: Actor, at: datetime) -> Target:
     return held
 
 
-def sharing(target: Target, namespace: str) -> Target | None:
-    """Another target of the same account that keeps its grants in this namespace: each would overwrite the other's."""
-    rows = Target.objects.filter(driver=DriverName.AKAMAI, facts__has_key=FOUND[1]).exclude(pk=target.pk)
-    account = _account(target)
-    same = (one for one in rows.order_by("pk") if _account(one) == account)
+def sharing(target: Target, namespace: str, learned: Mapping[str, object]) -> Target | None:
+    """Another target of the same account that keeps its grants in this namespace: each would overwrite the other's.
+
+    ``learned``: what Akamai told just now of the account. Of two that are set up at once the older one is there first.
+    """
+    there = Q(facts__has_key=FOUND[1]) | Q(pk__lt=target.pk or MOST_PK, delivery=Delivery.DIRECT)
+    rows = Target.objects.filter(there, driver=DriverName.AKAMAI).exclude(pk=target.pk)
+    known = _marks(target, learned)
+    same = (one for one in rows.order_by("pk") if known & _marks(one, one.facts))
     return next((one for one in same if namespace_of(one) == namespace), None)
 
 
-def _account(target: Target) -> tuple[object, object]:
-    return target.config.get("base_url"), target.config.get("account_switch_key") or ""
+def _marks(target: Target, facts: Mapping[str, object]) -> set[tuple[object, ...]]:
+    """By which an account is told from others. Two account switch keys may mean the same one, so the key is not enough:
+    the account's own name and the code EdgeKV's traffic is counted under are compared as well.
+    """
+    reached = target.config.get("base_url"), target.config.get("account_switch_key") or ""
+    return {reached, *((name, facts[name]) for name in ACCOUNT if facts.get(name))}
 
 
 def look(target: Target, wish: Place) -> None:
@@ -92,13 +105,14 @@ def look(target: Target, wish: Place) -> None:
     fields: dict[str, list[str]] = {}
     if not _NAMESPACE.fullmatch(wish.namespace):
         raise BadTarget(fields={"namespace": ["A namespace has 1 to 32 letters, digits, hyphens and underscores."]})
-    if other := sharing(target, wish.namespace):
-        raise BadTarget(fields={"namespace": [f"{other.name} keeps its grants in {wish.namespace}. Name another."]})
     api = akamai_api(target, read_seconds=LOOK_SECONDS)
     try:
-        if wish.edgeworker_id is not None:
-            fields |= _look_at_worker(api, target, wish.edgeworker_id, replaces=wish.replaces)
-        if not wish.makes_namespace:
+        if other := sharing(target, wish.namespace, store_of(api)):
+            fields["namespace"] = [f"{other.name} keeps its grants in {wish.namespace}. Name another."]
+        number = wish.edgeworker_id if wish.edgeworker_id is not None else _of_its_name(api, target)
+        if number is not None:
+            fields |= _look_at_worker(api, target, number, replaces=wish.replaces)
+        if not wish.makes_namespace and not fields:
             fields |= _look_at_namespace(api, wish.namespace)
     except VendorError as error:
         raise BadTarget(explain(error)) from error
@@ -106,6 +120,14 @@ def look(target: Target, wish: Place) -> None:
         api.close()
     if fields:
         raise BadTarget(fields=fields)
+
+
+def _of_its_name(api: AkamaiApi, target: Target) -> int | None:
+    """An EdgeWorker that a new target would take for its own: somebody may have made it, another console perhaps."""
+    if FOUND[0] in target.facts:
+        return None
+    row = own_edgeworker(api, edgeworker_name(target), int(target.config["group_id"]))
+    return int(row["edgeWorkerId"]) if row else None
 
 
 def _look_at_worker(api: AkamaiApi, target: Target, number: int, *, replaces: bool) -> dict[str, list[str]]:

@@ -8,8 +8,8 @@ from contextlib import closing
 from datetime import datetime, timedelta
 
 from apps.rollout.drivers.akamai.property import Property, PropertyDriver
-from apps.rollout.drivers.akamai.watch import UNCHECKED, Fault, faults
-from apps.rollout.models import PropertyChange, Target
+from apps.rollout.drivers.akamai.watch import HOSTS_LEFT, UNCHECKED, Fault, faults, names
+from apps.rollout.models import Drift, PropertyChange, Target
 from apps.rollout.services.akamai import attaching
 from apps.rollout.services.akamai.attached import attached
 from apps.rollout.services.driving import akamai_api
@@ -48,10 +48,18 @@ def _of_property(target: Target, driver: PropertyDriver, changes: list[PropertyC
     if found.production is None:
         yield Fault("rule", f"{found.name} is not live on production.", "live", "not live", UNCHECKED, opens=True)
         return
+    held = driver.hostnames(found, found.production)
+    served = [host for host in hosts if host in held]
+    if left := [host for host in hosts if host not in served]:
+        detail = f"{found.name} no longer serves {', '.join(left)}: whatever serves it now does not run our rule."
+        yield Fault(HOSTS_LEFT, detail, names(hosts), names(served), UNCHECKED, opens=True)
     yield from faults(driver.rules(found, found.production).rules, attached(target, hosts, found.id))
 
 
-def change_of(target: Target, path: str) -> PropertyChange | None:
-    """One of the changes that brought our rule into the property a path speaks of."""
-    name = path.removeprefix(PREFIX).rpartition("/")[0]
-    return next((one for one in attaching.attached(target) if one.found["name"] == name), None)
+def change_of(target: Target, drift: Drift) -> PropertyChange | None:
+    """One of the changes that brought our rule into the property a drift is of: that of a host which left it."""
+    name, _, what = drift.path.removeprefix(PREFIX).rpartition("/")
+    there = [one for one in attaching.attached(target) if one.found["name"] == name]
+    if what == HOSTS_LEFT:
+        there = [one for one in there if one.hostname not in drift.observed.split(", ")]
+    return next(iter(there), None)
