@@ -35,6 +35,9 @@ class Delivery(models.TextChoices):
     REMOVED = "removed", "Nobody: it was taken out of the vendor's account"
 
 
+LEAVING = "leaving"
+"""In the ``facts`` of a target that is being taken out: what there is still to take away."""
+
 WATCHED_FOR = timedelta(seconds=60)
 """So long a cluster counts as watched after a process said that it is."""
 
@@ -97,6 +100,16 @@ class Target(models.Model):
     def is_removed(self) -> bool:
         """Whether nothing is to be brought there any more."""
         return self.delivery == Delivery.REMOVED
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether what is there of it is being taken away."""
+        return LEAVING in self.facts
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what the grants say is to be there."""
+        return not (self.is_removed or self.is_leaving)
 
     @property
     def is_called(self) -> bool:

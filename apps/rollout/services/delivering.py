@@ -9,10 +9,9 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import InvalidInput
-from apps.rollout.models import Delivery, DriverName, Target
+from apps.rollout.models import LEAVING, Delivery, DriverName, Target
 from apps.rollout.services.akamai import placing
 from apps.rollout.services.akamai.leaving import LEFT
-from apps.rollout.services.driving import LEAVING
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import NO_TROUBLE, UNSETTLED
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target

@@ -31,9 +31,6 @@ from apps.rollout.states import ReleaseState
 from apps.rollout.surroundings import namespace_of, secret_of
 from apps.trust import services as trust
 
-LEAVING = "leaving"
-"""In the ``facts`` of a target that is being taken out of Akamai: what there is still to take away."""
-
 TRIED = (ReleaseState.TRIED, ReleaseState.WATCHED)
 NOTED = 100
 """So many failed activations are remembered when the next is decided on."""
@@ -136,7 +133,7 @@ def akamai_api(
     """A signed session with the target's own credential; close it. Raises NotConnected."""
     if target.is_exported:
         raise NeverCalled("Akamai", 0, "is not called for this target: a team applies its export")
-    if target.is_removed and LEAVING not in target.facts:
+    if target.is_removed and not target.is_leaving:
         raise NeverCalled("Akamai", 0, "is not called for this target: it was taken out")
     secret = secret_of(target)
     if "client_token" not in secret or "base_url" not in target.config:

@@ -28,6 +28,7 @@ from apps.rollout.drivers.akamai.keystore import GOING, KeystoreDriver
 from apps.rollout.drivers.akamai.stream import ACTIVATED, MOVING, StreamDriver
 from apps.rollout.drivers.base import Plan, VendorError
 from apps.rollout.models import (
+    LEAVING,
     Activation,
     AddressList,
     Delivery,
@@ -49,7 +50,7 @@ from apps.rollout.services.akamai import attaching, origin_certificate_steps, st
 from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.placing import FOUND
 from apps.rollout.services.doors import door_tasks
-from apps.rollout.services.driving import LEAVING, akamai_api, akamai_driver
+from apps.rollout.services.driving import akamai_api, akamai_driver
 from apps.rollout.services.evidence import CHANNEL, record_target, tell_pages
 from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.services.targets import BadTarget, get_target, require_called
