@@ -24,6 +24,7 @@ from apps.rollout.akamai import rest as akamai
 from apps.rollout.akamai import stream_api as stream
 from apps.rollout.cluster import api as clusters
 from apps.telemetry import api as telemetry
+from apps.telemetry import source_api as sources
 from console import audit_api as audit
 from console import errors_api as errors
 from console import outbox_api as outbox
@@ -97,6 +98,8 @@ urlpatterns = [
     path("map/", upkeep.AccessMapView.as_view(), name="map"),
     path("map/<slug:slug>/", upkeep.AccessMapDetail.as_view(), name="map-service"),
     path("calls/", telemetry.CallList.as_view(), name="calls"),
+    path("log-shippers/", sources.SourceList.as_view(), name="sources"),
+    path("log-shippers/<path:name>/revoke/", sources.SourceRevoke.as_view(), name="source-revoke"),
     path("calls/gaps/", telemetry.GapList.as_view(), name="call-gaps"),
     path("firewall/", include("apps.firewall.api_urls")),
     path("edges/", edges.EdgeAdd.as_view(), name="edges"),
@@ -114,6 +117,7 @@ urlpatterns = [
     path("targets/<slug:slug>/connection/", akamai.ConnectionDetail.as_view(), name="target-connection"),
     path("targets/<slug:slug>/preflight/", akamai.PreflightDetail.as_view(), name="target-preflight"),
     path("targets/<slug:slug>/leave/", akamai.TargetLeave.as_view(), name="target-leave"),
+    path("targets/<slug:slug>/take-out/", clusters.ClusterTakeOut.as_view(), name="target-take-out"),
     path("targets/<slug:slug>/stream/", stream.TargetStream.as_view(), name="target-stream"),
     path("targets/<slug:slug>/stream/adopt/", stream.TargetStreamAdopt.as_view(), name="target-stream-adopt"),
     path("targets/<slug:slug>/stream/stop/", stream.TargetStreamStop.as_view(), name="target-stream-stop"),
@@ -148,6 +152,7 @@ urlpatterns = [
     path("targets/<slug:slug>/delivery/", export_api.TargetDelivery.as_view(), name="target-delivery"),
     path("targets/<slug:slug>/production/", release_api.TargetProduction.as_view(), name="target-production"),
     path("targets/<slug:slug>/nodes/", rollout.NodeList.as_view(), name="nodes"),
+    path("targets/<slug:slug>/nodes/<path:name>/remove/", rollout.NodeRemove.as_view(), name="node-remove"),
     path("targets/<slug:slug>/probes/", rollout.ProbeList.as_view(), name="probes"),
     path("targets/<slug:slug>/lists/", lists.AddressLists.as_view(), name="lists"),
     path("targets/<slug:slug>/lists/<int:list_id>/put-back/", lists.AddressListPutBack.as_view(), name="list-put-back"),

@@ -28,7 +28,9 @@ from apps.rollout.akamai import origin_certificate_views as certs
 from apps.rollout.akamai import property_views as prop
 from apps.rollout.akamai import views as akamai
 from apps.rollout.cluster import agent_views as cluster_agents
+from apps.rollout.cluster import leave_views as cluster_leaving
 from apps.rollout.cluster import views as clusters
+from apps.telemetry import source_views
 from apps.telemetry import views as live
 from apps.trust import views as trust
 from console.pages import (
@@ -93,6 +95,8 @@ urlpatterns = [
     path("rollout/<slug:slug>/production", release_views.production, name="target_production"),
     path("rollout/<slug:slug>/place", place_views.choose, name="target_place"),
     path("rollout/<slug:slug>/leave", leave_views.leave, name="target_leave"),
+    path("rollout/<slug:slug>/take-out", cluster_leaving.leave, name="target_take_out"),
+    path("rollout/<slug:slug>/remove-node", rollout.remove_node, name="node_remove"),
     path("rollout/<slug:slug>/releases/", release_views.releases, name="target_releases"),
     path("rollout/<slug:slug>/releases/events", release_views.events, name="target_releases_events"),
     path("rollout/<slug:slug>/look", drift.look, name="target_look"),
@@ -162,6 +166,8 @@ urlpatterns = [
     path("settings/upkeep/schedule/", standing.schedule, name="standing_schedule"),
     path("settings/signals/", signals.signals, name="signals"),
     path("settings/outbox/", outbox.outbox, name="outbox"),
+    path("settings/log-shippers/", source_views.sources, name="sources"),
+    path("settings/log-shippers/revoke", source_views.revoke, name="source_revoke"),
     path("settings/outbox/<int:message_id>/retry", outbox.retry, name="outbox_retry"),
     path("settings/directory/<slug:slug>/rules/", mapping.mapping, name="mapping"),
     path("settings/directory/<slug:slug>/rules/<int:rule_id>/remove", mapping.remove, name="mapping_remove"),

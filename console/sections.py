@@ -30,7 +30,7 @@ _GROUPS = (
     ),
     ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"), ("hosts", "Guarded hosts"))),
     ("Upkeep", (("upkeep", "Findings"), ("clean_ups", "Clean-ups"), ("standing", "Standing access"))),
-    ("System", (("outbox", "Outbox"),)),
+    ("System", (("outbox", "Outbox"), ("sources", "Log shippers"))),
 )
 
 

@@ -16,7 +16,7 @@ import random
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -162,7 +162,7 @@ class ClusterAgent:
         if orders.number < now.order:
             raise BundleError(f"Order {orders.number} is older than {now.order}.")
         fresh = orders.number > now.done
-        return Orders(orders.number, orders.again if fresh else frozenset(), orders.keeps_closed)
+        return replace(orders, again=orders.again if fresh else frozenset())
 
     def _require_inside(self, refs: Mapping[Ref, str] | list[Ref]) -> None:
         namespaces = {ref.namespace for ref in refs} - set(self._config.namespaces)
@@ -237,7 +237,8 @@ def _orders(manifest: Manifest) -> Orders:
     try:
         said = manifest.cluster
         again = frozenset(str(path) for path in said.get("again", ()))
-        return Orders(int(said.get("order", 0)), again, said.get("access_control", "allow") == "allow")
+        closes = said.get("access_control", "allow") == "allow"
+        return Orders(int(said.get("order", 0)), again, closes, leaves=said.get("leaves") is True)
     except (TypeError, ValueError) as error:
         raise BundleError(f"The orders cannot be read: {error}") from error
 

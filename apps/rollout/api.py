@@ -26,7 +26,7 @@ from apps.rollout.models import (
     Revision,
     Target,
 )
-from apps.rollout.services import drifting, troubles, undoing
+from apps.rollout.services import dismissing, drifting, troubles, undoing
 from apps.rollout.services.driving import is_live
 from apps.rollout.services.targets import get_target
 from apps.rollout.states import ActivationState, ProbeState
@@ -212,6 +212,21 @@ class NodeList(APIView):
     def get(self, request: Request, slug: str) -> Response:
         rows = Node.objects.filter(target=_target(request, slug)).order_by("name")
         return Response(NodePage({"results": rows}, context={"at": timezone.now()}).data)
+
+
+class NodeRemove(APIView):
+    @extend_schema(
+        operation_id="node_remove",
+        summary="Forget a node that was lost or taken away: its token opens nothing any more",
+        request=None,
+        responses=NodePage,
+    )
+    def post(self, request: Request, slug: str, name: str) -> Response:
+        actor, at = acting_as(request, *KEEPERS).actor, timezone.now()
+        dismissing.remove_node(target_slug=slug, name=name, actor=actor, at=at)
+        tasks.poke([slug])
+        rows = Node.objects.filter(target__slug=slug).order_by("name")
+        return Response(NodePage({"results": rows}, context={"at": at}).data)
 
 
 class ProbeList(APIView):

@@ -40,7 +40,7 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
-from apps.rollout.services import troubles, undoing
+from apps.rollout.services import dismissing, troubles, undoing
 from apps.rollout.services.akamai import budgets, history
 from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.services.driving import is_live
@@ -128,6 +128,8 @@ def _names_held(target: Target) -> QuerySet[Target, Any]:
 def door_of(target: Target, activation: Activation | None, drifted: int) -> str:
     if target.is_removed:
         return "closed"
+    if target.is_leaving and not target.error:
+        return "closing"
     if target.error or drifted or (activation is not None and activation.state == "failed"):
         return "failing"
     if activation is None or activation.state in ("pending", "applying"):
@@ -177,6 +179,16 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
         "watched": target.is_watched(at),
     }
     return TemplateResponse(request, "rollout/target.html", context)
+
+
+@require_POST
+def remove_node(request: PageRequest, slug: str) -> HttpResponse:
+    require_role(request, *KEEPERS)
+    name = request.POST.get("node", "")
+    dismissing.remove_node(target_slug=slug, name=name, actor=request.subject.actor, at=timezone.now())
+    tasks.poke([slug])
+    messages.success(request, f"{name} is forgotten: its token opens nothing any more.")
+    return redirect("target", slug)
 
 
 COUNTS = {

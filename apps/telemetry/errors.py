@@ -28,3 +28,8 @@ class UnreadableBatch(InvalidInput):
 class UnknownCall(NotFound):
     code = "unknown_call"
     default_message = "There is no such call, or you may not see it."
+
+
+class UnknownSourceName(NotFound):
+    code = "unknown_source_name"
+    default_message = "There is no log shipper of this name."

@@ -20,7 +20,7 @@ from apps.compiler.impact import Call as ReplayedCall
 from apps.identity import selectors as identity
 from apps.identity.models import Role
 from apps.telemetry.errors import UnknownCall
-from apps.telemetry.models import Call, Feed
+from apps.telemetry.models import Call, Feed, TelemetrySource
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -351,3 +351,8 @@ def allowed_calls(
 def feed_position() -> int:
     """Moves whenever a call was added or completed."""
     return Feed.objects.filter(pk=1).values_list("position", flat=True).first() or 0
+
+
+def list_sources() -> QuerySet[TelemetrySource]:
+    """Log shippers; those whose lines are believed come first."""
+    return TelemetrySource.objects.order_by(F("revoked_at").asc(nulls_first=True), "name")

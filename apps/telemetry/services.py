@@ -21,7 +21,7 @@ from apps.catalog.selectors import EdgeAddress
 from apps.identity.proofs import limits
 from apps.identity.vault import hash_of
 from apps.outbox import nudge
-from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnreadableBatch
+from apps.telemetry.errors import BatchTooLarge, UnknownSource, UnknownSourceName, UnreadableBatch
 from apps.telemetry.events import Event, TooLarge, Unreadable, read_batch
 from apps.telemetry.joining import Doors, calls_of_agents, columns, join, uses_of
 from apps.telemetry.models import POINTS, Call, Feed, TelemetrySource
@@ -54,8 +54,10 @@ def register_source(*, name: str, actor: Actor, at: datetime, points: Collection
 
 
 def revoke_source(*, name: str, actor: Actor, at: datetime) -> None:
-    """Quiet when it is revoked already."""
+    """Nothing more is taken from it. Quiet when it is revoked already. Raises UnknownSourceName."""
     with transaction.atomic():
+        if not TelemetrySource.objects.filter(name=name).exists():
+            raise UnknownSourceName
         if TelemetrySource.objects.filter(name=name, revoked_at=None).update(revoked_at=at):
             _record_source("telemetry.source.revoked", name, actor, at)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from apps.rollout.models import Target
+from apps.rollout.models import Target, TargetArtifact
 from apps.rollout.surroundings import secret_of
 from tests.api.calling import Caller, refused
 from tests.factories import clusters, identity
@@ -70,3 +70,29 @@ def test_an_object_is_taken_over_once_it_was_shown(olga: Caller) -> None:
     assert refused(olga.post("targets/cluster/take-over/", wrong)) == (409, "no_conflict")
     assert olga.post("targets/cluster/take-over/", {**wrong, "managers": "kubectl"}).status_code == 200
     assert list(Target.objects.get(slug="cluster").facts["taken"]) == [CONTESTED]
+
+
+def test_it_is_taken_out_as_it_was_seen_and_comes_back(olga: Caller, there: Shop) -> None:
+    target = Target.objects.get(slug="cluster")
+    held = {"target": target, "service": "payments", "media_type": "application/json", "size": 1}
+    TargetArtifact.objects.create(path=CONTESTED, sha256="1", applied_sha256="1", **held)
+    told = olga.get("targets/cluster/take-out/").json()
+    assert (told["revision"], told["state"], told["left_at"]) == (0, "kept", None)
+    assert told["objects"] == [{"kind": "NetworkPolicy", "count": 1}]
+    assert [(one["service"], one["opens"]) for one in told["services"]] == [("payments", True)]
+    assert refused(olga.post("targets/cluster/take-out/", {"act": "take_out"})) == (409, "plan_moved")
+    assert refused(olga.post("targets/cluster/take-out/", {"act": "forget"})) == (409, "not_taken_out")
+    wish = {"act": "take_out", "revision": 0}
+    assert refused(Caller(there.ada).post("targets/cluster/take-out/", wish))[0] == 403
+    answer = olga.post("targets/cluster/take-out/", wish)
+    assert (answer.status_code, answer.json()["state"]) == (202, "leaving")
+    assert refused(olga.post("targets/cluster/take-out/", wish)) == (409, "taken_out")
+    assert olga.post("targets/cluster/take-out/", {"act": "forget"}).json()["state"] == "removed"
+    assert olga.get("targets/cluster/take-out/").json()["left_at"] is not None
+    assert olga.post("targets/cluster/take-out/", {"act": "back"}).json()["state"] == "kept"
+
+
+def test_a_node_is_removed(olga: Caller) -> None:
+    clusters.pulled_target(datetime.now(UTC))
+    assert refused(olga.post("targets/inside/nodes/nobody/remove/")) == (404, "not_found")
+    assert olga.post("targets/inside/nodes/agent/remove/").json() == {"results": []}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.outbox.models import Message
 from apps.telemetry import services as telemetry
@@ -170,3 +171,17 @@ def test_calls_follow_page_by_page(there: Shop, at: datetime) -> None:
     rest = flo.get("calls/", limit=3, after=first["after"]).json()
     rids = [int(row["rid"], 16) for row in (*first["results"], *rest["results"])]
     assert (rids, rest["after"]) == ([4, 3, 2, 1, 0], None)
+
+
+def test_log_shippers_are_listed_without_their_tokens_and_revoked(there: Shop, olga: Caller) -> None:
+    token = telemetry.register_source(name="node-1", points=["sidecar"], actor=SYSTEM, at=datetime.now(UTC))
+    answer = olga.get("log-shippers/")
+    assert token not in answer.content.decode()
+    assert [(one["name"], one["points"], one["revoked_at"]) for one in answer.json()["results"]] == [
+        ("node-1", ["sidecar"], None)
+    ]
+    assert refused(Caller(there.cyd).post("log-shippers/node-1/revoke/"))[0] == 403
+    (row,) = olga.post("log-shippers/node-1/revoke/").json()["results"]
+    assert row["revoked_at"] is not None
+    assert refused(olga.post("log-shippers/nobody/revoke/")) == (404, "unknown_source_name")
+    assert Event.objects.filter(action="telemetry.source.revoked").count() == 1

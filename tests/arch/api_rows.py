@@ -26,6 +26,7 @@ from tests.arch.url_rows import (
     to_adopt,
     unguarding,
     wall,
+    with_agent,
 )
 from tests.factories.clusters import CONTESTED
 
@@ -171,6 +172,10 @@ API = {
     "api:target-connection": api_watched(args=edge),
     "api:target-preflight": api_watched(args=edge),
     "api:target-leave": api_watched(args=edge, method="post", right=202, changes=True),
+    "api:target-take-out": api_watched(args=cluster),
+    "api:node-remove": api_watched(args=lambda there: [*with_agent(there), "agent"], method="post", changes=True),
+    "api:sources": api_watched(),
+    "api:source-revoke": api_watched(args=lambda there: ["edge"], method="post", changes=True),
     "api:target-certificate": api_watched(args=certified),
     "api:target-certificate-renew": api_watched(args=certified, method="post", right=202, changes=True),
     "api:target-certificate-plan": api_watched(args=certified, method="post", right=202, changes=True),

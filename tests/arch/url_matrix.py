@@ -43,6 +43,7 @@ from tests.arch.url_rows import (
     wall,
     warned,
     watched,
+    with_agent,
 )
 from tests.factories.clusters import CONTESTED
 
@@ -114,6 +115,8 @@ PAGES = {
     "target_property_drop": act(args=planned, by="olga"),
     "target_place": watched(args=edge),
     "target_leave": watched(args=edge),
+    "target_take_out": watched(args=cluster),
+    "node_remove": act(args=with_agent, by="olga", data=lambda there: {"node": "agent"}),
     "target_releases": watched(args=edge),
     "target_releases_events": watched(args=edge),
     "target_stream": watched(args=logged),
@@ -171,6 +174,8 @@ PAGES = {
     "standing_answer": act(args=questioned, by="ben", wrong=HIDDEN, agent=HIDDEN, data=lambda there: {"answer": "end"}),
     "standing_schedule": page(by="cyd", wrong=NOT_YOURS, agent=NOT_YOURS),
     "outbox": watched(),
+    "sources": watched(),
+    "source_revoke": act(by="olga", data=lambda there: {"name": "edge"}),
     "outbox_retry": act(args=lambda there: [there.dead.pk], by="olga"),
     "sign_in": page(right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=OK),
     "sign_out": page(method="post", right=GONE_ON, wrong=GONE_ON, agent=GONE_ON, anonymous=GONE_ON),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from apps.access.models import GuardedHost
 from tests.factories.access import environment
-from tests.factories.clusters import cluster_target
+from tests.factories.clusters import cluster_target, pulled_target
 from tests.factories.edges import address_list, edge_stream, edge_target, origin_certificate, property_change
 from tests.factories.pages import House, guardrail
 from tests.factories.upkeep import clean_up, question, standing_grant
@@ -50,6 +50,10 @@ def edge(there: House) -> list[object]:
 
 def pulled(there: House) -> list[object]:
     return [cluster_target(datetime.now(UTC), "inside", delivery="pulled").slug]
+
+
+def with_agent(there: House) -> list[object]:
+    return [pulled_target(datetime.now(UTC)).slug]
 
 
 def cluster(there: House) -> list[object]:

@@ -92,6 +92,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "cluster-migration": ("olga", "/rollout/cluster/migration/"),
     "cluster-connect": ("olga", "/rollout/cluster/connect"),
     "cluster-drift": ("olga", "/rollout/cluster/drift/"),
+    "cluster-take-out": ("olga", "/rollout/cluster/take-out"),
     "edge-new": ("olga", "/rollout/add/edge"),
     "cluster-new": ("olga", "/rollout/add/cluster"),
     "audit": ("cyd", "/audit/"),
@@ -154,6 +155,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "rule": ("cyd", "/settings/rules/owner-approves/"),
     "guardrail": ("cyd", "/settings/guardrails/agents-never-delete/"),
     "outbox": ("olga", "/settings/outbox/"),
+    "log-shippers": ("olga", "/settings/log-shippers/"),
     "gallery": ("olga", "/settings/gallery/"),
     "reasons": ("ada", "/docs/reasons"),
 }

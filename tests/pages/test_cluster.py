@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.audit.models import Event
 from apps.identity.models import Subject
-from apps.rollout.models import Drift, PendingChange, Preflight, Target
+from apps.rollout.models import Drift, Node, PendingChange, Preflight, Target, TargetArtifact
 from apps.rollout.surroundings import secret_of
 from apps.rollout.views import healths
 from tests.factories import clusters, pages
@@ -184,3 +184,60 @@ def test_only_who_keeps_targets_may_change_a_cluster(house: pages.House, olga: C
     assert (after.facts, after.config) == (before.facts, before.config)
     assert cyd.get("/rollout/add/cluster").status_code == 403
     assert olga.get("/rollout/mesh/plan/").status_code == 404
+
+
+HELD_BY_PAYMENTS = {"service": "payments", "media_type": "application/json", "size": 1}
+
+
+@pytest.fixture
+def opening(olga: Client) -> Client:
+    """An object of payments is there that keeps somebody out, and one that is only wanted."""
+    target = Target.objects.get(slug="cluster")
+    for name, applied in (("sp-payments", "1"), ("sp-later", "")):
+        path = f"shop/networkpolicies.networking.k8s.io/{name}.json"
+        TargetArtifact.objects.create(target=target, path=path, sha256="1", applied_sha256=applied, **HELD_BY_PAYMENTS)
+    return olga
+
+
+def test_taking_it_out_says_first_what_becomes_open(opening: Client) -> None:
+    assert "Take out" in text_of(opening, "/rollout/cluster/")
+    shown = text_of(opening, "/rollout/cluster/take-out")
+    assert "1 service becomes open: calls go through that are refused today." in shown
+    assert "Every pod that reaches it may connect" in shown
+    assert "1 NetworkPolicy" in shown
+    assert "Take it out, and leave 1 service open" in shown
+
+
+def test_it_is_taken_out_by_whoever_saw_the_plan_and_comes_back(opening: Client) -> None:
+    refused = opening.post("/rollout/cluster/take-out", {"revision": "7"})
+    assert (refused.status_code, Target.objects.get(slug="cluster").is_kept) == (302, True)
+    answer = opening.post("/rollout/cluster/take-out", {"revision": "0"})
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/cluster/take-out")
+    shown = text_of(opening, "/rollout/cluster/take-out")
+    assert "Shop cluster is being taken out" in shown
+    assert "Still there: 1 NetworkPolicy." in shown
+    assert "stop waiting for it" not in shown, "it has answered so far"
+    Target.objects.filter(slug="cluster").update(error="no answer")
+    assert "The cluster is no more: stop waiting for it" in text_of(opening, "/rollout/cluster/take-out")
+    assert "is being taken out" in text_of(opening, "/rollout/cluster/")
+    opening.post("/rollout/cluster/take-out", {"act": "forget"})
+    assert "Nothing of ours is in Shop cluster any more" in text_of(opening, "/rollout/cluster/take-out")
+    assert "was taken out" in text_of(opening, "/rollout/cluster/")
+    assert "It was taken out." in text_of(opening, "/rollout/")
+    opening.post("/rollout/cluster/take-out", {"act": "back"})
+    assert Target.objects.get(slug="cluster").is_kept
+    assert PendingChange.objects.filter(target__slug="cluster", service="payments").exists()
+
+
+def test_a_node_that_was_lost_is_removed_on_its_targets_page(house: pages.House, browse: Browse) -> None:
+    target, client = clusters.pulled_target(datetime.now(UTC)), browse(house.olga)
+    seen = {"expected": "online", "observed": "offline", "found_at": target.created_at, "seen_at": target.created_at}
+    Drift.objects.create(target=target, path="node/agent", **seen)
+    assert 'aria-label="Remove agent"' in text_of(client, "/rollout/inside/")
+    assert 'aria-label="Remove agent"' not in text_of(browse(house.shop.flo), "/rollout/inside/")
+    assert client.post("/rollout/inside/remove-node", {"node": "other"}).status_code == 404
+    answer = client.post("/rollout/inside/remove-node", {"node": "agent"})
+    assert (answer.status_code, answer["Location"]) == (302, "/rollout/inside/")
+    assert not Node.objects.filter(target=target).exists()
+    assert Drift.objects.get(path="node/agent").resolution == "The node was removed."
+    assert Event.objects.get(action="rollout.node.removed").actor_id == "person:olga"

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from django.test import Client
 
+from apps.audit.actors import SYSTEM
 from apps.audit.models import Event
 from apps.identity.models import Subject
 from apps.outbox.models import Message
 from apps.rollout.models import Drift, Target
+from apps.telemetry import services
 from tests.factories import pages
 from tests.reading import text_of
 
@@ -228,3 +230,14 @@ def test_a_given_up_message_is_shown_and_retried(house: pages.House, browse: Bro
     assert "1 message was given up" in " ".join(text_of(client, "/settings/outbox/").split())
     client.post(f"/settings/outbox/{house.dead.pk}/retry")
     assert Message.objects.get(pk=house.dead.pk).state == "pending"
+
+
+def test_a_log_shipper_whose_token_leaked_is_not_believed_any_more(house: pages.House, browse: Browse) -> None:
+    client = browse(house.olga)
+    services.register_source(name="node-1/a", points=["sidecar"], actor=SYSTEM, at=datetime.now(UTC))
+    assert 'aria-label="Revoke node-1/a"' in text_of(client, "/settings/log-shippers/")
+    assert client.post("/settings/log-shippers/revoke", {"name": "nobody"}).status_code == 404
+    answer = client.post("/settings/log-shippers/revoke", {"name": "node-1/a"})
+    assert (answer.status_code, answer["Location"]) == (302, "/settings/log-shippers/")
+    assert 'aria-label="Revoke node-1/a"' not in text_of(client, "/settings/log-shippers/")
+    assert Event.objects.get(action="telemetry.source.revoked").actor_id == "person:olga"

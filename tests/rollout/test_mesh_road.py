@@ -8,7 +8,7 @@ from apps.access import services as access
 from apps.access.models import Grant
 from apps.catalog import selectors as catalog
 from apps.rollout.models import Activation, Node, Probe, Revision, Target
-from apps.rollout.services import nodes
+from apps.rollout.services import dismissing, nodes
 from tests.factories import access as factory
 from tests.factories import identity
 from tests.factories.access import AT
@@ -245,3 +245,50 @@ def test_what_runs_out_is_closed(node: FakeNode, shop: factory.Shop, hands: Hand
     node.take(hands.clock())
     assert doors(grant) == {"mesh": "closed"}
     assert Probe.objects.get(expect="deny").state == "passed"
+
+
+def test_nobody_waits_for_the_answer_of_a_node_that_was_removed(
+    node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands
+) -> None:
+    """Only the lost node could call as the cart; the other says that it holds the revision."""
+    other = FakeNode(make_node(name="node-2", at=AT).node, workloads=(INGRESS,))
+    other.introduce(AT)
+    node.answers = lambda probe: "error"
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    for one in (node, other):
+        one.take(AT)
+    hands.work()
+    assert (doors(grant)["mesh"], Probe.objects.get().runner) != ("proven", "report")
+    dismissing.remove_node(target_slug="mesh", name="node-1", actor=shop.ben.actor, at=AT)
+    assert (doors(grant), Probe.objects.get().runner) == ({"mesh": "proven"}, "report")
+
+
+def test_an_activation_does_not_wait_for_a_node_that_was_removed(
+    node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands
+) -> None:
+    other = FakeNode(make_node(name="node-2", at=AT).node, workloads=(INGRESS,))
+    other.introduce(AT)
+    standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    other.take(AT)
+    hands.work()
+    other.take(AT)
+    hands.work()
+    mesh.refresh_from_db()
+    assert mesh.active_number < mesh.latest_number
+    dismissing.remove_node(target_slug="mesh", name="node-1", actor=shop.ben.actor, at=AT)
+    other.take(AT)
+    hands.push(seconds=5)
+    hands.work()
+    assert Activation.objects.get(revision__number=2).state == "proven"
+
+
+def test_the_questions_of_the_last_node_wait_for_the_next(node: FakeNode, shop: factory.Shop, hands: Hands) -> None:
+    node.answers = lambda probe: "error"
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    node.take(AT)
+    dismissing.remove_node(target_slug="mesh", name="node-1", actor=shop.ben.actor, at=AT)
+    assert doors(grant)["mesh"] != "proven"
+    assert Probe.objects.get().runner == "node"

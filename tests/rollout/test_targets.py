@@ -11,7 +11,7 @@ from apps.audit.models import Event
 from apps.identity import selectors as identity
 from apps.identity.vault import hash_of
 from apps.rollout.models import Node, PendingChange, Target
-from apps.rollout.services import targets
+from apps.rollout.services import dismissing, targets
 from apps.rollout.services.targets import POINTS
 from apps.rollout.surroundings import edge_surroundings, secret_of
 from tests.factories import access as factory
@@ -118,7 +118,7 @@ def test_an_edge_has_no_nodes() -> None:
 def test_a_removed_node_is_forgotten() -> None:
     make_target(mesh_spec(), AT)
     make_node(at=AT)
-    targets.remove_node(target_slug="mesh", name="node-1", actor=targets.Actor("a", "A"), at=AT)
+    dismissing.remove_node(target_slug="mesh", name="node-1", actor=targets.Actor("a", "A"), at=AT)
     assert Node.objects.count() == 0
     assert Event.objects.filter(action="rollout.node.removed").count() == 1
 

@@ -42,11 +42,15 @@ WHOLE = "(the whole object)"
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a person said, signed with the bundle: ``again`` are paths to be brought whatever is there, or removed."""
+    """What a person said, signed with the bundle: ``again`` are paths to be brought whatever is there, or removed.
+
+    ``leaves``: nothing of ours is to stay, not even what keeps a destination closed.
+    """
 
     number: int = 0
     again: frozenset[str] = frozenset()
     keeps_closed: bool = True
+    leaves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +142,15 @@ class Applying:
 
     def _going(self, wanted: Mapping[Ref, Wanted], live: Mapping[Ref, Obj], labelled: Collection[Ref]) -> list[Item]:
         """What we brought and is no longer wanted; and strangers with our labels, where a person said so, or nothing
-        is remembered that would tell them from our own."""
+        is remembered that would tell them from our own. Where the cluster is left, all of it."""
         named = {*self._memory.now.brought, *self._orders.again}
         going = {ref for ref in live if ref not in wanted and ref.path in named}
-        if not self._memory.now.known:
+        if self._orders.leaves or not self._memory.now.known:
             going |= {ref for ref in labelled if ref not in wanted}
         return [
             Item(ref, live[ref])
             for ref in sorted(going)
-            if is_ours(live[ref], self._cluster) and not is_closed(live[ref])
+            if is_ours(live[ref], self._cluster) and (self._orders.leaves or not is_closed(live[ref]))
         ]
 
     # -- trying ----------------------------------------------------------------------------------------------------

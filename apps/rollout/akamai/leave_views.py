@@ -13,7 +13,6 @@ from apps.identity.pages import PageRequest, require_role
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.drivers.akamai.errors import CATALOGUE
-from apps.rollout.models import LEAVING
 from apps.rollout.services.akamai import leaving
 from apps.rollout.views import KEEPERS, mark_now
 
@@ -31,7 +30,7 @@ def leave(request: PageRequest, slug: str) -> HttpResponse:
     there = target.is_called
     context = {
         "target": target,
-        "going": LEAVING in target.facts,
+        "going": target.is_leaving,
         "keeps": leaving.hindrances(target) if there else [],
         "parts": leaving.parts(target) if there else [],
         "trouble": CATALOGUE.get(target.trouble),

@@ -16,10 +16,11 @@ from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
 from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
 from apps.rollout.cluster.facts import facts_of, manifest_of
+from apps.rollout.cluster.leave_views import BACK, FORGET
 from apps.rollout.cluster.settings import ACCESS_CONTROL, DEFAULTS, MTLS, settings_of
 from apps.rollout.cluster.views import cluster_target
 from apps.rollout.models import DriverName, Target
-from apps.rollout.services.cluster import closing
+from apps.rollout.services.cluster import closing, leaving
 from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.cluster.connecting import AGENT, IN_CLUSTER, KUBECONFIG, LARGEST_FILE, TOKEN, Way
@@ -108,6 +109,46 @@ class AgreeInput(serializers.Serializer[Any]):
 class TakeOverInput(serializers.Serializer[Any]):
     path = serializers.CharField(max_length=400)
     managers = serializers.CharField(max_length=2000)
+
+
+class LeavingInput(serializers.Serializer[Any]):
+    act = serializers.ChoiceField(
+        choices=["take_out", BACK, FORGET],
+        help_text="take_out it; back: set it up again; forget: it is no more, so do not wait for it",
+    )
+    revision = serializers.IntegerField(
+        required=False, default=-1, help_text="With take_out: the one whose plan you looked at"
+    )
+
+
+class GoingObjectsSchema(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class FateSchema(serializers.Serializer[Any]):
+    service = serializers.CharField()
+    opens = serializers.BooleanField(help_text="Whether calls go through then that are refused now")
+    sentence = serializers.CharField()
+
+
+class GoingSchema(serializers.Serializer[Any]):
+    revision = serializers.IntegerField(help_text="Send it back to have this taken out")
+    state = serializers.ChoiceField(choices=["kept", "leaving", "removed"])
+    left_at = serializers.DateTimeField(allow_null=True)
+    objects = GoingObjectsSchema(many=True)
+    services = FateSchema(many=True)
+
+
+def _going(target: Target) -> dict[str, object]:
+    found = leaving.going(target)
+    return {
+        "revision": found.number,
+        "state": "leaving" if target.is_leaving else "removed" if target.is_removed else "kept",
+        "left_at": target.facts.get(leaving.LEFT),
+        "objects": [{"kind": kind, "count": many} for kind, many in found.objects],
+        "services": found.fates,
+    }
 
 
 def _way(given_way: dict[str, Any]) -> Way:
@@ -207,3 +248,32 @@ class ClusterTakeOver(APIView):
         cluster_objects.take_over(slug=slug, **wish, actor=actor, at=timezone.now())
         tasks.poke([slug])
         return Response(ClusterSchema(_cluster(get_target(slug))).data)
+
+
+class ClusterTakeOut(APIView):
+    @extend_schema(
+        operation_id="cluster_take_out_read",
+        summary="What taking a cluster out would remove, and what that does to calls; or how far it is",
+        responses=GoingSchema,
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        acting_as(request, *WATCHERS)
+        return Response(GoingSchema(_going(cluster_target(slug))).data)
+
+    @extend_schema(
+        operation_id="cluster_take_out",
+        summary="Take a cluster out, set it up again, or stop waiting for one that is no more; only a person can",
+        request=LeavingInput,
+        responses={202: GoingSchema},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        actor, wish, at = acting_as(request, *KEEPERS).actor, given(LeavingInput, request.data), timezone.now()
+        cluster_target(slug)
+        if wish["act"] == BACK:
+            leaving.back(slug=slug, actor=actor, at=at)
+        elif wish["act"] == FORGET:
+            leaving.forget(slug=slug, actor=actor, at=at)
+        else:
+            leaving.ask(slug=slug, number=wish["revision"], actor=actor, at=at)
+        tasks.poke([slug])
+        return Response(GoingSchema(_going(cluster_target(slug))).data, status=202)

@@ -36,7 +36,7 @@ class Delivery(models.TextChoices):
 
 
 LEAVING = "leaving"
-"""In the ``facts`` of a target that is being taken out of Akamai: what there is still to take away."""
+"""In the ``facts`` of a target that is being taken out: what there is still to take away."""
 
 WATCHED_FOR = timedelta(seconds=60)
 """So long a cluster counts as watched after a process said that it is."""
@@ -104,7 +104,17 @@ class Target(models.Model):
     @property
     def is_gone(self) -> bool:
         """Whether nothing of it is left there either, so that another may take its place."""
-        return self.is_removed and LEAVING not in self.facts
+        return self.is_removed and not self.is_leaving
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether what is there of it is being taken away."""
+        return LEAVING in self.facts
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what the grants say is to be there."""
+        return not (self.is_removed or self.is_leaving)
 
     @property
     def is_called(self) -> bool:

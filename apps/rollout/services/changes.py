@@ -12,8 +12,9 @@ from apps.access import selectors as access
 from apps.catalog import selectors as catalog
 from apps.rollout.cluster.settings import settings_of
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import Delivery, DriverName, PendingChange, Target
+from apps.rollout.models import LEAVING, Delivery, DriverName, PendingChange, Target
 from apps.rollout.services.akamai import leaving
+from apps.rollout.services.cluster import leaving as cluster_leaving
 from apps.rollout.services.targets import GRANT_CHANGED, SERVICE_CHANGED
 
 
@@ -31,9 +32,13 @@ class GrantNews:
 def note_grants(*, grants: Collection[GrantNews], at: datetime) -> list[str]:
     """For many at once: two statements, and each target is named once."""
     targets = list(Target.objects.select_related("environment").order_by("slug"))
-    kept = {(target.environment_id, target.point) for target in targets if not target.is_removed}
-    for gone in (one for one in targets if one.is_removed and (one.environment_id, one.point) not in kept):
-        leaving.tell(gone, {one.service for one in grants if one.environment == gone.environment.slug}, at)
+    kept = {(target.environment_id, target.point) for target in targets if target.is_kept}
+    for gone in (target for target in targets if not target.is_kept):
+        services = {one.service for one in grants if one.environment == gone.environment.slug}
+        if gone.driver == DriverName.KUBERNETES:
+            cluster_leaving.tell(gone, services, at)
+        elif (gone.environment_id, gone.point) not in kept:
+            leaving.tell(gone, services, at)
     rows = [
         PendingChange(
             target=target,
@@ -46,7 +51,7 @@ def note_grants(*, grants: Collection[GrantNews], at: datetime) -> list[str]:
         )
         for grant in grants
         for target in targets
-        if target.point in grant.points and target.environment.slug == grant.environment and not target.is_removed
+        if target.point in grant.points and target.environment.slug == grant.environment and target.is_kept
     ]
     PendingChange.objects.bulk_create(rows, batch_size=500)
     return list(dict.fromkeys(row.target.slug for row in rows))
@@ -57,7 +62,7 @@ def note_addresses(*, grant_ids: Collection[str] | None, at: datetime) -> list[s
 
     ``grant_ids`` None: any of a guarded host's may be others now. Nothing is asked where no cluster has such services.
     """
-    clusters = Target.objects.filter(driver=DriverName.KUBERNETES).select_related("environment").order_by("slug")
+    clusters = _kept().filter(driver=DriverName.KUBERNETES).select_related("environment").order_by("slug")
     direct = {target: found for target in clusters if (found := settings_of(target.config).direct)}
     hosts = access.list_address_hosts(grant_ids) if direct and grant_ids is not None else None
     if not direct or hosts == frozenset():
@@ -98,8 +103,8 @@ def note_certificate(*, workload: str, at: datetime) -> list[str]:
 
 
 def _kept() -> QuerySet[Target]:
-    """All but those that were taken out of their vendor's account."""
-    return Target.objects.exclude(delivery=Delivery.REMOVED)
+    """All but those that were taken out, or are being."""
+    return Target.objects.exclude(delivery=Delivery.REMOVED).exclude(facts__has_key=LEAVING)
 
 
 def _note(targets: Iterable[Target], services: Iterable[str], topic: str, cause: str, at: datetime) -> list[str]:

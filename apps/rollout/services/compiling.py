@@ -27,6 +27,7 @@ from apps.rollout.models import DriverName, PendingChange, Shard, Target, Target
 from apps.rollout.services import probing, revising
 from apps.rollout.services.cluster import closing
 from apps.rollout.services.cluster.driving import holds
+from apps.rollout.services.holding import hold_target
 from apps.rollout.services.targets import CHANGED, FIRST, GRANT_CHANGED, JOINED_ANEW, SERVICE_CHANGED
 from apps.rollout.snapshots import from_json, merged
 from apps.rollout.surroundings import namespace_of
@@ -62,7 +63,8 @@ class Compiled:
 def prepare(*, target: Target, at: datetime) -> bool:
     """Turn due changes into a revision, if they make a difference. False when nothing was due.
 
-    The caller holds the target's lock. What is refused stays pending and is tried again later; the rest goes on.
+    The caller holds the target's lock. What is refused stays pending and is tried again later; the rest goes on. For a
+    target that was taken out meanwhile nothing is written.
     """
     batch = _due(target, at)
     if not batch:
@@ -71,6 +73,8 @@ def prepare(*, target: Target, at: datetime) -> bool:
     changed = {change.cause for change in batch if change.topic == GRANT_CHANGED}
     compiled = _compile(target, dirty, changed, at)
     with transaction.atomic():
+        if not hold_target(target.pk).is_kept:
+            return False
         accepted = [change for change in batch if change.service not in compiled.refused]
         revising.revise(
             target=target,

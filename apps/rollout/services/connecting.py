@@ -18,7 +18,7 @@ from apps.rollout.drivers.akamai import looking
 from apps.rollout.drivers.akamai.api import AkamaiApi, Connection, Credentials
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import LEAVING, DriverName, Target
+from apps.rollout.models import DriverName, Target
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.moving import UNSETTLED
 from apps.rollout.services.targets import BadTarget, compile_everything, get_target, require_called
@@ -45,7 +45,7 @@ def connect(
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise BadTarget(f"{target.name} has no credential at Akamai.")
-    if LEAVING not in target.facts:
+    if not target.is_leaving:
         require_called(target)
     key = switch_key_of(account_switch_key)
     base_url = address_of(credential.host, [str(target.config.get("base_url", ""))])

@@ -67,7 +67,7 @@ def _keepers(probes: Collection[Probe]) -> Mapping[tuple[int, str], list[Target]
     environments = {probe.activation.target.environment_id for probe in probes}
     rows = Target.objects.filter(environment__in=environments).exclude(delivery=Delivery.REMOVED)
     found: defaultdict[tuple[int, str], list[Target]] = defaultdict(list)
-    for row in rows.select_related("environment").order_by("slug"):
+    for row in (row for row in rows.select_related("environment").order_by("slug") if row.is_kept):
         found[row.environment_id, row.point].append(row)
     return found
 

@@ -63,7 +63,7 @@ def observe(*, slug: str, at: datetime, everything: bool = False) -> int | None:
     target = Target.objects.select_related("environment").get(slug=slug)
     is_pushed = target.driver == DriverName.KUBERNETES and not target.is_pulled
     under_way = not is_pushed and Activation.objects.filter(target=target, state__in=OPEN_ACTIVATIONS).exists()
-    if (under_way and not target.is_pulled) or target.is_removed or moving.needs_setup(target):
+    if (under_way and not target.is_pulled) or not target.is_kept or moving.needs_setup(target):
         return None
     if target.driver == DriverName.KUBERNETES and target.is_pulled:
         return _observe_pulled(target, at, under_way=under_way)

@@ -76,6 +76,25 @@ def ask_no_more(edge: Target, at: datetime) -> None:
     _draw({probe: _as_reported(probe, probe.activation.target) for probe in asked}, at)
 
 
+def ask_no_node(target: Target, at: datetime) -> None:
+    """Questions that only a node could answer which is no more: the target's own report has to do.
+
+    Where no node is left, nobody reports either, and they wait for the next one. The caller holds the target.
+    """
+    if target.is_fetched and not Node.objects.filter(target=target, applies=True).exists():
+        return
+    standing = hosted(target, at)
+    waiting = Probe.objects.filter(target=target, runner=Runner.NODE, state__in=DUE_PROBES)
+    probes = [one for one in hold_probes(waiting) if one.call["workload"] not in standing]
+    for probe in probes:
+        if probe.stranger:
+            move(probe, ProbeState.DROPPED)
+        else:
+            probe.runner = Runner.REPORT
+    Probe.objects.bulk_update(probes, ["state", "runner"], batch_size=BATCH)
+    _draw({one: _as_reported(one, target) for one in probes if not one.stranger}, at)
+
+
 def _as_reported(probe: Probe, target: Target) -> Found:
     said = "allow" if probe.expect == Expect.ALLOW else "deny"
     grants = (probe.grant_id,) if probe.expect == Expect.ALLOW else ()

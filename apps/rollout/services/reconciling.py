@@ -15,9 +15,20 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.outbox import nudge
 from apps.rollout.drivers.base import StalePlan
-from apps.rollout.models import LEAVING, Activation, Delivery, DriverName, PendingChange, Probe, Release, Runner, Target
+from apps.rollout.models import (
+    LEAVING,
+    Activation,
+    Delivery,
+    DriverName,
+    PendingChange,
+    Probe,
+    Release,
+    Runner,
+    Target,
+)
 from apps.rollout.services import compiling, moving, proving, watching
 from apps.rollout.services.akamai import leaving
+from apps.rollout.services.cluster import leaving as cluster_leaving
 from apps.rollout.services.driving import channel_of
 from apps.rollout.states import DUE_PROBES, OPEN_ACTIVATIONS, OPEN_RELEASES
 
@@ -87,8 +98,8 @@ def _step(target_id: int, at: datetime) -> bool:
     """
     target = Target.objects.select_related("environment").get(pk=target_id)
     rested = target.retry_at is None or target.retry_at <= at
-    if target.is_removed:
-        return rested and leaving.step(target=target, at=at)
+    if not target.is_kept:
+        return target.is_leaving and rested and _leave(target, at)
     if moving.needs_setup(target):
         return rested and moving.set_up(target=target, at=at)
     if rested and _advance(target, at):
@@ -97,6 +108,13 @@ def _step(target_id: int, at: datetime) -> bool:
         nudge.publish(channel_of(target.slug))
         return True
     return _asks_itself(target) and (proving.prove(target=target, at=at) or watching.step(target=target, at=at))
+
+
+def _leave(target: Target, at: datetime) -> bool:
+    """From a cluster what is ours goes by a revision that holds nothing, like any other."""
+    if target.driver == DriverName.KUBERNETES:
+        return _advance(target, at) or cluster_leaving.step(target=target, at=at)
+    return leaving.step(target=target, at=at)
 
 
 def _asks_itself(target: Target) -> bool:
@@ -121,7 +139,7 @@ def due_targets(at: datetime) -> QuerySet[Target]:
     rested = Q(retry_at=None) | Q(retry_at__lte=at)
     due = Exists(pending) | (rested & Exists(activations)) | Exists(probes) | Exists(releases)
     gone, goes = Q(delivery=Delivery.REMOVED), Q(facts__has_key=LEAVING)
-    return Target.objects.filter((due & ~gone) | (rested & gone & goes)).order_by("slug")
+    return Target.objects.filter((due & ~gone & ~goes) | (rested & goes)).order_by("slug")
 
 
 def _next_at(target_id: int) -> datetime | None:

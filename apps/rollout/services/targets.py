@@ -83,7 +83,7 @@ class OnlyExported(Refusal):
 
 class TakenOut(Refusal):
     code = "taken_out"
-    default_message = "This target was taken out of Akamai. Set it up again first."
+    default_message = "This target was taken out. Set it up again first."
 
 
 def require_called(target: Target) -> None:
@@ -237,7 +237,7 @@ def _update(target: Target, spec: TargetSpec, actor: Actor, at: datetime) -> Tar
 
 def compile_everything(target: Target, *, topic: str, cause: str, at: datetime) -> None:
     """Have what is common, and every service of the target's environment, compiled again. Not for one that is gone."""
-    if target.is_removed:
+    if not target.is_kept:
         return
     slugs = catalog.graph_services(None, target.environment.slug)
     rows = [
@@ -311,13 +311,3 @@ def _enrolled(
     )
     record_target("node.enrolled", target, actor=actor, at=at, after={"node": name, "applies": fetches, **by})
     return node
-
-
-def remove_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> None:
-    """Forget a node: its token opens nothing any more, and nobody waits for it."""
-    with transaction.atomic():
-        target = get_target(target_slug)
-        deleted, _ = Node.objects.filter(target=target, name=name).delete()
-        if not deleted:
-            raise NotFound(f"There is no node {name}.")
-        record_target("node.removed", target, actor=actor, at=at, before={"node": name})

@@ -21,7 +21,7 @@ from apps.rollout.cluster.reports import access_in, said_in
 from apps.rollout.models import Drift, Node, Preflight, Sight, Target
 from apps.rollout.services import adopting, changes, drifting, nodes, preflights
 from apps.rollout.services.adopting import NotSafeToAdopt
-from apps.rollout.services.cluster import objects, pulled, sights
+from apps.rollout.services.cluster import leaving, objects, pulled, sights
 from apps.rollout.services.drifting import NotOurs
 from apps.rollout.services.targets import Enrolment, enroll_node
 from tests.factories import access as factory
@@ -360,3 +360,33 @@ def test_what_does_not_fit_is_told_without_its_text(agent: ClusterAgent, cluster
     assert (drift.opens, drift.diff) == (True, "")
     assert "too long" in drift.detail
     assert Sight.objects.get().differs[0]["text"] == ""
+
+
+def test_a_cluster_that_is_taken_out_is_emptied_by_its_agent(
+    agent: ClusterAgent, wire: Wire, shop: factory.Shop, cluster: LocalCluster, hands: Hands
+) -> None:
+    Target.objects.update(config={**Target.objects.get().config, "reached": "agent"})
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+    agent.step()
+    labels = {"app.kubernetes.io/managed-by": "sallyport", "sallyport.dev/cluster": "cluster"}
+    for name, marks in (("stray", labels), ("shut", {**labels, "sallyport.dev/closed": "true"}), ("theirs", {})):
+        meta = {"name": name, "namespace": "shop", "labels": marks}
+        body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta}
+        cluster.call("POST", POLICIES, {**body, "spec": {"podSelector": {}}}).raise_for_status()
+    leaving.ask(slug="cluster", number=Target.objects.get().latest_number, actor=OLGA, at=AT)
+    hands.work()
+    assert Target.objects.get().is_leaving, "its agent has not been there yet"
+    agent.step()
+    assert [one["metadata"]["name"] for one in cluster.call("GET", POLICIES).json()["items"]] == ["theirs"]
+    hands.push(minutes=1)
+    hands.work()
+    assert Target.objects.get().is_removed
+    assert doors(grant) == {"mesh": "failing"}
+    agent.step()
+    assert Target.objects.get().is_removed
+    leaving.back(slug="cluster", actor=OLGA, at=hands.clock())
+    agreed(hands)
+    agent.step()
+    assert (callers(cluster), Target.objects.get().is_pulled) == (["cart"], True)
+    assert doors(grant) == {"mesh": "proven"}

@@ -9,8 +9,8 @@ import pytest
 from apps.access import services as access
 from apps.audit import services as audit
 from apps.audit.models import Event
-from apps.rollout.models import Revision, Target
-from apps.rollout.services.cluster import closing
+from apps.rollout.models import Revision, Target, TargetArtifact
+from apps.rollout.services.cluster import closing, leaving
 from apps.rollout.services.cluster import objects as cluster_objects
 from tests.dying import killed_all_along
 from tests.factories import access as factory
@@ -87,3 +87,26 @@ def test_an_object_is_taken_over_once_and_what_ends_afterwards_is_closed(
     assert killed_all_along(lambda died: worker(later(hands, died)), lambda: None, every=5)
     assert callers(cluster) == []
     assert doors(grant) == {"mesh": "closed"}
+
+
+def test_a_cluster_is_taken_out_once_and_all_of_it(
+    target: Target, cluster: LocalCluster, shop: factory.Shop, hands: Hands
+) -> None:
+    agreed(hands)
+    grant = standing_grant(shop.cart, shop.cyd, at=AT)
+    hands.work()
+
+    def take_out(_: int) -> None:
+        if Target.objects.get().is_kept:
+            number = Target.objects.get().latest_number
+            leaving.ask(slug="cluster", number=number, actor=OLGA, at=hands.clock())
+
+    assert killed_all_along(take_out, lambda: None)
+    assert policy(cluster) is not None
+    assert killed_all_along(lambda died: worker(later(hands, died)), lambda: None, every=3)
+    assert policy(cluster) is None
+    target.refresh_from_db()
+    assert (target.is_removed, target.is_leaving, TargetArtifact.objects.count()) == (True, False, 0)
+    assert doors(grant) == {"mesh": "failing"}
+    for action in ("rollout.target.leaving", "rollout.target.left"):
+        assert Event.objects.filter(action=action).count() == 1

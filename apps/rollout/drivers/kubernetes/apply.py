@@ -134,7 +134,7 @@ class Applying:
 
     def _is_gone(self, item: Item) -> bool:
         ours = item.live is not None and is_ours(item.live, self._cluster, MANAGER)
-        if ours and item.live is not None and not is_closed(item.live):
+        if ours and item.live is not None and not (self._closing and is_closed(item.live)):
             return False
         theirs = item.live is not None and not ours
         self.doing.note(item.path, "", f"{item.ref.words} is not ours and was left." if theirs else "")

@@ -138,6 +138,17 @@ class KubernetesDriver:
             if live is not None and not is_closed(live) and (path in wanted or bears(live, self._config.cluster))
         }
 
+    def leftovers(self) -> tuple[str, ...]:
+        """Paths of all that bears our labels, also of what stands in for a last TrafficTarget.
+
+        Of kinds the cluster does not serve there is nothing.
+        """
+        missing = set(missing_kinds(self._api, self._kinds))
+        objects, _ = self._reader.everything(
+            [scope for scope in self.scopes if scope.kind not in missing], stand_ins=True
+        )
+        return tuple(sorted(objects))
+
     @property
     def scopes(self) -> list[Scope]:
         """What is read back and watched."""

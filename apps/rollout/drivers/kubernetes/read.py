@@ -59,7 +59,9 @@ class Reader:
         live = self.live([ref_of(artifact.path) for artifact in expected], search=True)
         return {one.path: held_hash(live.get(one.path), parsed(one), one.sha256, MANAGER) for one in expected}
 
-    def everything(self, scopes: Sequence[Scope]) -> tuple[dict[str, Obj], dict[Scope, str]]:
+    def everything(
+        self, scopes: Sequence[Scope], *, stand_ins: bool = False
+    ) -> tuple[dict[str, Obj], dict[Scope, str]]:
         """All of ours, by path, and the moment of each list by scope."""
 
         def ours(scope: Scope) -> Listing:
@@ -70,7 +72,7 @@ class Reader:
         for scope, listing in zip(scopes, at_once(ours, scopes), strict=True):
             positions[scope] = listing.version
             objects.update(self.by_path(KINDS[scope.kind], scope.namespace, listing.objects))
-        return {path: obj for path, obj in objects.items() if not is_closed(obj)}, positions
+        return {path: obj for path, obj in objects.items() if stand_ins or not is_closed(obj)}, positions
 
 
 def is_closed(obj: Obj) -> bool:

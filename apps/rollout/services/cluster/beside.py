@@ -16,7 +16,7 @@ from apps.compiler.emitters.cluster.objects import caller_account
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.rollout.cluster.settings import NETWORK
-from apps.rollout.models import DriverName, Target
+from apps.rollout.models import Delivery, DriverName, Target
 
 
 def beside(target: Target, slices: Mapping[str, AccessGraph], surroundings: ClusterSurroundings) -> dict[str, Service]:
@@ -30,7 +30,8 @@ def beside(target: Target, slices: Mapping[str, AccessGraph], surroundings: Clus
 
 def _of_other_environments(target: Target, slugs: Iterable[str]) -> Iterator[tuple[str, Service]]:
     server = target.config.get("server")
-    others = Target.objects.filter(driver=DriverName.KUBERNETES, config__server=server).exclude(pk=target.pk)
+    there = Target.objects.filter(driver=DriverName.KUBERNETES, config__server=server)
+    others = there.exclude(pk=target.pk).exclude(delivery=Delivery.REMOVED)
     names = dict(others.values_list("environment__slug", "environment__name")) if server else {}
     names.pop(target.environment.slug, None)
     if not names:

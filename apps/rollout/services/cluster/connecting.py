@@ -125,7 +125,7 @@ def connect(*, slug: str, way: Way, actor: Actor, at: datetime) -> Target:
     server = _tried(way, target.config)
     with transaction.atomic():
         held = Target.objects.select_for_update(of=("self",)).select_related("environment").get(pk=target.pk)
-        if server != held.config.get("server"):
+        if held.is_kept and server != held.config.get("server"):
             _bring_again(held, at)
         return _keep(held, way, server, actor, at)
 
@@ -188,7 +188,8 @@ def _keep(target: Target, way: Way, server: str, actor: Actor, at: datetime) -> 
     target.secret_sealed = vault.seal(json.dumps({**stored, **way.secret}).encode())
     target.config = {**target.config, "server": server, "reached": way.by}
     target.facts = {**target.facts, "connected_at": at.isoformat(), UNSETTLED: True}
-    target.delivery = Delivery.PULLED if way.by == AGENT else Delivery.DIRECT
+    if not target.is_removed:
+        target.delivery = Delivery.PULLED if way.by == AGENT else Delivery.DIRECT
     target.attempts, target.retry_at, target.error, target.error_at, target.trouble = 0, None, "", None, ""
     fields = ["secret_sealed", "config", "facts", "delivery", "attempts", "retry_at", "error", "error_at", "trouble"]
     target.save(update_fields=fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 from apps.catalog import selectors as catalog
 from apps.compiler.graph import Service
@@ -52,7 +53,16 @@ def connection_of(target: Target) -> ClusterConnection:
 
 def cluster_config(target: Target) -> ClusterConfig:
     """Forced are the objects a person said to take over, and only while the one we were kept from is still there."""
-    return config_for(target.slug, settings_of(target.config), frozenset(target.facts.get(TAKEN, {})))
+    config = config_for(target.slug, settings_of(target.config), frozenset(target.facts.get(TAKEN, {})))
+    return replace(config, access_control=access_control_of(target))
+
+
+def access_control_of(target: Target) -> str:
+    """The mesh's mode, as whoever removes objects has to know it.
+
+    From a cluster that is taken out everything goes, also what keeps a service shut that nobody may call.
+    """
+    return "deny" if target.is_leaving else settings_of(target.config).access_control
 
 
 def config_for(cluster: str, chosen: ClusterSettings, forced: frozenset[str] = frozenset()) -> ClusterConfig:
@@ -83,7 +93,7 @@ def holds(target: Target, service: Service) -> bool:
 def carries_tcp(*, environment: str, namespace: str) -> bool:
     """Whether some cluster says who may connect to pods of the namespace."""
     clusters = Target.objects.filter(environment__slug=environment, driver=DriverName.KUBERNETES)
-    chosen = (settings_of(cluster.config) for cluster in clusters)
+    chosen = (settings_of(cluster.config) for cluster in clusters if cluster.is_kept)
     return any(namespace in one.namespaces and CARRYING & set(one.emitters) for one in chosen)
 
 

@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 
-from apps.rollout.cluster.settings import settings_of
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.drivers.kubernetes.errors import explain
 from apps.rollout.models import Activation, DriverName, Node, Sight, Target, TargetArtifact
 from apps.rollout.services import proving
-from apps.rollout.services.cluster.driving import CONFLICTS, ORDER, TAKEN
+from apps.rollout.services.cluster.driving import CONFLICTS, ORDER, TAKEN, access_control_of
 from apps.rollout.services.evidence import tell_pages
 from apps.rollout.services.holding import hold_target
 from apps.rollout.states import OPEN_ACTIVATIONS
@@ -70,7 +69,8 @@ def orders_of(target: Target) -> dict[str, object]:
     return {
         "order": int(target.facts.get(ORDER, 0)),
         "again": sorted(target.facts.get(TAKEN, {})),
-        "access_control": settings_of(target.config).access_control,
+        "access_control": access_control_of(target),
+        **({"leaves": True} if target.is_leaving else {}),
     }
 
 

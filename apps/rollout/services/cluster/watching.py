@@ -28,7 +28,7 @@ from apps.rollout.services.targets import get_target
 def watched() -> dict[str, str]:
     """The clusters to be watched now, by slug; each with a mark, and under another mark it is to be watched anew."""
     rows = Target.objects.filter(driver=DriverName.KUBERNETES, delivery=Delivery.DIRECT)
-    return {target.slug: _mark(target) for target in rows if not moving.needs_setup(target)}
+    return {target.slug: _mark(target) for target in rows if target.is_kept and not moving.needs_setup(target)}
 
 
 def _mark(target: Target) -> str:
