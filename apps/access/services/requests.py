@@ -27,7 +27,7 @@ from apps.access.selectors.visibility import visible_requests
 from apps.access.services.records import announce_request, record_request
 from apps.access.states import RequestState, move
 from apps.access.traffic import hold_rules
-from apps.access.weighing import Weighed, weigh
+from apps.access.weighing import Weighed, find_twin, weigh
 from apps.audit.actors import SYSTEM, Actor
 
 if TYPE_CHECKING:
@@ -100,14 +100,14 @@ def open_request(
 
 
 def store_request(request: AccessRequest, target: Target, weighed: Weighed) -> None:
-    """With its routes and what has to be agreed to. Raises AlreadyAsked when the same is open."""
+    """With its routes and what has to be agreed to. Raises AlreadyAsked, which names the other, when the same is open."""
     request.resolved = weighed.resolution.as_json()
     request.risk = judge_risk(request.subject, target, request.duration).as_json()
     try:
         with transaction.atomic():
             request.save(force_insert=True)
     except IntegrityError as error:
-        raise refusals.AlreadyAsked from error
+        raise refusals.AlreadyAsked(extra={"request": find_twin(request.fingerprint)}) from error
     request.routes.set(target.routes)
     Requirement.objects.bulk_create(
         [
