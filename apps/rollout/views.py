@@ -67,11 +67,12 @@ class Health:
 @require_GET
 def rollout(request: PageRequest) -> HttpResponse:
     at = timezone.now()
-    keeper = has_role(request.subject, *KEEPERS)
+    keeper, watcher = has_role(request.subject, *KEEPERS), has_role(request.subject, *WATCHERS)
     targets = Target.objects.select_related("environment").order_by("environment__slug", "point")
     rows = healths(targets, at)
     well = all(is_well(row) for row in rows)
-    context = {"rows": rows, "well": well, "asking": sum(row.asking for row in rows), "keeper": keeper}
+    context = {"rows": rows, "well": well, "asking": sum(row.asking for row in rows)}
+    context |= {"keeper": keeper, "watcher": watcher}
     return TemplateResponse(request, "rollout/rollout.html", context)
 
 

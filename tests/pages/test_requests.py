@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -164,6 +166,22 @@ def test_a_denial_is_told_with_its_words(house: pages.House, browse: Browse) -> 
     text = text_of(browse(house.shop.ada), where)
     assert "Ada may not call Payments: denied" in text
     assert "Use the other one." in text
+
+
+def test_whoever_asked_may_ask_again_once_it_is_over_and_nothing_but_the_reason_is_to_be_written(
+    house: pages.House, browse: Browse
+) -> None:
+    where, ada, ben = f"/requests/{house.asked.public_id}/", browse(house.shop.ada), browse(house.shop.ben)
+    assert "Ask again" not in text_of(ada, where)
+    ben.post(f"{where}review", {"verdict": "deny", "comment": "Later."})
+    assert "Ask again" not in text_of(ben, where)
+    link = re.search(r'href="(/requests/new\?[^"]+)"[^>]*>\s*<svg.*?</svg>\s*Ask again', text_of(ada, where), re.S)
+    assert link is not None
+    form = ada.get(html.unescape(link[1])).content.decode()
+    checked = {key: f'value="{key}" checked' in form for key in access.ROUTES}
+    assert checked == {"list": False, "read": False, "refund": True, "purge": False}
+    assert '<option value="3600" selected>' in form
+    assert "required></textarea>" in form
 
 
 def test_what_somebody_types_is_shown_and_not_run(house: pages.House, browse: Browse) -> None:

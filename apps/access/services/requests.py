@@ -100,7 +100,7 @@ def open_request(
 
 
 def store_request(request: AccessRequest, target: Target, weighed: Weighed) -> None:
-    """With its routes and what has to be agreed to. Raises AlreadyAsked, which names the other, when the same is open."""
+    """With its routes and what has to be agreed to. Raises AlreadyAsked with the other where the same is open."""
     request.resolved = weighed.resolution.as_json()
     request.risk = judge_risk(request.subject, target, request.duration).as_json()
     try:
