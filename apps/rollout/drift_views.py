@@ -16,10 +16,11 @@ from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
 from apps.rollout.models import Activation, Drift, DriverName, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import adopting, drifting
 from apps.rollout.services.cluster import sights
 from apps.rollout.services.driving import has_live_agent
-from apps.rollout.views import KEEPERS, PAGE, WATCHERS, get_target, mark_of
+from apps.rollout.views import PAGE, get_target, mark_of
 
 
 @require_GET

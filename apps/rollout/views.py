@@ -40,13 +40,12 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import troubles, undoing
 from apps.rollout.services.akamai import budgets, history
 from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.services.driving import is_live
 
-WATCHERS = ("operator", "security", "auditor", "administrator")
-KEEPERS = ("operator", "administrator")
 FEW, PAGE, MOST_ARTIFACTS = 10, 25, 30
 
 

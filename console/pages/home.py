@@ -14,8 +14,8 @@ from apps.access import selectors
 from apps.firewall.selectors.proposals import waiting_besides
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
+from apps.rollout.policies import KEEPERS
 from apps.rollout.selectors import list_alarms
-from apps.rollout.views import KEEPERS
 from apps.telemetry.views import recent_denials
 from console.pages.access import Held, held
 

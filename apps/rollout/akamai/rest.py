@@ -17,8 +17,9 @@ from apps.audit.errors import NotFound
 from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
 from apps.rollout.akamai.edgerc import DEFAULT_SECTION, LARGEST_FILE, from_environment, parse_edgerc
-from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
+from apps.rollout.api import TargetSchema
 from apps.rollout.models import Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import connecting, preflights
 from apps.rollout.services.akamai import leaving
 from apps.rollout.services.targets import get_target
