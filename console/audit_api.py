@@ -13,8 +13,7 @@ from rest_framework.views import APIView
 from apps.audit import selectors
 from apps.audit.verification import verify
 from apps.identity.acting import acting_as, given
-
-READERS = ("auditor", "security", "operator", "administrator")
+from console.pages.audit import READERS
 
 
 class EventSerializer(serializers.Serializer[Any]):

@@ -14,8 +14,8 @@ from rest_framework.views import APIView
 from apps.identity.acting import acting_as
 from apps.outbox import selectors, services
 from apps.outbox.models import State
+from console.pages.outbox import KEEPERS
 
-KEEPERS = ("operator", "administrator")
 MOST = 200
 
 

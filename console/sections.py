@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.urls import reverse
 
-_GROUPS = (
-    ("Yours", (("tokens", "API tokens"),)),
+from apps.identity import selectors
+from apps.identity.models import Role, Subject
+from apps.identity.views import aws
+from apps.telemetry import source_views
+from console.pages import outbox, signals
+
+Roles = Sequence[str]
+
+EVERYBODY: Roles = ()
+ADMINISTRATORS: Roles = ("administrator",)
+
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, Roles], ...]], ...] = (
+    ("Yours", (("tokens", "API tokens", EVERYBODY),)),
     (
         "Who",
         (
-            ("people", "People"),
-            ("teams", "Teams"),
-            ("workloads", "Workloads"),
-            ("agents", "Agents"),
-            ("parties", "Outside parties"),
+            ("people", "People", EVERYBODY),
+            ("teams", "Teams", EVERYBODY),
+            ("workloads", "Workloads", EVERYBODY),
+            ("agents", "Agents", EVERYBODY),
+            ("parties", "Outside parties", EVERYBODY),
         ),
     ),
     (
         "Trust",
         (
-            ("providers", "Providers"),
-            ("directories", "Directories"),
-            ("signals", "Signals"),
-            ("issuers", "Issuers"),
-            ("aws", "AWS"),
+            ("providers", "Providers", ADMINISTRATORS),
+            ("directories", "Directories", ADMINISTRATORS),
+            ("signals", "Signals", signals.READERS),
+            ("issuers", "Issuers", EVERYBODY),
+            ("aws", "AWS", aws.WATCHERS),
         ),
     ),
-    ("Policy", (("rules", "Rules"), ("guardrails", "Guardrails"), ("hosts", "Guarded hosts"))),
-    ("Upkeep", (("upkeep", "Findings"), ("clean_ups", "Clean-ups"), ("standing", "Standing access"))),
-    ("System", (("outbox", "Outbox"), ("sources", "Log shippers"))),
+    (
+        "Policy",
+        (("rules", "Rules", EVERYBODY), ("guardrails", "Guardrails", EVERYBODY), ("hosts", "Guarded hosts", EVERYBODY)),
+    ),
+    (
+        "Upkeep",
+        (
+            ("upkeep", "Findings", EVERYBODY),
+            ("clean_ups", "Clean-ups", EVERYBODY),
+            ("standing", "Standing access", EVERYBODY),
+        ),
+    ),
+    (
+        "System",
+        (
+            ("outbox", "Outbox", outbox.KEEPERS),
+            ("sources", "Log shippers", source_views.KEEPERS),
+            ("gallery", "Components", outbox.KEEPERS),
+        ),
+    ),
 )
+"""Per section its address's name, its label, and who is let in there: nobody is shown a way to be turned away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +83,17 @@ class Group:
     sections: tuple[Section, ...]
 
 
-def groups(tab: str) -> list[Group]:
-    """``tab`` is the name of the section shown, which is that of its address."""
-    return [_group(label, names, tab) for label, names in _GROUPS]
+def groups(tab: str, viewer: Subject) -> list[Group]:
+    """What ``viewer`` may open. ``tab`` is the name of the section shown, which is that of its address."""
+    roles = selectors.roles_of(viewer)
+    found = (_group(label, named, tab, roles) for label, named in GROUPS)
+    return [group for group in found if group is not None]
 
 
-def _group(label: str, names: tuple[tuple[str, str], ...], tab: str) -> Group:
-    sections = tuple(Section(said, reverse(name), name == tab) for name, said in names)
-    return Group(label, sections[0].url, any(one.here for one in sections), sections)
+def _group(label: str, named: tuple[tuple[str, str, Roles], ...], tab: str, roles: frozenset[Role]) -> Group | None:
+    sections = tuple(
+        Section(said, reverse(name), name == tab)
+        for name, said, needed in named
+        if not needed or not roles.isdisjoint(needed)
+    )
+    return Group(label, sections[0].url, any(one.here for one in sections), sections) if sections else None

@@ -176,7 +176,12 @@ class RequestDetailSchema(RequestSchema):
 class AskSchema(serializers.Serializer[Any]):
     subject = serializers.CharField(required=False, max_length=300, help_text="Yourself when left out")
     service = serializers.CharField(max_length=63)
-    routes = serializers.ListField(child=serializers.CharField(max_length=100), min_length=1, max_length=200)
+    routes = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        min_length=1,
+        max_length=200,
+        error_messages={"min_length": "Choose at least one route."},
+    )
     points = serializers.ListField(
         child=serializers.ChoiceField(choices=Point.choices), required=False, default=list, max_length=2
     )
@@ -333,7 +338,12 @@ class InboxSchema(serializers.Serializer[Any]):
 
 
 class BulkReviewInput(ReviewInput):
-    requests = serializers.ListField(child=serializers.CharField(max_length=32), min_length=1, max_length=100)
+    requests = serializers.ListField(
+        child=serializers.CharField(max_length=32),
+        min_length=1,
+        max_length=100,
+        error_messages={"min_length": "Name at least one request."},
+    )
 
 
 class BulkResultSchema(serializers.Serializer[Any]):

@@ -122,10 +122,15 @@ def _nobody(needs: Sequence[Need], able: Sequence[dict[str, Person]]) -> Iterato
 
 
 def _already_asked(subject: Subject, target: Target) -> Iterator[Refusal]:
-    same = AccessRequest.objects.filter(fingerprint=fingerprint(subject, target), state=RequestState.PENDING)
-    public_id = same.values_list("public_id", flat=True).first()
-    if public_id:
-        yield refusals.AlreadyAsked(extra={"request": public_id})
+    twin = find_twin(fingerprint(subject, target))
+    if twin:
+        yield refusals.AlreadyAsked(extra={"request": twin})
+
+
+def find_twin(fingerprint: str) -> str:
+    """The request that asks for the same and waits for an answer, or nothing."""
+    same = AccessRequest.objects.filter(fingerprint=fingerprint, state=RequestState.PENDING)
+    return same.values_list("public_id", flat=True).first() or ""
 
 
 def span(seconds: int) -> str:

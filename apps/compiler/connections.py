@@ -15,6 +15,7 @@ METHOD = "CONNECT"
 
 
 def connect_route(port: int) -> Route:
+    """The one route of a service of plain TCP: to connect at ``port``."""
     return Route(CONNECT, frozenset({METHOD}), f"/{port}")
 
 

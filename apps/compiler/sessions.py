@@ -100,4 +100,5 @@ def comes_from(origin: str, came: Came) -> bool:
 
 
 def needs_proof(method: str) -> bool:
+    """Whether a call under a cookie must show that a page of the same site made it."""
     return method not in SAFE_METHODS

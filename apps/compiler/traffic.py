@@ -68,6 +68,7 @@ def share(service: str, variant: str, subject: str) -> int:
 
 
 def is_inside(rule: TrafficRule, subject: str) -> bool:
+    """Whether the rule is for ``subject``. The same one is always on the same side, so a canary sticks."""
     return rule.percent >= WHOLE or share(rule.service, rule.variant, subject) < rule.percent
 
 

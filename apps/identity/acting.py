@@ -13,7 +13,7 @@ from apps.identity import selectors
 from apps.identity.freshness import Freshness, freshness_of
 from apps.identity.middleware import subject_of
 from apps.identity.models import Subject
-from apps.identity.pages import RoleNeeded
+from apps.identity.pages import RoleNeeded, one_of
 
 
 def acting(request: Request) -> Subject:
@@ -28,7 +28,7 @@ def acting_as(request: Request, *roles: str) -> Subject:
     """Like ``acting``, of somebody who holds one of ``roles``; raises RoleNeeded."""
     subject = acting(request)
     if not selectors.has_role(subject, *roles):
-        raise RoleNeeded(f"This is for people with the role {' or '.join(roles)}.")
+        raise RoleNeeded(f"This is for people with the role {one_of(roles)}.")
     return subject
 
 

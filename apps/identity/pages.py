@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.forms import BaseForm
@@ -29,7 +29,13 @@ class RoleNeeded(NotAllowed):
 def require_role(request: PageRequest, *roles: str) -> None:
     """Raises RoleNeeded unless whoever is signed in holds one of ``roles``."""
     if not selectors.has_role(request.subject, *roles):
-        raise RoleNeeded(f"This page is for people with the role {' or '.join(roles)}.")
+        raise RoleNeeded(f"This page is for people with the role {one_of(roles)}.")
+
+
+def one_of(names: Sequence[str]) -> str:
+    """``a, b or c``."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 PAGE_SIZE = 50

@@ -26,13 +26,12 @@ from apps.rollout.models import (
     Revision,
     Target,
 )
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import dismissing, drifting, troubles, undoing
 from apps.rollout.services.driving import is_live
 from apps.rollout.services.targets import get_target
 from apps.rollout.states import ActivationState, ProbeState
 
-WATCHERS = ("operator", "security", "auditor", "administrator")
-KEEPERS = ("operator", "administrator")
 LIMIT = 50
 
 

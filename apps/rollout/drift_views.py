@@ -15,11 +15,12 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
-from apps.rollout.models import Drift, DriverName, Target
+from apps.rollout.models import Activation, Drift, DriverName, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import adopting, drifting
 from apps.rollout.services.cluster import sights
 from apps.rollout.services.driving import has_live_agent
-from apps.rollout.views import KEEPERS, PAGE, WATCHERS, get_target
+from apps.rollout.views import PAGE, get_target, mark_of
 
 
 @require_GET
@@ -33,6 +34,7 @@ def drift(request: PageRequest, slug: str) -> HttpResponse:
         "target": target,
         "page": page,
         "alarms": sum(one.opens for one in page),
+        "seen": mark_of(target, Activation.objects.filter(target=target).order_by("-id").first()),
         "keeper": has_role(request.subject, *KEEPERS),
     }
     return TemplateResponse(request, "rollout/drift.html", context)
@@ -76,7 +78,7 @@ def put_back(request: PageRequest, slug: str, drift_id: int) -> HttpResponse:
     if target.is_pulled:
         messages.success(request, "Its agent is told to put it back. What came of it is here when it has looked again.")
         return redirect("target_drift", target.slug)
-    messages.success(request, "It is put back now.")
+    messages.success(request, "It is being put back.")
     return redirect("target_drift", target.slug)
 
 

@@ -16,8 +16,9 @@ from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
-from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
+from apps.rollout.api import TargetSchema
 from apps.rollout.export_views import ZIP, zip_answer
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import delivering, exporting
 from apps.rollout.services.targets import get_target
 

@@ -17,8 +17,8 @@ from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.exports.archive import zipped
 from apps.rollout.exports.tree import Export
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import delivering, exporting
-from apps.rollout.views import KEEPERS, WATCHERS
 
 ZIP = "application/zip"
 MOST_FILES = 60

@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
-from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
+from apps.rollout.api import TargetSchema
 from apps.rollout.models import Production, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import adopting, releases, releasing
 from apps.rollout.services.akamai import budgets
 from apps.rollout.services.safety import MOST_MINUTES, Safety, safety_of, set_safety

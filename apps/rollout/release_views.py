@@ -18,10 +18,11 @@ from apps.outbox import pokes
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.models import Release
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import releases as rows
 from apps.rollout.services import releasing
 from apps.rollout.services.safety import MOST_MINUTES, Safety, safety_of, set_safety
-from apps.rollout.views import KEEPERS, WATCHERS, follow
+from apps.rollout.views import follow
 
 
 class SafetyForm(forms.Form):

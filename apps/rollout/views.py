@@ -40,13 +40,12 @@ from apps.rollout.models import (
     RevisionArtifact,
     Target,
 )
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import dismissing, troubles, undoing
 from apps.rollout.services.akamai import budgets, history
 from apps.rollout.services.cluster.driving import HELD
 from apps.rollout.services.driving import is_live
 
-WATCHERS = ("operator", "security", "auditor", "administrator")
-KEEPERS = ("operator", "administrator")
 FEW, PAGE, MOST_ARTIFACTS = 10, 25, 30
 
 
@@ -67,11 +66,12 @@ class Health:
 @require_GET
 def rollout(request: PageRequest) -> HttpResponse:
     at = timezone.now()
-    keeper = has_role(request.subject, *KEEPERS)
+    keeper, watcher = has_role(request.subject, *KEEPERS), has_role(request.subject, *WATCHERS)
     targets = Target.objects.select_related("environment").order_by("environment__slug", "point")
     rows = healths(targets, at)
     well = all(is_well(row) for row in rows)
-    context = {"rows": rows, "well": well, "asking": sum(row.asking for row in rows), "keeper": keeper}
+    context = {"rows": rows, "well": well, "asking": sum(row.asking for row in rows)}
+    context |= {"keeper": keeper, "watcher": watcher}
     return TemplateResponse(request, "rollout/rollout.html", context)
 
 

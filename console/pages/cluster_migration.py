@@ -18,8 +18,8 @@ from apps.identity.pages import PageRequest, require_role
 from apps.rollout import selectors as rollout
 from apps.rollout.cluster.settings import END_OF_SALE, SMI, settings_of
 from apps.rollout.cluster.views import cluster_target
+from apps.rollout.policies import WATCHERS
 from apps.rollout.surroundings import cluster_surroundings
-from apps.rollout.views import WATCHERS
 from apps.telemetry import selectors as telemetry
 
 if TYPE_CHECKING:

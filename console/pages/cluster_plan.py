@@ -22,9 +22,9 @@ from apps.identity.selectors import has_role
 from apps.rollout import tasks
 from apps.rollout.cluster.facts import facts_of
 from apps.rollout.cluster.views import cluster_target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.cluster import closing
 from apps.rollout.services.cluster.driving import HELD
-from apps.rollout.views import KEEPERS, WATCHERS
 from apps.telemetry import selectors as telemetry
 
 if TYPE_CHECKING:

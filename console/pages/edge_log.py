@@ -17,9 +17,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
 from apps.rollout.akamai.views import akamai_target, press
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.akamai import adopting_streams, streaming
 from apps.rollout.services.akamai.streaming import StreamInput
-from apps.rollout.views import KEEPERS, WATCHERS, follow
+from apps.rollout.views import follow
 from apps.telemetry import edge_gaps
 from apps.telemetry.edge_gaps import Brought
 

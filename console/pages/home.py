@@ -14,9 +14,9 @@ from apps.access import selectors
 from apps.firewall.selectors.proposals import waiting_besides
 from apps.identity.pages import PageRequest
 from apps.identity.selectors import has_role
+from apps.rollout.policies import KEEPERS
 from apps.rollout.selectors import list_alarms
 from apps.rollout.services.akamai.origin_certificates import list_ending
-from apps.rollout.views import KEEPERS
 from apps.telemetry.views import recent_denials
 from console.pages.access import Held, held
 

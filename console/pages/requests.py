@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -63,11 +64,28 @@ def context_of(asked: AccessRequest, viewer: Subject, freshness: Freshness | Non
         "doors": [(point, doors.get(point)) for point in sorted(asked.points)],
         "steps": tell(asked, selectors.timeline(asked), standings, grant, use_of(asked, grant, viewer)),
         "options": options_of(asked, grant, standings, viewer, freshness, at),
+        "again": again_of(asked, grant, viewer),
         "curl": curl_of(asked) if grant is not None and grant.ended_at is None else "",
         "changes": changes_of(asked, grant, at),
         "meaning": selectors.meaning_of(asked),
         "seen": mark_shown(asked),
     }
+
+
+def again_of(asked: AccessRequest, grant: Grant | None, viewer: Subject) -> str:
+    """Where whoever asked asks for the same once more, when this has come to its end; the reason is written anew."""
+    over = grant.ended_at is not None if grant is not None else asked.state != "pending"
+    if not over or asked.requester_id != viewer.pk or asked.treatment or asked.subject.kind == "party":
+        return ""
+    said: dict[str, object] = {
+        "service": asked.service.slug,
+        "subject": asked.subject.key,
+        "routes": [route.key for route in asked.routes.all()],
+        "points": asked.points,
+        "duration": asked.duration,
+        "ticket": asked.ticket,
+    }
+    return f"{reverse('request_new')}?{urlencode(said, doseq=True)}"
 
 
 def curl_of(asked: AccessRequest) -> str:

@@ -16,6 +16,7 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.compiler.connections import METHOD
+from apps.identity.models import Subject
 from console import sections
 from console.words import (
     DOOR_STATES,
@@ -145,9 +146,9 @@ def when(moment: datetime | None, style: str = "ago") -> SafeString:
 
 
 @register.simple_tag
-def settings_groups(tab: str) -> list[sections.Group]:
-    """The groups of the settings, with the section shown marked in its own."""
-    return sections.groups(tab)
+def settings_groups(tab: str, viewer: Subject) -> list[sections.Group]:
+    """The groups of the settings that ``viewer`` may open, with the section shown marked in its own."""
+    return sections.groups(tab, viewer)
 
 
 @register.filter

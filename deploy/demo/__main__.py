@@ -29,10 +29,10 @@ def main() -> int:
 
 
 def reset(places: Places) -> int:
-    try:
-        places.check_free()
-    except PortTaken as problem:
-        print(f"Stop the running demo first (Ctrl-C).\n{problem}", file=sys.stderr)
+    taken = places.taken()
+    if taken:
+        ports = ", ".join(str(port) for port in taken)
+        print(f"Stop the running demo first (Ctrl-C). Something still listens at: {ports}.", file=sys.stderr)
         return 1
     servers.forget(places.state)
     shutil.rmtree(places.state, ignore_errors=True)

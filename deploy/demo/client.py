@@ -48,14 +48,29 @@ def main() -> int:
     handlers = {"call": _call, "ask": _ask, "manage": _manage, "meddle": _meddle}
     try:
         return handlers[arguments.command](places, arguments)
+    except Unknown as problem:
+        print(problem, file=sys.stderr)
+        return 1
     except requests.ConnectionError as error:
         print(f"Nobody answers there; is the demo running (`make demo`)?\n{error}", file=sys.stderr)
         return 1
 
 
+class Unknown(Exception):
+    """A name was typed that the demo does not know; the message says which there are."""
+
+
+def api_token(state: dict[str, Any], who: str) -> str:
+    """The demo's API token of ``who``. Raises Unknown."""
+    tokens: dict[str, str] = state["tokens"]
+    if who not in tokens:
+        raise Unknown(f"The demo knows nobody called {who}. It knows {', '.join(sorted(tokens))}.")
+    return tokens[who]
+
+
 def edge_token(state: dict[str, Any], who: str) -> str:
     """Exchanges the demo API token of ``who`` for an edge token."""
-    form = {"grant_type": _EXCHANGE, "subject_token": state["tokens"][who], "subject_token_type": _ACCESS_TOKEN}
+    form = {"grant_type": _EXCHANGE, "subject_token": api_token(state, who), "subject_token_type": _ACCESS_TOKEN}
     answer = requests.post(f"{state['console']}/oauth/token", data=form, timeout=10)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
@@ -64,6 +79,8 @@ def edge_token(state: dict[str, Any], who: str) -> str:
 def call_edge(state: dict[str, Any], token: str | None, method: str, url: str, data: str | None) -> requests.Response:
     """One call to the local edge: its hosts are names under .localhost, so the address is given apart from the name."""
     parts_of = urlsplit(url)
+    if parts_of.scheme != "http" or not parts_of.netloc:
+        raise Unknown(f"{url} is no address of the demo's edge: begin with {state['edge']}/.")
     headers = {"Host": parts_of.netloc, "Accept": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -76,7 +93,9 @@ def call_edge(state: dict[str, Any], token: str | None, method: str, url: str, d
 def _call(places: Places, arguments: argparse.Namespace) -> int:
     state = _state(places)
     token = edge_token(state, arguments.who)
-    data = arguments.data if arguments.data is not None or arguments.method in {"GET", "HEAD", "DELETE"} else "{}"
+    data = (
+        arguments.data if arguments.data is not None or arguments.method.upper() in {"GET", "HEAD", "DELETE"} else "{}"
+    )
     answer = call_edge(state, token, arguments.method, arguments.url, data)
     print(f"HTTP {answer.status_code}  request id {answer.headers.get('X-Request-Id', '-')}")
     print(_pretty(answer.text))
@@ -86,18 +105,11 @@ def _call(places: Places, arguments: argparse.Namespace) -> int:
 def _ask(places: Places, arguments: argparse.Namespace) -> int:
     state = _state(places)
     session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {state['tokens'][arguments.who]}"
+    session.headers["Authorization"] = f"Bearer {api_token(state, arguments.who)}"
     base = f"{state['console']}/api/v1"
-    service = session.get(f"{base}/services/{arguments.service}/", timeout=10)
-    service.raise_for_status()
-    routes = [
-        route["key"]
-        for route in service.json()["routes"]
-        if arguments.method in route["methods"] and route["template"] == arguments.path
-    ]
     asked = {
         "service": arguments.service,
-        "routes": routes,
+        "routes": _routes(session, base, arguments),
         "duration": int(arguments.hours * 3600),
         "reason": arguments.reason,
     }
@@ -112,6 +124,21 @@ def _ask(places: Places, arguments: argparse.Namespace) -> int:
         request = session.get(f"{base}/requests/{request['id']}/", timeout=10).json()
     print(f"It is {request['state']}.")
     return 0 if request["state"] == "approved" else 1
+
+
+def _routes(session: requests.Session, base: str, arguments: argparse.Namespace) -> list[str]:
+    """The keys of the routes that were named by method and path. Raises Unknown."""
+    service = session.get(f"{base}/services/{arguments.service}/", timeout=10)
+    if service.status_code == 404:
+        raise Unknown(f"The catalogue has no service called {arguments.service}.")
+    service.raise_for_status()
+    routes = service.json()["routes"]
+    method = arguments.method.upper()
+    found = [one["key"] for one in routes if method in one["methods"] and one["template"] == arguments.path]
+    if not found:
+        known = "\n".join(f"  {' or '.join(one['methods'])} {one['template']}" for one in routes)
+        raise Unknown(f"{arguments.service} has no {method} {arguments.path}. It has:\n{known}")
+    return found
 
 
 def _manage(places: Places, arguments: argparse.Namespace) -> int:

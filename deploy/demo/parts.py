@@ -38,8 +38,9 @@ def stores(places: Places) -> list[Child]:
             stop_signal=SIGINT,
             cwd=Path("/"),
             user=postgres.user,
+            store=True,
         ),
-        Child("valkey", valkey.argv, {}, ready=lambda: answers(ports["valkey"]), user=valkey.user),
+        Child("valkey", valkey.argv, {}, ready=lambda: answers(ports["valkey"]), user=valkey.user, store=True),
     ]
 
 

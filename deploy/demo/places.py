@@ -70,6 +70,10 @@ class Places:
         if problems:
             raise PortTaken("\n".join(problems))
 
+    def taken(self) -> list[int]:
+        """Its own ports that belong to some process now, but for the mesh's."""
+        return [port for port in self.ports.values() if not _is_free(port)]
+
     def mesh_ports(self) -> list[int]:
         usual = [self.mesh_base + offset + n for offset in (0, 100) for n in range(1, SERVICES + 1)]
         return [*usual, self.mesh_base + SERVICES + 1]

@@ -1,4 +1,4 @@
-"""A small supervisor: starts children, prefixes their logs, restarts what dies and says so, stops all in reverse."""
+"""A small supervisor: starts children, prefixes their logs, restarts what dies and says so, stops all: stores last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _STEADY_SECONDS = 20.0
 
 @dataclass
 class Child:
-    """One process to keep alive. ``ready`` is polled until true; ``stop_signal`` asks it to end."""
+    """One process to keep alive. ``ready`` is polled until true; ``stop_signal`` asks it to end.
+
+    A ``store`` is what the others write to until they end.
+    """
 
     name: str
     argv: Sequence[str]
@@ -29,6 +32,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     cwd: Path | None = None
     user: str | None = None
+    store: bool = False
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
     started: float = 0.0
     failures: int = 0
@@ -102,15 +106,20 @@ class Supervisor:
         self._stopping = True
 
     def stop(self, *, grace: float = 8.0) -> None:
-        """Ends every child, last started first; kills what does not go within ``grace`` seconds."""
+        """Ends every child, the stores when the others are gone; kills what does not go within ``grace`` seconds."""
         self._stopping = True
-        for child in reversed(self.children):
-            process = child.process
-            if process is None or process.poll() is not None:
-                continue
+        for stores in (False, True):
+            self._end([child for child in reversed(self.children) if child.store is stores], grace)
+
+    def _end(self, children: Sequence[Child], grace: float) -> None:
+        """Asks all of them at once: some take seconds to finish what they do."""
+        running = [(child, child.process) for child in children if child.process and child.process.poll() is None]
+        for child, process in running:
             process.send_signal(child.stop_signal)
+        deadline = time.monotonic() + grace
+        for child, process in running:
             try:
-                process.wait(grace)
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self.say(f"{child.name} did not stop in {grace:.0f} s; killing it.")
                 _kill_group(process)

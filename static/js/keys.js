@@ -63,6 +63,7 @@
     n: () => document.querySelector('[data-key="n"]')?.click(),
     "/": find,
     "?": showKeys,
+    Escape: () => document.querySelector('[data-key="esc"]')?.click(),
   };
 
   document.addEventListener("keydown", (event) => {

@@ -33,6 +33,7 @@
     root.querySelectorAll("[data-zone]").forEach((element) => { element.textContent = zoneName; });
   };
   showAll(document);
-  document.addEventListener("htmx:afterSettle", (event) => showAll(event.target.parentElement || document));
+  // After the swap and before the browser paints: settling comes later, and the server's own zone would be seen till then.
+  document.addEventListener("htmx:afterSwap", (event) => showAll(event.target.parentElement || document));
   setInterval(() => document.querySelectorAll("time").forEach(show), 15000);
 })();

@@ -79,6 +79,8 @@ def test_the_same_is_asked_once(there: Shop) -> None:
 def test_a_complaint_names_the_input(there: Shop) -> None:
     body = Caller(there.ada).post("requests/", {}).json()
     assert sorted(body["fields"]) == ["duration", "reason", "routes", "service"]
+    nothing = Caller(there.ada).post("requests/", {**ASK, "routes": []}).json()
+    assert nothing["fields"] == {"routes": ["Choose at least one route."]}
 
 
 def test_a_token_that_reads_does_not_ask(there: Shop) -> None:

@@ -87,7 +87,7 @@ def put_right(page: Page) -> None:
     expect(row).to_have_count(2)
     assert row.filter(has_text=busy_edge.ITEM).get_by_role("button", name="Adopt").count() == 0
     row.filter(has_text=busy_edge.ITEM).get_by_role("button", name="Put back").click()
-    expect(page.get_by_text("It is put back now.")).to_be_visible()
+    expect(page.get_by_text("It is being put back.")).to_be_visible()
     assert Drift.objects.get(path=busy_edge.ITEM).resolution == "Put back by Olga."
 
 

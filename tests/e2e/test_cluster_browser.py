@@ -121,7 +121,7 @@ def test_a_change_by_hand_is_put_back_or_adopted(olga: Page, kubectl: Kubectl) -
     assert row.get_by_role("button", name="Adopt").count() == 0
     seen(olga, "cluster-drift-open")
     row.get_by_role("button", name="Put back").click()
-    expect(olga.get_by_text("It is put back now.")).to_be_visible()
+    expect(olga.get_by_text("It is being put back.")).to_be_visible()
     wait_until(lambda: callers(kubectl.get("sp-recommendations")) == ["frontend"], what="the object as it should be")
     look_until(olga, differs=False)
 

@@ -111,6 +111,7 @@ def test_a_request_can_be_made_and_withdrawn_without_javascript(demo: Running, b
     page.get_by_label("Reason").fill("Checking prices by hand.")
     page.get_by_role("button", name="Send request").click()
     assert "/requests/req_" in page.url
+    page.get_by_role("link", name="Refresh").click()
     page.get_by_role("button", name="Withdraw").click()
     wait_until(lambda: "ithdrawn" in page.content() or "ancelled" in page.content(), what="the withdrawal")
     context.close()

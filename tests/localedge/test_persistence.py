@@ -54,6 +54,7 @@ def test_a_deactivated_network_stays_closed(make_standin: MakeStandIn) -> None:
     standin.settled(ew_id, asked["deactivationId"], "deactivations")
     killed_and_started(standin)
     assert standin.get("/").json()["code"] == "EW_NO_BUNDLE"
+    assert "request_failed" not in (standin.directory / "stderr.log").read_text()  # nothing failed: it is closed
 
 
 def test_a_write_still_on_its_way_shows_the_old_value_after_a_kill(make_standin: MakeStandIn) -> None:

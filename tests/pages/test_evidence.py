@@ -120,6 +120,23 @@ def test_the_rollout_says_whether_every_door_is_right(house: pages.House, browse
     assert "Every door holds what it should" in text_of(client, "/rollout/")
 
 
+def test_the_rollout_leads_nobody_to_a_page_that_turns_them_away(house: pages.House, browse: Browse) -> None:
+    seen = {who.name: text_of(browse(who), "/rollout/") for who in (house.shop.ada, house.shop.cyd)}
+    assert [name for name, text in seen.items() if 'href="/rollout/mesh/"' in text] == ["Cyd"]
+    assert [name for name, text in seen.items() if "Shop mesh" in text] == ["Ada", "Cyd"]
+    refused = browse(house.shop.ada).get("/rollout/mesh/")
+    assert refused.status_code == 403
+    assert "people with the role operator, security, auditor or administrator." in refused.content.decode()
+
+
+def test_what_differs_moves_by_itself_with_its_title(house: pages.House, browse: Browse) -> None:
+    client = browse(house.olga)
+    assert 'data-live="/rollout/mesh/events?seen=' in text_of(client, "/rollout/mesh/drift/")
+    part = client.get("/rollout/mesh/drift/", headers={"HX-Request": "true", "HX-Target": "moving"}).content.decode()
+    assert part.lstrip().startswith('<div class="stack-l" id="moving"')
+    assert '<h1 id="title" hx-swap-oob="true">1 thing at Shop mesh is not as' in part
+
+
 def test_a_target_shows_what_differs_what_is_there_and_how_it_came(house: pages.House, browse: Browse) -> None:
     text = text_of(browse(house.olga), "/rollout/mesh/")
     for said in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -71,6 +73,8 @@ def test_sending_leads_to_the_request(house: pages.House, browse: Browse) -> Non
     ("change", "said"),
     [
         ({"reason": " "}, "Say why, in a few words."),
+        ({"reason": "Look \u202egnihton ta"}, "Control characters cannot be kept."),
+        ({"points": ""}, "Choose at least one door."),
         ({"routes": ""}, "Choose at least one route."),
         ({"duration": "864000"}, "Payments allows this at most"),
         ({"routes": "refund"}, "already asked for"),
@@ -85,6 +89,29 @@ def test_what_is_refused_is_said_where_it_belongs_and_nothing_typed_is_lost(
     assert (answer.status_code, AccessRequest.objects.count()) == (422, before)
     assert said in text
     assert 'value="PAY-7"' in text
+
+
+def test_the_form_says_that_it_names_the_doors_and_a_link_gets_the_usual_ones(
+    house: pages.House, browse: Browse
+) -> None:
+    text = text_of(browse(house.shop.ada), "/requests/new", service="payments", routes="list")
+    assert '<input type="hidden" name="points" value="">' in text
+    assert text.count('name="points" value="edge" checked') == text.count('name="points" value="mesh" checked') == 1
+
+
+def test_a_form_sent_twice_is_one_request_and_leads_to_it(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    first, second = client.post("/requests/new", ASK), client.post("/requests/new", ASK)
+    assert (second.status_code, second.headers["Location"]) == (302, first.headers["Location"])
+    assert AccessRequest.objects.filter(reason=ASK["reason"]).count() == 1
+
+
+def test_the_same_ask_for_another_reason_names_the_one_that_waits(house: pages.House, browse: Browse) -> None:
+    client = browse(house.shop.ada)
+    where = client.post("/requests/new", ASK).headers["Location"]
+    answer = client.post("/requests/new", {**ASK, "reason": "Another one."})
+    assert answer.status_code == 422
+    assert f'already asked for and waits for an answer. <a href="{where}">See it</a>' in answer.content.decode()
 
 
 def test_one_may_ask_for_ones_agent_and_not_for_somebody_else(house: pages.House, browse: Browse) -> None:
@@ -119,7 +146,7 @@ def test_an_approval_opens_and_the_story_goes_on(house: pages.House, browse: Bro
     where = f"/requests/{house.asked.public_id}/"
     browse(house.shop.ben).post(f"{where}review", {"verdict": "approve", "comment": "Fine."})
     text = text_of(browse(house.shop.ada), where)
-    for said in ("Ada soon may call Payments", "Ben approved", "Fine.", "The edge door is opening", "curl -i -X POST"):
+    for said in ("Ada may soon call Payments", "Ben approved", "Fine.", "The edge door is opening", "curl -i -X POST"):
         assert said in text
     assert text.count('data-state="opening"') == 2
 
@@ -139,6 +166,22 @@ def test_a_denial_is_told_with_its_words(house: pages.House, browse: Browse) -> 
     text = text_of(browse(house.shop.ada), where)
     assert "Ada may not call Payments: denied" in text
     assert "Use the other one." in text
+
+
+def test_whoever_asked_may_ask_again_once_it_is_over_and_nothing_but_the_reason_is_to_be_written(
+    house: pages.House, browse: Browse
+) -> None:
+    where, ada, ben = f"/requests/{house.asked.public_id}/", browse(house.shop.ada), browse(house.shop.ben)
+    assert "Ask again" not in text_of(ada, where)
+    ben.post(f"{where}review", {"verdict": "deny", "comment": "Later."})
+    assert "Ask again" not in text_of(ben, where)
+    link = re.search(r'href="(/requests/new\?[^"]+)"[^>]*>\s*<svg.*?</svg>\s*Ask again', text_of(ada, where), re.S)
+    assert link is not None
+    form = ada.get(html.unescape(link[1])).content.decode()
+    checked = {key: f'value="{key}" checked' in form for key in access.ROUTES}
+    assert checked == {"list": False, "read": False, "refund": True, "purge": False}
+    assert '<option value="3600" selected>' in form
+    assert "required></textarea>" in form
 
 
 def test_what_somebody_types_is_shown_and_not_run(house: pages.House, browse: Browse) -> None:

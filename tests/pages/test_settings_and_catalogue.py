@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,27 @@ from tests.reading import text_of
 
 Browse = Callable[[Subject], Client]
 ESTATE = Path(settings.BASE_DIR, "deploy/demo/estate.yaml")
+
+
+def test_nobody_is_shown_a_part_of_the_settings_that_turns_them_away(house: pages.House, browse: Browse) -> None:
+    shown = {who.name: _sections(browse(who)) for who in (house.shop.ada, house.shop.cyd, house.olga)}
+    assert shown["Cyd"] - shown["Ada"] == {"/settings/aws/", "/settings/signals/"}
+    assert {"/settings/outbox/", "/settings/gallery/", "/settings/providers/"} <= shown["Olga"] - shown["Cyd"]
+
+
+def _sections(client: Client) -> set[str]:
+    """Every section that is offered, each opened."""
+    found: set[str] = set()
+    waiting = {"/settings/tokens/"}
+    while waiting:
+        page = waiting.pop()
+        found.add(page)
+        answer = client.get(page)
+        assert answer.status_code == 200, page
+        text = answer.content.decode()
+        tabs = text.partition('<div class="sections">')[2].partition("</div>")[0]
+        waiting |= set(re.findall(r'href="([^"]+)"', tabs)) - found
+    return found
 
 
 # the catalogue

@@ -139,6 +139,7 @@ def _end_all(row: CleanUp, actor: Subject, at: datetime) -> None:
 
 
 def withdraw_clean_up(*, public_id: str, actor: Subject, at: datetime) -> CleanUp:
+    """By whoever proposed it, or owns the agent that did, while nobody has decided. Nothing is ended."""
     with transaction.atomic():
         row = _locked(public_id, actor)
         policies.require_may_withdraw(actor, row)

@@ -106,6 +106,7 @@ def set_rule(*, slug: str, values: RuleValues, actor: Actor, at: datetime) -> Ap
 
 
 def remove_rule(*, slug: str, actor: Actor, at: datetime) -> None:
+    """Gone for good, unlike a retired one. Requests that are open keep what was resolved when they were asked."""
     policies.require_can_govern(actor)
     with transaction.atomic():
         rule = ApprovalRule.objects.select_for_update().filter(slug=slug).first()
@@ -128,6 +129,7 @@ def set_guardrail(*, slug: str, values: GuardrailValues, actor: Actor, at: datet
 
 
 def remove_guardrail(*, slug: str, actor: Actor, at: datetime) -> None:
+    """Gone for good, unlike a retired one. What it forbade is compiled anew."""
     policies.require_can_govern(actor)
     with transaction.atomic():
         guardrail = Guardrail.objects.select_for_update().filter(slug=slug).first()

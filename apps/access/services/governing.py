@@ -69,6 +69,7 @@ def enable_rule(*, slug: str, enabled: bool, version: int, actor: Actor, at: dat
 
 
 def enable_guardrail(*, slug: str, enabled: bool, version: int, actor: Actor, at: datetime) -> Guardrail:
+    """Puts it in force or retires it, by the same write as any other change: a stale ``version`` is refused."""
     row = Guardrail.objects.filter(slug=slug).first()
     if row is None:
         raise refusals.UnknownGuardrail
@@ -77,10 +78,12 @@ def enable_guardrail(*, slug: str, enabled: bool, version: int, actor: Actor, at
 
 
 def values_of_rule(row: ApprovalRule) -> RuleValues:
+    """What a form or the API may change of it."""
     return RuleValues(**_read(row, RuleValues))
 
 
 def values_of_guardrail(row: Guardrail) -> GuardrailValues:
+    """What a form or the API may change of it."""
     return GuardrailValues(**_read(row, GuardrailValues))
 
 
@@ -183,5 +186,6 @@ def newly_uncovered(slug: str, values: RuleValues) -> list[Covered]:
 
 
 def covered_services() -> list[Covered]:
+    """Every living service, with what decides which rules match."""
     rows = catalog.list_living_services().values_list("slug", "title", "sensitivity")
     return [Covered(*row) for row in rows]

@@ -34,6 +34,7 @@ SUSPENDED = "The holder was suspended."
 
 
 def locked(grant_id: str) -> Grant:
+    """The grant, its row locked until the transaction ends. Raises UnknownGrant."""
     found = locked_where(Q(public_id=grant_id))
     if not found:
         raise refusals.UnknownGrant
@@ -113,6 +114,7 @@ def create_standing_grant(
 
 
 def described(grant: Grant) -> dict[str, object]:
+    """A grant as the audit record keeps it."""
     return {
         "subject": grant.subject.key,
         "service": grant.service.slug,
@@ -146,6 +148,7 @@ def end_grant(*, public_id: str, actor: Subject, at: datetime, why: str = "") ->
 
 
 def end_locked(grant: Grant, *, to: GrantState, by: Subject | None, why: str, at: datetime) -> Grant:
+    """Ends one grant whose row the caller has locked; see ``end_all_locked``."""
     end_all_locked([grant], to=to, by=by, why=why, at=at)
     return grant
 

@@ -37,6 +37,7 @@ def record_request(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> None:
+    """Writes ``access.request.<verb>`` to the audit record, in the caller's transaction."""
     audit.record(
         action=f"access.request.{verb}",
         actor=actor,
@@ -50,6 +51,7 @@ def record_request(
 
 
 def announce_request(verb: str, request: AccessRequest, at: datetime) -> None:
+    """Tells whoever listens to the outbox, and the pages that show the request, that there is something new."""
     outbox.enqueue(
         topic=f"access.request.{verb}", key=request.public_id, payload={"service": request.service.slug}, at=at
     )
@@ -70,6 +72,7 @@ def record_grant(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> None:
+    """Writes ``access.grant.<verb>`` to the audit record, in the caller's transaction."""
     audit.record_all([grant_entry(verb, grant, actor=actor, before=before, after=after)], at=at)
 
 
@@ -87,6 +90,7 @@ def grant_entry(
 
 
 def announce_grant(grant: Grant, at: datetime) -> None:
+    """As ``announce_grants``, of one."""
     announce_grants([grant], at)
 
 

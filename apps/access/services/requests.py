@@ -27,7 +27,7 @@ from apps.access.selectors.visibility import visible_requests
 from apps.access.services.records import announce_request, record_request
 from apps.access.states import RequestState, move
 from apps.access.traffic import hold_rules
-from apps.access.weighing import Weighed, weigh
+from apps.access.weighing import Weighed, find_twin, weigh
 from apps.audit.actors import SYSTEM, Actor
 
 if TYPE_CHECKING:
@@ -100,14 +100,14 @@ def open_request(
 
 
 def store_request(request: AccessRequest, target: Target, weighed: Weighed) -> None:
-    """With its routes and what has to be agreed to. Raises AlreadyAsked when the same is open."""
+    """With its routes and what has to be agreed to. Raises AlreadyAsked with the other where the same is open."""
     request.resolved = weighed.resolution.as_json()
     request.risk = judge_risk(request.subject, target, request.duration).as_json()
     try:
         with transaction.atomic():
             request.save(force_insert=True)
     except IntegrityError as error:
-        raise refusals.AlreadyAsked from error
+        raise refusals.AlreadyAsked(extra={"request": find_twin(request.fingerprint)}) from error
     request.routes.set(target.routes)
     Requirement.objects.bulk_create(
         [
@@ -142,6 +142,7 @@ def _described(request: AccessRequest, target: Target) -> dict[str, object]:
 
 
 def locked(public_id: str) -> AccessRequest:
+    """The request, its row locked until the transaction ends. Raises UnknownRequest."""
     request = (
         AccessRequest.objects.select_for_update(of=("self",))
         .select_related("requester__owner", "subject__owner", "subject__team", "service__team", "environment")
@@ -154,6 +155,7 @@ def locked(public_id: str) -> AccessRequest:
 
 
 def locked_visible(public_id: str, viewer: Subject) -> AccessRequest:
+    """As ``locked``; what ``viewer`` may not see is as unknown as what there is not."""
     request = locked(public_id)
     if not visible_requests(viewer).filter(pk=request.pk).exists():
         raise refusals.UnknownRequest
@@ -168,12 +170,14 @@ def close(request: AccessRequest, to: RequestState, at: datetime) -> None:
 
 
 def tell_outcome(request: AccessRequest, *, actor: Actor, at: datetime, why: str = "") -> None:
+    """Records and announces that an open request came to its end, in the caller's transaction."""
     before, after = {"state": RequestState.PENDING}, {"state": request.state, "why": why}
     record_request(request.state, request, actor=actor, at=at, before=before, after=after)
     announce_request(request.state, request, at)
 
 
 def cancel_request(*, public_id: str, actor: Subject, at: datetime, why: str = "") -> AccessRequest:
+    """Takes an open ask back. Raises RequestNotOpen once it is decided."""
     with transaction.atomic():
         request = locked_visible(public_id, actor)
         policies.require_may_cancel(actor, request)

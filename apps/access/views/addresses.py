@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 from apps.access import selectors, services
 from apps.access.addresses import MEANING
 from apps.access.policies import GOVERNORS
-from apps.access.views.asking import DURATIONS
+from apps.access.views.asking import DURATIONS, SENT, sent_before
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
 from apps.identity import selectors as identity
@@ -85,8 +85,9 @@ def request_addresses(request: PageRequest) -> HttpResponse:
             opened = send(request, choices, ask)
         except Refusal as refusal:
             errors = refusal.fields or {"": [refusal.message]}
-        else:
-            messages.success(request, "Sent. This page moves by itself as people answer.")
+            opened = sent_before(request, refusal, ask.reason)
+        if opened:
+            messages.success(request, SENT)
             return redirect("request", opened)
     return show_form(request, choices, ask, errors)
 

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from apps.access import selectors, services
+from apps.access import refusals, selectors, services
 from apps.access.asks import CONNECTING, DEFAULT_DURATION
 from apps.access.risk import READS
 from apps.audit.errors import Refusal
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from apps.identity.models import Subject
 
 DURATIONS = (900, 3600, 4 * 3600, 8 * 3600, 24 * 3600, 3 * 86400, 7 * 86400, 30 * 86400, 90 * 86400)
+SENT = "Sent. What people answer is told here."
+NO_DOOR = "Choose at least one door."
 Errors = Mapping[str, list[str]]
 
 
@@ -47,7 +49,10 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What was typed or linked, made sense of: what cannot be chosen is left out, nothing else is lost."""
+    """What was typed or linked, made sense of: what cannot be chosen is left out, nothing else is lost.
+
+    A link may name no doors and means the usual ones; the form always names them, so none ticked is none.
+    """
 
     subject: str
     routes: tuple[str, ...] = ()
@@ -65,16 +70,26 @@ def request_new(request: PageRequest) -> HttpResponse:
         return choose_service(request)
     choices = choices_for(request.subject, given["service"])
     ask = read_ask(given, choices)
-    errors: Errors = {}
+    refused = None
     if request.method == "POST":
         try:
             opened = send(request, choices, ask)
         except Refusal as refusal:
-            errors = refusal.fields or {"": [refusal.message]}
-        else:
-            messages.success(request, "Sent. This page moves by itself as people answer.")
+            refused = refusal
+            opened = sent_before(request, refusal, ask.reason)
+        if opened:
+            messages.success(request, SENT)
             return redirect("request", opened)
-    return show_form(request, choices, ask, errors)
+    return show_form(request, choices, ask, refused)
+
+
+def sent_before(request: PageRequest, refusal: Refusal, reason: str) -> str:
+    """The request that this very form made already, where somebody pressed twice or went back; or nothing."""
+    twin = refusal.extra.get("request") if isinstance(refusal, refusals.AlreadyAsked) else None
+    if not twin:
+        return ""
+    found = selectors.visible_requests(request.subject).filter(public_id=twin, requester=request.subject)
+    return next((one.public_id for one in found if one.reason == reason.strip()), "")
 
 
 def choose_service(request: HttpRequest) -> HttpResponse:
@@ -104,7 +119,7 @@ def read_ask(given: QueryDict, choices: Choices) -> Ask:
     return Ask(
         subject=subject.key,
         routes=read_routes(given, choices),
-        points=points or usual_points(subject, choices),
+        points=points if "points" in given else usual_points(subject, choices),
         duration=read_duration(given.get("duration", ""), choices),
         reason=given.get("reason", "")[:5000],
         ticket=given.get("ticket", "")[:500],
@@ -137,6 +152,7 @@ def usual_points(subject: Subject, choices: Choices) -> tuple[str, ...]:
 
 
 def send(request: PageRequest, choices: Choices, ask: Ask) -> str:
+    require_a_door(ask, choices)
     opened = services.open_request(
         actor=request.subject,
         subject_key=ask.subject,
@@ -151,12 +167,20 @@ def send(request: PageRequest, choices: Choices, ask: Ask) -> str:
     return opened.public_id
 
 
-def show_form(request: PageRequest, choices: Choices, ask: Ask, errors: Errors) -> HttpResponse:
+def require_a_door(ask: Ask, choices: Choices) -> None:
+    """The service takes the usual doors where none is named; whoever unticked all of them does not mean those."""
+    if choices.points and not ask.points:
+        raise refusals.BadPoints(NO_DOOR, fields={"points": [NO_DOOR]})
+
+
+def show_form(request: PageRequest, choices: Choices, ask: Ask, refused: Refusal | None) -> HttpResponse:
+    errors: Errors = {} if refused is None else refused.fields or {"": [refused.message]}
     context = {
         "choices": choices,
         "ask": ask,
         "errors": errors,
         "whole": errors.get("", []),
+        "twin": "" if refused is None else refused.extra.get("request"),
         "explore": not request.GET.get("look"),
         **(foresee(request.subject, choices, ask) if request.GET.get("look") or errors else {}),
     }

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from apps.access import refusals, selectors, services
-from apps.access.views.asking import Ask, Choices, Errors, choices_for, read_ask
+from apps.access.views.asking import SENT, Ask, Choices, Errors, choices_for, read_ask, require_a_door, sent_before
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
 from apps.compiler.traffic import HEADERS
@@ -74,14 +74,13 @@ def traffic_new(request: PageRequest) -> HttpResponse:
     ask, typed, refusal = read_ask(given, choices), Typed.read(given), None
     if request.method == "POST":
         try:
-            opened = services.open_request(
-                reason=ask.reason, ticket=ask.ticket, **asked_of(request, choices, ask, typed)
-            )
+            opened = send(request, choices, ask, typed)
         except Refusal as error:
             refusal = error
-        else:
-            messages.success(request, "Sent. This page moves by itself as people answer.")
-            return redirect("request", opened.public_id)
+            opened = sent_before(request, error, ask.reason)
+        if opened:
+            messages.success(request, SENT)
+            return redirect("request", opened)
     context = {"choices": choices, "ask": ask, "typed": typed, "for_all": may_speak_for_all, "headers": HEADERS}
     context |= {"variants": [one.name for one in catalog.list_variants(choices.service)], **told(refusal)}
     if request.GET.get("look") or refusal:
@@ -98,6 +97,12 @@ def whom_for(request: PageRequest, slug: str) -> tuple[Choices, bool]:
     known = {one.pk for one in choices.subjects}
     others = [one for one in identity.list_subjects(kind="team")[:MOST_TEAMS] if one.pk not in known]
     return replace(choices, subjects=[*choices.subjects, *others]), True
+
+
+def send(request: PageRequest, choices: Choices, ask: Ask, typed: Typed) -> str:
+    require_a_door(ask, choices)
+    opened = services.open_request(reason=ask.reason, ticket=ask.ticket, **asked_of(request, choices, ask, typed))
+    return opened.public_id
 
 
 def asked_of(request: PageRequest, choices: Choices, ask: Ask, typed: Typed) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def quoted(text: str) -> str:
 
 
 def policy_key(*parts: str) -> str:
+    """The parts as one key of a map. Parts that hold a space cannot pass for two; what is too long becomes a digest."""
     key = " ".join(_UNSAFE.sub(_escaped, part) for part in parts)
     return key if len(key) <= LONGEST_KEY else f"sha256 {hashlib.sha256(key.encode()).hexdigest()}"
 

@@ -74,6 +74,7 @@ def _json(value: object) -> str:
 
 
 def header_variable(name: str) -> str:
+    """A header's name as it ends the names of variables about it."""
     return name.lower().replace("-", "_")
 
 
@@ -93,5 +94,6 @@ def header_maps() -> str:
 
 
 def header_lines() -> str:
+    """One line for each header a rule may touch: it goes on as the rules have it."""
     lines = [f"proxy_set_header {name} $sp_sends_{header_variable(name)};\n" for name in HEADERS]
     return "# Generated. The headers that traffic rules may set or remove, as they go on.\n" + "".join(lines)

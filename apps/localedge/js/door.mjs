@@ -85,7 +85,7 @@ class Passage {
     }
     const status = STATUS[code] ?? 500;
     const rid = this.#rid();
-    process.stderr.write(`${JSON.stringify({ ts: Date.now() / 1000, event: 'request_failed', rid, code, message })}\n`);
+    if (code !== 'EW_NO_BUNDLE') process.stderr.write(`${JSON.stringify({ ts: Date.now() / 1000, event: 'request_failed', rid, code, message })}\n`);
     this.#record(outcome, status);
     const reason = code === 'EW_BAD_REQUEST' ? 'bad_path' : 'policy_unavailable';
     const problem = { type: 'about:blank', title: 'The edge could not serve this request', status, code, reason, request_id: rid, point: 'edge' };

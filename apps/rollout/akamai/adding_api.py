@@ -17,8 +17,9 @@ from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
 from apps.rollout.akamai.forms import TIERS
 from apps.rollout.akamai.rest import ConnectionInput, credential_of
-from apps.rollout.api import KEEPERS, TargetSchema
+from apps.rollout.api import TargetSchema
 from apps.rollout.models import DriverName
+from apps.rollout.policies import KEEPERS
 from apps.rollout.services.akamai import adding
 from apps.rollout.services.akamai.placing import Place
 from apps.rollout.services.targets import TargetSpec

@@ -13,8 +13,9 @@ from apps.identity.pages import PageRequest, require_role
 from apps.rollout import tasks
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.drivers.akamai.errors import CATALOGUE
+from apps.rollout.policies import KEEPERS
 from apps.rollout.services.akamai import leaving
-from apps.rollout.views import KEEPERS, mark_now
+from apps.rollout.views import mark_now
 
 
 @require_http_methods(["GET", "POST"])

@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as
 from apps.rollout import tasks
-from apps.rollout.api import KEEPERS, WATCHERS
 from apps.rollout.models import ListProduct
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.akamai import listing
 from apps.rollout.services.targets import get_target
 

@@ -14,8 +14,9 @@ from apps.access import selectors as access
 from apps.identity.pages import PageRequest, asked_text, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.akamai import listing
-from apps.rollout.views import KEEPERS, PAGE, WATCHERS, get_target
+from apps.rollout.views import PAGE, get_target
 
 
 @require_GET

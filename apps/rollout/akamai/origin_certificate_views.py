@@ -13,10 +13,11 @@ from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
 from apps.rollout.akamai.views import akamai_target, press
 from apps.rollout.models import OriginCertificate
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.akamai import origin_certificates
 from apps.rollout.services.akamai.origin_certificates import CertificateInput
 from apps.rollout.states import OPEN_PROPERTIES, PropertyState
-from apps.rollout.views import KEEPERS, WATCHERS, follow
+from apps.rollout.views import follow
 
 
 class CertificateForm(forms.Form):

@@ -13,9 +13,9 @@ from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.rollout import tasks
 from apps.rollout.akamai.forms import PlaceForm
 from apps.rollout.akamai.views import akamai_target
+from apps.rollout.policies import KEEPERS
 from apps.rollout.services.akamai import edge_tokens
 from apps.rollout.services.akamai.placing import place, place_of
-from apps.rollout.views import KEEPERS
 
 
 @require_http_methods(["GET", "POST"])

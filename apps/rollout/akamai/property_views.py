@@ -15,9 +15,10 @@ from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.outbox import pokes
 from apps.rollout.akamai.views import akamai_target
 from apps.rollout.models import PropertyChange, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.akamai import attaching, budgets
 from apps.rollout.states import OPEN_PROPERTIES, PropertyState
-from apps.rollout.views import KEEPERS, WATCHERS, follow
+from apps.rollout.views import follow
 
 MOST = 10
 

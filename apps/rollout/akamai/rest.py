@@ -24,8 +24,9 @@ from apps.rollout.akamai.edgerc import (
     from_environment,
     parse_edgerc,
 )
-from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
+from apps.rollout.api import TargetSchema
 from apps.rollout.models import Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import connecting, preflights
 from apps.rollout.services.akamai import leaving
 from apps.rollout.services.targets import get_target

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as, given
-from apps.rollout.api import KEEPERS, WATCHERS
 from apps.rollout.models import EdgeStream, StreamKey
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.akamai import adopting_streams, streaming
 from apps.rollout.services.akamai.streaming import NoStream, StreamInput
 from apps.rollout.services.targets import get_target

@@ -25,12 +25,13 @@ from apps.rollout.akamai.forms import ConnectForm, NewEdgeForm
 from apps.rollout.cluster import facts as cluster_facts
 from apps.rollout.cluster import views as cluster_views
 from apps.rollout.models import DriverName, Preflight, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import connecting, preflights
 from apps.rollout.services.akamai import adding
 from apps.rollout.services.akamai.placing import Place
 from apps.rollout.services.driving import has_live_agent
 from apps.rollout.services.targets import TargetSpec
-from apps.rollout.views import KEEPERS, WATCHERS, follow, get_target
+from apps.rollout.views import follow, get_target
 
 
 def akamai_target(slug: str) -> Target:

@@ -18,9 +18,9 @@ from apps.identity.selectors import has_role
 from apps.rollout import handouts
 from apps.rollout.cluster.views import cluster_target
 from apps.rollout.models import Node, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.driving import is_live
 from apps.rollout.services.targets import enroll_account
-from apps.rollout.views import KEEPERS, WATCHERS
 
 IMAGE, ACCOUNT = "sallyport-door:latest", "sallyport/sallyport-agent"
 LONGEST_IMAGE = 255

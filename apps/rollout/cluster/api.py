@@ -14,12 +14,13 @@ from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as, given
 from apps.rollout import tasks
-from apps.rollout.api import KEEPERS, WATCHERS, TargetSchema
+from apps.rollout.api import TargetSchema
 from apps.rollout.cluster.facts import facts_of, manifest_of
 from apps.rollout.cluster.leave_views import BACK, FORGET
 from apps.rollout.cluster.settings import ACCESS_CONTROL, DEFAULTS, MTLS, settings_of
 from apps.rollout.cluster.views import cluster_target
 from apps.rollout.models import DriverName, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.cluster import closing, leaving
 from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster import objects as cluster_objects

@@ -17,9 +17,10 @@ from apps.rollout import tasks
 from apps.rollout.cluster.views import cluster_target
 from apps.rollout.drivers.kubernetes.errors import CATALOGUE
 from apps.rollout.models import Node, Target
+from apps.rollout.policies import KEEPERS
 from apps.rollout.services.cluster import leaving
 from apps.rollout.services.driving import has_live_agent
-from apps.rollout.views import KEEPERS, mark_now
+from apps.rollout.views import mark_now
 
 MOST = 100
 BACK, FORGET = "back", "forget"

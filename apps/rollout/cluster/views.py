@@ -19,10 +19,11 @@ from apps.rollout.cluster.facts import manifest_of
 from apps.rollout.cluster.forms import NewClusterForm, SettingsForm, WayForm, told
 from apps.rollout.cluster.settings import END_OF_SALE, SMI, settings_of
 from apps.rollout.models import DriverName, Target
+from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.cluster import connecting as cluster_connecting
 from apps.rollout.services.cluster import objects as cluster_objects
 from apps.rollout.services.targets import TargetSpec
-from apps.rollout.views import KEEPERS, WATCHERS, get_target
+from apps.rollout.views import get_target
 
 SECRETS = ("kubeconfig", "token")
 

@@ -51,6 +51,7 @@ STALE_AFTER = timedelta(minutes=2)
 
 @contextmanager
 def driver_of(target: Target, at: datetime) -> Iterator[Driver]:
+    """The driver of a target, for as long as the context is open: what it holds open is closed after."""
     if target.is_fetched:
         yield NginxDriver(node_views(target, at), partial(nudge.publish, channel_of(target.slug)))
         return
@@ -98,6 +99,7 @@ def edgeworker_name(target: Target) -> str:
 
 
 def exported_driver(target: Target, at: datetime) -> ExportedDriver:
+    """Of an edge that others bring to the vendor: it only looks at what is there."""
     token = trust.sign_probe_tokens(subjects={WITNESS}, at=at)[WITNESS]
     code = load(TargetArtifact.objects.filter(target=target, service=COMMON).exclude(sha256=""))
     return ExportedDriver(caller_of(target), code, token)
@@ -120,6 +122,7 @@ def token_in_use(target: Target) -> str:
 
 
 def gate_of(target: Target) -> Gate:
+    """What stands before production: whom it waits for, what was tried, and what failed and was not forgiven."""
     failed = EdgeMove.objects.filter(target=target, status__in=ENDINGS).order_by("-number")[:NOTED]
     rows = list(failed.values_list("number", "forgiven"))
     release = releases.current(target)
@@ -164,6 +167,7 @@ def channel_of(slug: str) -> str:
 
 
 def node_views(target: Target, at: datetime) -> list[NodeView]:
+    """What each node of the target that applies a bundle last said of itself."""
     return [
         NodeView(
             name=node.name,
@@ -178,6 +182,7 @@ def node_views(target: Target, at: datetime) -> list[NodeView]:
 
 
 def is_live(node: Node, at: datetime) -> bool:
+    """Whether the node was heard of lately enough to be counted on."""
     return node.last_seen_at is not None and node.last_seen_at > at - STALE_AFTER
 
 

@@ -28,6 +28,7 @@ def record_target(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> None:
+    """Writes ``rollout.<verb>`` to the audit record, in the caller's transaction."""
     audit.record(
         action=f"rollout.{verb}",
         actor=actor,

@@ -59,6 +59,7 @@ def code_bundle(*, slug: str, number: int | None = None, actor: Actor, at: datet
 
 
 def state_of(*, slug: str, number: int | None = None) -> EdgeState:
+    """What a revision wants at the edge; the newest when none is named. Raises NothingToExport."""
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise NothingToExport(f"{target.name} is no edge: its nodes fetch what they need.")

@@ -15,10 +15,12 @@ from apps.rollout.models import Activation, Probe, Target
 
 
 def hold_target(target_id: int) -> Target:
+    """Locks the target's row until the transaction ends. It comes before any lock of its activations."""
     return Target.objects.select_for_update(no_key=True).get(pk=target_id)
 
 
 def hold_activations(ids: Collection[int]) -> dict[int, Activation]:
+    """Locks them until the transaction ends, in one order, so that two who want the same do not wait for each other."""
     found = Activation.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=ids).order_by("pk")
     return {one.pk: one for one in found.select_related("target", "revision")}
 

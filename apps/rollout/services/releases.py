@@ -23,6 +23,7 @@ PAGE = 20
 
 
 def current(target: Target) -> Release | None:
+    """The release that is under way, if one is."""
     return Release.objects.filter(target=target, state__in=OPEN_RELEASES).first()
 
 

@@ -38,6 +38,7 @@ class Safety:
 
 
 def safety_of(target: Target) -> Safety:
+    """How careful the target is with code; what nobody set is as usual."""
     given = target.config.get("safety", {})
     return Safety(**{name: given[name] for name in asdict(Safety()) if name in given})
 

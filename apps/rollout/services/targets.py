@@ -116,6 +116,7 @@ class Enrolment:
 
 
 def get_target(slug: str) -> Target:
+    """Raises UnknownTarget."""
     target = Target.objects.select_related("environment").filter(slug=slug).first()
     if target is None:
         raise UnknownTarget

@@ -34,6 +34,7 @@ MOST_TOLD = 3
 
 
 def next_due(target: Target) -> datetime | None:
+    """When something is to be done about the release under way; None while nothing is."""
     row = Release.objects.filter(target=target, state__in=OPEN_RELEASES).exclude(due_at=None).first()
     return row.due_at if row else None
 

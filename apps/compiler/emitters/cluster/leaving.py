@@ -154,6 +154,7 @@ def _ends() -> Aspect:
 
 
 def asked_at_ingress(surroundings: ClusterSurroundings) -> bool:
+    """Whether an ingress controller asks the verifier about calls from outside, so that there is anything to ask."""
     return bool(surroundings.verifier and surroundings.emitters & {"nic", "gateway"})
 
 
@@ -186,6 +187,7 @@ class Mesh:
 
 
 def at_door(pdp: Pdp, call: Call) -> Decision:
+    """What is decided at the service itself, whoever let the call through before."""
     resource = Resource(call.service, call.path)
     return pdp.decide(call.subject, Action(call.method), resource, Context(Point.MESH), call.at)
 

@@ -222,6 +222,7 @@ def _door(port: int | None, sidecar: Sidecar) -> Object:
 
 
 def unprivileged() -> Object:
+    """A container that runs as nobody in particular and can gain nothing, as the restricted pod standard asks."""
     return {
         "runAsUser": USER,
         "runAsNonRoot": True,

@@ -127,6 +127,7 @@ def _port(service: Service) -> int:
 
 
 def target_name(service: Service, account: Account) -> str:
+    """Of the TrafficTarget that lets ``account`` in. The digest keeps apart accounts of one name in two namespaces."""
     told = hashlib.sha256(f"{account.namespace}/{account.name}".encode()).hexdigest()[:8]
     return object_name(service.id, f"from-{account.name}-{told}")
 
@@ -205,6 +206,7 @@ def _split(
 def traps(
     graph: AccessGraph, before: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
 ) -> tuple[Trap, ...]:
+    """What of this change opens or closes more than its sentence says: the first target closes, the last one opens."""
     now = after.services.get(service.id)
     closed_before = _is_closed(before, service, surroundings)
     closed_after = _is_closed(after, service, surroundings)

@@ -125,6 +125,7 @@ def _files(graph: AccessGraph, surroundings: ClusterSurroundings, port: int) -> 
 
 
 def health_port(port: int) -> int:
+    """Where the verifier says that it lives: the port after the one where it is asked."""
     return port + 1
 
 

@@ -39,6 +39,7 @@ def cluster_driver(target: Target) -> Iterator[KubernetesDriver]:
 
 
 def connection_of(target: Target) -> ClusterConnection:
+    """How the console calls the cluster. Raises ClusterNotConnected where it cannot, or must not."""
     if target.is_pulled:
         raise ClusterNotConnected("Kubernetes", 0, "is not called for this target: its agent calls the console")
     if target.config.get("reached") == IN_CLUSTER:

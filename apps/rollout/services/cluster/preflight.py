@@ -50,6 +50,7 @@ def look(target: Target) -> tuple[Finding, ...]:
 
 
 def findings(target: Target, review: AccessReview) -> tuple[Finding, ...]:
+    """What a look at the cluster says, the most general first."""
     return (_version(review), *_kinds(review), *_enforced(target), *_rights(review.permissions))
 
 

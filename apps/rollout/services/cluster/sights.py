@@ -61,6 +61,7 @@ class Said:
 
 
 def is_agent(node: Node) -> bool:
+    """Whether the node is the agent of a cluster that is not called."""
     return node.target.driver == DriverName.KUBERNETES and node.target.is_pulled and node.applies
 
 
@@ -75,6 +76,7 @@ def orders_of(target: Target) -> dict[str, object]:
 
 
 def is_ordered(target: Target) -> bool:
+    """Whether its agent is told to bring something again, whatever stands there."""
     return target.is_pulled and bool(target.facts.get(TAKEN))
 
 
