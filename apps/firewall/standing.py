@@ -111,11 +111,22 @@ def _of_meaning(line: FirewallLine) -> Stand:
         (bool(meaning.problem), Stand.WRONG),
         (meaning.subject_id is None or meaning.service_id is None, Stand.UNCLEAR),
         (is_allowed(line), Stand.ALLOWED),
+        (is_methodless(line), Stand.UNCLEAR),
         (meaning.confirmed_by_id is None, Stand.UNCONFIRMED),
         ((meaning.zone or {}).get("verdict") == Verdict.FORBIDDEN, Stand.FORBIDDEN),
         (line.design is None or line.design["kind"] == "replace", Stand.CHOOSE),
     )
     return next((stand for holds, stand in steps if holds), Stand.READY)
+
+
+def asks_method(line: FirewallLine) -> bool:
+    """Its path has several methods, it names none of them, and nobody said which is meant."""
+    return bool(line.meaning.found.get("asks_method"))
+
+
+def is_methodless(line: FirewallLine) -> bool:
+    """And each of them changes something, so that there is none to take until somebody says so."""
+    return asks_method(line) and not line.meaning.found.get("reading")
 
 
 def is_allowed(line: FirewallLine) -> bool:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.access.services import NewParty
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler.paths import METHODS
+from apps.compiler.words import listed
 from apps.firewall import policies, selectors, services
 from apps.firewall.lines import DIRECTION_WORDS, ports_words
 from apps.firewall.rulebase.reading import FORMAT_WORDS
@@ -27,7 +28,9 @@ from apps.firewall.standing import (
     NEXT,
     TO_DO,
     Stand,
+    asks_method,
     is_allowed,
+    is_methodless,
     is_unreadable,
     overall,
     stand_of,
@@ -116,8 +119,19 @@ class Shown:
         if self.stand is Stand.ALLOWED:
             by = ", ".join(meaning.allowed_by) or str((self.line.design or {}).get("beside", ""))
             return f"By {by}." if by else str(meaning.found.get("open", ""))
-        said = self.line.refusal or meaning.problem
+        said = self.line.refusal or meaning.problem or self.asked_method
         return said or str((self.line.design or {}).get("others", ""))
+
+    @property
+    def asked_method(self) -> str:
+        """What is asked about a path without its method."""
+        if not asks_method(self.line):
+            return ""
+        readings = [one["label"] for one in self.line.meaning.found["method"]]
+        if is_methodless(self.line):
+            return f"It names no method, and each of {listed(readings[:-1])} changes something: say which is meant."
+        others = listed(readings[1:-1])
+        return f"It names no method and is read as {readings[0]}. Say that it is right, or choose {others}."
 
 
 @require_GET
