@@ -42,6 +42,7 @@ from apps.access.selectors.preview import Planned, Preview, planned_change, prev
 from apps.access.selectors.requests import (
     Standing,
     Waiting,
+    get_asked,
     get_visible_request,
     list_inbox,
     list_requests,
@@ -81,6 +82,7 @@ __all__ = [
     "count_address_uses",
     "denials_at",
     "full_graph",
+    "get_asked",
     "get_guarded_host",
     "get_guardrail",
     "get_rule",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from apps.firewall.standing import (
     LABELS,
     MOVING,
     NEXT,
+    OPENED,
     TO_DO,
     Stand,
     asks_method,
@@ -64,6 +65,7 @@ STATES = {
     Stand.DROPPED: "cancelled",
 }
 """How each is drawn: the console's state of the same look, under a word of our own."""
+SOON, LATER = 5, 20
 READ_AS = {form.value: words for form, words in FORMAT_WORDS.items()}
 
 
@@ -154,7 +156,7 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
         "lines": shown,
         "overall": overall(asked, stands),
         "counts": [(LABELS[stand], STATES[stand], count) for stand, count in overall(asked, stands).counts],
-        "moves": any(stand in MOVING for stand in stands),
+        "beat": _beat(stands),
         "may_change": may_change,
         "may_confirm": may_change and Stand.UNCONFIRMED in stands,
         "may_take": may_change and Stand.CHOOSE in stands,
@@ -162,6 +164,13 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
         "waits_to_send": Stand.READY in stands and unsettled,
         "held_up": held_up if may_change else 0,
     }
+
+
+def _beat(stands: Collection[Stand]) -> int:
+    """In how many seconds to look again; 0 when nothing moves any more. What is open moves when it ends."""
+    if any(stand in MOVING for stand in stands):
+        return SOON
+    return LATER if any(stand in OPENED for stand in stands) else 0
 
 
 def _shown(line: FirewallLine) -> Shown:
