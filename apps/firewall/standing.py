@@ -110,6 +110,7 @@ def _of_meaning(line: FirewallLine) -> Stand:
     steps = (
         (bool(meaning.problem), Stand.WRONG),
         (meaning.subject_id is None or meaning.service_id is None, Stand.UNCLEAR),
+        (bool(line.over), Stand.ENDED),
         (is_allowed(line), Stand.ALLOWED),
         (is_methodless(line), Stand.UNCLEAR),
         (meaning.confirmed_by_id is None, Stand.UNCONFIRMED),
@@ -127,6 +128,15 @@ def asks_method(line: FirewallLine) -> bool:
 def is_methodless(line: FirewallLine) -> bool:
     """And each of them changes something, so that there is none to take until somebody says so."""
     return asks_method(line) and not line.meaning.found.get("reading")
+
+
+def opened_by(line: FirewallLine) -> list[str]:
+    """The grants that were there already and by which a line was open when it was read or they were taken."""
+    if line.access_request_id is not None:
+        return []
+    design = line.design or {}
+    reused = design["beside"].replace(",", " ").split() if design.get("kind") == "reuse" else []
+    return [*line.meaning.allowed_by, *(word for word in reused if word != "and")]
 
 
 def is_allowed(line: FirewallLine) -> bool:

@@ -99,7 +99,7 @@ def test_choosing_who_calls_does_not_answer_which_method(at: datetime) -> None:
 
 def test_it_closes_itself_only_when_every_method_is_open_or_a_person_said_which(at: datetime) -> None:
     there = factory.shop()
-    factory.active_grant(there.ada, there.ben, routes=("read",), at=at)
+    factory.active_grant(there.ada, there.ben, routes=("read",), duration=2 * firewall.HOUR, at=at)
     request = asked(there, at)
     assert stand_of(firewall.line_of(request)) is Stand.UNCONFIRMED
     assert stand_of(choose(request, there, "read", at)) is Stand.ALLOWED

@@ -33,6 +33,7 @@ from apps.firewall.standing import (
     is_allowed,
     is_methodless,
     is_unreadable,
+    opened_by,
     overall,
     stand_of,
     text_of,
@@ -118,6 +119,8 @@ class Shown:
         meaning = self.line.meaning
         if is_unreadable(self.line):
             return why_unreadable(self.line)
+        if self.line.over:
+            return f"It was open by {listed(opened_by(self.line))}, and {listed(self.line.over)} ended. Look again."
         if self.stand is Stand.ALLOWED:
             by = ", ".join(meaning.allowed_by) or str((self.line.design or {}).get("beside", ""))
             return f"By {by}." if by else str(meaning.found.get("open", ""))
