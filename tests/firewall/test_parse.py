@@ -99,11 +99,9 @@ def test_every_bad_row_is_reported_and_every_fault_of_it() -> None:
         (3, "'99999' is no range of ports: they go up to 65535, the lower first."),
         (3, "'soon' is no day such as 2026-12-31."),
         (3, "'maybe' says neither allow nor deny."),
-        (4, "There is no source."),
-        (4, "There is no destination."),
+        (4, "There is no source. If its cell is merged with the one above it, write '10.0.0.1/24' here too."),
+        (4, "There is no destination. If its cell is merged with the one above it, write 'web' here too."),
         (4, "icmp has no ports."),
-        (4, "If the cell of the source is merged with the one above it, write '10.0.0.1/24' here too."),
-        (4, "If the cell of the destination is merged with the one above it, write 'web' here too."),
         (5, "'03/04/2026' may be two different days: write it like 2026-12-31."),
     ]
     assert words(parsed) == ["6: allow tcp 443 from 10.0.0.1 to web"]

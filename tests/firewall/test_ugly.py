@@ -154,12 +154,9 @@ def test_a_merged_cell_is_not_filled_in_but_said() -> None:
     parsed = read("source\tdestination\tport\ncheckout\tpayments\t443\n\tcart\t443\n\t\t80\n")
     assert [told(one)[:2] for one in parsed.lines] == [("checkout", "payments")]
     assert problems(parsed) == [
-        "There is no source.",
-        "If the cell of the source is merged with the one above it, write 'checkout' here too.",
-        "There is no source.",
-        "There is no destination.",
-        "If the cell of the source is merged with the one above it, write 'checkout' here too.",
-        "If the cell of the destination is merged with the one above it, write 'cart' here too.",
+        "There is no source. If its cell is merged with the one above it, write 'checkout' here too.",
+        "There is no source. If its cell is merged with the one above it, write 'checkout' here too.",
+        "There is no destination. If its cell is merged with the one above it, write 'cart' here too.",
     ]
 
 

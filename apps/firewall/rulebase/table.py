@@ -214,9 +214,8 @@ def _read_row(
         if at < len(row.cells) and row.cells[at].strip().lower() not in ("", ANY, "*", "all", "alle")
     )
     lines = _lines(row, cells, narrowing, today, problems)
-    problems += _merged(cells, above)
     for sentence in problems:
-        reading.blame(row.first, sentence)
+        reading.blame(row.first, sentence + _if_merged(sentence, above))
     if not problems:
         reading.add(lines)
     return {**above, **{field: cell for field, cell in cells.items() if cell}}
@@ -226,13 +225,12 @@ def _cell(text: str) -> str:
     return text.translate(_INVISIBLE).strip()
 
 
-def _merged(cells: Mapping[str, str], above: Mapping[str, str]) -> list[str]:
+def _if_merged(sentence: str, above: Mapping[str, str]) -> str:
     """Cells that were merged in a spreadsheet arrive empty but for the first: that is said, and not filled in."""
-    lacking = [field for field in ("source", "destination") if not cells.get(field) and above.get(field)]
-    return [
-        f"If the cell of the {field} is merged with the one above it, write {short(above[field])} here too."
-        for field in lacking
-    ]
+    lacking = next((field for field in ("source", "destination") if sentence == f"There is no {field}."), "")
+    if not above.get(lacking):
+        return ""
+    return f" If its cell is merged with the one above it, write {short(above[lacking])} here too."
 
 
 def _is_enabled(cells: Mapping[str, str], problems: list[str]) -> bool:
