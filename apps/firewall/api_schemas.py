@@ -85,6 +85,9 @@ class LineSchema(serializers.Serializer[Any]):
     confidence = serializers.FloatField(source="meaning.confidence", min_value=0, max_value=1)
     sources = serializers.SerializerMethodField()
     destinations = serializers.SerializerMethodField()
+    methods = serializers.SerializerMethodField(
+        help_text="What a path without its method may mean, the narrowest first"
+    )
     confirmed_by = PersonSchema(source="meaning.confirmed_by", allow_null=True)
     problem = serializers.CharField(source="meaning.problem")
     allowed_by = serializers.ListField(source="meaning.allowed_by", child=serializers.CharField())
@@ -108,6 +111,10 @@ class LineSchema(serializers.Serializer[Any]):
     @extend_schema_field(ResolvedEndSchema(many=True))
     def get_destinations(self, line: FirewallLine) -> list[dict[str, Any]]:
         return list(ResolvedEndSchema(line.meaning.found.get("destination", []), many=True).data)
+
+    @extend_schema_field(ResolvedEndSchema(many=True))
+    def get_methods(self, line: FirewallLine) -> list[dict[str, Any]]:
+        return list(ResolvedEndSchema(line.meaning.found.get("method", []), many=True).data)
 
 
 class FirewallRequestSchema(serializers.Serializer[Any]):
@@ -186,7 +193,7 @@ class NewFirewallRequest(serializers.Serializer[Any]):
 
 
 class ChooseInput(serializers.Serializer[Any]):
-    side = serializers.ChoiceField(choices=["source", "destination"])
+    side = serializers.ChoiceField(choices=["source", "destination", "method"])
     key = serializers.CharField(max_length=300)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REUSE, REPLACE, FOLLOW, WIDEN, NEW = "reuse", "replace", "follow", "widen", "new"
 ORDER = (REUSE, REPLACE, FOLLOW, WIDEN, NEW)
+EVERYTHING = "A new rule for everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Proposal:
         """What is there already opens nothing; then the fewest routes, doors and seconds."""
         opens = self.kind in (WIDEN, NEW)
         return (opens * len(self.routes), opens * len(self.points), opens * self.duration, ORDER.index(self.kind))
+
+    @property
+    def is_all(self) -> bool:
+        """All of a service of which the line names nothing: for a person to choose, never to be taken as narrow."""
+        return self.title == EVERYTHING and len(self.routes) > 1
 
     def as_json(self) -> dict[str, Any]:
         return {"id": self.id, **asdict(self)}
@@ -200,7 +206,7 @@ def _guesses(shape: Service, evidence: Evidence) -> Iterator[tuple[str, str, Seq
         ("A new rule for what was refused lately", "Calls to these were refused within a week", evidence.refused),
         ("A new rule for what the catalogue says", "The catalogue says it needs these", evidence.declared),
         ("A new rule for what only reads", "These change nothing", _reading(known)),
-        ("A new rule for everything", "All there is, so choose it last", tuple(known)),
+        (EVERYTHING, "All there is, so choose it last", tuple(known)),
     )
     for title, why, routes in guesses:
         there = [key for key in routes if key in known]

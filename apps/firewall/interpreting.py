@@ -21,6 +21,7 @@ from apps.compiler.addresses import complaint, write
 from apps.compiler.connections import CONNECT
 from apps.compiler.graph import Point, Service, SubjectKind
 from apps.compiler.paths import matches, parse_template, segments
+from apps.firewall import methods
 from apps.firewall.lines import Direction
 from apps.firewall.live import Asked, load_live, wanted_until
 from apps.firewall.matching import EXACT, Caller, Candidate, callers_for, services_for, settled
@@ -59,15 +60,19 @@ class Book:
 
 @dataclass(slots=True)
 class Reading:
-    """A line while it is read. ``source`` and ``destination`` are the candidates, the likeliest first."""
+    """A line while it is read. ``source`` and ``destination`` are the candidates, the likeliest first; ``method`` what
+    its path may mean where it names none. ``all_routes`` are those of every method then.
+    """
 
     line: FirewallLine
     terms: tuple[Term, Term]
     source: list[Candidate] = field(default_factory=list)
     destination: list[Candidate] = field(default_factory=list)
+    method: list[Candidate] = field(default_factory=list)
     chosen: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     routes: list[str] = field(default_factory=list)
+    all_routes: list[str] = field(default_factory=list)
     points: list[str] = field(default_factory=list)
     opened: str = ""
     allowed_by: list[str] = field(default_factory=list)
@@ -89,12 +94,21 @@ class Reading:
 
     @property
     def is_exact(self) -> bool:
-        return all(one is not None and one.confidence >= EXACT for one in (self.caller, self.service))
+        sides = all(one is not None and one.confidence >= EXACT for one in (self.caller, self.service))
+        return sides and not self.asks_method
+
+    @property
+    def asks_method(self) -> bool:
+        """No person said which method is meant."""
+        return bool(self.method) and self.chosen.get(methods.SIDE, "") not in {one.key for one in self.method}
 
     def found(self) -> dict[str, object]:
         return {
             "source": [one.as_json() for one in self.source],
             "destination": [one.as_json() for one in self.destination],
+            "method": [one.as_json() for one in self.method],
+            "asks_method": self.asks_method,
+            "reading": methods.taken(self.method, self.chosen.get(methods.SIDE, "")),
             "chosen": self.chosen,
             "open": self.opened,
         }
@@ -240,9 +254,20 @@ def _route(reading: Reading, shapes: Mapping[str, Service], book: Book, carried:
     routes, problem = ([CONNECT], "") if shape.is_tcp else routes_of(reading.line.method, path, shape)
     reading.routes = [route.id for route in shape.routes] if kind is SubjectKind.PARTY else routes
     reading.problems += [problem] if problem and kind is not SubjectKind.PARTY else []
+    if path and not reading.line.method and kind is not SubjectKind.PARTY:
+        _read_method(reading, shape)
     one = book.place(shape.id)
     source = place_of_caller(caller.key, kind.value, reading.terms[0].blocks, book.placed)
     reading.cell = book.matrix.judge(source, place_of_service(one))
+
+
+def _read_method(reading: Reading, shape: Service) -> None:
+    """A path without its method is narrowed to what only reads there, and asked about."""
+    reading.method = methods.readings_of(reading.routes, shape)
+    if reading.method:
+        reading.all_routes = reading.routes
+        key = methods.taken(reading.method, reading.chosen.get(methods.SIDE, ""))
+        reading.routes = methods.routes_for(key, reading.all_routes, shape)
 
 
 def _door_problems(shape: Service, kind: SubjectKind) -> list[str]:
@@ -311,14 +336,16 @@ def _settle_open(request: FirewallRequest, readings: Sequence[Reading], at: date
 
 
 def asked_of(reading: Reading, request: FirewallRequest, shape: Service | None, at: datetime) -> Asked:
-    """Without routes of its own a line asks for all of the service."""
+    """Without routes of its own a line asks for all of the service; as long as nobody said which method is meant, for
+    every method there."""
     caller, service = reading.caller, reading.service
     every = [route.id for route in shape.routes] if shape is not None else []
+    routes = reading.all_routes if reading.asks_method else reading.routes
     return Asked(
         subject=caller.key if caller else "",
         kind=caller.key.partition(":")[0] if caller else "",
         service=service.key if service else "",
-        routes=frozenset(reading.routes or every),
+        routes=frozenset(routes or every),
         points=frozenset(reading.points),
         blocks=reading.terms[0].blocks,
         until=wanted_until(reading.line, request, at),

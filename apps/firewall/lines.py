@@ -38,6 +38,8 @@ DIRECTION_CELLS: Mapping[str, Direction] = {
     "in": Direction.IN, "input": Direction.IN, "out": Direction.OUT, "output": Direction.OUT,
     "through": Direction.THROUGH, "forward": Direction.THROUGH,
     "both": Direction.BOTH, "any": Direction.BOTH, "beide": Direction.BOTH, "bidirectional": Direction.BOTH,
+    "bi-directional": Direction.BOTH, "both ways": Direction.BOTH, "in/out": Direction.BOTH,
+    "inbound/outbound": Direction.BOTH,
     "": Direction.BOTH,
 }  # fmt: skip
 """What a cell or a field may hold that is about the direction and nothing else."""
@@ -46,6 +48,10 @@ DIRECTION_WORDS: Mapping[str, str] = {
     Direction.IN: "Inbound", Direction.OUT: "Outbound", Direction.THROUGH: "Passing through",
 }  # fmt: skip
 """As a person reads it; nothing where either way is meant."""
+
+
+COUNTING = ", as it counts for line "
+"""In a condition whose answer depends on what was asked before: asking it has an effect of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,12 +110,33 @@ def _of_meaning(line: FirewallLine) -> Stand:
     steps = (
         (bool(meaning.problem), Stand.WRONG),
         (meaning.subject_id is None or meaning.service_id is None, Stand.UNCLEAR),
+        (bool(line.over), Stand.ENDED),
         (is_allowed(line), Stand.ALLOWED),
+        (is_methodless(line), Stand.UNCLEAR),
         (meaning.confirmed_by_id is None, Stand.UNCONFIRMED),
         ((meaning.zone or {}).get("verdict") == Verdict.FORBIDDEN, Stand.FORBIDDEN),
         (line.design is None or line.design["kind"] == "replace", Stand.CHOOSE),
     )
     return next((stand for holds, stand in steps if holds), Stand.READY)
+
+
+def asks_method(line: FirewallLine) -> bool:
+    """Its path has several methods, it names none of them, and nobody said which is meant."""
+    return bool(line.meaning.found.get("asks_method"))
+
+
+def is_methodless(line: FirewallLine) -> bool:
+    """And each of them changes something, so that there is none to take until somebody says so."""
+    return asks_method(line) and not line.meaning.found.get("reading")
+
+
+def opened_by(line: FirewallLine) -> list[str]:
+    """The grants that were there already and by which a line was open when it was read or they were taken."""
+    if line.access_request_id is not None:
+        return []
+    design = line.design or {}
+    reused = design["beside"].replace(",", " ").split() if design.get("kind") == "reuse" else []
+    return [*line.meaning.allowed_by, *(word for word in reused if word != "and")]
 
 
 def is_allowed(line: FirewallLine) -> bool:

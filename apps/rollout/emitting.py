@@ -14,7 +14,14 @@ from apps.compiler.emitters.nginx import emit_shard, emit_static
 from apps.compiler.graph import AccessGraph
 from apps.compiler.slices import service_slice
 from apps.rollout.models import DriverName, Target
-from apps.rollout.surroundings import cluster_surroundings, edge_surroundings, mesh_surroundings
+from apps.rollout.surroundings import (
+    EdgeSalt,
+    cluster_surroundings,
+    edge_surroundings,
+    mesh_place,
+    mesh_surroundings,
+    secret_of,
+)
 
 COMMON = ""
 """The name of what is common to all services, where a service's slug is expected."""
@@ -31,21 +38,25 @@ class Emitters:
 
 
 def emitters_of(target: Target, at: datetime) -> Emitters:
+    """Keys, certificates and tokens stand in what is common alone, and are read when that is compiled."""
     if target.driver == DriverName.AKAMAI:
-        edge = edge_surroundings(target)
+        salt = EdgeSalt(secret_of(target)["salt"])
 
         def item(graph: AccessGraph, service: str) -> tuple[Artifact, ...]:
-            return (emit_item(graph, service, edge),) if graph.services[service].edge else ()
+            return (emit_item(graph, service, salt),) if graph.services[service].edge else ()
 
-        return Emitters(lambda graph: emit_code(graph, edge), item)
+        return Emitters(lambda graph: emit_code(graph, edge_surroundings(target)), item)
     if target.driver == DriverName.KUBERNETES:
         around = cluster_surroundings(target, at)
         return Emitters(
             lambda graph: cluster.emit_common(graph, around),
             lambda graph, service: cluster.emit_service(graph, service, around),
         )
-    mesh = mesh_surroundings(target, at)
-    return Emitters(lambda graph: emit_static(graph, mesh), lambda graph, service: emit_shard(graph, service, mesh))
+    place = mesh_place(target)
+    return Emitters(
+        lambda graph: emit_static(graph, mesh_surroundings(target, at)),
+        lambda graph, service: emit_shard(graph, service, place),
+    )
 
 
 @dataclass(frozen=True, slots=True)

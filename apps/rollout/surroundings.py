@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -54,17 +55,33 @@ def _token_value(target: Target) -> str:
     return vault.unseal(token.value_sealed).decode() if token is not None and token.value_sealed else ""
 
 
+@dataclass(frozen=True, slots=True)
+class EdgeSalt:
+    """All that the items of an edge depend on besides the graph."""
+
+    salt: str
+
+
 def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
+    return replace(
+        mesh_place(target),
+        context_keys=trust.verify_keys(Purpose.CONTEXT),
+        context_issuer=context_issuer(_edge_before(target, target.config["edge"])),
+        identities=trust.identities(at=at),
+    )
+
+
+def mesh_place(target: Target) -> MeshSurroundings:
+    """Without the keys and certificates, which the part of a service does not depend on; nothing is read for it."""
     return MeshSurroundings(
         mesh_id=settings.SALLYPORT_MESH_ID,
         console_url=settings.SALLYPORT_URL,
         ingress_port=target.config["ingress_port"],
         ingress_workload=target.config["ingress_workload"],
         edge_workload=target.config["edge_workload"],
-        context_keys=trust.verify_keys(Purpose.CONTEXT),
-        context_issuer=context_issuer(_edge_before(target, target.config["edge"])),
+        context_keys=(),
+        context_issuer=context_issuer(target.config["edge"]),
         context_audience=context_audience(),
-        identities=trust.identities(at=at),
         listen=target.config.get("listen", LOOPBACK),
     )
 

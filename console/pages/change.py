@@ -37,7 +37,7 @@ def _breaking(asked: AccessRequest, planned: selectors.Planned, at: datetime) ->
 @require_GET
 def show(request: PageRequest, public_id: str) -> HttpResponse:
     """Compiled for this page alone; on the request's page it unfolds on demand."""
-    asked, at = selectors.get_visible_request(viewer=request.subject, public_id=public_id), timezone.now()
+    asked, at = selectors.get_asked(viewer=request.subject, public_id=public_id), timezone.now()
     context: dict[str, object] = {"asked": asked}
     if asked.subject.kind == "party":
         return TemplateResponse(request, "access/change.html", context | {"refusal": LISTS_ONLY})

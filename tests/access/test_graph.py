@@ -9,13 +9,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import selectors, services
+from apps.access.selectors.circumstances import slice_around
 from apps.audit.actors import SYSTEM
 from apps.compiler import graph
 from apps.compiler.decide import Action, Context, Decision, Resource, decide
 from apps.compiler.reasons import Reason
 from apps.identity import services as people
 from apps.identity.services import denials
-from tests.factories import identity
+from tests.access.test_clean_ups import standing
+from tests.access.test_traffic_rules import in_force, with_versions
+from tests.factories import identity, pages
 from tests.factories.access import HOUR, active_grant, pending_grant, service, shop
 
 pytestmark = pytest.mark.django_db
@@ -203,3 +206,25 @@ def test_the_slice_of_a_caller_knows_that_its_tokens_were_revoked(at: datetime) 
     own = selectors.caller_slice(subject_key="person:ada", service_slug="payments", environment_slug="demo", at=at)
     full = selectors.graph_slice(service_slugs=["payments"], environment_slug="demo", at=at, also=["person:ada"])
     assert own.denials == full.denials != ()
+
+
+def test_what_is_read_around_one_service_for_a_page_is_what_is_compiled(at: datetime) -> None:
+    there = shop()
+    with_versions(there)
+    identity.team("beta", members=(there.ada,))
+    pages.guardrail()
+    standing(there.ada, "read", at=at)
+    standing(there.storefront, "list", at=at)
+    active_grant(there.ada, there.ben, routes=("refund",), at=at)
+    pending_grant(there.dan, there.ben, at=at)
+    in_force(there)
+    later = at + timedelta(minutes=5)
+    asked = {"environment_slug": "demo", "at": later}
+    for turned_away in (False, True):
+        if turned_away:
+            people.suspend_subject(key=there.dan.key, actor=SYSTEM, at=at, why="Left.")
+        with CaptureQueriesContext(connection) as queries:
+            near = slice_around(service_slug="payments", subject_key=there.bea.key, **asked)
+        assert len(queries) == 3 + turned_away
+        assert near == selectors.graph_slice(service_slugs=["payments"], also=[there.bea.key], **asked)
+    assert (len(near.grants), len(near.traffic), len(near.guardrails), len(near.denials)) == (4, 1, 1, 1)

@@ -58,6 +58,9 @@ def test_a_pasted_ticket_is_understood_sent_approved_and_proven(demo: Running, a
     assert eva.post(f"requests/{request}/review/", {"verdict": "approve"}).status_code == 200
     expect(page.locator("li .state")).to_have_text("Open and proven", timeout=20_000)  # the page moved by itself
     assert demo.call("gus", "GET", demo.edge("/products/search?q=mug")).status_code == 200
+    grant = eva.get(f"requests/{request}/")["grant"]["id"]
+    assert demo.api("gus").post(f"grants/{grant}/end/").status_code == 200
+    expect(page.locator("li .state")).to_have_text("Ended", timeout=40_000)  # and what was proven moves when it ends
 
 
 def test_a_spreadsheet_with_a_bad_row_and_a_last_day_of_another_year(as_: As) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from apps.access.models import GuardedHost
-from apps.firewall import services
+from apps.firewall import selectors, services
 from apps.firewall.standing import Stand, overall, stand_of
 from tests.factories import access as factory
 from tests.factories import addresses as outside
@@ -86,3 +86,18 @@ def test_looking_again_sees_what_became_open_meanwhile(at: datetime) -> None:
     factory.active_grant(there.ada, there.ben, routes=("refund",), duration=2 * HOUR, at=at)
     services.look_again(public_id=asked.public_id, actor=there.ada, at=at + timedelta(minutes=1))
     assert stand_of(firewall.line_of(asked)) is Stand.ALLOWED
+
+
+def test_a_line_that_was_open_by_a_grant_that_ended_says_so_and_looking_again_asks_for_it(at: datetime) -> None:
+    there = factory.shop()
+    grant = factory.active_grant(there.ada, there.ben, routes=("read",), duration=2 * HOUR, at=at)
+    asked = firewall.request(there.ada, written("person:ada", method="GET", path="/payments/{id}"), at=at)
+    seen = {"viewer": there.ada, "public_id": asked.public_id}
+    (line,) = selectors.get_firewall_request(**seen).lines.all()
+    assert (stand_of(line), line.over) == (Stand.ALLOWED, ())
+    factory.services.end_grant(public_id=grant.public_id, actor=there.ada, at=at)
+    (line,) = selectors.get_firewall_request(**seen).lines.all()
+    assert (stand_of(line), line.over) == (Stand.ENDED, (grant.public_id,))
+    services.look_again(public_id=asked.public_id, actor=there.ada, at=at)
+    (line,) = selectors.get_firewall_request(**seen).lines.all()
+    assert (stand_of(line), line.over) == (Stand.CHOOSE, ())

@@ -99,8 +99,8 @@ def test_every_bad_row_is_reported_and_every_fault_of_it() -> None:
         (3, "'99999' is no range of ports: they go up to 65535, the lower first."),
         (3, "'soon' is no day such as 2026-12-31."),
         (3, "'maybe' says neither allow nor deny."),
-        (4, "There is no source."),
-        (4, "There is no destination."),
+        (4, "There is no source. If its cell is merged with the one above it, write '10.0.0.1/24' here too."),
+        (4, "There is no destination. If its cell is merged with the one above it, write 'web' here too."),
         (4, "icmp has no ports."),
         (5, "'03/04/2026' may be two different days: write it like 2026-12-31."),
     ]
@@ -186,14 +186,14 @@ def test_not_from_a_block_is_from_every_other_one() -> None:
 
 def test_every_bad_iptables_line_is_reported() -> None:
     parsed = parse(
-        "*filter\n:INPUT MAYBE\n-A INPUT -s 10.0.0.300 -j ACCEPT\n-A INPUT -p tcp --dport http -j ACCEPT\n"
+        "*filter\n:INPUT MAYBE\n-A INPUT -s 10.0.0.300 -j ACCEPT\n-A INPUT -p tcp --dport nosuch -j ACCEPT\n"
         "-A INPUT -j NOWHERE\nfrobnicate\n-A INPUT --dport 80 -j DROP\n",
         Format.IPTABLES,
     )
     assert problems(parsed) == [
         (2, "A chain is declared like ':INPUT DROP [0:0]'."),
         (3, "'10.0.0.300' is no address and no block such as 203.0.113.0/28."),
-        (4, "'http' is no port, and no service we know by name."),
+        (4, "'nosuch' is no port, and no service we know by name."),
         (6, "'frobnicate' stands where an option should."),
         (7, "The line names ports, but no protocol that has them."),
         (5, "What NOWHERE decides is not in this text: it is no chain here."),

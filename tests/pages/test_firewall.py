@@ -137,10 +137,14 @@ def test_from_a_form_to_a_proven_line(house: pages.House, browse: Browse) -> Non
     part = client.get(here, headers={"HX-Request": "true", "HX-Target": "moving"}).content.decode()
     assert part.lstrip().startswith('<div class="split" id="moving"')
     assert "Open and proven" in part
-    assert "every 5s" not in part, "nothing moves any more"
+    assert 'hx-trigger="every 20s"' in part, "what is open ends"
     assert f'until <time datetime="{ends_at:%Y-%m-%dT%H:%M:%SZ}"' in part
     said = overall(asked, [Stand.PROVEN, Stand.ENDED]).sentence
     assert said == "1 line of 2 open. 1 line ended; ask again for what is still needed."
+    factory.services.end_grant(public_id=grant.public_id, actor=house.shop.ada, at=at)
+    part = client.get(here, headers={"HX-Request": "true", "HX-Target": "moving"}).content.decode()
+    assert "Ended" in part
+    assert "hx-trigger" not in part, "nothing moves any more"
 
 
 def test_sending_is_offered_when_it_can_be_done_and_what_holds_it_up_is_left_out_at_once(

@@ -57,6 +57,13 @@ def test_a_file_is_read_however_a_spreadsheet_saved_it(house: pages.House, brows
     assert list(RuleBase.objects.get().lines.values_list("destination", "ports")) == [("Küche", [[443, 443]])]
 
 
+@pytest.mark.parametrize("raw", [b"PK\x03\x04 xl/workbook.xml", b"\xd0\xcf\x11\xe0 old"])
+def test_a_workbook_is_told_what_to_do_with_it(house: pages.House, browse: Browse, raw: bytes) -> None:
+    answer = browse(house.shop.ada).post(HERE, {"name": "Sheet", "file": SimpleUploadedFile("x.xlsx", raw)})
+    assert "This is a workbook. Save its sheet as CSV, or copy its cells and paste." in text(answer)
+    assert not RuleBase.objects.exists()
+
+
 def test_one_that_is_being_read_says_so(house: pages.House, browse: Browse) -> None:
     base = factory.taken(house.shop.ada, text=written(2_000), at=datetime.now(UTC))
     shown = text(browse(house.shop.ada).get(f"{HERE}{base.public_id}/"))
@@ -87,7 +94,7 @@ def test_a_clean_up_is_proposed_proven_approved_by_somebody_else_and_taken_out(
     done = text(cyd.post(f"{there}decide", {"verdict": "approve"}, follow=True))
     assert "Old firewall (cleaned)" in done
     taken = ada.get(f"{there}text")
-    assert taken["Content-Disposition"] == f'attachment; filename="{base.public_id}-cleaned.csv"'
+    assert taken["Content-Disposition"] == f'attachment; filename="{base.public_id}-cleaned.txt"'
     assert taken.content.decode().splitlines() == [TEXT.splitlines()[0], "any,any,any,any,allow,7"]
     assert ada.get(f"{HERE}{base.public_id}/text").content.decode() == TEXT
 

@@ -17,7 +17,7 @@ from apps.access.selectors.addresses import (
     preview_addresses,
 )
 from apps.access.selectors.circumstances import Circumstances, HeldGrant, Wish, read_circumstances
-from apps.access.selectors.endings import Ending, list_endings_by_suspension
+from apps.access.selectors.endings import Ending, list_ended, list_endings_by_suspension
 from apps.access.selectors.grants import (
     Reach,
     get_visible_grant,
@@ -42,6 +42,7 @@ from apps.access.selectors.preview import Planned, Preview, planned_change, prev
 from apps.access.selectors.requests import (
     Standing,
     Waiting,
+    get_asked,
     get_visible_request,
     list_inbox,
     list_requests,
@@ -81,6 +82,7 @@ __all__ = [
     "count_address_uses",
     "denials_at",
     "full_graph",
+    "get_asked",
     "get_guarded_host",
     "get_guardrail",
     "get_rule",
@@ -91,6 +93,7 @@ __all__ = [
     "list_address_hosts",
     "list_addresses_asked",
     "list_busy_doors",
+    "list_ended",
     "list_ending_soon",
     "list_endings_by_suspension",
     "list_grants",

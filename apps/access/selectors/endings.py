@@ -37,3 +37,11 @@ def list_endings_by_suspension(*, subject_keys: Collection[str], since: datetime
         for holder, owner, ended_at, last, waiting in rows
         if ended_at is not None
     ]
+
+
+def list_ended(public_ids: Collection[str]) -> frozenset[str]:
+    """Those of these grants that are over. One query, and none for nothing."""
+    if not public_ids:
+        return frozenset()
+    over = Grant.objects.filter(public_id__in=public_ids, ended_at__isnull=False)
+    return frozenset(over.values_list("public_id", flat=True))

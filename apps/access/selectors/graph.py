@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -86,21 +86,29 @@ def assemble(
     also: Iterable[str] = (),
     denials: Collection[graph.Denial] = (),
 ) -> graph.AccessGraph:
-    rows = [row for row in read_rows(grants) if row.service in services]
-    held = tuple(graph_grant(row, at) for row in rows if row.treatment is None)
-    rules = tuple(_graph_rule(row, at) for row in rows if row.treatment is not None)
     walls = tuple(graph_guardrail(guardrail) for guardrail in guardrails)
-    named = {grant.subject for grant in held}.union(also, *(wall.subjects for wall in walls))
-    named.update(denial.subject for denial in denials)
-    named.update(rule.subject for rule in rules if rule.subject != EVERYBODY)
+    bare = without_subjects(services, read_rows(grants), walls, at)
+    named = named_in(bare).union(also, (denial.subject for denial in denials))
+    return replace(bare, subjects=identity.graph_subjects(named) if named else {}, denials=tuple(denials))
+
+
+def without_subjects(
+    services: dict[str, graph.Service], rows: Iterable[Row], walls: tuple[graph.Guardrail, ...], at: datetime
+) -> graph.AccessGraph:
+    """What is granted and ruled at these services, before it is known who is who."""
+    there = [row for row in rows if row.service in services]
     return graph.AccessGraph(
-        subjects=identity.graph_subjects(named) if named else {},
         services=services,
-        grants=held,
+        grants=tuple(graph_grant(row, at) for row in there if row.treatment is None),
         guardrails=walls,
-        denials=tuple(denials),
-        traffic=rules,
+        traffic=tuple(_graph_rule(row, at) for row in there if row.treatment is not None),
     )
+
+
+def named_in(bare: graph.AccessGraph) -> set[str]:
+    """Every subject that something is granted to, forbidden to or ruled for."""
+    named = {grant.subject for grant in bare.grants}.union(*(wall.subjects for wall in bare.guardrails))
+    return named.union(rule.subject for rule in bare.traffic if rule.subject != EVERYBODY)
 
 
 def graph_denials(

@@ -16,7 +16,8 @@ from apps.access.models import AccessRequest
 from apps.access.risk import Risk
 from apps.access.rules import MatchedRule, Need
 from apps.access.selectors.addresses import addresses_of, opening_words
-from apps.access.selectors.graph import graph_slice, seconds
+from apps.access.selectors.circumstances import slice_around
+from apps.access.selectors.graph import seconds
 from apps.access.states import RequestState
 from apps.access.traffic import PROPOSED, proposed_rule
 from apps.access.weighing import Weighed, span, weigh
@@ -188,7 +189,7 @@ def _approvals(weighed: Weighed) -> tuple[Approval, ...]:
 
 
 def _graph_around(subject: Subject, service: Service, where: Environment, at: datetime) -> graph.AccessGraph:
-    return graph_slice(service_slugs=[service.slug], environment_slug=where.slug, at=at, also=[subject.key])
+    return slice_around(service_slug=service.slug, environment_slug=where.slug, subject_key=subject.key, at=at)
 
 
 def _plan(before: graph.AccessGraph, subject: Subject, target: Target, duration: int, at: datetime) -> Planned:

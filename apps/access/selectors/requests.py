@@ -54,6 +54,15 @@ def get_visible_request(*, viewer: Subject, public_id: str) -> AccessRequest:
     return request
 
 
+def get_asked(*, viewer: Subject, public_id: str) -> AccessRequest:
+    """What is asked for, without its story; raises UnknownRequest for what ``viewer`` may not see."""
+    rows = visible_requests(viewer).select_related("subject__owner", "service__team", "environment", "grant")
+    request = rows.prefetch_related("routes").filter(public_id=public_id).first()
+    if request is None:
+        raise refusals.UnknownRequest
+    return request
+
+
 def list_requests(
     *,
     viewer: Subject,

@@ -13,6 +13,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from apps.compiler import denials
 from apps.compiler.artifacts import Artifact
@@ -21,7 +22,6 @@ from apps.compiler.emitters.traffic_rows import item_rows
 from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, Service
 from apps.compiler.paths import ranked
 from apps.compiler.slices import guarded, holders, members
-from apps.compiler.surroundings import EdgeSurroundings
 
 GROUP = "services"
 FORMAT = 1
@@ -51,7 +51,14 @@ def subject_hash(subject_id: str, salt: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(salt.encode(), subject_id.encode(), "sha256")[:12]).decode()
 
 
-def emit_item(graph: AccessGraph, service_id: str, surroundings: EdgeSurroundings) -> Artifact:
+class Salted(Protocol):
+    """What an item depends on besides the graph."""
+
+    @property
+    def salt(self) -> str: ...
+
+
+def emit_item(graph: AccessGraph, service_id: str, surroundings: Salted) -> Artifact:
     """The item of one service; ``graph`` need only be the slice of that service."""
     service = graph.services[service_id]
     routes = [route for _, route in ranked(service.routes)]

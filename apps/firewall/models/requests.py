@@ -53,6 +53,8 @@ class FirewallRequest(models.Model):
 class FirewallLine(models.Model):
     """One way, as it was written. ``ports`` are inclusive pairs, none for any.
 
+    ``over`` is no column: whoever reads a whole request puts there which of the grants it was open by have ended.
+
     ``design`` is the proposal its asker took; ``access_request`` the ordinary request opened for it, by which it is
     approved, applied and proven. ``refusal`` is what opening that met last.
     """
@@ -74,6 +76,7 @@ class FirewallLine(models.Model):
     design = models.JSONField(null=True)
     access_request = models.ForeignKey("access.AccessRequest", models.PROTECT, null=True, related_name="+")
     refusal = models.TextField(blank=True, default="")
+    over: tuple[str, ...] = ()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["request", "number"], name="firewall_line_once")]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-from apps.firewall.lines import Action, Direction, Line
+from apps.firewall.lines import COUNTING, Action, Direction, Line
 from apps.firewall.rulebase.index import Index, bits, places
 from apps.firewall.rulebase.region import WAY_MASKS, Box, Packet, as_box, boxes_of, first_packet, meet, minus, size
 
@@ -31,7 +31,7 @@ class Semantics(StrEnum):
 
 
 class Undecided(Exception):
-    """The answer would take more work than is allowed."""
+    """The answer would take more work than is allowed, or depends on what was asked before."""
 
 
 class TooManyBoxes(ValueError):
@@ -53,6 +53,11 @@ class Rule:
     def own(self) -> int:
         """Its boxes, as a set."""
         return (1 << self.last) - (1 << self.first)
+
+    @property
+    def counts(self) -> bool:
+        """Being asked has an effect of its own, which nobody here follows."""
+        return any(COUNTING in condition for line in self.lines for condition in line.conditions)
 
     @property
     def before(self) -> int:
@@ -182,6 +187,8 @@ class Base:
         reached = self.uncovered(box, rule.before)
         if reached is None:
             return
+        if rule.counts:
+            raise Undecided
         later = kept & ~rule.before
         if self.decide(reached, later) is not rule.action:
             yield reached

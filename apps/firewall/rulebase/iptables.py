@@ -25,17 +25,27 @@ _ASIDE = frozenset(
     {"LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TOS", "DSCP", "TTL", "AUDIT", "TRACE", "SET", "CLASSIFY", "TCPMSS",
      "CHECKSUM", "NOTRACK", "CT", "SECMARK", "CONNSECMARK", "TEE", "HL"}
 )  # fmt: skip
+_MARKING = _ASIDE - {"LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "TEE", "CHECKSUM", "TCPMSS"}
+_DROPS = re.compile(r"-j (?:DROP|REJECT)\b|^:\S{1,60} DROP ")
 _POLICY = re.compile(r":(\S{1,60}) (ACCEPT|DROP|-)(?: \[[0-9]+:[0-9]+\])?")
-_SIGN = re.compile(r"^(?:\*filter\s*$|(?:\[[0-9]+:[0-9]+\] )?-A (?:INPUT|FORWARD|OUTPUT) |:INPUT )", re.MULTILINE)
+_SIGN = re.compile(
+    r"^(?:\*(?:filter|nat|mangle|raw|security)\s*$|(?:\[[0-9]+:[0-9]+\] )?-A (?:INPUT|FORWARD|OUTPUT) |:INPUT )",
+    re.MULTILINE,
+)
 
 
 @dataclass(slots=True)
 class _Table:
-    """The filter table as written: its chains, their rules, and what happens at the end of the built-in ones."""
+    """The filter table as written: its chains, their rules, and what happens at the end of the built-in ones.
+
+    ``seen`` once it was named, ``whole`` unless a table was named and not closed by COMMIT.
+    """
 
     chains: dict[str, list[Rule]] = field(default_factory=dict)
     policies: dict[str, Action] = field(default_factory=dict)
     table: str = "filter"
+    seen: bool = False
+    whole: bool = True
 
 
 def looks_so(text: str) -> bool:
@@ -46,12 +56,16 @@ def read(text: str, reading: Reading, today: date | None) -> None:
     table = _Table()
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
-        if not line or line.startswith("#") or line == "COMMIT":
+        if not line or line.startswith("#"):
             continue
         try:
             _take(table, number, line, reading)
         except Bad as error:
             reading.blame(number, str(error))
+    if not table.chains:
+        reading.blame(0, "There is no filter table in it, so nothing of it decides what passes.")
+    if not table.whole:
+        reading.note(0, "The text ends before its last table does: there is no COMMIT. Is all of it there?")
     _check_jumps(table, reading)
     _Flattening(table, reading).run()
 
@@ -64,13 +78,18 @@ def without(text: str, numbers: Collection[int]) -> str:
 def _take(table: _Table, number: int, line: str, reading: Reading) -> None:
     if len(line) > LONGEST_LINE:
         raise Bad(f"The line is longer than {LONGEST_LINE} characters.")
-    if line.startswith("*"):
-        table.table = line[1:].strip()
-        if table.table != "filter":
-            reading.note(number, f"The table {table.table[:40]} translates or marks and decides nothing; left aside.")
-    elif table.table != "filter":
-        return
-    elif line.startswith(":"):
+    if line == "COMMIT":
+        table.whole = True
+    elif line.startswith("*"):
+        _begin_table(table, line[1:].strip(), number, reading)
+    elif table.table == "filter":
+        _take_line(table, number, line)
+    elif _DROPS.search(line):
+        reading.note(number, f"The table {table.table[:40]} drops here, before this is asked; left aside.")
+
+
+def _take_line(table: _Table, number: int, line: str) -> None:
+    if line.startswith(":"):
         _take_policy(table, line)
     elif line.startswith("-P "):
         words = line.split()
@@ -80,6 +99,14 @@ def _take(table: _Table, number: int, line: str, reading: Reading) -> None:
     else:
         rule = read_rule(number, line)
         table.chains.setdefault(rule.chain, []).append(rule)
+
+
+def _begin_table(table: _Table, name: str, number: int, reading: Reading) -> None:
+    if name == "filter" and table.seen:
+        raise Bad("A second filter table begins here: take IPv4 and IPv6 in apart, each decides for itself.")
+    table.table, table.whole, table.seen = name, False, table.seen or name == "filter"
+    if name != "filter":
+        reading.note(number, f"The table {name[:40]} translates, marks or drops beforehand; left aside.")
 
 
 def _take_policy(table: _Table, line: str) -> None:
@@ -106,7 +133,7 @@ class _Flattening:
 
     def __init__(self, table: _Table, reading: Reading) -> None:
         self._table, self._reading = table, reading
-        self._visits = 0
+        self._visits = self._marked = 0
 
     def run(self) -> None:
         for chain, direction in DIRECTION_OF.items():
@@ -119,9 +146,10 @@ class _Flattening:
             raise TooMuch(f"The chain {chain[:40]} leads back to itself, or chains are deeper than {MAX_DEPTH}.")
         for rule in self._table.chains.get(chain, ()):
             self._visit()
-            match = around.meet(rule.match)
+            match = around.meet(rule.match.since(self._marked) if self._marked else rule.match)
             if match is None:
                 continue
+            self._marked = rule.number if rule.target in _MARKING else self._marked
             if rule.target in self._table.chains:
                 self._walk(rule.target, direction, match, (*path, chain))
             elif rule.target != "RETURN":

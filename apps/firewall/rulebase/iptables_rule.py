@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 
 from apps.compiler.addresses import Block, within, write
-from apps.firewall.lines import ANY, PortRange
+from apps.firewall.lines import ANY, COUNTING, PortRange
 from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad
-from apps.firewall.rulebase.words import WITH_PORTS, read_blocks, read_protocol, read_range, short, tidy_ports
+from apps.firewall.rulebase.words import SERVICES, WITH_PORTS, read_blocks, read_protocol, read_range, short, tidy_ports
 
 STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 
@@ -25,6 +25,15 @@ _LONG = {
     "--goto": "-g", "--in-interface": "-i", "--out-interface": "-o", "--append": "-A", "--match": "-m",
     "--destination-port": "--dport", "--destination-ports": "--dports", "--ctstate": "--state", "--set-counters": "-c",
 }  # fmt: skip
+
+
+_MATCHING = frozenset(
+    {"!", "-s", "-d", "-p", "-i", "-o", "-m", "--dport", "--dports", "--sport", "--sports", "--state"}
+)
+"""What no option of a target is called."""
+_MARKED = re.compile("mark|set|tos|dscp|ttl|hl")
+_COUNTING = frozenset({"limit", "hashlimit", "recent", "quota", "statistic", "connlimit", "connbytes", "nth", "random"})
+"""Modules whose answer depends on what they were asked before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,11 @@ class Match:
 
     def under(self, condition: str) -> Match:
         return replace(self, others=self.others | {condition})
+
+    def since(self, number: int) -> Match:
+        """As it is asked behind a line that marks: what it says of marks is another fact than before."""
+        told = (f"{one}, behind line {number}" if _MARKED.search(one) else one for one in self.others)
+        return replace(self, others=frozenset(told))
 
     def meet(self, other: Match) -> Match | None:
         """What both match; None when nothing can."""
@@ -117,7 +131,7 @@ def read_rule(number: int, line: str) -> Rule:
 
 def _options(line: str) -> Iterator[tuple[str, list[str], bool]]:
     """Each option with its values and whether ``!`` stands before it (or, as of old, before its value)."""
-    tokens = [token[1:-1].replace('\\"', '"') if token[0] == '"' else token for token in _TOKEN.findall(line)]
+    tokens = _tokens(line)
     at, ahead = 0, False
     while at < len(tokens):
         if tokens[at] == "!":
@@ -139,6 +153,17 @@ def _options(line: str) -> Iterator[tuple[str, list[str], bool]]:
         if option in ("-j", "-g"):
             return
         at, ahead = end, False
+
+
+def _tokens(line: str) -> list[str]:
+    """Words, and quotes without their marks."""
+    found = _TOKEN.findall(line)
+    if '"' in _TOKEN.sub("", line):
+        raise Bad("A quote is opened and not closed.")
+    target = next((at for at, token in enumerate(found) if _LONG.get(token, token) in ("-j", "-g")), len(found))
+    if any(_LONG.get(token, token) in _MATCHING for token in found[target:]):
+        raise Bad("Something is matched behind the target: write the target last.")
+    return [token[1:-1].replace('\\"', '"') if token[0] == '"' else token for token in found]
 
 
 def _take_chain(rule: Rule, values: list[str], negated: bool) -> None:
@@ -185,7 +210,8 @@ def _take_ports(rule: Rule, values: list[str], negated: bool) -> None:
 
 
 def _parts(text: str) -> list[str]:
-    return [f"0{part}" if part.startswith(":") else part for part in text.split(",")]
+    named = (str(SERVICES[part][1][0]) if part in SERVICES else part for part in text.split(","))
+    return [f"0{part}" if part.startswith(":") else part for part in named]
 
 
 def _take_states(rule: Rule, values: list[str], negated: bool) -> None:
@@ -197,7 +223,9 @@ def _take_states(rule: Rule, values: list[str], negated: bool) -> None:
 
 
 def _take_module(rule: Rule, values: list[str], negated: bool) -> None:
-    if values[0] not in _SILENT_MODULES:
+    if values[0] in _COUNTING:
+        rule.match = rule.match.under(f"-m {values[0]}{COUNTING}{rule.number}")
+    elif values[0] not in _SILENT_MODULES:
         rule.match = rule.match.under(f"-m {values[0]}")
 
 

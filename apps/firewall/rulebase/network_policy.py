@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import product
@@ -28,11 +28,17 @@ from apps.firewall.rulebase.words import LONGEST_NAME, WITH_PORTS, read_protocol
 EVERY_POD = "every pod"
 
 _WAYS = (("ingress", Direction.IN, "from"), ("egress", Direction.OUT, "to"))
+_SPEC = ("podSelector", "policyTypes", "ingress", "egress")
+_PEER = ("ipBlock", "podSelector", "namespaceSelector")
+_SELECTOR = ("matchLabels", "matchExpressions")
+_PORT = ("protocol", "port", "endPort")
 _Ports = tuple[str, tuple[PortRange, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """``idle`` when its policy does not govern this direction, so that it allows nothing."""
+
     number: int
     policy: str
     namespace: str
@@ -40,6 +46,7 @@ class _Rule:
     direction: Direction
     side: str
     rule: Value
+    idle: bool
     line: int | None
 
     @property
@@ -61,6 +68,8 @@ def read(text: str, reading: Reading, today: date | None) -> None:
         return
     number = 0
     for document in documents:
+        for kind in _others(document.value):
+            reading.note(0, f"{short(kind)} is no NetworkPolicy; left aside.")
         for path, policy in _policies(document.value):
             name, rules = _name(policy), list(_rules(policy, number, reading))
             number += len(rules)
@@ -71,11 +80,12 @@ def read(text: str, reading: Reading, today: date | None) -> None:
                 at = rule.number - number + len(rules) - 1
                 first = sum(1 for one in rules if one.direction is Direction.IN)
                 line = document.line(*path, "spec", key, at if key == "ingress" else at - first)
-                located = _Rule(
-                    rule.number, name, rule.namespace, rule.selected, rule.direction, rule.side, rule.rule, line
-                )
+                located = replace(rule, line=line)
                 reading.names.add(rule.selected)
-                reading.attempt(rule.number, partial(_lines, located))
+                if rule.idle:
+                    reading.note(rule.number, f"{located.where}: policyTypes leaves that out, so it decides nothing.")
+                else:
+                    reading.attempt(rule.number, partial(_lines, located))
 
 
 def without(text: str, numbers: Collection[int]) -> str:
@@ -108,9 +118,28 @@ def _policies(document: Value) -> Iterator[tuple[tuple[str | int, ...], dict[str
             yield ("items", number), item
 
 
+def _others(document: Value) -> Iterator[str]:
+    """Of what kinds the objects are that are no policies."""
+    if not isinstance(document, dict) or document.get("kind") == "NetworkPolicy":
+        return
+    items = document.get("items")
+    held = items if isinstance(items, list) else [document]
+    for item in held:
+        kind = item.get("kind") if isinstance(item, dict) else None
+        if kind != "NetworkPolicy":
+            yield str(kind)
+
+
 def _part(value: Value, name: str) -> dict[str, Value]:
     held = value.get(name) if isinstance(value, dict) else None
     return held if isinstance(held, dict) else {}
+
+
+def _only(value: dict[str, Value], names: tuple[str, ...], what: str) -> None:
+    """A misspelt name would be read as if it were not there, and what is not there allows everything."""
+    for name in value:
+        if name not in names:
+            raise Bad(f"{what} has {short(str(name))}, which is none of {', '.join(names)}.")
 
 
 def _text(value: Value, name: str) -> str:
@@ -126,18 +155,21 @@ def _name(policy: dict[str, Value]) -> str:
 def _rules(policy: dict[str, Value], number: int, reading: Reading) -> Iterator[_Rule]:
     namespace, spec = _text(_part(policy, "metadata"), "namespace") or "default", _part(policy, "spec")
     try:
+        _only(spec, _SPEC, "The policy")
         selected = _pods(namespace, spec.get("podSelector"))
     except Bad as error:
         reading.blame(0, f"{_name(policy)}: {error}")
         selected = EVERY_POD
+    types = spec.get("policyTypes")
     for way, direction, side in _WAYS:
+        idle = isinstance(types, list) and bool(types) and way.capitalize() not in types
         rules = spec.get(way)
         if rules is not None and not isinstance(rules, list):
             reading.blame(0, f"{_name(policy)}: {way} should be a list of rules.")
             continue
         for rule in rules or ():
             number += 1
-            yield _Rule(number, _name(policy), namespace, selected, direction, side, rule, None)
+            yield _Rule(number, _name(policy), namespace, selected, direction, side, rule, idle, None)
 
 
 def _lines(rule: _Rule) -> Iterator[Line]:
@@ -162,6 +194,7 @@ def _peers(rule: _Rule) -> tuple[str, ...]:
         return (ANY,)
     if not isinstance(rule.rule, dict):
         raise Bad("A rule should be an object.")
+    _only(rule.rule, (rule.side, "ports"), "The rule")
     peers = rule.rule.get(rule.side)
     if peers is None or peers == []:
         return (ANY,)
@@ -173,6 +206,9 @@ def _peers(rule: _Rule) -> tuple[str, ...]:
 def _peer(namespace: str, peer: Value) -> tuple[str, ...]:
     if not isinstance(peer, dict) or not peer.keys() & {"ipBlock", "podSelector", "namespaceSelector"}:
         raise Bad("A peer is an ipBlock, a podSelector or a namespaceSelector.")
+    _only(peer, _PEER, "A peer")
+    if "ipBlock" in peer and len(peer) > 1:
+        raise Bad("A peer that is an ipBlock is nothing else.")
     if "ipBlock" in peer:
         return tuple(write(block) for block in _blocks(peer["ipBlock"]))
     if "namespaceSelector" not in peer:
@@ -192,6 +228,10 @@ def _selector(selector: Value) -> str:
     """A selector in one normal form: ``app=payments tier in (a,b)``; empty selects everything."""
     if selector is not None and not isinstance(selector, dict):
         raise Bad("A selector should be an object.")
+    _only(selector or {}, _SELECTOR, "A selector")
+    for name, kind in (("matchLabels", dict), ("matchExpressions", list)):
+        if selector and selector.get(name) is not None and not isinstance(selector[name], kind):
+            raise Bad(f"'{name}' should be {'an object' if kind is dict else 'a list'}.")
     labels = _part(selector, "matchLabels")
     words = [f"{key}={value if isinstance(value, str) else str(value).lower()}" for key, value in labels.items()]
     expressions = selector.get("matchExpressions") if isinstance(selector, dict) else None
@@ -207,6 +247,7 @@ def _selector(selector: Value) -> str:
 
 def _blocks(block: Value) -> tuple[Block, ...]:
     """The addresses of a block without its exceptions."""
+    _only(block if isinstance(block, dict) else {}, ("cidr", "except"), "An ipBlock")
     excepted = block.get("except") if isinstance(block, dict) else None
     if excepted is not None and not isinstance(excepted, list):
         raise Bad("'except' should be a list of blocks.")
@@ -238,10 +279,15 @@ def _ports(rule: Value) -> tuple[_Ports, ...]:
     numbered: dict[str, list[PortRange]] = {}
     named: list[_Ports] = []
     for one in ports:
+        if not isinstance(one, dict):
+            raise Bad("A port should be an object.")
+        _only(one, _PORT, "A port")
         protocol = read_protocol(_text(one, "protocol") or "tcp")
         port, end = _text(one, "port"), _text(one, "endPort")
         if protocol not in WITH_PORTS:
             raise Bad(f"{protocol} has no ports.")
+        if end and not port[:1].isdigit():
+            raise Bad("endPort needs a port by number before it.")
         if port and not port[:1].isdigit():
             named.append((protocol, (), (f"the port is the one named {port[:60]}",)))
         else:

@@ -24,6 +24,9 @@ from apps.firewall.rulebase.reading import (
 
 __all__ = ["Format", "Note", "Parsed", "Problem", "parse", "recognise", "without"]
 
+MARK = "\ufeff"
+"""What some programs write in front of a text to say how it is encoded."""
+
 _READERS: Mapping[Format, Callable[[str, Reading, date | None], None]] = {
     Format.TABLE: table.read,
     Format.TICKET: ticket.read,
@@ -56,6 +59,7 @@ def recognise(text: str) -> Format | None:
     """What the text seems to be; None when it is nothing we know."""
     if len(text) > MAX_CHARACTERS:
         return None
+    text = text.removeprefix(MARK)
     return next((found for found, looks_so in _RECOGNISERS if looks_so(text)), None)
 
 
@@ -64,7 +68,7 @@ def parse(text: str, format: Format, today: date | None = None) -> Parsed:  # no
 
     A day written without its year is the next one from ``today`` on; when that is not given, it is a problem.
     """
-    reading = Reading()
+    reading, text = Reading(), text.removeprefix(MARK)
     if len(text) > MAX_CHARACTERS:
         reading.problems.append(Problem(0, f"The text is longer than {MAX_CHARACTERS:,} characters."))
         return reading.done()
@@ -82,7 +86,7 @@ def parse(text: str, format: Format, today: date | None = None) -> Parsed:  # no
 
 def without(text: str, format: Format, numbers: Collection[int]) -> str:  # noqa: A002
     """The text, in its own format, without the lines or rules of these numbers. ``text`` has been parsed well."""
-    return _WRITERS[format](text, numbers)
+    return _WRITERS[format](text.removeprefix(MARK), numbers)
 
 
 def _unwanted(text: str) -> int | None:

@@ -162,6 +162,9 @@ def _peer(rule: _Rule, names: dict[str, str], where: str) -> tuple[str, ...]:
 def _service(permission: dict[str, Value], where: str) -> tuple[str, tuple[tuple[int, int], ...], tuple[str, ...]]:
     written = permission.get("IpProtocol")
     low, high = integer_of(permission, "FromPort"), integer_of(permission, "ToPort")
+    for name, read in (("FromPort", low), ("ToPort", high)):
+        if read is None and permission.get(name) is not None:
+            raise Bad(f"{where}: {name} should be a number.")
     if not isinstance(written, str | int) or isinstance(written, bool):
         raise Bad(f"{where}: a permission has no IpProtocol.")
     protocol = _located(partial(read_protocol, str(written)), where)

@@ -16,32 +16,45 @@ from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad, Reading, attempt
 from apps.firewall.rulebase.words import (
     NO_ENDS,
     NO_SERVICES,
+    read_both,
     read_day,
     read_ends,
-    read_protocol,
-    read_services,
     short,
 )
 
 DELIMITERS = ("\t", ";", ",", "|")
 LONGEST_TEXT = 2_000
 
-# What people call the columns, in English and German; compared without case, and with every other sign as a blank.
+# What people call the columns, in English, German, French, Spanish, Italian and Dutch; compared without case, and with
+# every other sign as a blank.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "source": ("source", "src", "from", "sources", "source address", "source ip", "source addresses", "src ip",
-               "srcaddr", "src addr", "source network", "quelle", "von", "quell ip", "quelladresse", "quell adresse"),
+               "source ips", "source host", "source hosts", "source ip address", "source ip addresses", "from ip",
+               "srcaddr", "src addr", "source network", "quelle", "von", "quell ip", "quelladresse", "quell adresse",
+               "adresse source", "ip source", "origine", "de", "depuis", "origen", "ip origen", "desde",
+               "sorgente", "ip sorgente", "da", "bron", "bronadres", "bron ip", "van"),
     "destination": ("destination", "dst", "dest", "to", "target", "destinations", "destination address", "dst ip",
-                    "destination ip", "destination addresses", "dstaddr", "dst addr", "destination network", "ziel",
-                    "nach", "ziel ip", "zieladresse", "ziel adresse"),
-    "protocol": ("protocol", "proto", "protokoll", "ip protocol"),
+                    "destination ip", "destination ips", "destination host", "destination hosts", "to ip",
+                    "destination ip address", "destination ip addresses", "dest ip", "destination addresses", "dstaddr",
+                    "dst addr", "destination network", "ziel", "nach", "ziel ip", "zieladresse", "ziel adresse",
+                    "adresse destination", "ip destination", "adresse de destination", "vers", "destino", "ip destino",
+                    "hacia", "destinazione", "ip destinazione", "bestemming", "doel", "doeladres", "doel ip", "naar"),
+    "protocol": ("protocol", "proto", "protokoll", "ip protocol", "protocols", "protocole", "protocolo", "protocollo"),
     "ports": ("port", "ports", "dport", "dst port", "destination port", "destination ports", "service", "services",
-              "dest port", "zielport", "ziel port", "dienst", "dienste"),
-    "action": ("action", "policy", "verdict", "permission", "aktion", "allow deny", "permit deny"),
-    "direction": ("direction", "dir", "richtung"),
+              "dest port", "dst ports", "port s", "zielport", "ziel port", "zielports", "dienst", "dienste", "diensten",
+              "port destination", "port de destination", "puerto", "puertos", "puerto destino", "servicio", "porta",
+              "porte", "servizio", "poort", "poorten", "doelpoort"),
+    "action": ("action", "policy", "verdict", "permission", "aktion", "allow deny", "permit deny", "acción", "accion",
+               "azione", "actie"),
+    "direction": ("direction", "dir", "richtung", "sens", "dirección", "direccion", "sentido", "direzione", "richting"),
     "reason": ("reason", "comment", "comments", "description", "justification", "ticket", "note", "notes", "purpose",
-               "grund", "kommentar", "beschreibung", "zweck", "bemerkung", "begründung"),
+               "grund", "kommentar", "beschreibung", "zweck", "bemerkung", "begründung", "business justification",
+               "motif", "raison", "commentaire", "motivo", "razón", "razon", "comentario", "descripción", "descripcion",
+               "commento", "descrizione", "reden", "opmerking", "omschrijving", "toelichting"),
     "until": ("until", "expires", "expiry", "expiration", "valid until", "end", "end date", "expiry date", "bis",
-              "gültig bis", "ablauf", "ablaufdatum"),
+              "gültig bis", "ablauf", "ablaufdatum", "expiration date", "date de fin", "expire le", "jusqu au", "hasta",
+              "fecha fin", "fecha de fin", "caducidad", "fino al", "scadenza", "data fine", "tot", "einddatum",
+              "geldig tot"),
     "hits": ("hits", "hit count", "hitcount", "packets", "counter", "treffer", "pakete"),
     "enabled": ("enabled", "active", "aktiv", "state", "status"),
     "disabled": ("disabled", "inactive", "inaktiv", "deaktiviert"),
@@ -53,10 +66,19 @@ NARROWING = frozenset(
      "out interface", "srcintf", "dstintf", "vlan", "profile"}
 )  # fmt: skip
 _FIELD_OF = {name: field for field, names in COLUMNS.items() for name in names}
-_ALLOWING = frozenset({"allow", "allowed", "accept", "permit", "pass", "yes", "erlauben", "erlaubt", "zulassen", "ja"})
+_ALLOWING = frozenset(
+    {"allow", "allowed", "accept", "permit", "permitted", "pass", "yes", "erlauben", "erlaubt", "zulassen", "ja",
+     "autoriser", "permitir", "aceptar", "consenti", "permetti", "toestaan"}
+)  # fmt: skip
 _DENYING = frozenset(
-    {"deny", "denied", "drop", "reject", "block", "blocked", "no", "verbieten", "verboten", "sperren", "nein"}
-)
+    {"deny", "denied", "drop", "reject", "block", "blocked", "no", "verbieten", "verboten", "sperren", "nein",
+     "refuser", "bloquer", "interdire", "denegar", "bloquear", "rechazar", "nega", "blocca", "weigeren", "blokkeren"}
+)  # fmt: skip
+_INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+"""Signs of no width, which come along when a cell is copied from a page."""
+_RULER = re.compile(r":?-+:?")
+MOST_ABOVE = 30
+"""So many rows may stand above the names of the columns: a title, a date, a blank."""
 _TRUE = frozenset({"yes", "true", "1", "y", "x", "on", "enabled", "active", "ja", "aktiv", "wahr"})
 _FALSE = frozenset({"no", "false", "0", "n", "off", "disabled", "inactive", "nein", "inaktiv", "falsch"})
 
@@ -73,13 +95,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """Which column holds which field, and which columns only make a line narrower."""
+    """Which column holds which field, and which only make a line narrower. ``above`` counts the rows before."""
 
     delimiter: str
     fields: Mapping[str, int]
     narrowing: Mapping[str, int]
     aside: tuple[str, ...]
     first: int
+    above: int = 0
 
 
 def looks_so(text: str) -> bool:
@@ -91,12 +114,15 @@ def read(text: str, reading: Reading, today: date | None) -> None:
     if heading is None:
         reading.blame(1, "The first row should name the columns, a source and a destination among them.")
         return
+    if heading.above:
+        reading.note(1, "What stands above the names of the columns is not looked at.")
     for name in heading.aside:
         reading.note(heading.first, f"The column {short(name)} is not looked at.")
+    above: dict[str, str] = {}
     try:
         for row in _rows(text, heading.delimiter):
             if row.first > heading.first and not _is_empty(row):
-                _read_row(row, heading, reading, today)
+                above = _read_row(row, heading, reading, today, above)
     except csv.Error as error:
         reading.blame(0, f"This is no table: {error}.")
 
@@ -128,7 +154,8 @@ def _rows(text: str, delimiter: str) -> Iterator[Row]:
 
 
 def _is_empty(row: Row) -> bool:
-    return not any(cell.strip() for cell in row.cells) or row.text.lstrip().startswith("#")
+    cells = [cell.strip() for cell in row.cells if cell.strip()]
+    return not cells or row.text.lstrip().startswith("#") or all(_RULER.fullmatch(cell) for cell in cells)
 
 
 def _heading(text: str) -> Heading | None:
@@ -137,14 +164,24 @@ def _heading(text: str) -> Heading | None:
 
 
 def _heading_by(text: str, delimiter: str) -> Heading | None:
+    """The first row of a few that names both ends. It may begin with a number sign: that heads a column too."""
+    above = 0
     try:
-        row = next((row for row in _rows(text[:20_000], delimiter) if not _is_empty(row)), None)
+        for _, row in zip(range(MOST_ABOVE), _rows(text[:20_000], delimiter), strict=False):
+            if (found := _named_by(row, delimiter, above)) is not None:
+                return found
+            above += not (_is_empty(row) or row.text.lower().startswith("sep="))
     except csv.Error:
-        return None
+        pass
+    return None
+
+
+def _named_by(row: Row, delimiter: str, above: int) -> Heading | None:
     fields: dict[str, int] = {}
     narrowing: dict[str, int] = {}
     aside: list[str] = []
-    for number, cell in enumerate(row.cells[:200] if row else ()):
+    cells = row.cells[::2] if row.text.startswith("||") and delimiter == "|" else row.cells
+    for number, cell in enumerate(cells[:200]):
         name = _plain(cell)
         field = _FIELD_OF.get(name)
         if field is not None and field not in fields:
@@ -153,21 +190,24 @@ def _heading_by(text: str, delimiter: str) -> Heading | None:
             narrowing[name] = number
         elif name:
             aside.append(cell.strip())
-    if row is None or not {"source", "destination"} <= fields.keys():
+    if not {"source", "destination"} <= fields.keys():
         return None
-    return Heading(delimiter, fields, narrowing, tuple(aside), row.first)
+    return Heading(delimiter, fields, narrowing, tuple(aside), row.first, above)
 
 
 def _plain(cell: str) -> str:
-    return " ".join(re.sub(r"[^\w]|_", " ", cell[:80].lower()).split()).removeprefix("\ufeff")
+    return " ".join(re.sub(r"[^\w]|_", " ", cell[:80].translate(_INVISIBLE).lower()).split())
 
 
-def _read_row(row: Row, heading: Heading, reading: Reading, today: date | None) -> None:
-    cells = {field: row.cells[at].strip() for field, at in heading.fields.items() if at < len(row.cells)}
+def _read_row(
+    row: Row, heading: Heading, reading: Reading, today: date | None, above: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns its cells, for the row below."""
+    cells = {field: _cell(row.cells[at]) for field, at in heading.fields.items() if at < len(row.cells)}
     problems: list[str] = []
     if not _is_enabled(cells, problems):
         reading.note(row.first, "The line is switched off, and left aside.")
-        return
+        return cells
     narrowing = tuple(
         f"{name} is {' '.join(row.cells[at].split())[:100]}"
         for name, at in heading.narrowing.items()
@@ -175,9 +215,22 @@ def _read_row(row: Row, heading: Heading, reading: Reading, today: date | None) 
     )
     lines = _lines(row, cells, narrowing, today, problems)
     for sentence in problems:
-        reading.blame(row.first, sentence)
+        reading.blame(row.first, sentence + _if_merged(sentence, above))
     if not problems:
         reading.add(lines)
+    return {**above, **{field: cell for field, cell in cells.items() if cell}}
+
+
+def _cell(text: str) -> str:
+    return text.translate(_INVISIBLE).strip()
+
+
+def _if_merged(sentence: str, above: Mapping[str, str]) -> str:
+    """Cells that were merged in a spreadsheet arrive empty but for the first: that is said, and not filled in."""
+    lacking = next((field for field in ("source", "destination") if sentence == f"There is no {field}."), "")
+    if not above.get(lacking):
+        return ""
+    return f" If its cell is merged with the one above it, write {short(above[lacking])} here too."
 
 
 def _is_enabled(cells: Mapping[str, str], problems: list[str]) -> bool:
@@ -195,8 +248,7 @@ def _lines(
     """Every problem of a row is reported, not only its first."""
     sources = attempt(partial(read_ends, cells.get("source", ""), "source"), NO_ENDS, problems)
     destinations = attempt(partial(read_ends, cells.get("destination", ""), "destination"), NO_ENDS, problems)
-    protocol = attempt(partial(read_protocol, cells.get("protocol", "")), ANY, problems)
-    services = attempt(partial(read_services, cells.get("ports", ""), protocol), NO_SERVICES, problems)
+    services = attempt(partial(read_both, cells.get("protocol", ""), cells.get("ports", "")), NO_SERVICES, problems)
     until = attempt(partial(read_day, cells.get("until", ""), today), None, problems)
     action = attempt(partial(_action, cells.get("action", "")), Action.ALLOW, problems)
     direction = attempt(partial(_direction, cells.get("direction", "")), Direction.BOTH, problems)

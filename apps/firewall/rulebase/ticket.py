@@ -82,7 +82,7 @@ def _sentences(line: str) -> list[str]:
 
 def without(text: str, numbers: Collection[int]) -> str:
     """The text without the lines of these numbers."""
-    return "".join(line for number, line in enumerate(text.splitlines(keepends=True), 1) if number not in numbers)
+    return "\n".join(line for number, line in enumerate(text.split("\n"), 1) if number not in numbers)
 
 
 def _words(line: str) -> list[str]:

@@ -21,7 +21,11 @@ PROTOCOLS = {
     "icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "udp": 17, "dccp": 33, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58,
     "ospf": 89, "pim": 103, "vrrp": 112, "sctp": 132, "udplite": 136,
 }  # fmt: skip
+_NUMBERED = frozenset({"6", "17"})
+"""Protocols by number that stand behind a port, as in ``443/6``."""
 PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
+ABOVE_TCP = frozenset({"tls", "ssl", "grpc", "http2"})
+"""What runs on tcp, on no port of its own."""
 WITH_PORTS = frozenset({"tcp", "udp", "dccp", "sctp", "udplite"})
 _ALIASES = {"ipv6-icmp": "icmpv6", "icmp6": "icmpv6", "icmpv4": "icmp", "ping": "icmp", "ip": ANY, "-1": ANY, "0": ANY}
 # https://www.iana.org/assignments/service-names-port-numbers, and what the usual products listen on
@@ -49,14 +53,25 @@ NO_ENDS: tuple[str, ...] = ()
 NO_SERVICES: tuple[tuple[str, tuple[PortRange, ...]], ...] = ()
 
 _SEPARATORS = re.compile(r"[,;\n\r]+")
-_LIKE_ADDRESS = re.compile(r"[0-9.]+(?:[/-][0-9./]+)?|[0-9a-fA-F.]*:[0-9a-fA-F:./-]*")
+_LIKE_ADDRESS = re.compile(
+    r"[0-9.]+(?:[/-][0-9./]+)?|[0-9a-fA-F.]*:[0-9a-fA-F:./-]*|\[[0-9a-fA-F:.]+\]|(?:[0-9]{1,3}\.){1,3}\*(?:\.\*){0,2}"
+)
+_MASK = re.compile(r"(?:255|0)(?:\.[0-9]{1,3}){3}")
+_SHORT_RANGE = re.compile(r"((?:[0-9]{1,3}\.){3})([0-9]{1,3})-([0-9]{1,3})")
+_STARS = re.compile(r"((?:[0-9]{1,3}\.){1,3})(\*(?:\.\*){0,2})")
+_NEGATED = re.compile(r"(?:!|(?:not|except|(?:any|all|every\w*) (?:but|except)|nicht|außer|alle außer)\s)", re.I)
 _NAME = re.compile(r"[^\W][\w .:/@+=()*&'|!,-]*", re.UNICODE)
-_RANGE = re.compile(r"([0-9]{1,5})(?:\s?[-:\u2013]\s?([0-9]{1,5}))?")
-_ISO = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T ][0-9:.+Z-]{0,20})?")
-_DOTTED = re.compile(r"([0-9]{1,2})\.\s?([0-9]{1,2})\.\s?([0-9]{4})?")
-_SLASHED = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
-_DAY_MONTH = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|\.)?\s?([A-Za-zä]{3,9})\.?,?\s?([0-9]{4})?")
+_RANGE = re.compile(r"([0-9]{1,5})(?:\.0)?(?:\s?[-:\u2013]\s?([0-9]{1,5}))?")
+_FROM_ON = re.compile(r"(>=|≥|>)([0-9]{1,5})|([0-9]{1,5})\+")
+_JOINED = re.compile(r"(tcp|udp|sctp)[-_:]([0-9].*)")
+_NAMED_PORT = re.compile(r"(?<![\w/.-])([0-9]{1,5})\s?\(\s?([a-z0-9]{2,15})\s?\)", re.IGNORECASE)
+_CLOCK = re.compile(r"\s[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?:\s?[AP]M)?$", re.IGNORECASE)
+_ISO = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})(?:[T ][0-9:.+Z-]{0,20})?")
+_DOTTED = re.compile(r"([0-9]{1,2})\.\s?([0-9]{1,2})\.\s?([0-9]{4}|[0-9]{2})?")
+_SLASHED = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4}|[0-9]{2})")
+_DAY_MONTH = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|\.)?[\s-]?([A-Za-zä]{3,9})\.?,?[\s-]?([0-9]{4}|[0-9]{2})?")
 _MONTH_DAY = re.compile(r"([A-Za-zä]{3,9})\.?\s?([0-9]{1,2})(?:st|nd|rd|th)?,?\s?([0-9]{4})?")
+_COUNTED = re.compile(r"[34][0-9]{4}(?:\.[0-9]+)?")
 
 
 def short(text: str) -> str:
@@ -80,9 +95,18 @@ def read_ends(text: str, what: str) -> tuple[str, ...]:
 
 
 def _apart(part: str) -> list[str]:
-    """Addresses may be set apart by a blank; a name may hold one."""
-    words = part.split()
-    return words if len(words) > 1 and all(_LIKE_ADDRESS.fullmatch(word) for word in words) else [part]
+    """Addresses may be set apart by a blank; a name may hold one. A mask behind its address belongs to it."""
+    joined = re.sub(r"\s[-\u2013]\s", "-", part)
+    words = (joined[5:] if joined[:5].lower() == "host " else joined).split()
+    if len(words) < 1 or not all(_LIKE_ADDRESS.fullmatch(word) for word in words):
+        return [part]
+    found: list[str] = []
+    for word in words:
+        if found and _MASK.fullmatch(word) and "/" not in found[-1]:
+            found[-1] += f"/{word}"
+        else:
+            found.append(word)
+    return found
 
 
 def read_end(text: str, what: str) -> tuple[str, ...]:
@@ -90,6 +114,8 @@ def read_end(text: str, what: str) -> tuple[str, ...]:
         return (ANY,)
     if _LIKE_ADDRESS.fullmatch(text):
         return tuple(write(block) for block in read_blocks(text))
+    if _NEGATED.match(text):
+        raise Bad(f"The {what} {short(text)} says what is not meant: write what is.")
     if len(text) > LONGEST_NAME or not _NAME.fullmatch(text):
         raise Bad(f"The {what} {short(text)} is neither an address nor a name.")
     return (text,)
@@ -97,16 +123,27 @@ def read_end(text: str, what: str) -> tuple[str, ...]:
 
 def read_blocks(text: str) -> tuple[Block, ...]:
     """A block, or a range ``10.0.0.1-10.0.0.9`` as the fewest blocks that make it up. Raises Bad."""
-    first, dash, last = text.partition("-")
+    first, dash, last = _spelled_out(text).partition("-")
     try:
         if not dash:
-            return (read_block(text),)
+            return (read_block(first),)
         low, high = ipaddress.ip_address(first.strip()), ipaddress.ip_address(last.strip())
         return tuple(ipaddress.summarize_address_range(low, high))
     except BadBlock as error:
         raise Bad(str(error)) from None
     except (ValueError, TypeError):
         raise Bad(f"{short(text)} is no range such as 10.0.0.1-10.0.0.9.") from None
+
+
+def _spelled_out(text: str) -> str:
+    """``[2001:db8::1]``, ``10.0.0.1-20`` and ``10.0.0.*`` as everybody else writes them."""
+    bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
+    if found := _SHORT_RANGE.fullmatch(bare):
+        return f"{found[1]}{found[2]}-{found[1]}{found[3]}"
+    if found := _STARS.fullmatch(bare):
+        stars = found[2].count("*")
+        return f"{found[1]}{'.'.join(['0'] * stars)}/{32 - 8 * stars}"
+    return bare
 
 
 def read_protocol(text: str) -> str:
@@ -122,8 +159,31 @@ def read_protocol(text: str) -> str:
     raise Bad(f"{short(text)} is no protocol such as tcp, udp or icmp.")
 
 
+def read_protocols(text: str) -> tuple[tuple[str, str], ...]:
+    """What a column of protocols says, which may be several: each protocol, and the service it names where it is one.
+
+    ``tcp/udp`` are two; ``https`` is tcp, on 443 where no other port is named. Raises Bad.
+    """
+    parts = [
+        part for part in re.split(r"[\s,;/+&]+", text.strip()) if part and part.lower() not in ("and", "und", "or")
+    ]
+    found = [one for part in parts for one in _protocol(part)]
+    return tuple(dict.fromkeys(found)) or ((ANY, ""),)
+
+
+def _protocol(part: str) -> list[tuple[str, str]]:
+    word = part.lower()
+    if word in ABOVE_TCP:
+        return [("tcp", "")]
+    if word in SERVICES:
+        return [(one, word) for one in _both(SERVICES[word][0])]
+    return [(read_protocol(part), "")]
+
+
 def read_range(text: str) -> PortRange:
-    """``443``, ``8000-8099``, ``1024:65535``. Raises Bad."""
+    """``443``, ``8000-8099``, ``1024:65535``, ``>1023``. Raises Bad."""
+    if on := _FROM_ON.fullmatch(text.strip()):
+        return read_range(f"{int(on[2]) + 1 if on[1] == '>' else on[2] or on[3]}-65535")
     found = _RANGE.fullmatch(text.strip())
     if not found:
         raise Bad(f"{short(text)} is no port, and no service we know by name.")
@@ -165,6 +225,23 @@ def read_services(text: str, protocol: str = ANY) -> tuple[tuple[str, tuple[Port
     return tuple((_ported(name, ranges), tidy_ports(ranges or ())) for name, ranges in found.items())
 
 
+def read_both(protocols: str, ports: str) -> tuple[tuple[str, tuple[PortRange, ...]], ...]:
+    """What a column of protocols and one of ports say together. Raises Bad."""
+    said = read_protocols(protocols)
+    if not ports.strip():
+        named = ((name, read_services(service) if service else ((name, ()),)) for name, service in said)
+        return tuple(one for name, found in named for one in found if one[0] == name)
+    if len(said) == 1:
+        return read_services(ports, said[0][0])
+    names = dict(said)
+    both: list[tuple[str, tuple[PortRange, ...]]] = []
+    for own, ranges in read_services(ports):
+        if own not in names and own != ANY:
+            raise Bad(f"{short(ports)} is {own}, but the line says {short(protocols)}.")
+        both += [(_ported(name, list(ranges)), ranges) for name in (names if own == ANY else (own,))]
+    return tuple(dict.fromkeys(both))
+
+
 def _ported(protocol: str, ranges: list[PortRange] | None) -> str:
     if ranges and protocol not in WITH_PORTS and protocol != ANY:
         raise Bad(f"{protocol} has no ports.")
@@ -178,20 +255,69 @@ def _agree(protocol: str, own: str, part: str) -> str:
 
 
 def _service_parts(text: str) -> Iterator[str]:
-    """Joins ``tcp 443`` and ``8000 - 8099`` again, which blanks set apart; in ``tcp 80, 443`` both are tcp."""
-    clean = re.sub(r"\s?[-\u2013]\s(?=[0-9])", "-", " ".join(text.replace("&", ",").split()).replace(" and ", ","))
-    said = ""
-    for part in _SEPARATORS.split(clean):
-        protocol, used = said if part.strip()[:1].isdigit() else "", True
-        for word in part.split():
-            if word.lower() in WITH_PORTS:
-                yield from () if used else (protocol,)
-                protocol, used = word, False
-            else:
-                yield f"{protocol}/{word}" if protocol and "/" not in word else word
-                used = True
-        yield from () if used else (protocol,)
-        said = protocol
+    """Joins ``tcp 443`` and ``8000 - 8099`` again, which blanks set apart.
+
+    In ``tcp 80, 443`` and in ``80, 443 tcp`` both are tcp.
+    """
+    clean = _NAMED_PORT.sub(_same_port, " ".join(text.split()))
+    clean = re.sub(r"\s?[-\u2013]\s(?=[0-9])", "-", clean.replace("&", ",").replace(" / ", ",").replace(" and ", ","))
+    said, bare = "", list[str]()
+    for part in _SEPARATORS.split(re.sub(r"(>=|>|≥)\s", r"\1", clean)):
+        words = _without_any(part.split())
+        if _stands_behind(words):
+            yield from _with_protocol_behind([*bare, *words])
+            said, bare = "", []
+        elif not said and all(word[:1].isdigit() and "/" not in word for word in words):
+            bare += words
+        else:
+            found = list(_with_protocol_before(words, said))
+            yield from found
+            said = found[-1].partition("/")[0] if found and found[-1].partition("/")[0].lower() in WITH_PORTS else ""
+    yield from bare
+
+
+def _same_port(found: re.Match[str]) -> str:
+    """``443 (https)`` says the same twice; where the two differ it stays as it is, and is refused."""
+    protocol, ports = SERVICES.get(found[2].lower(), ("", ()))
+    same = ports == (int(found[1]),)
+    return (found[1] if protocol == ANY else f"{protocol}/{found[1]}") if same else found[0]
+
+
+def _without_any(words: list[str]) -> list[str]:
+    """In ``icmp any`` and ``any tcp``, any is of that protocol's ports and not of every protocol."""
+    spoken = any(word.lower() in PROTOCOLS for word in words)
+    return [word for word in words if word.lower() not in ANYTHING] if spoken else words
+
+
+def _stands_behind(words: list[str]) -> bool:
+    """``443 tcp``: the protocol comes after its ports."""
+    return bool(words) and words[0][:1].isdigit() and any(word.lower() in WITH_PORTS for word in words)
+
+
+def _with_protocol_behind(words: list[str]) -> Iterator[str]:
+    waiting: list[str] = []
+    for word in words:
+        if word.lower() in WITH_PORTS:
+            if not waiting:
+                raise Bad(f"It is not clear which ports are {word.lower()}: write it like tcp/443.")
+            yield from (f"{word}/{one}" if "/" not in one else one for one in waiting)
+            waiting = []
+        else:
+            waiting.append(word)
+    if waiting:
+        raise Bad(f"It is not clear which protocol {short(waiting[0])} is: write it like tcp/443.")
+
+
+def _with_protocol_before(words: list[str], said: str) -> Iterator[str]:
+    protocol, used = said if words and words[0][:1].isdigit() else "", True
+    for word in words:
+        if word.lower() in WITH_PORTS:
+            yield from () if used else (protocol,)
+            protocol, used = word, False
+        else:
+            yield f"{protocol}/{word}" if protocol and "/" not in word else word
+            used = True
+    yield from () if used else (protocol,)
 
 
 def _service(part: str) -> tuple[tuple[str, tuple[PortRange, ...]], ...]:
@@ -201,7 +327,11 @@ def _service(part: str) -> tuple[tuple[str, tuple[PortRange, ...]], ...]:
     if word in SERVICES:
         protocol, ports = SERVICES[word]
         return tuple((one, tuple((port, port) for port in ports)) for one in _both(protocol))
+    if joined := _JOINED.fullmatch(word):
+        return ((joined[1], _ranges(joined[2])),)
     first, slash, last = word.partition("/")
+    if slash and first.isdigit() and last.isdigit() and last not in _NUMBERED:
+        raise Bad(f"{short(part)} may be two ports or a range: write {first}, {last} or {first}-{last}.")
     if slash:
         protocol, ports_text = (last, first) if first[:1].isdigit() else (first, last)
         return ((read_protocol(protocol), _ranges(ports_text)),)
@@ -228,7 +358,9 @@ def read_day(text: str, today: date | None) -> date | None:
     word = " ".join(text[:60].split()).strip(" .,;")
     if word.lower() in _ENDLESS:
         return None
-    parts = _day_parts(word)
+    parts = _day_parts(_CLOCK.sub("", word))
+    if parts is None and _COUNTED.fullmatch(word):
+        raise Bad(f"{short(text)} is how a spreadsheet counts days: write the day like 2026-12-31.")
     if parts is None:
         raise Bad(f"{short(text)} is no day such as 2026-12-31.")
     year, month, day = parts
@@ -250,7 +382,7 @@ def _day_parts(word: str) -> tuple[int | None, int, int] | None:
     if found := _DOTTED.fullmatch(word) or _DOTTED.fullmatch(f"{word}."):
         return _year(found[3]), int(found[2]), int(found[1])
     if found := _SLASHED.fullmatch(word):
-        return _slashed(int(found[1]), int(found[2]), int(found[3]), word)
+        return _slashed(int(found[1]), int(found[2]), _year(found[3]) or 0, word)
     if found := _DAY_MONTH.fullmatch(word):
         return _named(found[2], found[1], found[3])
     if found := _MONTH_DAY.fullmatch(word):
@@ -270,4 +402,5 @@ def _named(month: str, day: str, year: str | None) -> tuple[int | None, int, int
 
 
 def _year(text: str | None) -> int | None:
-    return int(text) if text else None
+    """Of two digits, one of this century: a rule that ended in the last one is no news."""
+    return None if not text else int(text) if len(text) == 4 else 2000 + int(text)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
-from apps.access.selectors import sight_of
+from apps.access.selectors import list_ended, sight_of
 from apps.firewall import refusals
 from apps.firewall.models import FirewallLine, FirewallRequest, LineMeaning
+from apps.firewall.standing import opened_by
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -58,7 +59,8 @@ def _allowed() -> Q:
 
 
 def get_firewall_request(*, viewer: Subject, public_id: str) -> FirewallRequest:
-    """With its lines, what they mean, and how far what was opened for them is. Four queries."""
+    """With its lines, what they mean, and how far what was opened for them is. Four queries, and one more where a line
+    is open by grants that were there: ``over`` are those of them that ended since."""
     lines = FirewallLine.objects.select_related(
         "meaning__subject__team",
         "meaning__service__team",
@@ -69,8 +71,10 @@ def get_firewall_request(*, viewer: Subject, public_id: str) -> FirewallRequest:
     found = rows.prefetch_related(Prefetch("lines", lines.order_by("number"))).first()
     if found is None:
         raise refusals.UnknownFirewallRequest
-    for line in found.lines.all():
-        line.request = found
+    lines_found = list(found.lines.all())
+    ended = list_ended({name for line in lines_found for name in opened_by(line)})
+    for line in lines_found:
+        line.request, line.over = found, tuple(name for name in opened_by(line) if name in ended)
     return found
 
 

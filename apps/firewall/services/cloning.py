@@ -68,7 +68,7 @@ def _of_grants(grants: Iterable[Grant], renamed: dict[str, str], caller: str) ->
             yield Written(
                 source=caller or grant.subject.key,
                 destination=renamed.get(grant.service.slug, grant.service.slug),
-                method=route.methods[0] if len(route.methods) == 1 else "",
+                method=min(route.methods),  # one of them names the route; without any it would name its neighbours too
                 path=route.template,
                 text=f"as {grant.public_id} opens {grant.service.slug} to {grant.subject.key}",
             )

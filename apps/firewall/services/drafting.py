@@ -154,7 +154,7 @@ def read_pasted(text: str, *, today: date) -> Pasted:
     if not parsed.lines and all(not one.number for one in parsed.problems):
         raise _unreadable(" ".join(one.sentence for one in parsed.problems) if known else _why_unknown(text))
     form = known or Format.TICKET
-    rows = text.splitlines() if form in BY_LINE else []
+    rows = text.split("\n") if form in BY_LINE else []
     wrong: dict[int, list[str]] = {}
     for one in parsed.problems:
         wrong.setdefault(one.number, []).append(one.sentence)

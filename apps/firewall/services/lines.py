@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from apps.firewall import policies, refusals
+from apps.firewall import methods, policies, refusals
 from apps.firewall.models import FirewallLine, FirewallRequest, LineMeaning
 from apps.firewall.services.drafting import Written, row_of
 from apps.firewall.services.storing import described, line_of, lines_of, locked_request, record, reread
-from apps.firewall.standing import HELD_UP, stand_of, text_of
+from apps.firewall.standing import HELD_UP, asks_method, is_methodless, stand_of, text_of
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
 
-SIDES = ("source", "destination")
+SIDES = ("source", "destination", methods.SIDE)
 
 
 def edit_line(*, public_id: str, number: int, written: Written, actor: Subject, at: datetime) -> FirewallLine:
@@ -44,7 +44,8 @@ def choose(*, public_id: str, number: int, side: str, key: str, actor: Subject, 
             raise refusals.UnknownChoice
         meaning.found = {**meaning.found, "chosen": {**meaning.found.get("chosen", {}), side: key}}
         reread(request, [_undesigned(line)], at=at)
-        if is_clear(line_of(request, number)):
+        told = line_of(request, number)
+        if is_clear(told) and not asks_method(told):
             LineMeaning.objects.filter(line=line).update(confirmed_by=actor, confirmed_at=at)
         record("line_chosen", request, actor=actor.actor, at=at, after={"line": number, side: key})
 
@@ -58,7 +59,10 @@ def confirm(*, public_id: str, numbers: Collection[int] = (), actor: Subject, at
         clear = [line.meaning for line in wanted if is_clear(line) and line.meaning.confirmed_by_id is None]
         for meaning in clear:
             meaning.confirmed_by, meaning.confirmed_at = actor, at
-        LineMeaning.objects.bulk_update(clear, ["confirmed_by", "confirmed_at"])
+            if meaning.found.get("reading"):
+                chosen = {**meaning.found.get("chosen", {}), methods.SIDE: meaning.found["reading"]}
+                meaning.found = {**meaning.found, "chosen": chosen, "asks_method": False}
+        LineMeaning.objects.bulk_update(clear, ["found", "confirmed_by", "confirmed_at"])
         if clear:
             told = {"lines": [line.number for line in wanted if line.meaning in clear]}
             record("confirmed", request, actor=actor.actor, at=at, after=told)
@@ -66,9 +70,10 @@ def confirm(*, public_id: str, numbers: Collection[int] = (), actor: Subject, at
 
 
 def is_clear(line: FirewallLine) -> bool:
-    """Both sides are known and nothing is wrong with it."""
+    """Both sides are known, and so is its method where its path has several; and nothing is wrong with it."""
     meaning = line.meaning
-    return bool(meaning.subject_id and meaning.service_id and not meaning.problem and not line.dropped)
+    known = meaning.subject_id and meaning.service_id and not is_methodless(line)
+    return bool(known and not meaning.problem and not line.dropped)
 
 
 def drop(*, public_id: str, number: int, dropped: bool, actor: Subject, at: datetime) -> None:

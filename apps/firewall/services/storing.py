@@ -98,6 +98,8 @@ def _meaning(reading: Reading, request: FirewallRequest, at: datetime) -> LineMe
 def _means_the_same(before: LineMeaning, reading: Reading) -> bool:
     subject, service = before.subject, before.service
     now = (reading.caller.key if reading.caller else "", reading.service.key if reading.service else "")
+    if reading.asks_method or (reading.method and sorted(before.routes) != sorted(reading.routes)):
+        return False
     return now == (subject.key if subject else "", service.slug if service else "")
 
 

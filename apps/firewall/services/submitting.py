@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SHORTEST = 60
 NARROWEST = "narrowest"
-"""Stands for the first proposal that opens something or uses what is open."""
+"""Stands for the first proposal that opens something, unless that is all of the service."""
+NOTHING_NARROW = "It names no route, and nothing says which it needs. Open the line; name one, or choose all."
 
 
 @dataclass(slots=True)
@@ -63,11 +64,12 @@ TAKEN = ["access_request", "design", "refusal"]
 
 
 def _chosen(found: Sequence[Proposal], proposal: str) -> Proposal:
-    opening = (one for one in found if one.kind not in (REUSE, REPLACE))
+    opening = (one for one in found if one.kind not in (REUSE, REPLACE) and not one.is_all)
     wanted = opening if proposal == NARROWEST else (one for one in found if one.id == proposal)
     chosen = next(wanted, None)
     if chosen is None:
-        raise refusals.UnknownChoice
+        only_all = proposal == NARROWEST and any(one.is_all for one in found)
+        raise refusals.UnknownChoice(NOTHING_NARROW if only_all else None)
     return chosen
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.access.services import NewParty
 from apps.audit.errors import NotFound, Refusal
 from apps.compiler.paths import METHODS
+from apps.compiler.words import listed
 from apps.firewall import policies, selectors, services
 from apps.firewall.lines import DIRECTION_WORDS, ports_words
 from apps.firewall.rulebase.reading import FORMAT_WORDS
@@ -25,10 +26,14 @@ from apps.firewall.standing import (
     LABELS,
     MOVING,
     NEXT,
+    OPENED,
     TO_DO,
     Stand,
+    asks_method,
     is_allowed,
+    is_methodless,
     is_unreadable,
+    opened_by,
     overall,
     stand_of,
     text_of,
@@ -61,6 +66,7 @@ STATES = {
     Stand.DROPPED: "cancelled",
 }
 """How each is drawn: the console's state of the same look, under a word of our own."""
+SOON, LATER = 5, 20
 READ_AS = {form.value: words for form, words in FORMAT_WORDS.items()}
 
 
@@ -113,11 +119,24 @@ class Shown:
         meaning = self.line.meaning
         if is_unreadable(self.line):
             return why_unreadable(self.line)
+        if self.line.over:
+            return f"It was open by {listed(opened_by(self.line))}, and {listed(self.line.over)} ended. Look again."
         if self.stand is Stand.ALLOWED:
             by = ", ".join(meaning.allowed_by) or str((self.line.design or {}).get("beside", ""))
             return f"By {by}." if by else str(meaning.found.get("open", ""))
-        said = self.line.refusal or meaning.problem
+        said = self.line.refusal or meaning.problem or self.asked_method
         return said or str((self.line.design or {}).get("others", ""))
+
+    @property
+    def asked_method(self) -> str:
+        """What is asked about a path without its method."""
+        if not asks_method(self.line):
+            return ""
+        readings = [one["label"] for one in self.line.meaning.found["method"]]
+        if is_methodless(self.line):
+            return f"It names no method, and each of {listed(readings[:-1])} changes something: say which is meant."
+        others = listed(readings[1:-1])
+        return f"It names no method and is read as {readings[0]}. Say that it is right, or choose {others}."
 
 
 @require_GET
@@ -140,7 +159,7 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
         "lines": shown,
         "overall": overall(asked, stands),
         "counts": [(LABELS[stand], STATES[stand], count) for stand, count in overall(asked, stands).counts],
-        "moves": any(stand in MOVING for stand in stands),
+        "beat": _beat(stands),
         "may_change": may_change,
         "may_confirm": may_change and Stand.UNCONFIRMED in stands,
         "may_take": may_change and Stand.CHOOSE in stands,
@@ -148,6 +167,13 @@ def context_of(asked: FirewallRequest, request: PageRequest) -> dict[str, object
         "waits_to_send": Stand.READY in stands and unsettled,
         "held_up": held_up if may_change else 0,
     }
+
+
+def _beat(stands: Collection[Stand]) -> int:
+    """In how many seconds to look again; 0 when nothing moves any more. What is open moves when it ends."""
+    if any(stand in MOVING for stand in stands):
+        return SOON
+    return LATER if any(stand in OPENED for stand in stands) else 0
 
 
 def _shown(line: FirewallLine) -> Shown:

@@ -32,9 +32,11 @@ LARGEST_UPLOAD = 6 * 1024 * 1024
 MOST_SHOWN = 200
 MOST_ASKED = 200
 ENDINGS = {
-    "table": "csv", "ticket": "txt", "iptables": "rules", "security_groups": "json", "network_policy": "yaml",
+    "table": "txt", "ticket": "txt", "iptables": "rules", "security_groups": "json", "network_policy": "yaml",
     "address_lists": "json",
 }  # fmt: skip
+"""A table is not called csv: a spreadsheet that opens it by itself would run what somebody wrote behind a =."""
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 class TakeForm(forms.Form):
@@ -70,6 +72,10 @@ class TakeForm(forms.Form):
         raw: bytes = file.read(LARGEST_UPLOAD + 1)  # type: ignore[attr-defined]
         if len(raw) > LARGEST_UPLOAD:
             raise forms.ValidationError({"file": "The file is larger than 6 MB."})
+        if raw.startswith(WORKBOOKS):
+            raise forms.ValidationError(
+                {"file": "This is a workbook. Save its sheet as CSV, or copy its cells and paste."}
+            )
         for encoding in ("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "cp1252"):
             try:
                 return raw.decode(encoding)
