@@ -17,6 +17,7 @@ from apps.catalog import selectors as catalog
 from apps.compiler.breakers import Answer
 from apps.compiler.graph import Point
 from apps.compiler.impact import Call as ReplayedCall
+from apps.compiler.reasons import Reason
 from apps.identity import selectors as identity
 from apps.identity.models import Role
 from apps.telemetry.errors import UnknownCall
@@ -32,6 +33,9 @@ LEAST_LOOKED_BACK = 200
 
 NEWEST = 5_000
 """Text is looked for here first: most of what people look for is recent, and a common word is found at once."""
+
+ASKING_HELPS = frozenset({Reason.NO_GRANT, Reason.GRANT_EXPIRED})
+"""Why a call was refused, where a request could change it."""
 
 _SEES_ALL = (Role.SECURITY, Role.AUDITOR, Role.OPERATOR)
 _LIKE, _ESCAPED = re.compile(r"([%_\\])"), r"\\\1"
