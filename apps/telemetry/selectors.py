@@ -201,15 +201,34 @@ def list_denied_to(subject: str, *, since: datetime, limit: int) -> tuple[CallRo
     return tuple(_present(row) for row in found.order_by("-first_at", "-id")[:limit])
 
 
-def visible_to(viewer: Subject) -> QuerySet[Call]:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose calls somebody sees: those of ``callers``, and those to services of ``teams``. All by key."""
+
+    is_all: bool
+    callers: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+
+    def takes_in(self, caller: str, owner: str) -> bool:
+        return self.is_all or caller in self.callers or owner in self.teams
+
+
+def sight_of(viewer: Subject) -> Sight:
     """Security, auditors and operators see every call; others their own, their agents', and those of the services
     their teams own."""
     if identity.has_role(viewer, *_SEES_ALL):
-        return Call.objects.all()
+        return Sight(is_all=True)
     acting = identity.acting_for(viewer)
-    own = [one.key for one in acting if one == viewer or one.owner_id == viewer.pk]
-    services = catalog.list_owned_by(team.key for team in identity.teams_of(viewer))
-    return Call.objects.filter(Q(subject__in=own) | Q(service__in=services))
+    own = frozenset(one.key for one in acting if one == viewer or one.owner_id == viewer.pk)
+    return Sight(is_all=False, callers=own, teams=frozenset(team.key for team in identity.teams_of(viewer)))
+
+
+def visible_to(viewer: Subject) -> QuerySet[Call]:
+    sight = sight_of(viewer)
+    if sight.is_all:
+        return Call.objects.all()
+    services = catalog.list_owned_by(sight.teams)
+    return Call.objects.filter(Q(subject__in=sight.callers) | Q(service__in=services))
 
 
 def _matching(calls: QuerySet[Call], filters: CallFilter) -> QuerySet[Call]:

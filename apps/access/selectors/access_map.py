@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Q, QuerySet, Value
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
-from apps.access.models import Grant
+from apps.access.models import Grant, GrantDoor
 from apps.access.selectors.graph import graph_openings
-from apps.access.states import LIVE_GRANTS, DoorState
+from apps.access.states import LIVE_GRANTS
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
 from apps.compiler.both_doors import Held, Missing, held_at
@@ -110,13 +110,9 @@ def service_map(shape: graph.Service, at: datetime) -> ServiceMap:
     return ServiceMap(cells, found.names, found.subjects)
 
 
-_TELLING = (DoorState.FAILING, DoorState.CLOSING, DoorState.OPENING, DoorState.PROVEN, DoorState.OPEN, DoorState.CLOSED)
-"""Where several grants open one door, what is said of it: first what goes wrong or moves, then the best."""
-
-
 @dataclass(frozen=True, slots=True)
 class OpenLine:
-    """That a subject holds access to a service, and how each door is with it; empty where none is meant."""
+    """A grant as a line from who holds it to a service, with the state of each door; empty where none is meant."""
 
     subject: str
     service: str
@@ -128,17 +124,14 @@ def list_open_lines(
     *, at: datetime, services: Collection[int] = (), subjects: Collection[int] = (), limit: int
 ) -> tuple[OpenLine, ...]:
     """What is open or opening to any of ``services`` or for any of ``subjects``, by their row ids. One query."""
-    rows = _running(at).filter(Q(service__in=services) | Q(subject__in=subjects))
-    said = ArrayAgg(Concat("doors__point", Value(" "), "doors__state"), distinct=True, default=[])
-    pairs = rows.order_by("service__slug", "subject__key").values_list("subject__key", "service__slug")
-    return tuple(
-        OpenLine(subject, service, _telling("edge", doors), _telling("mesh", doors))
-        for subject, service, doors in pairs.annotate(said=said)[:limit]
-    )
+    rows = _running(at).filter(Q(service__in=services) | Q(subject__in=subjects)).order_by("service", "subject", "pk")
+    said = GrantDoor.objects.filter(grant=OuterRef("pk")).values(one=Concat("point", Value(" "), "state"))
+    found = rows.annotate(said=ArraySubquery(said)).values_list("subject__key", "service__slug", "said")[:limit]
+    return tuple(_open_line(subject, service, dict(one.split() for one in doors)) for subject, service, doors in found)
 
 
-def _telling(point: str, doors: Collection[str]) -> str:
-    return next((state.value for state in _TELLING if f"{point} {state}" in doors), "")
+def _open_line(subject: str, service: str, doors: Mapping[str, str]) -> OpenLine:
+    return OpenLine(subject, service, doors.get("edge", ""), doors.get("mesh", ""))
 
 
 def _reached_by(team: str, at: datetime) -> Collection[str]:

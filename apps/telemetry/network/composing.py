@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -11,7 +11,7 @@ from apps.catalog.stops import Stop
 from apps.identity.known import Known
 from apps.telemetry.network.reading import MOST_SERVICES, Found
 
-MOST_CALLERS, MOST_LINES = 10, 40
+MOST_CALLERS, MOST_LINES = 8, 30
 NOBODY_KNOWN, NO_TEAM = "unknown:", "team:"
 OUTSIDERS = ("person", "team", "agent")
 TROUBLE = ("failing", "closing", "opening")
@@ -46,7 +46,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``source`` and ``target`` are ids of nodes. Without ``is_open`` it is there for what was refused alone."""
+    """``source`` and ``target`` are ids of nodes. Without ``is_open`` it is there for what was refused alone.
+
+    ``caller`` is the key of whoever was refused, empty where that is not one. ``rid`` is a call to ask about.
+    """
 
     source: str
     target: str
@@ -54,21 +57,24 @@ class Line:
     mesh: str = ""
     calls: int = 0
     denied: int = 0
+    caller: str = ""
     rid: str = ""
     is_open: bool = True
     has_gap: bool = False
 
     @property
     def denied_query(self) -> str:
-        """Finds on Live what was refused: to this caller, where the line stands for one that calls."""
-        asked = {"service": self.target, "verdict": "deny"}
-        if self.source.startswith(("person:", "agent:", "workload:")):
-            asked["subject"] = self.source
-        return urlencode(asked)
+        """Finds on Live what was refused."""
+        return found_by(self.target, self.caller)
 
     @property
     def moves(self) -> bool:
         return self.is_open and not {self.edge, self.mesh}.isdisjoint(TROUBLE)
+
+
+def found_by(service: str, caller: str) -> str:
+    asked = {"service": service, "subject": caller, "verdict": "deny"}
+    return urlencode({name: value for name, value in asked.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +106,41 @@ class Picture:
 def compose(found: Found, *, picked: str = "") -> Picture:
     """``picked`` is the slug or the key that stays whatever else is left out."""
     lines = list(_merged(_lines(found)))
-    stops = _busiest_stops(found, lines, picked)
-    gone = len(found.stops) - len(stops)
-    kept = [line for line in lines if line.target in stops and (line.source in stops or line.source not in found.stops)]
-    callers = {line.source for line in kept} - stops.keys()
-    is_folded = len(callers) > MOST_CALLERS
-    if is_folded:
-        kept = list(_merged(_folded(kept, found.known)))
-    names = _busiest(kept, {line.source for line in kept} - stops.keys(), MOST_CALLERS, picked)
-    drawn = [line for line in kept if line.source in names or line.source in stops]
-    ranked = sorted(drawn, key=lambda one: (not one.denied, not one.moves, -one.calls, one.source, one.target))
-    shown = tuple(sorted(ranked[:MOST_LINES], key=lambda one: (one.target, one.source)))
-    callers_left = len({line.source for line in kept} - stops.keys()) - len(names)
-    nodes = _nodes(found, shown, stops, _states(lines), names, picked)
-    more = max(found.many - len(found.stops), 0)
-    return Picture(nodes, shown, gone + more, callers_left, len(ranked) - len(shown), is_folded)
+    is_folded = len(_callers(lines, found)) > MOST_CALLERS
+    usable = list(_merged(_folded(lines, found.known))) if is_folded else lines
+    services = set(found.whole) | ({picked} & found.stops.keys())
+    shown = _chosen(usable, found, services)
+    callers = _callers(shown, found)
+    drawn = services | callers
+    return Picture(
+        _nodes(found, services, _states(lines), callers, picked),
+        tuple(sorted(shown, key=lambda one: (one.target, one.source))),
+        max(found.many, len(found.stops)) - len(services),
+        len(_callers(usable, found)) - len(callers),
+        sum(one.source in drawn and one.target in drawn for one in usable) - len(shown),
+        is_folded,
+    )
+
+
+def _callers(lines: Iterable[Line], found: Found) -> set[str]:
+    return {line.source for line in lines} - found.stops.keys()
+
+
+def _chosen(lines: Iterable[Line], found: Found, services: set[str]) -> list[Line]:
+    """As many as find room for their ends: first what was refused, then what moves, then what is used most.
+
+    The services among the ends are added to ``services``.
+    """
+    chosen: list[Line] = []
+    callers: set[str] = set()
+    for line in sorted(lines, key=lambda one: (not one.denied, not one.moves, -one.calls, one.source, one.target)):
+        tied = services | ({line.source, line.target} & found.stops.keys())
+        calling = callers | ({line.source} - found.stops.keys())
+        if len(tied) <= MOST_SERVICES and len(calling) <= MOST_CALLERS and len(chosen) < MOST_LINES:
+            services |= tied
+            callers |= calling
+            chosen.append(line)
+    return chosen
 
 
 def _lines(found: Found) -> Iterator[Line]:
@@ -135,7 +161,8 @@ def _lines(found: Found) -> Iterator[Line]:
         if holder:
             yield Line(holder, seen.service, calls=seen.calls - seen.denied)
         if seen.denied:
-            yield Line(source, seen.service, denied=seen.denied, rid=seen.rid, is_open=(source, seen.service) in held)
+            is_open = (source, seen.service) in held
+            yield Line(source, seen.service, denied=seen.denied, caller=seen.subject, rid=seen.rid, is_open=is_open)
 
 
 def _holder(source: str, service: str, held: Collection[tuple[str, str]], known: Mapping[str, Known]) -> str:
@@ -161,6 +188,7 @@ def _merged(lines: Iterable[Line]) -> Iterator[Line]:
             telling(one.mesh for one in many),
             sum(one.calls for one in many),
             sum(one.denied for one in many),
+            max(one.caller for one in many),
             max(one.rid for one in many),
             any(one.is_open for one in many),
             any(one.has_gap for one in many),
@@ -180,24 +208,7 @@ def _folded(lines: Iterable[Line], known: Mapping[str, Known]) -> Iterator[Line]
             yield line
             continue
         for team in [key for key, _ in one.teams] or [NO_TEAM]:
-            yield replace(line, source=team, rid="")
-
-
-def _busiest(lines: Iterable[Line], among: Collection[str], most: int, picked: str) -> set[str]:
-    """Those with most calls, refused ones first, then with most lines."""
-    denied, calls, many = Counter[str](), Counter[str](), Counter[str]()
-    for line in lines:
-        for end in {line.source, line.target}:
-            denied[end] += bool(line.denied)
-            calls[end] += line.calls + line.denied
-            many[end] += 1
-    ranked = sorted(among, key=lambda one: (one != picked, -denied[one], -calls[one], -many[one], one))
-    return set(ranked[:most])
-
-
-def _busiest_stops(found: Found, lines: Collection[Line], picked: str) -> dict[str, Stop]:
-    kept = _busiest(lines, found.stops, MOST_SERVICES, picked)
-    return {slug: stop for slug, stop in found.stops.items() if slug in kept}
+            yield replace(line, source=team, caller="", rid="")
 
 
 def _states(lines: Iterable[Line]) -> dict[str, tuple[str, str]]:
@@ -212,19 +223,18 @@ def _states(lines: Iterable[Line]) -> dict[str, tuple[str, str]]:
 
 def _nodes(
     found: Found,
-    lines: Iterable[Line],
-    stops: Mapping[str, Stop],
+    services: Collection[str],
     states: Mapping[str, tuple[str, str]],
     callers: Collection[str],
     picked: str,
 ) -> dict[str, Node]:
-    """Callers that are left with no line are not drawn, unless it is them who are picked."""
-    used = {line.source for line in lines} | {picked}
-    shown = sorted((_caller(one, found.known) for one in callers if one in used), key=lambda one: (one.name, one.id))
-    if picked in found.side and picked not in callers and not any(stop.workload == picked for stop in stops.values()):
-        shown.append(_caller(picked, found.known))
-    services = [_service(stop, states.get(slug, ("", "")), slug in found.whole) for slug, stop in stops.items()]
-    return {node.id: node for node in (*shown, *services)}
+    """Callers by name, then services by slug. Who is picked is there without any line too."""
+    is_drawn = any(picked in (slug, found.stops[slug].workload) for slug in services)
+    named = {*callers, *({picked} & found.side.keys() if not is_drawn else ())}
+    shown = sorted((_caller(one, found.known) for one in named), key=lambda one: (one.name, one.id))
+    stops = (stop for slug, stop in found.stops.items() if slug in services)
+    drawn = [_service(stop, states.get(stop.slug, ("", "")), stop.slug in found.whole) for stop in stops]
+    return {node.id: node for node in (*shown, *drawn)}
 
 
 def _caller(key: str, known: Mapping[str, Known]) -> Node:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log10
 
-from apps.telemetry.network.composing import Line, Node, Picture
+from apps.telemetry.network.composing import Line, Node, Picture, found_by
 from apps.telemetry.network.layout import NODE_WIDTH, Spot, Way, apart, lay_out
 
-THINNEST, PER_TENFOLD = 1.3, 1.2
+THINNEST, PER_TENFOLD = 1.3, 1.0
 LABEL_HEIGHT, LABEL_STEP = 18, 21
+FROM_NODE = 10
+STOP = 5
+"""Half of the bar at which a denied line ends."""
 INSIDE = ("service", "workload")
 
 
@@ -27,13 +30,18 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """On a line: how often it was refused, or how its doors are where that is not plain. ``y`` is its middle."""
+    """What was denied to one caller, with what finds it on Live; or how a line's doors are, where that is not plain.
 
-    line: Line
+    ``x`` and ``y`` are its middle.
+    """
+
     x: int
     y: int
     width: int
-    words: str
+    words: str = ""
+    query: str = ""
+    edge: str = ""
+    mesh: str = ""
 
     @property
     def left(self) -> int:
@@ -72,17 +80,25 @@ class Drawing:
 def draw(picture: Picture) -> Drawing:
     inside = [node.id for node in picture.nodes.values() if node.kind in INSIDE]
     outside = [node.id for node in picture.nodes.values() if node.kind not in INSIDE]
-    found = lay_out(outside, inside, [(line.source, line.target) for line in picture.lines])
-    ways = {line: found.ways[line.source, line.target] for line in picture.lines}
-    met = {line.target for line in picture.lines}
+    lines = {(line.source, line.target, lane): line for line in picture.lines for lane in _lanes(line)}
+    found = lay_out(outside, inside, lines)
+    ways = {key: (line, found.ways[key]) for key, line in lines.items()}
+    met = {line.target for line in picture.lines if line.is_open}
     return Drawing(
         found.width,
         found.height,
         NODE_WIDTH + found.gap // 2 if outside and inside else None,
-        tuple(sorted((one for line, way in ways.items() for one in _curves(line, way)), key=_in_front)),
+        tuple(sorted((_curve(lane, *way) for (_, _, lane), way in ways.items()), key=_in_front)),
         tuple(Stand(node, found.spots[node.id], node.id in met) for node in picture.nodes.values()),
-        _labels(ways.items(), found.gap),
+        tuple(_labels(ways, found.gap)),
     )
+
+
+def _lanes(line: Line) -> Iterator[str]:
+    if line.is_open:
+        yield "open"
+    if line.denied:
+        yield "denied"
 
 
 _FROM_BEHIND = ("quiet", "busy", "moving", "failing", "denied")
@@ -92,12 +108,12 @@ def _in_front(curve: Curve) -> tuple[int, float, str]:
     return _FROM_BEHIND.index(curve.look), curve.width, curve.path
 
 
-def _curves(line: Line, way: Way) -> Iterable[Curve]:
+def _curve(lane: str, line: Line, way: Way) -> Curve:
     path = path_of(way.points)
-    if line.is_open:
-        yield Curve(path, weight(line.calls), _look(line))
-    if line.denied:
-        yield Curve(path, THINNEST + 0.5, "denied")
+    if lane == "denied":
+        x, y = way.points[-1]
+        return Curve(f"{path}M{x} {y - STOP}v{2 * STOP}", THINNEST + 0.4, "denied")
+    return Curve(path, weight(line.calls), _look(line))
 
 
 def weight(calls: int) -> float:
@@ -123,28 +139,39 @@ def path_of(points: Collection[tuple[int, int]]) -> str:
     return "".join(parts)
 
 
-def _labels(ways: Iterable[tuple[Line, Way]], gap: int) -> tuple[Label, ...]:
-    """In the middle of each line's first stretch; those that would lie upon each other move apart."""
-    beside: dict[int, list[tuple[float, str, Line]]] = defaultdict(list)
-    for line, way in ways:
-        if line.denied or line.moves or line.has_gap:
-            (x, y), (to_x, to_y) = way.points[:2]
-            beside[(x + to_x) // 2].append(((y + to_y) / 2, line.source + line.target, line))
-    return tuple(
-        Label(line, x, round(y), *_words(line, gap))
-        for x, many in sorted(beside.items())
-        for (_, _, line), y in _spread(sorted(many, key=lambda one: one[:2]))
-    )
+Ways = Mapping[tuple[str, str, str], tuple[Line, Way]]
 
 
-def _spread(many: list[tuple[float, str, Line]]) -> Iterable[tuple[tuple[float, str, Line], float]]:
-    steps = [float(LABEL_STEP * place) for place in range(len(many))]
-    return zip(many, apart([wish for wish, *_ in many], steps), strict=True)
+def _labels(ways: Ways, gap: int) -> Iterator[Label]:
+    """In the gaps; those that would lie upon each other move apart."""
+    beside: dict[int, list[Label]] = defaultdict(list)
+    for label in (*_denials(ways, gap), *_marks(ways)):
+        beside[label.x // (NODE_WIDTH + gap)].append(label)
+    for _, many in sorted(beside.items()):
+        many.sort(key=lambda one: (one.y, one.words, one.query))
+        steps = [float(LABEL_STEP * place) for place in range(len(many))]
+        for label, y in zip(many, apart([label.y for label in many], steps), strict=True):
+            yield replace(label, y=round(y))
 
 
-def _words(line: Line, gap: int) -> tuple[int, str]:
-    """Width and words; without words the label is the mark of both doors."""
-    if not line.denied:
-        return 48, ""
-    words = f"{line.denied} denied"
-    return min(14 + 6 * len(words), gap - 4), words
+def _denials(ways: Ways, gap: int) -> Iterator[Label]:
+    """One for each caller, where its lines begin."""
+    by_source: dict[str, list[tuple[Line, Way]]] = defaultdict(list)
+    for (source, _, lane), drawn in ways.items():
+        if lane == "denied":
+            by_source[source].append(drawn)
+    for many in by_source.values():
+        (line, way), *others = many
+        (x, y), (to_x, _), *_ = way.points
+        words = f"{sum(each.denied for each, _ in many)} denied"
+        width = min(14 + 6 * len(words), gap - 4)
+        away = (min(FROM_NODE, (gap - width) // 2) + width // 2) * (1 if to_x > x else -1)
+        yield Label(x + away, y, width, words, found_by("" if others else line.target, line.caller))
+
+
+def _marks(ways: Ways) -> Iterator[Label]:
+    """In the middle of the last stretch of a line of which a door moves, fails or is missing."""
+    for (_, _, lane), (line, way) in ways.items():
+        if lane == "open" and (line.moves or line.has_gap):
+            (x, y), (to_x, to_y) = way.points[-2:]
+            yield Label((x + to_x) // 2, (y + to_y) // 2, 46, edge=line.edge, mesh=line.mesh)

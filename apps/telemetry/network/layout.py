@@ -2,7 +2,7 @@
 
 Whoever is outside has the first column. Services stand by how deep they are called: each to the right of all that call
 it, unless they call each other in a circle, of which one line then runs back. A line that passes a column runs between
-its nodes, together with the others that go to the same place. So no line runs through a node.
+its nodes, together with the others of its lane that go to the same place. So no line runs through a node.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from bisect import bisect, insort
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
-NODE_WIDTH, NODE_HEIGHT = 156, 44
+NODE_WIDTH, NODE_HEIGHT = 144, 44
 THREAD_HEIGHT = 4
 BETWEEN = 14
 USUAL_WIDTH = 920
-NARROWEST_GAP, WIDEST_GAP = 76, 170
-BACK = 9
-"""How far below the middle of a node the lines that run back begin and end."""
+NARROWEST_GAP, WIDEST_GAP = 74, 170
+BACK, DENIED = 9, 7
+"""How far below the middle of a node the lines that run back, and those of what was denied, begin and end."""
 SWEEPS = 6
 
-Line = tuple[str, str]
+Pair = tuple[str, str]
+Line = tuple[str, str, str]
+"""Source, target, lane: "open", or "denied" for what runs beside it."""
 Points = tuple[tuple[int, int], ...]
 Item = tuple[str, str, int]
 """What has a place in a column: a node, or where the lines to one end pass. Kind, name, column."""
@@ -64,8 +65,10 @@ class Layout:
 def lay_out(outside: Sequence[str], inside: Sequence[str], lines: Collection[Line]) -> Layout:
     """``lines`` go from a node to one that is inside, and never to where they come from."""
     running = sorted(set(lines))
-    back = circling(inside, running)
-    columns = _columns(outside, inside, [_along(line, back) for line in running])
+    pairs = sorted({(source, target) for source, target, _ in running})
+    circles = circling(inside, pairs)
+    columns = _columns(outside, inside, [_along(pair, circles) for pair in pairs])
+    back = {line for line in running if line[:2] in circles}
     chains = {line: tuple(_chain(line, line in back, columns)) for line in running}
     ties = sorted({pair for chain in chains.values() for pair in pairwise(chain)})
     orders = _ordered([*outside, *inside], columns, chains.values(), ties)
@@ -73,20 +76,20 @@ def lay_out(outside: Sequence[str], inside: Sequence[str], lines: Collection[Lin
     return _measured(columns, chains, back, middles)
 
 
-def circling(inside: Sequence[str], lines: Sequence[Line]) -> frozenset[Line]:
-    """The lines to turn around so that none is part of a circle."""
+def circling(inside: Sequence[str], lines: Sequence[Pair]) -> frozenset[Pair]:
+    """Those to turn around so that none is part of a circle."""
     onward: dict[str, list[str]] = defaultdict(list)
     for source, target in lines:
         onward[source].append(target)
     entered = {source for source, _ in lines} - {target for _, target in lines}
-    found: set[Line] = set()
+    found: set[Pair] = set()
     done: set[str] = set()
     for start in sorted(inside, key=lambda one: (one not in entered, one)):
         _follow(start, onward, [], done, found)
     return frozenset(found)
 
 
-def _follow(node: str, onward: Mapping[str, list[str]], path: list[str], done: set[str], found: set[Line]) -> None:
+def _follow(node: str, onward: Mapping[str, list[str]], path: list[str], done: set[str], found: set[Pair]) -> None:
     if node in done:
         return
     done.add(node)
@@ -99,11 +102,11 @@ def _follow(node: str, onward: Mapping[str, list[str]], path: list[str], done: s
     path.pop()
 
 
-def _along(line: Line, back: Collection[Line]) -> Line:
-    return line[::-1] if line in back else line
+def _along(pair: Pair, circles: Collection[Pair]) -> Pair:
+    return (pair[1], pair[0]) if pair in circles else pair
 
 
-def _columns(outside: Sequence[str], inside: Sequence[str], lines: Sequence[Line]) -> dict[str, int]:
+def _columns(outside: Sequence[str], inside: Sequence[str], lines: Sequence[Pair]) -> dict[str, int]:
     """By the longest way there. What nothing is tied to fills the columns that have fewest."""
     first = 1 if outside else 0
     columns = dict.fromkeys(outside, 0)
@@ -133,10 +136,11 @@ def _deepen(node: str, callers: Mapping[str, list[str]], columns: dict[str, int]
 
 def _chain(line: Line, is_back: bool, columns: Mapping[str, int]) -> Iterator[Item]:
     """From left to right: the node, where the line passes, the other node."""
-    left, right = line[::-1] if is_back else line
+    source, target, lane = line
+    left, right = (target, source) if is_back else (source, target)
     yield "node", left, columns[left]
     for column in range(columns[left] + 1, columns[right]):
-        yield "back" if is_back else "to", line[1], column
+        yield f"{lane} back" if is_back else lane, target, column
     yield "node", right, columns[right]
 
 
@@ -258,19 +262,20 @@ def _measured(
     spots = {name: Spot(column * (NODE_WIDTH + gap), level["node", name, column] - NODE_HEIGHT // 2, column)
              for name, column in columns.items()}  # fmt: skip
     height = max((level[item] + _height(item) // 2 for item in level), default=0)
-    points = partial(_points, level=level, gap=gap)
-    ways = {line: Way(points(chain, is_back=line in back), line in back) for line, chain in chains.items()}
+    ways = {}
+    for line, chain in chains.items():
+        lower = BACK * (line in back) + DENIED * (line[2] == "denied")
+        points = _points(chain, level, gap, lower)
+        ways[line] = Way(tuple(reversed(points)) if line in back else points, line in back)
     return Layout(many * NODE_WIDTH + (many - 1) * gap, height, gap, spots, ways)
 
 
-def _points(
-    chain: Sequence[Item], *, level: Mapping[Item, int], gap: int, is_back: bool
-) -> tuple[tuple[int, int], ...]:
+def _points(chain: Sequence[Item], level: Mapping[Item, int], gap: int, lower: int) -> Points:
+    """From left to right."""
     first, *passing, last = chain
-    lower = BACK if is_back else 0
     found = [(first[2] * (NODE_WIDTH + gap) + NODE_WIDTH, level[first] + lower)]
     for item in passing:
         x = item[2] * (NODE_WIDTH + gap)
         found += [(x, level[item]), (x + NODE_WIDTH, level[item])]
     found.append((last[2] * (NODE_WIDTH + gap), level[last] + lower))
-    return tuple(reversed(found) if is_back else found)
+    return tuple(found)

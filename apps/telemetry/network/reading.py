@@ -9,14 +9,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.access.selectors.access_map import OpenLine, list_open_lines
 from apps.catalog.errors import UnknownService
 from apps.catalog.stops import Stop, list_first_stops, list_stops
 from apps.identity.errors import UnknownSubject
 from apps.identity.known import Known, list_known, list_with_its_own
-from apps.telemetry.selectors import ASKING_HELPS, visible_to
+from apps.telemetry.models import Call
+from apps.telemetry.selectors import ASKING_HELPS, Sight, sight_of, visible_to
 
 if TYPE_CHECKING:
     from apps.identity.models import Subject
@@ -26,7 +27,7 @@ MOST_SERVICES = 16
 MOST_CALLS = 5_000
 """Of the calls of the period, how many of the latest are counted."""
 MOST_READ = 2_000
-"""Of those who hold access, how many are looked at; and of a team, how many that belong to it."""
+"""How many grants are looked at; and of a team, how many that belong to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Found:
 
 def find_busiest(viewer: Subject, at: datetime, *, query: str = "") -> Found:
     """The services most called, and others by name while there is room."""
-    seen = count_calls(viewer=viewer, since=at - PERIOD)
+    seen = count_calls(visible_to(viewer), since=at - PERIOD)
     counted = Counter[str]()
     for one in seen:
         counted[one.service] += one.calls
@@ -84,12 +85,10 @@ def find_around_service(viewer: Subject, at: datetime, slug: str) -> Found:
     picked = next(iter(list_stops(slugs=[slug])), None)
     if picked is None:
         raise UnknownService
-    own_id = [picked.workload_id] if picked.workload_id is not None else []
-    lines = list_open_lines(at=at, services=[picked.pk], subjects=own_id, limit=MOST_READ)
-    seen = count_calls(
-        viewer=viewer, since=at - PERIOD, services=[slug], subjects=list(filter(None, [picked.workload]))
-    )
-    stops = _stops_of(lines, seen, slug)
+    itself, itself_id = ([picked.workload], [picked.workload_id]) if picked.workload_id is not None else ([], [])
+    lines = list_open_lines(at=at, services=[picked.pk], subjects=itself_id, limit=MOST_READ)
+    every = count_calls(Call.objects.all(), since=at - PERIOD, services=[slug], subjects=itself)
+    stops, seen = _around(sight_of(viewer), lines, every, slug)
     return Found(stops, lines, seen, _known(lines, seen), frozenset({slug}), many=len(stops))
 
 
@@ -99,16 +98,29 @@ def find_around_subject(viewer: Subject, at: datetime, key: str) -> Found:
     if not side:
         raise UnknownSubject(f"There is no {key}.")
     lines = list_open_lines(at=at, subjects=[one.pk for one in side.values()], limit=MOST_READ)
-    seen = count_calls(viewer=viewer, since=at - PERIOD, subjects=list(side))
-    stops = _stops_of(lines, seen)
+    every = count_calls(Call.objects.all(), since=at - PERIOD, subjects=list(side))
+    stops, seen = _around(sight_of(viewer), lines, every)
     return Found(stops, lines, seen, side, frozenset(), side, many=len(stops))
 
 
-def _stops_of(lines: Collection[OpenLine], seen: Collection[Seen], *picked: str) -> dict[str, Stop]:
-    slugs = {*picked, *(one.service for one in lines), *(one.service for one in seen if one.denied)}
-    callers = {one.subject for one in lines} | {one.subject for one in seen}
-    machines = {one for one in callers if one.startswith("workload:")}
-    return by_slug(list_stops(slugs=slugs, workloads=machines))
+def _around(
+    sight: Sight, lines: Collection[OpenLine], every: Collection[Seen], *picked: str
+) -> tuple[dict[str, Stop], tuple[Seen, ...]]:
+    """The services that these are about, and of the calls those within ``sight``: it takes their owners to know."""
+    stops = by_slug(list_stops(slugs={*picked, *_called(lines, every)}, workloads=_machines(lines, every)))
+    known = (one for one in every if one.service in stops)
+    seen = tuple(one for one in known if sight.takes_in(one.subject, stops[one.service].team))
+    called, machines = {*picked, *_called(lines, seen)}, _machines(lines, seen)
+    return {slug: one for slug, one in stops.items() if slug in called or one.workload in machines}, seen
+
+
+def _called(lines: Iterable[OpenLine], seen: Iterable[Seen]) -> set[str]:
+    return {one.service for one in lines} | {one.service for one in seen if one.denied}
+
+
+def _machines(lines: Iterable[OpenLine], seen: Iterable[Seen]) -> set[str]:
+    callers = {one.subject for one in lines} | {one.subject for one in seen if one.denied}
+    return {one for one in callers if one.startswith("workload:")}
 
 
 def by_slug(stops: Iterable[Stop]) -> dict[str, Stop]:
@@ -127,14 +139,14 @@ FROM ({latest}) AS latest GROUP BY subject, service ORDER BY subject, service
 
 
 def count_calls(
-    *, viewer: Subject, since: datetime, services: Collection[str] = (), subjects: Collection[str] = ()
+    calls: QuerySet[Call], *, since: datetime, services: Collection[str] = (), subjects: Collection[str] = ()
 ) -> tuple[Seen, ...]:
-    """The latest calls that ``viewer`` may see, probes aside, counted by who called what. One query, whoever it is.
+    """The latest of ``calls``, probes aside, counted by who called what. One query.
 
     To ``services`` or by ``subjects`` where either is named. PostgreSQL groups what the inner query has bounded, which
     the ORM cannot say.
     """
-    calls = visible_to(viewer).filter(first_at__gte=since, probe=False).exclude(service="")
+    calls = calls.filter(first_at__gte=since, probe=False).exclude(service="")
     if services or subjects:
         calls = calls.filter(Q(service__in=services) | Q(subject__in=subjects))
     columns = calls.order_by("-first_at", "-id").values("subject", "service", "verdict", "reason", "rid", "first_at")

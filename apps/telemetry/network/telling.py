@@ -12,7 +12,7 @@ LOOKS = {
     "busy": "the thicker, the more calls",
     "moving": "a door is moving",
     "failing": "a door is failing",
-    "denied": "denied",
+    "denied": "denied, and stopped at a door",
 }
 
 
@@ -34,7 +34,7 @@ def left_out(found: Found, picture: Picture) -> str:
     if picture.lines_left:
         said.append(f"{counted(picture.lines_left, 'quieter line')} {are(picture.lines_left)} left out.")
     if found.is_cut:
-        said.append(f"Only {MOST_READ} of those who hold access were looked at.")
+        said.append(f"Only {MOST_READ} grants were looked at.")
     return " ".join([*said, "Pick a service or a caller to see only what is around it."])
 
 
