@@ -32,6 +32,7 @@ from apps.rollout.cluster import leave_views as cluster_leaving
 from apps.rollout.cluster import views as clusters
 from apps.telemetry import source_views
 from apps.telemetry import views as live
+from apps.telemetry.network import views as network
 from apps.trust import views as trust
 from console.pages import (
     access,
@@ -66,6 +67,7 @@ urlpatterns = [
     path("catalogue/<slug:slug>/traffic/", traffic.show, name="service_traffic"),
     path("map/", access_map.show, name="access_map"),
     path("map/<slug:slug>/", access_map.service, name="access_map_service"),
+    path("network/", network.show, name="network"),
     path("requests/", inbox.requests, name="requests"),
     path("requests/waiting", inbox.waiting, name="waiting"),
     path("requests/decide", inbox.decide, name="decide"),

@@ -109,7 +109,7 @@ def list_services(
     if after:
         found = found.filter(slug__gt=after)
     for word in query.replace("\x00", " ").lower().split()[:8]:
-        found = found.filter(_mentions(word))
+        found = found.filter(mentions(word))
     rows = tuple(found.order_by("slug")[: limit + 1])
     return Page(rows[:limit], rows[limit - 1].slug if len(rows) > limit else None)
 
@@ -124,7 +124,7 @@ def list_titles(slugs: Collection[str]) -> dict[str, str]:
     return dict(Service.objects.filter(slug__in=slugs).values_list("slug", "title"))
 
 
-def _mentions(word: str) -> Q:
+def mentions(word: str) -> Q:
     routes = Route.objects.filter(service=OuterRef("pk"), retired_at=None, search_text__contains=word)
     return Q(search_text__contains=word) | Q(team__key__contains=word) | Q(Exists(routes))
 
@@ -291,7 +291,7 @@ def list_shapes(
     if slugs is not None:
         found = found.filter(slug__in=slugs)
     for word in query.replace("\x00", " ").lower().split()[:8]:
-        found = found.filter(_mentions(word))
+        found = found.filter(mentions(word))
     rows = list(found.order_by("slug")[: limit + 1])
     shown = rows[:limit]
     routes, doors = _routes_of(shown), _doors_of(shown, environment)

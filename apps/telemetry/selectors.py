@@ -17,6 +17,7 @@ from apps.catalog import selectors as catalog
 from apps.compiler.breakers import Answer
 from apps.compiler.graph import Point
 from apps.compiler.impact import Call as ReplayedCall
+from apps.compiler.reasons import Reason
 from apps.identity import selectors as identity
 from apps.identity.models import Role
 from apps.telemetry.errors import UnknownCall
@@ -32,6 +33,9 @@ LEAST_LOOKED_BACK = 200
 
 NEWEST = 5_000
 """Text is looked for here first: most of what people look for is recent, and a common word is found at once."""
+
+ASKING_HELPS = frozenset({Reason.NO_GRANT, Reason.GRANT_EXPIRED})
+"""Why a call was refused, where a request could change it."""
 
 _SEES_ALL = (Role.SECURITY, Role.AUDITOR, Role.OPERATOR)
 _LIKE, _ESCAPED = re.compile(r"([%_\\])"), r"\\\1"
@@ -197,15 +201,34 @@ def list_denied_to(subject: str, *, since: datetime, limit: int) -> tuple[CallRo
     return tuple(_present(row) for row in found.order_by("-first_at", "-id")[:limit])
 
 
-def visible_to(viewer: Subject) -> QuerySet[Call]:
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose calls somebody sees: those of ``callers``, and those to services of ``teams``. All by key."""
+
+    is_all: bool
+    callers: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+
+    def takes_in(self, caller: str, owner: str) -> bool:
+        return self.is_all or caller in self.callers or owner in self.teams
+
+
+def sight_of(viewer: Subject) -> Sight:
     """Security, auditors and operators see every call; others their own, their agents', and those of the services
     their teams own."""
     if identity.has_role(viewer, *_SEES_ALL):
-        return Call.objects.all()
+        return Sight(is_all=True)
     acting = identity.acting_for(viewer)
-    own = [one.key for one in acting if one == viewer or one.owner_id == viewer.pk]
-    services = catalog.list_owned_by(team.key for team in identity.teams_of(viewer))
-    return Call.objects.filter(Q(subject__in=own) | Q(service__in=services))
+    own = frozenset(one.key for one in acting if one == viewer or one.owner_id == viewer.pk)
+    return Sight(is_all=False, callers=own, teams=frozenset(team.key for team in identity.teams_of(viewer)))
+
+
+def visible_to(viewer: Subject) -> QuerySet[Call]:
+    sight = sight_of(viewer)
+    if sight.is_all:
+        return Call.objects.all()
+    services = catalog.list_owned_by(sight.teams)
+    return Call.objects.filter(Q(subject__in=sight.callers) | Q(service__in=services))
 
 
 def _matching(calls: QuerySet[Call], filters: CallFilter) -> QuerySet[Call]:

@@ -18,11 +18,10 @@ from apps.compiler.reasons import TEXTS, Reason, ReasonText
 from apps.identity import selectors as identity
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
 from apps.telemetry import edge_gaps, selectors
-from apps.telemetry.selectors import CallFilter, CallRow
+from apps.telemetry.selectors import ASKING_HELPS, CallFilter, CallRow
 
 FILTERS = ("subject", "service", "reason", "verdict", "q")
 MOST_GAPS = 5
-ASKING_HELPS = frozenset({Reason.NO_GRANT, Reason.GRANT_EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)

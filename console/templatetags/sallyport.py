@@ -52,6 +52,36 @@ def mark(who: Named) -> SafeString:
     return format_html('<i class="mark {} h{}" data-i="{}"></i>', who.kind, hue, initials(who.name, who.kind))
 
 
+_SHAPES = {
+    "person": '<circle cx="12" cy="22" r="11"/>',
+    "team": '<rect class="behind" x="5" y="10" width="19" height="19" rx="6"/>'
+    '<rect x="2" y="13" width="19" height="19" rx="6"/>',
+    "agent": '<rect x="2" y="12" width="20" height="20" rx="2"/>',
+    "workload": '<path d="M6 12h12l6 10-6 10H6L0 22Z"/>',
+}
+
+
+@register.simple_tag
+def shape(who: Named) -> SafeString:
+    """The same within a drawing, in the left of a place 44 high."""
+    drawn = SafeString(_SHAPES.get(who.kind, _SHAPES["person"]))
+    hue, letters = crc32(who.name.encode()) % 8, "?" if who.kind == "system" else initials(who.name, who.kind)
+    x = 11.5 if who.kind == "team" else 12
+    return format_html(
+        '<g class="shape {} h{}">{}<text x="{}" y="25.5">{}</text></g>', who.kind, hue, drawn, x, letters
+    )
+
+
+@register.simple_tag
+def named(who: Named, x: int, y: float, most: int) -> SafeString:
+    """A name within a drawing, cut where it would be longer than its place; the whole is told on hover."""
+    name = brief_name(who.name, who.kind)
+    if len(name) <= most:
+        return format_html('<text x="{}" y="{}">{}</text>', x, y, name)
+    short = f"{name[: most - 1].rstrip()}…"
+    return format_html('<title>{}</title><text x="{}" y="{}">{}</text>', name, x, y, short)
+
+
 @register.simple_tag
 def who(subject: Named | None, url: str = "") -> SafeString:
     """Mark and name. The kind is said to those who cannot see the shape, except for people."""

@@ -60,6 +60,7 @@ PAGES = {
     "service_traffic": page(args=payments),
     "access_map": page(),
     "access_map_service": page(args=payments),
+    "network": page(),
     "requests": page(),
     "waiting": page(),
     "decide": act(by="ben", data=lambda there: {"request": there.asked.public_id, "verdict": "approve", "sure": "1"}),

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
 
-from apps.access.models import Grant
+from apps.access.models import Grant, GrantDoor
 from apps.access.selectors.graph import graph_openings
 from apps.access.states import LIVE_GRANTS
 from apps.catalog import selectors as catalog
@@ -106,6 +108,30 @@ def service_map(shape: graph.Service, at: datetime) -> ServiceMap:
     found = _read([shape], at)
     cells = tuple(cell for _, cell in sorted(found.cells[shape.id].items()))
     return ServiceMap(cells, found.names, found.subjects)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLine:
+    """A grant as a line from who holds it to a service, with the state of each door; empty where none is meant."""
+
+    subject: str
+    service: str
+    edge: str
+    mesh: str
+
+
+def list_open_lines(
+    *, at: datetime, services: Collection[int] = (), subjects: Collection[int] = (), limit: int
+) -> tuple[OpenLine, ...]:
+    """What is open or opening to any of ``services`` or for any of ``subjects``, by their row ids. One query."""
+    rows = _running(at).filter(Q(service__in=services) | Q(subject__in=subjects)).order_by("service", "subject", "pk")
+    said = GrantDoor.objects.filter(grant=OuterRef("pk")).values(one=Concat("point", Value(" "), "state"))
+    found = rows.annotate(said=ArraySubquery(said)).values_list("subject__key", "service__slug", "said")[:limit]
+    return tuple(_open_line(subject, service, dict(one.split() for one in doors)) for subject, service, doors in found)
+
+
+def _open_line(subject: str, service: str, doors: Mapping[str, str]) -> OpenLine:
+    return OpenLine(subject, service, doors.get("edge", ""), doors.get("mesh", ""))
 
 
 def _reached_by(team: str, at: datetime) -> Collection[str]:

@@ -1,0 +1,1 @@
+"""The picture of who calls whom: read, composed, laid out, drawn."""
