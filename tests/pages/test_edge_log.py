@@ -171,8 +171,8 @@ def test_the_page_says_why_the_next_one_is_not_shown_and_until_when_the_present_
     assert "ends soon" not in text(olga, "/")
     row.versions[1]["expires_at"] = (at + timedelta(days=4)).isoformat()
     row.save()
-    assert "The certificate Shop edge shows ends soon" in " ".join(text(olga, CERTIFICATE).split())
-    assert "The certificate Shop edge shows the mesh ends soon" in text(olga, "/")
+    assert "Shop edge shows a certificate that ends soon" in " ".join(text(olga, CERTIFICATE).split())
+    assert "Shop edge shows the mesh a certificate that ends soon" in text(olga, "/")
 
 
 def test_a_change_of_the_property_says_how_many_activations_are_left(olga: Client) -> None:
