@@ -21,7 +21,7 @@ from apps.rollout.services.akamai import placing
 from apps.rollout.services.akamai.placing import Place
 from apps.rollout.services.akamai.typed import is_entry
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.targets import BadTarget, TargetSpec, ensure_target, require_new
+from apps.rollout.services.targets import BadTarget, TargetSpec, make_target, require_new
 
 MOST_NAMED = 10
 
@@ -52,7 +52,7 @@ def add(
     place = {"namespace": wish.namespace, "makes_namespace": wish.makes_namespace}
     chosen = {} if wish.edgeworker_id is None else {"edgeworker_id": wish.edgeworker_id}
     with transaction.atomic():
-        target = ensure_target(spec=replace(spec, config={**config, **place, **chosen}), actor=actor, at=at)
+        target = make_target(spec=replace(spec, config={**config, **place, **chosen}), actor=actor, at=at)
         return connecting.keep(target.pk, base_url, credential, key, actor, at)
 
 
