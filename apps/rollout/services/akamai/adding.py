@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 
@@ -62,9 +61,8 @@ def _given() -> list[str]:
     return [str(address) for address in rows.values_list("config__base_url", flat=True)]
 
 
-def _group(wanted: object, groups: Sequence[dict[str, Any]]) -> int:
+def _group(wanted: object, held: Mapping[int, str]) -> int:
     """Raises BadTarget, naming the groups there are to choose from."""
-    held = {int(one["groupId"]): str(one.get("groupName", "")) for one in groups}
     if wanted is None and len(held) == 1:
         return next(iter(held))
     if isinstance(wanted, int) and wanted in held:
