@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 
 from apps.audit.actors import SYSTEM
-from apps.rollout.drivers.akamai.errors import explain
+from apps.rollout.drivers.akamai.errors import as_documented, explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, EdgeMove, RetiredVersion, Target
 from apps.rollout.services import moving
@@ -36,7 +36,7 @@ def tidy(*, target: Target, at: datetime, keep: int = KEEP) -> tuple[str, ...]:
     """
     gone: list[str] = []
     try:
-        with akamai_driver(target, at) as driver:
+        with akamai_driver(target, at) as driver, as_documented():
             spare = _ours(target, driver.code.spare_versions(keep))[:AT_ONCE]
             _write_down(target, spare, at)
             for version in spare:
