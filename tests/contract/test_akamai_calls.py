@@ -123,7 +123,7 @@ class Road:
     def look(self) -> None:
         """What a person names is looked at before it is taken."""
         number, api = self.standin.new_id(), self.api()
-        assert [group["groupId"] for group in looking.list_groups(api)] == [1]
+        assert list(looking.list_groups(api)) == [1]
         found = looking.find_worker(api, number)
         assert found is not None
         assert (found.running, looking.find_worker(api, 999_999)) == ("", None)

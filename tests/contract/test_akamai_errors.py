@@ -23,6 +23,7 @@ from tests.contract.judging import SPECIFICATIONS, read
 from tests.contract.test_akamai_driver import CONFIG, bundle, item
 from tests.localedge.pki import EDGE_ID, LOOPBACK, Authority, uri
 from tests.localedge.standin import CREDENTIAL, StandIn, eventually
+from tests.rollout.akamai.answers import answering
 
 CALLS = {"item": ("PUT", ".*/items/.*"), "upload": ("POST", ".*/versions"), "activate": ("POST", ".*/activations")}
 
@@ -57,6 +58,7 @@ ANSWERED = [
     ("cut", "upload", "retries", 2, 16),
 ]
 # without a code of Akamai's: the status decides
+NAMESPACES = "/edgekv/v1/networks/staging/namespaces"
 BARE = [
     (404, "", "not_found", 300),
     (418, "{}", "not_json", 1),
@@ -213,6 +215,17 @@ def test_retry_after_is_obeyed_when_it_asks_for_more(
     assert (step.trouble, CATALOGUE["unavailable"].pause(1, step.retry_after)) == ("unavailable", seconds)
 
 
+def test_an_answer_of_another_shape_is_told_and_not_a_dead_worker() -> None:
+    odd = {"/edgekv/v1/initialize": (200, {"accountStatus": "INITIALIZED"}), NAMESPACES: (200, ["sallyport"])}
+    with answering(odd) as akamai:
+        driver = AkamaiDriver(AkamaiApi(akamai.address, Credentials(**CREDENTIAL)), CONFIG, EdgeCaller())
+        with pytest.raises(VendorError) as refused:
+            driver.setup()
+    trouble = explain(refused.value)
+    assert (trouble.code, trouble.does, trouble.pause(1)) == ("odd_answer", "retries", 60)
+    assert "AttributeError" in str(refused.value)
+
+
 def test_another_bundle_under_our_name_is_not_taken_for_ours(driver: AkamaiDriver, standin: StandIn) -> None:
     plan = driver.plan(Desired(1, "d", code=bundle("one")), Observed())
     eventually(lambda: driver.apply(plan).done)
@@ -236,7 +249,7 @@ def test_every_entry_says_what_happened_what_is_done_and_what_you_can_do(trouble
 def test_every_entry_is_met_somewhere_in_these_tests() -> None:
     met = {row[0] for row in ANSWERED} | {row[2] for row in BARE} | {row[1] for row in ENDINGS} | set(VALIDATIONS)
     met |= {"EW1021", "EW1032", "invalid_bundle", "activation_failed", "timeout", "version_taken"}
-    met |= {"not_ready", *PROPERTY}
+    met |= {"not_ready", "odd_answer", *PROPERTY}
     assert CATALOGUE.keys() - ELSEWHERE.keys() == met
     for code, path in ELSEWHERE.items():
         assert f'"{code}"' in (ROOT / "tests/rollout/akamai" / path).read_text(), code

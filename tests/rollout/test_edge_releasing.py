@@ -170,3 +170,13 @@ def test_old_versions_go_and_their_names_are_never_used_again(edge: Target, stan
     assert eventually(lambda: worked(hands).active_number == Target.objects.get().latest_number)
     assert live(standin, edge) == f"{first[:27]}-r1"
     assert tidying.tidy(target=Target.objects.get(), at=now(), keep=20) == ()
+
+
+def test_versions_of_somebody_else_stay_on_an_edgeworker_that_was_chosen(edge: Target, standin: StandIn) -> None:
+    """A deleted version's name can never be used again there."""
+    for number in range(3):
+        standin.upload(edge.facts["edgeworker_id"], f"theirs-{number}", "export function onClientRequest(request) {}")
+    edge.config = {**edge.config, "edgeworker_id": edge.facts["edgeworker_id"]}
+    edge.save(update_fields=["config"])
+    assert tidying.tidy(target=edge, at=now(), keep=1) == ()
+    assert not RetiredVersion.objects.exists()

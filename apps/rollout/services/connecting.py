@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 
@@ -16,6 +15,7 @@ from apps.identity import vault
 from apps.rollout.akamai.edgerc import EdgeGridCredential
 from apps.rollout.drivers.akamai import looking
 from apps.rollout.drivers.akamai.api import AkamaiApi, Connection, Credentials
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Target
@@ -73,13 +73,14 @@ def address_of(host: str, given: Collection[str]) -> str:
     raise CredentialRefused(complaint, fields={"edgerc": [complaint]})
 
 
-def try_out(base_url: str, credential: EdgeGridCredential, account_switch_key: str) -> list[dict[str, Any]]:
+def try_out(base_url: str, credential: EdgeGridCredential, account_switch_key: str) -> dict[int, str]:
     """One call that only reads: the groups Akamai shows this API client. Raises CredentialRefused in plain words."""
     credentials = Credentials(credential.client_token, credential.client_secret, credential.access_token)
     connection = Connection(account_switch_key, credential.max_body, TRIAL_SECONDS)
     api = AkamaiApi(base_url, credentials, connection)
     try:
-        return looking.list_groups(api)
+        with as_documented():
+            return looking.list_groups(api)
     except VendorError as error:
         words = explain(error)
         raise CredentialRefused(words, fields={"edgerc": [words]}) from error

@@ -128,14 +128,25 @@ def ensure_target(*, spec: TargetSpec, actor: Actor, at: datetime) -> Target:
 
     A new target gets everything compiled for it. The keys and the authority it relies on are made when missing.
     """
-    _check(spec)
-    trust.ensure_authority(at=at)
-    trust.ensure_keys(at=at)
+    _prepare(spec, at)
     with transaction.atomic():
         target = Target.objects.select_for_update().filter(slug=spec.slug).first()
         if target is None:
             return _create(spec, actor, at)
         return _update(target, spec, actor, at)
+
+
+def make_target(*, spec: TargetSpec, actor: Actor, at: datetime) -> Target:
+    """A new one, whoever else makes one at the same moment. Raises TargetExists, BadTarget."""
+    _prepare(spec, at)
+    with transaction.atomic():
+        return _create(spec, actor, at)
+
+
+def _prepare(spec: TargetSpec, at: datetime) -> None:
+    _check(spec)
+    trust.ensure_authority(at=at)
+    trust.ensure_keys(at=at)
 
 
 def _check(spec: TargetSpec) -> None:

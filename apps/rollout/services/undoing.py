@@ -32,7 +32,7 @@ from apps.rollout.models import (
 from apps.rollout.services import compiling, releases, revising
 from apps.rollout.services.akamai import edge_tokens
 from apps.rollout.services.evidence import record_target
-from apps.rollout.services.targets import get_target
+from apps.rollout.services.targets import TakenOut, get_target
 
 
 class OnlyCode(Refusal):
@@ -72,6 +72,8 @@ def roll_back_code(*, slug: str, number: int, actor: Actor, at: datetime) -> Rev
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise OnlyCode
+    if target.is_removed:
+        raise TakenOut
     older = prepare(target, number, at)
     with transaction.atomic():
         straight = releases.was_good(target, older.version)

@@ -15,21 +15,44 @@ django.setup()
 
 from django.utils import timezone  # noqa: E402 - after setup, because it brings the models
 
+from apps.audit.actors import Actor  # noqa: E402 - as above
+from apps.rollout.akamai.edgerc import EdgeGridCredential  # noqa: E402 - as above
+from apps.rollout.models import DriverName, Target  # noqa: E402 - as above
 from apps.rollout.services import reconciling  # noqa: E402 - as above
 from apps.rollout.services.akamai import (  # noqa: E402 - as above
+    adding,
     edge_tokens,
     listing,
     origin_certificate_steps,
     streaming_steps,
 )
+from apps.rollout.services.akamai.placing import Place  # noqa: E402 - as above
+from apps.rollout.services.targets import TargetSpec  # noqa: E402 - as above
+from tests.localedge.standin import CREDENTIAL  # noqa: E402 - as above
 
 Clock = Callable[[], datetime]
+
+
+def add(clock: Clock) -> Target:
+    """A second edge in the account of the first, as an operator adds it."""
+    host = str(Target.objects.get(slug="edge").config["base_url"]).partition("://")[2]
+    config = {"resource_tier_id": 200}
+    return adding.add(
+        spec=TargetSpec("second", "Second edge", DriverName.AKAMAI, config, environment="elsewhere"),
+        credential=EdgeGridCredential(host=host, **CREDENTIAL),
+        account_switch_key="",
+        wish=Place(namespace="second"),
+        actor=Actor("person:olga", "Olga"),
+        at=clock(),
+    )
+
 
 WORKERS: Mapping[str, Callable[[int, Clock], object]] = {
     "list": lambda row, clock: listing.run(list_id=row, clock=clock),
     "stream": lambda row, clock: streaming_steps.run(stream_id=row, clock=clock),
     "certificate": lambda row, clock: origin_certificate_steps.run(row_id=row, clock=clock),
     "edge": lambda _row, clock: reconciling.reconcile(slug="edge", clock=clock),
+    "add": lambda _row, clock: add(clock),
     "tokens": lambda _row, clock: edge_tokens.keep_all(at=clock()),
 }
 STEPS, PAUSE = 40, timedelta(seconds=11)

@@ -7,10 +7,14 @@ from contextlib import closing
 
 import pytest
 
+from apps.audit.actors import SYSTEM
 from apps.rollout.drivers.akamai.api import AkamaiApi, Credentials
 from apps.rollout.drivers.akamai.property import NoProperty, Property, PropertyDriver
+from apps.rollout.services.akamai import attaching, attaching_steps
+from tests.factories import access as factory
 from tests.localedge.standin import CREDENTIAL
 from tests.rollout.akamai.answers import answering
+from tests.rollout.world import edge_spec, make_target, now
 
 HOST = "api.shop.test"
 ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
@@ -56,6 +60,21 @@ def test_one_on_staging_before_one_that_was_only_written() -> None:
 def test_two_that_are_live_are_named_and_none_is_changed() -> None:
     with pytest.raises(NoProperty, match="several properties have this hostname: shop-1, shop-2"):
         find([row(1, 4, ACTIVE), row(2, 7, ACTIVE)], {})
+
+
+@pytest.mark.django_db
+def test_an_answer_of_another_shape_is_told_where_the_change_is_shown() -> None:
+    factory.shop()
+    with answering({"/papi/v1/search/find-by-value": (200, {"found": []})}) as akamai:
+        target = make_target(edge_spec(akamai.address))
+        target.facts = {"edgeworker_id": 7}
+        target.save(update_fields=["facts"])
+        asked = {"hostname": HOST, "removal": False, "email": "o@shop.test", "actor": SYSTEM, "at": now()}
+        change = attaching.ask(slug="edge", **asked)
+        attaching_steps.run(change_id=change.pk, clock=now)
+    change.refresh_from_db()
+    assert (change.state, change.attempts) == ("asked", 1)
+    assert change.error == "The answer has another shape than the one that is documented."
 
 
 def test_a_host_that_only_a_newer_version_has_is_not_served_yet() -> None:

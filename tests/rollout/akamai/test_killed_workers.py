@@ -9,25 +9,31 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import requests
+from django.db import connection
 
 from apps.audit import services as audit
 from apps.audit.models import Event
 from apps.rollout.models import AddressList, EdgeStream, EdgeToken, OriginCertificate, PendingChange, Target
-from apps.rollout.services import moving
+from apps.rollout.services import moving, reconciling
 from apps.rollout.services.akamai import edge_tokens, leaving, listing, origin_certificates, streaming, streaming_steps
 from apps.rollout.services.akamai.streaming import StreamInput
+from apps.rollout.services.targets import BadTarget, TargetExists
 from apps.trust.models import Certificate
 from tests.deliveries import Receiver, receiving
 from tests.factories import access as factory
 from tests.factories import addresses as outside
+from tests.factories.edges import another_environment
 from tests.localedge.standin import StandIn, eventually
 from tests.rollout.akamai import test_origin_certificates as certificates
+from tests.rollout.akamai.answers import answering
 from tests.rollout.akamai.code import end_the_watch, make_edge, newest, worked
+from tests.rollout.akamai.killable import Clock, add
 from tests.rollout.akamai.test_edge_tokens import configure, names
 from tests.rollout.akamai.test_origin_certificates import CERTIFICATES
 from tests.rollout.akamai.test_streaming import HOST, OLGA, STREAMS, streams
@@ -303,6 +309,55 @@ def test_a_replaced_token_is_deleted_once(killer: Killer, older: Target, standin
     edge_tokens.keep_all(at=now())
     assert names(standin) == [EdgeToken.objects.get(gone_at=None).name]
     assert recorded("token") == {"token.renewed": 1, "token.deleted": 1}
+
+
+# -- an edge that is added
+
+
+@pytest.mark.parametrize("path", ["/edgeworkers/v1/groups", "/edgekv/v1/initialize", "/edgeworkers/v1/ids"])
+def test_an_edge_is_added_whole_or_not_at_all(
+    killer: Killer, target: Target, standin: StandIn, hands: Hands, path: str
+) -> None:
+    """Killed between the trial of the account and what is kept: nothing is there, and it can be added again."""
+    another_environment("elsewhere")
+    killer.kill("add", 0, "GET", path, done=True)
+    assert [one.slug for one in Target.objects.order_by("slug")] == ["edge", "mesh"]
+    assert workers(standin) == ["sallyport-edge"]
+    assert recorded("target.connected") == {}
+    made = add(hands.clock)
+    assert made in reconciling.due_targets(hands.clock()), "nobody has to be told: the sweep finds it"
+    hands.work("second")
+    assert workers(standin) == ["sallyport-edge", "sallyport-second"]
+    assert len(names(standin)) == 2
+    assert recorded("target.connected") == {"target.connected": 1}
+
+
+def workers(standin: StandIn) -> list[str]:
+    return sorted(row["name"] for row in standin.call("GET", "/edgeworkers/v1/ids").json()["edgeWorkerIds"])
+
+
+def test_of_two_who_add_an_edge_to_one_environment_the_second_is_told(hands: Hands) -> None:
+    """Akamai had told both that all is well before either was kept."""
+    factory.shop()
+    another_environment("elsewhere")
+    account = {
+        "/edgeworkers/v1/groups": (200, {"groups": [{"groupId": 1, "groupName": "Shop"}]}),
+        "/edgeworkers/v1/ids": (200, {"edgeWorkerIds": []}),
+    }
+    with answering(account) as akamai, ThreadPoolExecutor(2) as pool:
+        make_target(edge_spec(akamai.address))
+        akamai.delays["/edgeworkers/v1/ids"] = 1.0
+        tried = [pool.submit(in_its_own_connection, hands.clock) for _ in range(2)]
+    (error,) = [one.exception() for one in tried if one.exception()]
+    assert isinstance(error, TargetExists | BadTarget), error
+    assert recorded("target.connected") == {"target.connected": 1}
+
+
+def in_its_own_connection(clock: Clock) -> Target:
+    try:
+        return add(clock)
+    finally:
+        connection.close()
 
 
 # -- leaving

@@ -20,6 +20,7 @@ from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.placing import Place, place
 from apps.rollout.services.delivering import set_delivery
 from apps.rollout.services.targets import BadTarget, TakenOut
+from apps.rollout.services.undoing import roll_back_code
 from apps.rollout.surroundings import mesh_surroundings
 from tests.factories import access as factory
 from tests.factories import addresses as outside
@@ -97,6 +98,8 @@ def test_all_that_was_made_there_goes_and_comes_back(edge: Target, standin: Stan
     assert door_of(later) == ("failing", WORDS), "whoever waits hears why"
     assert not PendingChange.objects.exists()
     assert drifting.observe(slug="edge", at=now()) is None
+    with pytest.raises(TakenOut):
+        roll_back_code(slug="edge", number=1, actor=OLGA, at=now())
     with pytest.raises(TakenOut):
         attaching.ask(slug="edge", hostname="api.shop.test", removal=False, email="o@s.test", actor=OLGA, at=now())
     set_delivery(slug="edge", delivery="direct", actor=OLGA, at=now())

@@ -78,6 +78,13 @@ def test_a_list_of_a_longer_name_is_another(akamai: Answers, api: AkamaiApi) -> 
     assert lists_of(CLIENT, api).find(OWNER) is None
 
 
+def test_long_names_that_begin_alike_are_told_apart() -> None:
+    hosts = [f"{'a' * 60}.{'b' * 60}.{end}.test" for end in ("one", "two")]
+    names = {Owner("edge", host).name for host in hosts}
+    assert (len(names), {len(name) for name in names}) == (2, {100})
+    assert OWNER.name == "sallyport-edge-api.shop.test"
+
+
 def test_the_contract_named_in_the_target_is_taken_without_asking(api: AkamaiApi) -> None:
     assert ContractFinder(api).place(7, "C-1") == Place(7, "C-1")
 

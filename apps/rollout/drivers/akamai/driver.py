@@ -19,6 +19,7 @@ from apps.compiler.emitters.edgekv import GROUP
 from apps.rollout.drivers.akamai.api import EDGEKV, EDGEWORKERS, POOL, PRODUCTION, STAGING, AkamaiApi
 from apps.rollout.drivers.akamai.code import EdgeCode, Gate, Progress, code_version
 from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.base import (
     Budget,
     Desired,
@@ -91,6 +92,7 @@ class AkamaiDriver:
         self.code = EdgeCode(api, config.edgeworker_id, self._budget, gate or Gate())
 
     # -- once ------------------------------------------------------------------------------------------------------
+    @as_documented()
     def setup(self) -> Mapping[str, object]:
         """The EdgeKV store and namespace, the EdgeWorker id, and the token its code reads EdgeKV with."""
         store = self._initialize_store()
@@ -114,6 +116,7 @@ class AkamaiDriver:
             name = next_token_name(base, used)
         return token
 
+    @as_documented()
     def store(self) -> Mapping[str, object]:
         """Which EdgeKV store this is, as far as Akamai tells."""
         return store_of(self._api)
@@ -166,6 +169,7 @@ class AkamaiDriver:
         )
         return made
 
+    @as_documented()
     def undo_setup(self) -> None:
         """Take away what a set-up made that never came to its end. An EdgeWorker with versions is somebody's."""
         config = self._config
@@ -178,6 +182,7 @@ class AkamaiDriver:
             self.delete_token(kv_token_name(self._config.namespace, number))
             worker.delete_worker()
 
+    @as_documented()
     def ensure_token(self, name: str, edgeworker_id: int) -> KvToken | None:
         """The token of this name, made when it is not there. None when it ended: its name is used up then."""
         found = self._find_token(name)
@@ -208,12 +213,14 @@ class AkamaiDriver:
         """For good: code that names it reads nothing any more."""
         self._api.delete(f"{EDGEKV}/tokens/{name}")
 
+    @as_documented()
     def limits(self) -> Mapping[str, int]:
         """What the account may do, by Akamai's own names."""
         rows = self._api.get_json(f"{EDGEWORKERS}/limits").get("limits", [])
         return {str(row["limitId"]): int(row["limitValue"]) for row in rows}
 
     # -- reading back ----------------------------------------------------------------------------------------------
+    @as_documented()
     def observe(self, expected: Sequence[Artifact]) -> Observed:
         """The named items in the production store, and the version that is live there."""
         with ThreadPoolExecutor(POOL) as pool:
@@ -231,6 +238,7 @@ class AkamaiDriver:
         """What the production store holds there, as it is."""
         return self._api.find_text(self._item_path(PRODUCTION, path)) or ""
 
+    @as_documented()
     def listed_items(self) -> tuple[str, ...]:
         """Paths of the items in our group of the production store: as many as the vendor lists, which are not all."""
         base = f"{EDGEKV}/networks/{PRODUCTION.lower()}/namespaces/{self._config.namespace}"
@@ -249,6 +257,7 @@ class AkamaiDriver:
             code=desired.code if version != observed.code_version else (),
         )
 
+    @as_documented()
     def apply(self, plan: Plan) -> Step:
         """Items first, since new code may read new items; what is gone goes last, when no code reads it any more."""
         progress = Progress()

@@ -7,6 +7,8 @@ the messages of its own command line tool. What no entry knows is told by its st
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -162,6 +164,8 @@ CATALOGUE: dict[str, Trouble] = {
         _retry("cut", "Akamai's answer broke off half-way.", first=2),
         _retry("not_json", "Something other than Akamai's API answered, a proxy perhaps.",
                "If it lasts, look at what stands between this server and Akamai."),
+        _retry("odd_answer", "Akamai's answer has another shape than the one that is documented.",
+               "Report it, with the words below.", first=60),
         _wait("throttled", "Akamai asks for fewer calls.", 60, 120),
         _retry("unavailable", "Akamai is not available for the moment.", first=5),
         _ask("refused", "Akamai refuses what was asked.", "Read Akamai's words; report it if they say nothing to you."),
@@ -196,6 +200,8 @@ CATALOGUE: dict[str, Trouble] = {
 UNNAMED = Trouble("", "", "", Does.RETRY, 1, 120)
 """Trouble of a driver that keeps no catalogue."""
 
+MOST_SAID = 300
+
 ENDINGS = {
     "ABORTED": "activation_aborted",
     "ERROR": "activation_error",
@@ -203,6 +209,18 @@ ENDINGS = {
     "CANCELLED": "activation_cancelled",
     "DELETED_BY_AKAMAI": "activation_deleted",
 }
+
+
+@contextmanager
+def as_documented() -> Iterator[None]:
+    """What Akamai answers is read as it is documented. An answer of another shape is told in words and tried again,
+    rather than ending a worker that would be at it again at once, without a word to anybody.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        said = f"answered in another shape than the one that is documented ({type(error).__name__}: {error})"
+        raise VendorError("Akamai", 0, said[:MOST_SAID], kind="odd_answer") from error
 
 
 def explain(error: VendorError) -> Trouble:

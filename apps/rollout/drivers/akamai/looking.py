@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from apps.rollout.drivers.akamai.api import EDGEKV, EDGEWORKERS, PRODUCTION, STAGING, AkamaiApi
 
@@ -16,10 +15,10 @@ class ChosenWorker:
     running: str
 
 
-def list_groups(api: AkamaiApi) -> list[dict[str, Any]]:
-    """The groups Akamai shows this API client; the least that a credential which works may ask for."""
-    found: list[dict[str, Any]] = api.get_json(f"{EDGEWORKERS}/groups").get("groups", [])
-    return found
+def list_groups(api: AkamaiApi) -> dict[int, str]:
+    """Names by number of the groups Akamai shows this API client; the least a credential that works may ask for."""
+    rows = api.get_json(f"{EDGEWORKERS}/groups").get("groups", [])
+    return {int(one["groupId"]): str(one.get("groupName", "")) for one in rows}
 
 
 def find_worker(api: AkamaiApi, number: int) -> ChosenWorker | None:

@@ -47,6 +47,8 @@ def explain(error: VendorError) -> str:
 
 
 def _meaning(error: VendorError, said: str) -> str:
+    if error.kind == "odd_answer":
+        return ODD
     if error.status == 0:
         return NO_ANSWER if "timed out" in error.text.lower() else NO_CONNECTION
     if error.status in (400, 401) and "timestamp" in said.lower():

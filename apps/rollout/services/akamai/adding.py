@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 
@@ -21,7 +20,7 @@ from apps.rollout.services.akamai import placing
 from apps.rollout.services.akamai.placing import Place
 from apps.rollout.services.akamai.typed import is_entry
 from apps.rollout.services.driving import akamai_api
-from apps.rollout.services.targets import BadTarget, TargetSpec, ensure_target, require_new
+from apps.rollout.services.targets import BadTarget, TargetSpec, make_target, require_new
 
 MOST_NAMED = 10
 
@@ -52,7 +51,7 @@ def add(
     place = {"namespace": wish.namespace, "makes_namespace": wish.makes_namespace}
     chosen = {} if wish.edgeworker_id is None else {"edgeworker_id": wish.edgeworker_id}
     with transaction.atomic():
-        target = ensure_target(spec=replace(spec, config={**config, **place, **chosen}), actor=actor, at=at)
+        target = make_target(spec=replace(spec, config={**config, **place, **chosen}), actor=actor, at=at)
         return connecting.keep(target.pk, base_url, credential, key, actor, at)
 
 
@@ -62,9 +61,8 @@ def _given() -> list[str]:
     return [str(address) for address in rows.values_list("config__base_url", flat=True)]
 
 
-def _group(wanted: object, groups: Sequence[dict[str, Any]]) -> int:
+def _group(wanted: object, held: Mapping[int, str]) -> int:
     """Raises BadTarget, naming the groups there are to choose from."""
-    held = {int(one["groupId"]): str(one.get("groupName", "")) for one in groups}
     if wanted is None and len(held) == 1:
         return next(iter(held))
     if isinstance(wanted, int) and wanted in held:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.rollout.drivers.akamai.api import PRODUCTION, STAGING
-from apps.rollout.drivers.akamai.errors import Trouble, property_trouble
+from apps.rollout.drivers.akamai.errors import Trouble, as_documented, property_trouble
 from apps.rollout.drivers.akamai.property import (
     ACTIVE,
     UNDER_WAY,
@@ -50,7 +50,7 @@ def run(*, change_id: int, clock: Clock) -> bool:
     if change is None:
         return False
     try:
-        with closing(akamai_api(change.target)) as api:
+        with closing(akamai_api(change.target)) as api, as_documented():
             _STEPS[change.state](change, PropertyDriver(api), clock)
     except NotOurRule as error:
         _move(change, PropertyState.FAILED, str(error), clock(), error=str(error))

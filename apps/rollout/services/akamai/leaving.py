@@ -24,6 +24,7 @@ from apps.catalog import selectors as catalog
 from apps.outbox import nudge
 from apps.rollout.drivers.akamai.api import PRODUCTION, STAGING, AkamaiApi
 from apps.rollout.drivers.akamai.driver import AkamaiDriver
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.keystore import GOING, KeystoreDriver
 from apps.rollout.drivers.akamai.stream import ACTIVATED, MOVING, StreamDriver
 from apps.rollout.drivers.base import Plan, VendorError
@@ -214,7 +215,7 @@ def step(*, target: Target, at: datetime) -> bool:
     if LEAVING not in target.facts:
         return False
     try:
-        with akamai_driver(target, at) as driver, closing(akamai_api(target)) as api:
+        with akamai_driver(target, at) as driver, closing(akamai_api(target)) as api, as_documented():
             hands = Hands(target, driver, api, at)
             waiting = next((words for part in PARTS if (words := part(hands))), "")
     except VendorError as error:

@@ -22,6 +22,7 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler import address_lists as policy
 from apps.rollout.drivers.akamai import lists as vendor
 from apps.rollout.drivers.akamai.api import STAGING, AkamaiApi
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.preflight import MISSING
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
@@ -113,7 +114,7 @@ def run(*, list_id: int, clock: Clock) -> bool:
     if row is None:
         return False
     try:
-        with closing(akamai_api(row.target)) as api:
+        with closing(akamai_api(row.target)) as api, as_documented():
             _step(row, vendor.lists_of(row.product, api) if row.product else _choose(row, api), api, clock)
     except VendorError as error:
         _put_off(row, error, clock())
@@ -345,7 +346,7 @@ def observe(*, row: AddressList, at: datetime) -> int | None:
 
 
 def _compare(row: AddressList, wanted: Wanted) -> list[dict[str, str]]:
-    with closing(akamai_api(row.target)) as api:
+    with closing(akamai_api(row.target)) as api, as_documented():
         lists = vendor.lists_of(row.product, api)
         held = lists.read(row.list_id)
         if held is None:

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.keystore import (
     AWAITING,
     DEPLOYED,
@@ -62,7 +63,7 @@ def run(*, row_id: int, clock: Clock) -> bool:
         return False
     lease = row.retry_at
     try:
-        with closing(akamai_api(row.target)) as api:
+        with closing(akamai_api(row.target)) as api, as_documented():
             _step(row, KeystoreDriver(api), PropertyDriver(api), clock)
     except VendorError as error:
         put_off(row, error, clock(), words=error.text if isinstance(error, NoEdgeWorkload) else "")

@@ -14,6 +14,7 @@ from apps.audit.actors import Actor
 from apps.rollout.drivers.akamai import looking
 from apps.rollout.drivers.akamai.api import AkamaiApi
 from apps.rollout.drivers.akamai.driver import own_edgeworker, store_of
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.emitting import COMMON
@@ -107,19 +108,26 @@ def look(target: Target, wish: Place) -> None:
         raise BadTarget(fields={"namespace": ["A namespace has 1 to 32 letters, digits, hyphens and underscores."]})
     api = akamai_api(target, read_seconds=LOOK_SECONDS)
     try:
-        if other := sharing(target, wish.namespace, store_of(api)):
-            fields["namespace"] = [f"{other.name} keeps its grants in {wish.namespace}. Name another."]
-        number = wish.edgeworker_id if wish.edgeworker_id is not None else _of_its_name(api, target)
-        if number is not None:
-            fields |= _look_at_worker(api, target, number, replaces=wish.replaces)
-        if not wish.makes_namespace and not fields:
-            fields |= _look_at_namespace(api, wish.namespace)
+        with as_documented():
+            fields |= _look_around(api, target, wish)
     except VendorError as error:
         raise BadTarget(explain(error)) from error
     finally:
         api.close()
     if fields:
         raise BadTarget(fields=fields)
+
+
+def _look_around(api: AkamaiApi, target: Target, wish: Place) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    if other := sharing(target, wish.namespace, store_of(api)):
+        fields["namespace"] = [f"{other.name} keeps its grants in {wish.namespace}. Name another."]
+    elif not wish.makes_namespace:
+        fields |= _look_at_namespace(api, wish.namespace)
+    number = wish.edgeworker_id if wish.edgeworker_id is not None else _of_its_name(api, target)
+    if number is not None:
+        fields |= _look_at_worker(api, target, number, replaces=wish.replaces)
+    return fields
 
 
 def _of_its_name(api: AkamaiApi, target: Target) -> int | None:

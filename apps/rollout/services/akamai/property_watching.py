@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.property import Property, PropertyDriver
 from apps.rollout.drivers.akamai.watch import HOSTS_LEFT, UNCHECKED, Fault, faults, names
 from apps.rollout.models import Drift, PropertyChange, Target
@@ -33,7 +34,7 @@ def read(target: Target) -> dict[str, Fault]:
         by_property[str(change.found["id"])].append(change)
     if not by_property:
         return {}
-    with closing(akamai_api(target)) as api:
+    with closing(akamai_api(target)) as api, as_documented():
         return {
             f"{PREFIX}{changes[0].found['name']}/{fault.what}": fault
             for changes in by_property.values()

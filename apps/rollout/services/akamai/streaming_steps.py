@@ -13,6 +13,7 @@ from django.db import transaction
 
 from apps.audit.actors import SYSTEM
 from apps.identity import vault
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.property import NoProperty, Property, PropertyDriver
 from apps.rollout.drivers.akamai.stream import (
     ACTIVATED,
@@ -50,7 +51,7 @@ def run(*, stream_id: int, clock: Clock) -> bool:
         return False
     lease = stream.retry_at
     try:
-        with closing(akamai_api(stream.target)) as api:
+        with closing(akamai_api(stream.target)) as api, as_documented():
             _step(stream, StreamDriver(api), PropertyDriver(api), clock)
     except VendorError as error:
         words = error.text if isinstance(error, NoProperty | ForeignStream | NotToAdopt) else ""

@@ -10,9 +10,9 @@ from datetime import datetime
 from django.db import transaction
 
 from apps.audit.actors import SYSTEM
-from apps.rollout.drivers.akamai.errors import explain
+from apps.rollout.drivers.akamai.errors import as_documented, explain
 from apps.rollout.drivers.base import VendorError
-from apps.rollout.models import DriverName, RetiredVersion, Target
+from apps.rollout.models import DriverName, EdgeMove, RetiredVersion, Target
 from apps.rollout.services import moving
 from apps.rollout.services.driving import akamai_driver
 from apps.rollout.services.evidence import record_target
@@ -31,12 +31,13 @@ def tidy_all(*, at: datetime) -> None:
 def tidy(*, target: Target, at: datetime, keep: int = KEEP) -> tuple[str, ...]:
     """Delete all but the newest ``keep``, what is live and what is under way; the names that went.
 
-    When Akamai refuses, the rest stays until the next time.
+    On an EdgeWorker that a person chose, versions that were not activated from here are somebody else's and stay. When
+    Akamai refuses, the rest stays until the next time.
     """
     gone: list[str] = []
     try:
-        with akamai_driver(target, at) as driver:
-            spare = driver.code.spare_versions(keep)[:AT_ONCE]
+        with akamai_driver(target, at) as driver, as_documented():
+            spare = _ours(target, driver.code.spare_versions(keep))[:AT_ONCE]
             _write_down(target, spare, at)
             for version in spare:
                 driver.code.delete_version(version)
@@ -44,6 +45,13 @@ def tidy(*, target: Target, at: datetime, keep: int = KEEP) -> tuple[str, ...]:
     except VendorError as error:
         Target.objects.filter(pk=target.pk, error="").update(error=str(error), error_at=at, trouble=explain(error).code)
     return tuple(gone)
+
+
+def _ours(target: Target, versions: tuple[str, ...]) -> tuple[str, ...]:
+    if target.config.get("edgeworker_id") is None:
+        return versions
+    known = set(EdgeMove.objects.filter(target=target, version__in=versions).values_list("version", flat=True))
+    return tuple(version for version in versions if version in known)
 
 
 def _write_down(target: Target, versions: tuple[str, ...], at: datetime) -> None:
