@@ -208,8 +208,10 @@ def test_the_rule_is_the_one_the_console_would_write() -> None:
     assert {one["name"]: one["hidden"] for one in variables} == {"PMUSER_SP_RID": True, "PMUSER_SP_V": True}
 
 
-def test_nothing_secret_is_in_it() -> None:
-    surroundings = replace(SURROUNDINGS, salt="5a17f00d", kv_token_ref="7e5e-cafe")
+@pytest.mark.parametrize("kind", ["kv_token_ref", "kv_token_value"])
+def test_nothing_secret_is_in_it(kind: str) -> None:
+    """Neither of the two kinds of tokens: one names the token, the other is it."""
+    surroundings = replace(SURROUNDINGS, salt="5a17f00d", **{kind: "7e5e-cafe"})
     secrets = ("5a17f00d", "7e5e-cafe", surroundings.context_key.jwk["d"])
     code = emit_code(estate(), surroundings)
     assert all(secret in str([one.content for one in code]) for secret in secrets)
@@ -219,6 +221,7 @@ def test_nothing_secret_is_in_it() -> None:
     assert terraform_of(made())["variable"]["code_bundle"]["sensitive"] is True
     shown = json.loads(made().files["edgeworker/policy.json"])
     assert shown["token"]["keys"], "public keys may be looked at"
+    assert shown["store"].keys() - {"reference", "value"} == {"namespace", "group", "timeout", "format"}
 
 
 def test_the_bundle_has_to_be_the_one_of_this_revision() -> None:

@@ -25,6 +25,11 @@ FORMAT = 1
 MANIFEST, SIGNED = "manifest.json", "manifest.jws"
 ITEMS = f"edgekv/{GROUP}"
 _SAID_BY_BUNDLE = "see the code bundle"
+_OPEN = frozenset({"browser", "console", "hosts", "kinds", "mark", "texts", "token"})
+_PARTLY_OPEN: Mapping[str, frozenset[str]] = {
+    "context": frozenset({"issuer", "audience", "type", "algorithm", "lifetime", "kid"}),
+    "store": frozenset({"namespace", "group", "timeout", "format"}),
+}
 
 Sign = Callable[[Mapping[str, object]], str]
 
@@ -62,14 +67,16 @@ def _code(state: EdgeState) -> dict[str, bytes]:
 
 
 def _shown(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """What the code knows, without what must not be known."""
-    context = {name: value for name, value in policy["context"].items() if name != "jwk"}
-    return {
-        **policy,
-        "salt": _SAID_BY_BUNDLE,
-        "context": {**context, "jwk": _SAID_BY_BUNDLE},
-        "store": {**policy["store"], "reference": _SAID_BY_BUNDLE},
-    }
+    """What the code knows, as far as it is known to be no secret: whatever is not named above is left to the bundle."""
+    return {name: _part(name, value) for name, value in policy.items()}
+
+
+def _part(name: str, value: Any) -> Any:
+    if name in _OPEN:
+        return value
+    if name not in _PARTLY_OPEN:
+        return _SAID_BY_BUNDLE
+    return {key: said if key in _PARTLY_OPEN[name] else _SAID_BY_BUNDLE for key, said in value.items()}
 
 
 def _property(state: EdgeState) -> dict[str, bytes]:

@@ -40,7 +40,8 @@ def set_delivery(
             placing.forget(target)
             target.facts = {name: value for name, value in target.facts.items() if name not in (LEAVING, LEFT)}
         if delivery == Delivery.EXPORTED:
-            _require_no_lists(target)
+            if not target.is_exported:
+                _require_no_lists(target)
             _learn(target, kv_token_ref.strip(), edgeworker_id)
         elif target.is_exported:
             target.facts = {**target.facts, UNSETTLED: True}

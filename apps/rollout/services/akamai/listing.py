@@ -76,8 +76,7 @@ def ensure(at: datetime) -> None:
     if not hosts:
         return
     edges = {
-        one.environment_id: one
-        for one in Target.objects.filter(driver=DriverName.AKAMAI).exclude(delivery=Delivery.REMOVED)
+        one.environment_id: one for one in Target.objects.filter(driver=DriverName.AKAMAI, delivery=Delivery.DIRECT)
     }
     known = set(AddressList.objects.values_list("target", "host"))
     missing = [

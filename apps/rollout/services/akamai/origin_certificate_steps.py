@@ -38,7 +38,7 @@ from apps.rollout.states import OPEN_PROPERTIES, WORKING_PROPERTIES, PropertySta
 from apps.trust import services as trust
 
 POLL, LOOK = timedelta(seconds=10), timedelta(hours=1)
-STANDING = timedelta(minutes=5)
+STANDING = timedelta(minutes=1)
 """Between looks while the property waits for a person, which may be days."""
 
 AGAIN = timedelta(hours=6)
@@ -152,7 +152,8 @@ def _use(
         row.bound_guid, row.bound_at = shown, at
     if shown != row.deployed_guid:
         row.waiting_for = _mesh_behind(row.target)
-        settled(row, at + (POLL if row.waiting_for or _plan(row, at) else STANDING))
+        moves = bool(row.waiting_for) or _plan(row, at)
+        settled(row, at + (POLL if moves else STANDING))
         return
     old = versions[1:] if row.bound_at is not None and row.bound_at + OVERLAP <= at else ()
     for version in old:
