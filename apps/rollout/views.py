@@ -186,7 +186,7 @@ def remove_node(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *KEEPERS)
     name = request.POST.get("node", "")
     dismissing.remove_node(target_slug=slug, name=name, actor=request.subject.actor, at=timezone.now())
-    tasks.poke([slug])
+    tasks.poke_due(timezone.now())
     messages.success(request, f"{name} is forgotten: its token opens nothing any more.")
     return redirect("target", slug)
 
