@@ -223,7 +223,7 @@ class NodeRemove(APIView):
     def post(self, request: Request, slug: str, name: str) -> Response:
         actor, at = acting_as(request, *KEEPERS).actor, timezone.now()
         dismissing.remove_node(target_slug=slug, name=name, actor=actor, at=at)
-        tasks.poke([slug])
+        tasks.poke_due(at)
         rows = Node.objects.filter(target__slug=slug).order_by("name")
         return Response(NodePage({"results": rows}, context={"at": at}).data)
 

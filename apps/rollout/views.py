@@ -186,7 +186,7 @@ def remove_node(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *KEEPERS)
     name = request.POST.get("node", "")
     dismissing.remove_node(target_slug=slug, name=name, actor=request.subject.actor, at=timezone.now())
-    tasks.poke([slug])
+    tasks.poke_due(timezone.now())
     messages.success(request, f"{name} is forgotten: its token opens nothing any more.")
     return redirect("target", slug)
 
@@ -221,7 +221,7 @@ def edge_facts(target: Target, at: datetime) -> EdgeFacts:
 def mark_of(target: Target, activation: Activation | None) -> str:
     """What the target's page shows that may move by itself."""
     progress = (activation.pk, activation.state, len(activation.events)) if activation is not None else ()
-    waiting = (target.waiting_for, target.to_approve, target.production)
+    waiting = (target.waiting_for, target.to_approve, target.production, target.delivery)
     return pokes.mark_of(
         target.latest_number, target.active_number, target.error, target.checked_at, *waiting, *progress
     )

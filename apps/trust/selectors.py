@@ -43,6 +43,12 @@ def identities(*, at: datetime) -> Mapping[str, str]:
     return dict(rows.values_list("fingerprint", "workload"))
 
 
+def list_fingerprints(*, node: str, at: datetime) -> list[str]:
+    """Of the certificates that were issued to nodes of this name and are still valid."""
+    rows = Certificate.objects.filter(node=node, not_after__gt=at).order_by("fingerprint")
+    return list(rows.values_list("fingerprint", flat=True))
+
+
 def authority_pem() -> str:
     """The certificate of the mesh authority."""
     authority = Authority.objects.filter(active=True).first()

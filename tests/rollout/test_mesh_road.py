@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from apps.access import services as access
 from apps.access.models import Grant
+from apps.audit.models import Event
 from apps.catalog import selectors as catalog
-from apps.rollout.models import Activation, Node, Probe, Revision, Target
+from apps.catalog.models import Environment
+from apps.rollout import content
+from apps.rollout.models import Activation, Node, Probe, Revision, Target, TargetArtifact
 from apps.rollout.services import dismissing, nodes
+from apps.trust import pki
 from tests.factories import access as factory
 from tests.factories import identity
 from tests.factories.access import AT
@@ -292,3 +298,42 @@ def test_the_questions_of_the_last_node_wait_for_the_next(node: FakeNode, shop: 
     dismissing.remove_node(target_slug="mesh", name="node-1", actor=shop.ben.actor, at=AT)
     assert doors(grant)["mesh"] != "proven"
     assert Probe.objects.get().runner == "node"
+
+
+def _holds(node: FakeNode, workload: str) -> str:
+    """The fingerprint of a certificate it fetched, as it tells of it."""
+    csr = pki.new_request(pki.new_private_key())
+    issued = nodes.issue_for_node(node=node.node, workload=workload, csr_pem=csr, at=AT)
+    return issued.fingerprint
+
+
+def _believed(target: str) -> str:
+    row = TargetArtifact.objects.get(target__slug=target, path="identities.map")
+    return content.load([row])[0].content.decode()
+
+
+def test_no_door_believes_the_certificates_of_a_node_that_was_removed(
+    node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands
+) -> None:
+    other = FakeNode(make_node(name="node-2", at=AT).node)
+    gone, kept = _holds(node, INGRESS), _holds(other, INGRESS)
+    hands.work()
+    assert f'"{gone}" "{INGRESS}";' in _believed("mesh")
+    dismissing.remove_node(target_slug="mesh", name="node-1", actor=shop.ben.actor, at=AT)
+    hands.work()
+    assert f'"{gone}" "";' in _believed("mesh")
+    assert f'"{kept}" "{INGRESS}";' in _believed("mesh")
+    assert Event.objects.get(action="rollout.node.removed").before == {"node": "node-1", "certificates": 1}
+    assert Revision.objects.latest("number").summary == "A node was removed: its certificates are believed no more."
+
+
+def test_a_node_of_the_same_name_in_another_mesh_keeps_its_certificates(
+    node: FakeNode, mesh: Target, shop: factory.Shop, hands: Hands
+) -> None:
+    fingerprint = _holds(node, INGRESS)
+    Environment.objects.create(slug="other", name="Other", is_default=False)
+    there = make_target(replace(mesh_spec(), slug="other", environment="other"), AT)
+    held = [{"workload": INGRESS, "fingerprint": fingerprint}]
+    Node.objects.create(target=there, name="node-1", token_hash="other", enrolled_at=AT, identities=held)
+    dismissing.remove_node(target_slug="mesh", name="node-1", actor=shop.ben.actor, at=AT)
+    assert Target.objects.get(slug="mesh").facts.get("distrusted") is None

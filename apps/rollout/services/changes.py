@@ -102,6 +102,11 @@ def note_certificate(*, workload: str, at: datetime) -> list[str]:
     return _note(targets, [COMMON], "trust.certificate.issued", workload, at)
 
 
+def note_distrust(*, node: str, at: datetime) -> list[str]:
+    """No door of a mesh is to believe the certificates of a node that is gone."""
+    return _note(Target.objects.filter(driver=DriverName.NGINX), [COMMON], "rollout.node.removed", node, at)
+
+
 def _kept() -> QuerySet[Target]:
     """All but those that were taken out, or are being."""
     return Target.objects.exclude(delivery=Delivery.REMOVED).exclude(facts__has_key=LEAVING)

@@ -8,11 +8,13 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.audit.errors import NotFound
-from apps.rollout.models import Drift, Node
-from apps.rollout.services import proving
+from apps.rollout.models import Drift, DriverName, Node, Target
+from apps.rollout.services import changes, proving
 from apps.rollout.services.evidence import record_target, tell_pages
 from apps.rollout.services.holding import hold_target
 from apps.rollout.services.targets import get_target
+from apps.rollout.surroundings import DISTRUSTED
+from apps.trust import selectors as trust
 
 
 class UnknownNodeName(NotFound):
@@ -20,9 +22,9 @@ class UnknownNodeName(NotFound):
 
 
 def remove_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> None:
-    """Its token opens nothing any more, and nobody waits for it or for its answers. The caller pokes the target.
+    """Its token opens nothing any more, no door believes the certificates it fetched, and nobody waits for it.
 
-    The certificates it fetched are believed until they run out. Raises UnknownNodeName.
+    The caller pokes due targets. Raises UnknownNodeName.
     """
     with transaction.atomic():
         target = hold_target(get_target(target_slug).pk)
@@ -32,5 +34,21 @@ def remove_node(*, target_slug: str, name: str, actor: Actor, at: datetime) -> N
         gone = Drift.objects.filter(target=target, path=f"node/{name}", resolved_at=None)
         gone.update(resolved_at=at, resolution="The node was removed.")
         proving.ask_no_node(target, at)
-        record_target("node.removed", target, actor=actor, at=at, before={"node": name})
+        many = _distrust(target, name, at)
+        record_target("node.removed", target, actor=actor, at=at, before={"node": name, "certificates": many})
         tell_pages()
+
+
+def _distrust(target: Target, name: str, at: datetime) -> int:
+    """How many certificates; not those that a node of the same name holds elsewhere. Every mesh is compiled again."""
+    if target.driver != DriverName.NGINX:
+        return 0
+    namesakes = Node.objects.filter(name=name).values_list("identities", flat=True)
+    elsewhere = {str(one.get("fingerprint", "")) for held in namesakes for one in held}
+    gone = [one for one in trust.list_fingerprints(node=name, at=at) if one not in elsewhere]
+    if gone:
+        known = target.facts.get(DISTRUSTED, [])
+        target.facts = {**target.facts, DISTRUSTED: sorted({*known, *gone})}
+        target.save(update_fields=["facts"])
+        changes.note_distrust(node=name, at=at)
+    return len(gone)

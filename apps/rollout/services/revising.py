@@ -35,6 +35,7 @@ _REASONS = {
     "rollout.target.created": "The first configuration.",
     "rollout.target.changed": "The target's settings changed.",
     "rollout.target.joined": "The cluster was connected anew.",
+    "rollout.node.removed": "A node was removed: its certificates are believed no more.",
     "rollout.target.leaving": "The cluster is taken out: nothing of ours is to be there.",
     "trust.key.changed": "A signing key turned over.",
     "trust.certificate.issued": "A workload has a new certificate.",

@@ -50,6 +50,8 @@ class Doors:
     grants: tuple[Grant, ...]
     keys: tuple[KeyPair, ...] = (KEY,)
     denials: tuple[Denial, ...] = ()
+    distrusted: tuple[str, ...] = ()
+    """Fingerprints of certificates that our authority issued, and that stand for nobody any more."""
     minute: int | None = None
     """Calls a minute of every agent."""
     traffic: tuple[TrafficRule, ...] = ()
@@ -92,7 +94,10 @@ class Doors:
             context_keys=tuple(key.verifying for key in self.keys),
             context_issuer="edge:test",
             context_audience="mesh:test",
-            identities={self.identities[name].fingerprint: name for name in (INGRESS, EDGE, CART)},
+            identities={
+                **{self.identities[name].fingerprint: name for name in (INGRESS, EDGE, CART)},
+                **dict.fromkeys(self.distrusted, ""),
+            },
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -165,6 +166,16 @@ def test_a_certificate_that_names_no_single_workload_of_ours_is_unknown(
     with doors.node.client(doors.authority.issue(CART, names=names)) as client:
         assert reason(client.send("GET", "/v1/7", port=doors.sidecar)) == (403, "unknown_workload")
         assert reason(client.send("GET", "/payments/v1/7", port=doors.ingress)) == (403, "unknown_workload")
+
+
+def test_a_certificate_of_a_node_that_was_removed_stands_for_nobody(own_doors: Doors) -> None:
+    """Though our authority issued it, and it has not run out."""
+    lost = own_doors.authority.issue(CART)
+    own_doors.node.reload(replace(own_doors, distrusted=(lost.fingerprint,)).artifacts())
+    with own_doors.node.client(lost) as client:
+        assert reason(client.send("GET", "/v1/7", port=own_doors.sidecar)) == (403, "unknown_workload")
+    with own_doors.node.client(own_doors.identities[CART]) as client:
+        assert client.send("GET", "/v1/7", port=own_doors.sidecar).status == 200
 
 
 def _no_certificate(doors: Doors) -> Identity | None:

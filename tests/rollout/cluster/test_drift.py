@@ -38,7 +38,7 @@ def test_a_change_by_hand_leaves_a_door_open_and_is_put_back(
     cluster.merge(OURS, {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}})
     assert look() == 1
     drift = Drift.objects.get()
-    assert (drift.path, drift.opens, drift.detail) == (POLICY, True, "The object was changed.")
+    assert (drift.path, drift.opens, drift.detail) == (POLICY, True, "The object was changed; hand set fields of it.")
     assert '-                "kubernetes.io/metadata.name": "shop"' in drift.diff
     with pytest.raises(NotSafeToAdopt):
         adopting.adopt(drift_id=drift.pk, actor=OLGA, at=AT)

@@ -77,7 +77,7 @@ def opened(smi: Target, shop: factory.Shop, hands: Hands) -> Grant:
 
 
 TRAFFIC, NETWORK = "traffictargets.access.smi-spec.io", "networkpolicies.networking.k8s.io"
-HOST = "virtualservers.k8s.nginx.org"
+HOST = "virtualserverroutes.k8s.nginx.org"
 
 
 @pytest.mark.parametrize(

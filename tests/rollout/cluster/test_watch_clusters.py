@@ -48,7 +48,7 @@ def is_watched() -> bool:
     return Target.objects.filter(slug="cluster", watched_at__isnull=False).exists()
 
 
-def found(detail: str = "The object was changed.") -> bool:
+def found(detail: str = "The object was changed; hand set fields of it.") -> bool:
     return Drift.objects.filter(path=POLICY, resolved_at=None, detail=detail).exists()
 
 

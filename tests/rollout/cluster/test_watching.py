@@ -23,6 +23,7 @@ from tests.rollout.world import Hands, make_target, standing_grant
 
 pytestmark = pytest.mark.django_db
 OURS = f"{POLICIES}/sp-payments"
+BY_HAND = "The object was changed; hand set fields of it."
 WIDE_OPEN = {"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}}
 LISTS = {"method": "GET", "path": POLICIES, "status": 503, "times": 1000}
 READS = {"method": "GET", "path": f"{POLICIES}/.*", "status": 503, "times": 1000}
@@ -66,7 +67,12 @@ def test_a_change_by_hand_is_drift_at_once_and_costs_no_list(watcher: Watcher, c
     cluster.merge(OURS, WIDE_OPEN)
     watcher.hear()
     drift = Drift.objects.get()
-    assert (drift.path, drift.opens, drift.detail, drift.found_at) == (POLICY, True, "The object was changed.", AT)
+    assert (drift.path, drift.opens, drift.detail, drift.found_at) == (
+        POLICY,
+        True,
+        BY_HAND,
+        AT,
+    )
     assert '-    "ingress": [],' in drift.diff
     assert Target.objects.get().error == ""
 
@@ -92,7 +98,7 @@ def test_an_object_that_is_gone_is_seen(watcher: Watcher, cluster: LocalCluster)
 def test_taking_our_labels_off_hides_nothing(watcher: Watcher, cluster: LocalCluster) -> None:
     cluster.merge(OURS, {"metadata": {"labels": None}, **WIDE_OPEN})
     watcher.hear()
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
 
 
 def test_what_bears_our_labels_and_is_not_ours_is_seen_and_gone_again(watcher: Watcher, cluster: LocalCluster) -> None:
@@ -135,7 +141,7 @@ def test_while_something_is_applied_it_is_looked_at_afterwards(watcher: Watcher,
     assert open_drift() == []
     rows.update(applied_sha256=rows.get().sha256)
     watcher.turn(after=LONGEST_PAUSE)
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
 
 
 def test_an_object_that_cannot_be_read_now_is_read_later(watcher: Watcher, cluster: LocalCluster) -> None:
@@ -145,7 +151,10 @@ def test_an_object_that_cannot_be_read_now_is_read_later(watcher: Watcher, clust
     assert (Target.objects.get().trouble, open_drift()) == ("unavailable", [])
     cluster.faults()
     watcher.turn(after=2)
-    assert (Target.objects.get().trouble, open_drift()) == ("", [(POLICY, "The object was changed.")])
+    assert (Target.objects.get().trouble, open_drift()) == (
+        "",
+        [(POLICY, BY_HAND)],
+    )
 
 
 def test_what_was_left_alone_stays_left_alone(watcher: Watcher, cluster: LocalCluster) -> None:
@@ -168,7 +177,7 @@ def test_what_happened_before_the_watch_began_is_found_by_its_first_list(
     watcher = Watcher()
     watcher.turn()
     watcher.ear.close()
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
 
 
 def test_a_moment_that_is_forgotten_is_listed_again_and_the_watch_goes_on(
@@ -178,7 +187,7 @@ def test_a_moment_that_is_forgotten_is_listed_again_and_the_watch_goes_on(
     cluster.forget()
     watcher.hear()
     watcher.turn(after=1, wait=0.2)
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
     cluster.call("DELETE", OURS)
     watcher.hear()
     assert open_drift() == [(POLICY, "The object is gone.")]
@@ -196,7 +205,7 @@ def test_only_the_kinds_that_were_lost_are_listed_again(
     cluster.merge(OURS, WIDE_OPEN)
     watcher.turn(after=1)
     watcher.ear.close()
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
     assert Target.objects.get().error == ""
 
 
@@ -217,7 +226,7 @@ def test_a_cluster_that_is_out_is_asked_less_and_less_often_and_then_as_before(
     watcher.turn(after=LONGEST_PAUSE, wait=0.2)
     cluster.merge(OURS, WIDE_OPEN)
     watcher.hear()
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
     assert Target.objects.get().trouble == ""
 
 
@@ -231,7 +240,7 @@ def test_too_much_to_look_at_later_is_listed_instead(target: Target, cluster: Lo
     assert open_drift() == []
     watcher.turn(after=1)
     watcher.ear.close()
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
 
 
 # -- several, and none -----------------------------------------------------------------------------------------------
@@ -302,7 +311,7 @@ def test_a_look_that_began_earlier_does_not_undo_what_a_later_one_noted(
     cluster.merge(OURS, WIDE_OPEN)
     watcher.hear()
     drifting.note(target, fine.looked_at, fine.found, earlier, whole=True)
-    assert open_drift() == [(POLICY, "The object was changed.")]
+    assert open_drift() == [(POLICY, BY_HAND)]
     changed = cluster_drift.compare(target)
     cluster.merge(OURS, {"spec": {"ingress": None}}, manager="sallyport")
     watcher.hear()

@@ -26,6 +26,7 @@ CLOSING = frozenset({"NetworkPolicy", "Policy"})
 """Kinds whose absence opens something."""
 MOST_MISSING = 50
 """So many that a list of ours does not show are read by themselves: somebody may have taken our labels off them."""
+MOST_NAMES = 5
 ABOUT_IT = ("apiVersion", "kind", "metadata", "status")
 
 
@@ -127,8 +128,13 @@ def _difference(target: Target, item: Artifact, held: HeldObject | None) -> Diff
     if says(_does(json.loads(held.text)), _does(wanted)):
         said = "It does what it should; its labels, its annotations or who manages it were changed."
         return Difference(item.path, item.sha256, held.sha256, said, diff=diff)
-    said, opens = "The object was changed.", kind not in SHAPING
+    said, opens = f"The object was changed{_by(held)}.", kind not in SHAPING
     return Difference(item.path, item.sha256, held.sha256, said, UNSIGNED, opens=opens, diff=diff)
+
+
+def _by(held: HeldObject) -> str:
+    """Who sets fields of it now that were ours, as far as its API server says."""
+    return f"; {', '.join(sorted(held.others)[:MOST_NAMES])} set fields of it" if held.others else ""
 
 
 def _stray(held: HeldObject) -> Difference:

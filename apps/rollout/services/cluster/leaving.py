@@ -55,7 +55,9 @@ LEFT = "left"
 TOPIC = "rollout.target.leaving"
 AGAIN = timedelta(seconds=10)
 DOORS_AT_ONCE = 500
-WAYS_IN = frozenset({"virtualservers.k8s.nginx.org", "httproutes.gateway.networking.k8s.io"})
+WAYS_IN = frozenset(
+    {"virtualservers.k8s.nginx.org", "virtualserverroutes.k8s.nginx.org", "httproutes.gateway.networking.k8s.io"}
+)
 
 EVERYBODY = "Whoever is in the mesh may call it."
 NOBODY = "Nobody may call it: the mesh lets in only who is named."
