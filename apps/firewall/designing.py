@@ -99,7 +99,7 @@ def propose(live: Live, wanted: Wanted, evidence: Evidence) -> tuple[Proposal, .
         *_widening(live, wanted),
         *_anew(wanted, evidence),
     ]
-    once = {one.id: one for one in found}
+    once = {one.id: one for one in reversed(found)}  # of several reasons for the same, the first
     return tuple(sorted(once.values(), key=lambda one: one.narrowness))
 
 

@@ -13,6 +13,8 @@ from tests.firewall.samples import TEXT
 pytestmark = pytest.mark.django_db
 HERE = "firewall/rulebases/"
 
+NO_SOURCE = "There is no source. If its cell is merged with the one above it, write '10.0.0.1/8' here too."
+
 
 def test_it_is_taken_looked_through_cleaned_and_taken_out(there: Shop) -> None:
     ada, cyd = Caller(there.ada), Caller(there.cyd)
@@ -51,7 +53,7 @@ def test_a_bad_one_is_refused_with_every_problem(there: Shop) -> None:
     assert refused(answer) == (422, "bad_rule_base")
     assert answer.json()["problems"] == [
         {"line": 2, "sentence": "10.0.0.1/8 has bits beyond its prefix: write 10.0.0.1 or 10.0.0.0/8."},
-        {"line": 3, "sentence": "There is no source."},
+        {"line": 3, "sentence": NO_SOURCE},
     ]
 
 

@@ -83,6 +83,26 @@ def test_a_spreadsheet_with_a_bad_row_and_a_last_day_of_another_year(as_: As) ->
     assert_no_grave_fault(page)
 
 
+def test_a_path_without_a_method_asks_which_is_meant(as_: As) -> None:
+    """Copied out of a workbook with a title above the names of the columns, as nobody would type it."""
+    page = as_("gus")
+    page.goto("/firewall/new")
+    sheet = "Q4, for the desk\t\t\r\n#\tSource\tDestination\tPort\r\n"
+    page.get_by_label("Or paste").fill(f"{sheet}1\tme\thttp://api.shop.localhost/payments/charges\t443 (HTTPS)\r\n")
+    page.get_by_label("Title").fill("Charges")
+    page.get_by_label("Reason").fill("The desk looks at charges.")
+    page.get_by_role("button", name="See how it is understood").click()
+    expect(page.get_by_text("It names no method and is read as GET, not POST.")).to_be_visible()
+    expect(page.locator("[data-row] code")).to_have_text("listCharges")
+    assert_no_grave_fault(page)
+    page.get_by_role("link", name="Line 1").click()
+    expect(page.get_by_text("Ask for GET /charges, and nothing else.")).to_be_visible()
+    page.get_by_role("button", name="It is POST").click()
+    expect(page.get_by_text("Ask for POST /charges, and nothing else.")).to_be_visible()
+    expect(page.get_by_text("Confirmed by Gus Tanaka")).to_be_visible()
+    assert_no_grave_fault(page)
+
+
 def test_lines_of_an_old_rule_base_are_ticked_and_asked_for(demo: Running, as_: As) -> None:
     """From both pages that offer it."""
     page, base = as_("ada"), take_rule_base(demo)["base"]

@@ -131,3 +131,13 @@ def test_all_of_a_service_is_never_the_narrowest(at: datetime) -> None:
     left = services.take_narrowest(public_id=request.public_id, actor=there.ada, at=at)
     assert left == {1: "It names no route, and nothing says which it needs. Open the line; name one, or choose all."}
     assert firewall.line_of(request).design is None
+
+
+def test_where_all_of_a_service_only_reads_that_is_narrow_enough(at: datetime) -> None:
+    there = factory.shop()
+    Route.objects.filter(service=there.service, key__in=["purge", "refund"]).update(retired_at=at)
+    request = firewall.request(there.ada, written("person:ada"), at=at)
+    assert services.take_narrowest(public_id=request.public_id, actor=there.ada, at=at) == {}
+    design = firewall.line_of(request).design
+    assert design is not None
+    assert (design["title"], design["routes"]) == ("A new rule for what only reads", ["list", "read"])

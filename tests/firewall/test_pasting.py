@@ -66,6 +66,47 @@ def test_security_groups_are_read(at: datetime) -> None:
     )
 
 
+def test_policies_of_a_cluster_are_read_by_what_their_pods_are_called(at: datetime) -> None:
+    there = factory.shop()
+    factory.service("billing", team=there.storefront)
+    pasted = (
+        "kind: NetworkPolicy\nmetadata: {name: a, namespace: shop}\nspec:\n"
+        "  podSelector: {matchLabels: {app: payments}}\n  ingress:\n"
+        "  - from: [{podSelector: {matchLabels: {app: billing}}}]\n    ports: [{port: 9101}]\n"
+    )
+    (line,) = firewall.lines_of(firewall.request(there.ada, pasted=pasted, at=at))
+    assert line.meaning.subject is not None
+    assert line.meaning.subject.key == "workload:spiffe://shop.test/ns/shop/sa/billing"
+    assert (line.meaning.service, line.meaning.points, stand_of(line)) == (there.service, ["mesh"], Stand.UNCONFIRMED)
+
+
+def test_a_list_of_an_edge_names_addresses_and_no_service_until_somebody_says_which(at: datetime) -> None:
+    there = factory.shop()
+    one = {"uniqueId": "1_OFFICE", "name": "Office", "type": "IP", "list": ["203.0.113.0/28"], "syncPoint": 3}
+    asked = firewall.request(there.ada, pasted="\ufeff" + json.dumps({"networkLists": [one]}), at=at)
+    (line,) = firewall.lines_of(asked)
+    assert (asked.format, line.meaning.blocks) == ("address_lists", ["203.0.113.0/28"])
+    assert line.meaning.problem == "No service of the catalogue answers to 'Office'."
+
+
+def test_what_an_earlier_line_denied_a_part_of_says_so(at: datetime) -> None:
+    """Line by line, an old rule base asks for more than it let through."""
+    pasted = (
+        "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -s 203.0.113.7/32 -j DROP\n"
+        "-A FORWARD -s 203.0.113.0/28 -p tcp -j ACCEPT\n-A FORWARD -s 198.51.100.0/28 -p tcp -j ACCEPT\nCOMMIT\n"
+    )
+    asked = firewall.request(factory.shop().ada, pasted=pasted, at=at)
+    said = "Line 3 came first and denied a part of what this allows: ask for less here, or have a guardrail forbid it."
+    assert list(asked.aside) == [(4, said)]
+
+
+def test_a_denial_among_too_many_ranges_is_said_to_be_uncompared(at: datetime) -> None:
+    ports = ",".join(str(port) for port in range(1, 4_000, 2))
+    pasted = f'source,destination,port,action\nada,payments,"{ports}",deny\nada,payments,"{ports}",allow\n'
+    asked = firewall.request(factory.shop().ada, pasted=pasted, at=at)
+    assert [number for number, _ in asked.aside] == [0]
+
+
 def _refused(pasted: str, at: datetime) -> str:
     with pytest.raises(BadFirewallRequest) as refused:
         firewall.request(factory.shop().ada, pasted=pasted, at=at)

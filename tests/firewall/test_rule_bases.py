@@ -28,6 +28,7 @@ from tests.factories.access import Shop
 from tests.firewall.samples import TEXT
 
 pytestmark = pytest.mark.django_db
+NO_SOURCE = "There is no source. If its cell is merged with the one above it, write '10.0.0.1/8' here too."
 AT = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
@@ -70,7 +71,7 @@ def test_nothing_is_kept_of_one_with_a_single_bad_line_and_every_bad_line_is_tol
         factory.taken(shop.ada, text=text, at=AT)
     assert refused.value.extra["problems"] == [
         {"line": 8, "sentence": "10.0.0.1/8 has bits beyond its prefix: write 10.0.0.1 or 10.0.0.0/8."},
-        {"line": 9, "sentence": "There is no source."},
+        {"line": 9, "sentence": NO_SOURCE},
         {"line": 9, "sentence": "'x' is no count of packets."},
     ]
     assert not RuleBase.objects.exists()

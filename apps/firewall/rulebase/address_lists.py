@@ -13,9 +13,10 @@ from datetime import date
 from functools import partial
 
 from apps.firewall.lines import ANY, Action, Direction, Line
+from apps.firewall.rulebase.days import read_day
 from apps.firewall.rulebase.documents import Value, objects, read_json, text_of
 from apps.firewall.rulebase.reading import Bad, Reading
-from apps.firewall.rulebase.words import LONGEST_NAME, read_blocks, read_day, read_end
+from apps.firewall.rulebase.words import LONGEST_NAME, read_blocks, read_end
 
 _SIGNS = ('"networkLists"', '"uniqueId"', '"syncPoint"', '"listId"', '"elementCount"', '"itemsCount"')
 

@@ -12,12 +12,12 @@ from functools import partial
 from itertools import product
 
 from apps.firewall.lines import ANY, DIRECTION_CELLS, Action, Direction, Line
+from apps.firewall.rulebase.days import read_day
 from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad, Reading, attempt
 from apps.firewall.rulebase.words import (
     NO_ENDS,
     NO_SERVICES,
     read_both,
-    read_day,
     read_ends,
     short,
 )

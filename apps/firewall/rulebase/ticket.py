@@ -13,13 +13,13 @@ from functools import partial
 from itertools import product
 
 from apps.firewall.lines import ANY, DIRECTION_NAMES, Action, Direction, Line
+from apps.firewall.rulebase.days import read_day
 from apps.firewall.rulebase.reading import MAX_PER_RULE, Bad, Reading, attempt
 from apps.firewall.rulebase.words import (
     NO_ENDS,
     NO_SERVICES,
     PROTOCOLS,
     SERVICES,
-    read_day,
     read_ends,
     read_services,
     short,

@@ -17,8 +17,9 @@ from apps.firewall.ids import new_firewall_id
 from apps.firewall.lines import Line
 from apps.firewall.models import FirewallLine, FirewallRequest, Origin
 from apps.firewall.rulebase.documents import read_json
+from apps.firewall.rulebase.exceptions import denied_before
 from apps.firewall.rulebase.parse import Format, parse, recognise
-from apps.firewall.rulebase.reading import Bad
+from apps.firewall.rulebase.reading import Bad, Note
 from apps.firewall.services.storing import described, lines_of, record, reread
 from apps.firewall.terms import end_of, read_call
 
@@ -161,7 +162,8 @@ def read_pasted(text: str, *, today: date) -> Pasted:
     good = [(line.number, _written(line)) for line in parsed.lines]
     bad = [(number, Written(text=_quoted(rows, number, " ".join(said)))) for number, said in wrong.items()]
     lines = [one for _, one in sorted([*good, *bad], key=lambda pair: pair[0])]
-    aside = tuple((note.number, note.sentence) for note in parsed.notes[:MOST_ASIDE])
+    told = [*(Note(*one) for one in denied_before(parsed.lines[: MOST_LINES + 1])), *parsed.notes]
+    aside = tuple((note.number, note.sentence) for note in told[:MOST_ASIDE])
     return Pasted(tuple(lines), form.value, aside)
 
 

@@ -135,8 +135,7 @@ class Shown:
         readings = [one["label"] for one in self.line.meaning.found["method"]]
         if is_methodless(self.line):
             return f"It names no method, and each of {listed(readings[:-1])} changes something: say which is meant."
-        others = listed(readings[1:-1])
-        return f"It names no method and is read as {readings[0]}. Say that it is right, or choose {others}."
+        return f"It names no method and is read as {readings[0]}, not {listed(readings[1:-1])}."
 
 
 @require_GET
@@ -291,7 +290,7 @@ def _row_of(line: FirewallLine) -> Row:
         ports=ports_words(tuple((low, high) for low, high in line.ports)) if line.ports else "",
         protocol=line.protocol,
         until=last_day(line.until),
-        reason=line.reason,
+        reason=" ".join(line.reason.split()),
     )
 
 
