@@ -17,7 +17,7 @@ from apps.telemetry.network.composing import (
     compose,
 )
 from apps.telemetry.network.drawing import LABEL_HEIGHT, draw, path_of, weight
-from apps.telemetry.network.layout import NODE_WIDTH, WIDEST_GAP
+from apps.telemetry.network.layout import BACK, NODE_WIDTH, WIDEST_GAP
 from apps.telemetry.network.reading import MOST_READ, MOST_SERVICES, Found, Seen
 from apps.telemetry.network.telling import left_out, looks_of
 
@@ -232,6 +232,20 @@ def test_a_door_that_moves_or_is_missing_has_its_mark_on_the_line() -> None:
         Line("person:c", "pay", "open", "open"),
     )  # fmt: skip
     assert {(label.edge, label.mesh) for label in draw(picture).labels} == {("open", "closing"), ("open", "")}
+
+
+def test_an_arrow_points_to_where_a_line_goes_and_none_where_nothing_comes() -> None:
+    drawing = draw(drawn(Line("a", "b"), Line("b", "a"), Line("c", "b"), Line("a", "c", denied=1, is_open=False)))
+    spots = {stand.node.id: stand.spot for stand in drawing.stands}
+    from_left, from_right = spots["b"], spots["a"]
+    assert drawing.heads == "".join(
+        sorted(
+            [
+                f"M{from_left.x - 5} {from_left.middle - 4}l4 4-4 4",
+                f"M{from_right.x + NODE_WIDTH + 5} {from_right.middle + BACK - 4}l-4 4 4 4",
+            ]
+        )
+    )
 
 
 def test_the_edge_is_drawn_where_somebody_comes_from_outside() -> None:

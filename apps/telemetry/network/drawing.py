@@ -58,21 +58,21 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """A node and where it stands. ``is_met``: a line ends here."""
+    """A node and where it stands."""
 
     node: Node
     spot: Spot
-    is_met: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """``edge_x`` is where those outside end, None where nobody is outside."""
+    """``edge_x`` is where those outside end, None where nobody is outside. ``heads`` are those of all arrows."""
 
     width: int
     height: int
     edge_x: int | None
     curves: tuple[Curve, ...]
+    heads: str
     stands: tuple[Stand, ...]
     labels: tuple[Label, ...]
 
@@ -83,13 +83,13 @@ def draw(picture: Picture) -> Drawing:
     lines = {(line.source, line.target, lane): line for line in picture.lines for lane in _lanes(line)}
     found = lay_out(outside, inside, lines)
     ways = {key: (line, found.ways[key]) for key, line in lines.items()}
-    met = {line.target for line in picture.lines if line.is_open}
     return Drawing(
         found.width,
         found.height,
         NODE_WIDTH + found.gap // 2 if outside and inside else None,
         tuple(sorted((_curve(lane, *way) for (_, _, lane), way in ways.items()), key=_in_front)),
-        tuple(Stand(node, found.spots[node.id], node.id in met) for node in picture.nodes.values()),
+        "".join(sorted({_head(way) for (_, _, lane), (_, way) in ways.items() if lane == "open"})),
+        tuple(Stand(node, found.spots[node.id]) for node in picture.nodes.values()),
         tuple(_labels(ways, found.gap)),
     )
 
@@ -114,6 +114,12 @@ def _curve(lane: str, line: Line, way: Way) -> Curve:
         x, y = way.points[-1]
         return Curve(f"{path}M{x} {y - STOP}v{2 * STOP}", THINNEST + 0.4, "denied")
     return Curve(path, weight(line.calls), _look(line))
+
+
+def _head(way: Way) -> str:
+    """Where an open line comes to its node: from the left, or from the right when it runs back."""
+    x, y = way.points[-1]
+    return f"M{x + 5} {y - 4}l-4 4 4 4" if way.is_back else f"M{x - 5} {y - 4}l4 4-4 4"
 
 
 def weight(calls: int) -> float:
