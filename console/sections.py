@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.urls import reverse
 
 from apps.identity import selectors
-from apps.identity.models import Role, Subject
 from apps.identity.views import aws
 from apps.telemetry import source_views
 from console.pages import outbox, signals
+
+if TYPE_CHECKING:
+    from apps.identity.models import Role, Subject
 
 Roles = Sequence[str]
 

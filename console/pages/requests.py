@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.access import policies, selectors, services
 from apps.access.views.events import mark_shown
+from apps.access.views.inbox import said_verdict
 from apps.audit.errors import Refusal
 from apps.identity.freshness import Freshness, freshness_of
 from apps.identity.pages import PageRequest
@@ -159,23 +160,24 @@ def waited_for(standings: Sequence[selectors.Standing]) -> set[str]:
 
 @require_POST
 def review(request: PageRequest, public_id: str) -> HttpResponse:
-    verdict = "deny" if request.POST.get("verdict") == "deny" else "approve"
+    comment = request.POST.get("comment", "").strip()
     asked = services.review(
         public_id=public_id,
         actor=request.subject,
-        verdict=verdict,
-        comment=request.POST.get("comment", ""),
+        verdict=said_verdict(request),
+        comment=comment,
         freshness=freshness_of(request),
         at=timezone.now(),
     )
-    messages.success(request, ANSWERS[asked.state])
+    read = " Whoever asked can read why." if asked.state == "denied" and comment else ""
+    messages.success(request, f"{ANSWERS[asked.state]}{read}")
     return redirect("request", public_id)
 
 
 ANSWERS = {
     "pending": "Your answer is noted. Somebody else has to agree too.",
     "approved": "Approved. It is brought to the doors now; watch it below.",
-    "denied": "Denied. Nothing opens, and whoever asked can read why.",
+    "denied": "Denied. Nothing opens.",
 }
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 from django import template
@@ -16,7 +16,6 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.compiler.connections import METHOD
-from apps.identity.models import Subject
 from console import sections
 from console.words import (
     DOOR_STATES,
@@ -29,6 +28,9 @@ from console.words import (
     initials,
     span_words,
 )
+
+if TYPE_CHECKING:
+    from apps.identity.models import Subject
 
 register = template.Library()
 

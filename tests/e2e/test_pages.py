@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle, visit
+from tests.e2e.browsing import LOOKS, PAGES, Look, assert_no_grave_fault, context_for, settle, sign_in, visit
 from tests.e2e.furnishing import furnished
 from tests.e2e.several import ask_for_several, take_rule_base
 from tests.running import Api, Running, wait_until
@@ -114,4 +114,23 @@ def test_a_request_can_be_made_and_withdrawn_without_javascript(demo: Running, b
     page.get_by_role("link", name="Refresh").click()
     page.get_by_role("button", name="Withdraw").click()
     wait_until(lambda: "ithdrawn" in page.content() or "ancelled" in page.content(), what="the withdrawal")
+    context.close()
+
+
+def test_times_are_in_the_readers_zone_before_a_part_is_seen(demo: Running, browser: Browser) -> None:
+    context = browser.new_context(base_url=demo.state["console"], timezone_id="America/New_York")
+    sign_in(context, demo, "ada")
+    page = context.new_page()
+    page.goto("/live/")
+    settle(page)
+    page.evaluate(
+        """() => {
+            window.seen = [];
+            const look = () => seen.push(document.querySelector("#calls time").textContent);
+            document.addEventListener("htmx:afterSwap", look);
+        }"""
+    )
+    demo.call("ada", "POST", demo.edge("/payments/refunds"), "{}")
+    page.wait_for_function("() => seen.length > 0")
+    assert [text for text in page.evaluate("seen") if "UTC" in text] == []
     context.close()

@@ -160,6 +160,16 @@ def test_a_refused_approval_returns_to_the_page_with_the_reason(house: pages.Hou
     assert house.asked.state == "pending"
 
 
+def test_a_form_that_says_neither_yes_nor_no_decides_nothing(house: pages.House, browse: Browse) -> None:
+    where, ben = f"/requests/{house.asked.public_id}/", browse(house.shop.ben)
+    for given in ({}, {"verdict": "maybe"}):
+        ben.post(f"{where}review", given)
+        ben.post("/requests/decide", {**given, "request": house.asked.public_id, "sure": "1"})
+    assert text_of(ben, "/").count("Nothing was decided: say whether you approve or deny.") == 4
+    house.asked.refresh_from_db()
+    assert (house.asked.state, house.asked.reviews.count()) == ("pending", 0)
+
+
 def test_a_denial_is_told_with_its_words(house: pages.House, browse: Browse) -> None:
     where = f"/requests/{house.asked.public_id}/"
     browse(house.shop.ben).post(f"{where}review", {"verdict": "deny", "comment": "Use the other one."})

@@ -10,8 +10,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.access import selectors, services
+from apps.access.models import Verdict
 from apps.access.services import ItemResult
 from apps.access.states import RequestState
+from apps.audit.errors import InvalidInput
 from apps.identity.freshness import freshness_of
 from apps.identity.pages import PAGE_SIZE, PageRequest, asked_text
 
@@ -51,7 +53,7 @@ def waiting(request: PageRequest) -> HttpResponse:
 def decide(request: PageRequest) -> HttpResponse:
     """Two steps: the first shows what would happen, the second does it."""
     chosen = request.POST.getlist("request")[:PAGE_SIZE]
-    verdict = "deny" if request.POST.get("verdict") == "deny" else "approve"
+    verdict = said_verdict(request)
     if not chosen:
         messages.warning(request, "Tick the requests you mean first.")
         return redirect("requests")
@@ -69,6 +71,14 @@ def decide(request: PageRequest) -> HttpResponse:
     )
     say(request, results)
     return redirect("requests")
+
+
+def said_verdict(request: PageRequest) -> str:
+    """What a form decides. Raises InvalidInput: a form that says neither approves nothing."""
+    verdict = request.POST.get("verdict", "")
+    if verdict not in Verdict.values:
+        raise InvalidInput("Nothing was decided: say whether you approve or deny.")
+    return verdict
 
 
 def say(request: PageRequest, results: list[ItemResult]) -> None:
