@@ -15,7 +15,7 @@ from apps.rollout.akamai.views import akamai_target
 from apps.rollout.drivers.akamai.errors import CATALOGUE
 from apps.rollout.policies import KEEPERS
 from apps.rollout.services.akamai import leaving
-from apps.rollout.views import mark_now
+from apps.rollout.views import mark_of_it
 
 
 @require_http_methods(["GET", "POST"])
@@ -36,6 +36,6 @@ def leave(request: PageRequest, slug: str) -> HttpResponse:
         "parts": leaving.parts(target) if there else [],
         "trouble": CATALOGUE.get(target.trouble),
         "keeper": True,
-        "seen": mark_now(target.pk),
+        "seen": mark_of_it(target),
     }
     return TemplateResponse(request, "rollout/leave.html", context)

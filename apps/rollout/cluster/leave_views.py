@@ -20,7 +20,7 @@ from apps.rollout.models import Node, Target
 from apps.rollout.policies import KEEPERS
 from apps.rollout.services.cluster import leaving
 from apps.rollout.services.driving import has_live_agent
-from apps.rollout.views import mark_now
+from apps.rollout.views import mark_of_it
 
 MOST = 100
 BACK, FORGET = "back", "forget"
@@ -46,7 +46,7 @@ def leave(request: PageRequest, slug: str) -> HttpResponse:
         "nodes": Node.objects.filter(target=target).count() if target.is_removed else 0,
         "trouble": CATALOGUE.get(target.trouble),
         "keeper": True,
-        "seen": mark_now(target.pk),
+        "seen": mark_of_it(target),
     }
     return TemplateResponse(request, "rollout/cluster_leave.html", context)
 

@@ -12,8 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.access import selectors as granted
 from apps.access import services as access
@@ -101,13 +103,10 @@ def _of_list(host: str, guarded: bool) -> str:
 
 def parts(target: Target) -> list[Part]:
     """What a person sees before saying yes."""
-    worker, chosen = target.facts.get("edgeworker_id"), target.config.get("edgeworker_id")
-    items = _items(target).count()
-    tokens = EdgeToken.objects.filter(target=target, gone_at=None).order_by("name").values_list("name", flat=True)
-    stream = EdgeStream.objects.filter(target=target, stream_id__isnull=False).first()
-    shown = OriginCertificate.objects.filter(target=target, certificate_id__isnull=False).exists()
+    worker, chosen = target.facts.get(KNOWN), target.config.get("edgeworker_id")
     if worker is None:
         return [Part("It was never set up as a whole: what was begun is deleted.")]
+    items, tokens, stream_id, shown = _there(target)
     found = [Part(f"The code of EdgeWorker {worker} goes off both networks, and its versions are deleted.")]
     if chosen is None:
         found.append(Part(f"EdgeWorker {worker} is deleted."))
@@ -115,11 +114,22 @@ def parts(target: Target) -> list[Part]:
         found.append(Part(f"EdgeWorker {worker} stays, with the versions that are not ours.", stays=True))
     found.append(Part(f"{items} EdgeKV item{'s are' if items != 1 else ' is'} deleted on both networks."))
     found += [Part(f"The access token {name} is deleted.") for name in tokens]
-    if stream is not None:
-        found.append(Part(f"The stream {stream.stream_id} is stopped and deleted."))
+    if stream_id is not None:
+        found.append(Part(f"The stream {stream_id} is stopped and deleted."))
     if shown:
         found.append(Part("The versions of the client certificate are deleted."))
     return [*found, Part("The namespace stays: others may keep something in it.", stays=True)]
+
+
+def _there(target: Target) -> tuple[int, list[str], int | None, bool]:
+    """How many items, the names of the tokens, the stream, and whether there is a client certificate: in one look."""
+    tokens = EdgeToken.objects.filter(target=target, gone_at=None).order_by("name").values("name")
+    stream = EdgeStream.objects.filter(target=target).values("stream_id")
+    shown = OriginCertificate.objects.filter(target=target, certificate_id__isnull=False)
+    items = _items(target).order_by().values("target").annotate(many=Count("pk")).values("many")
+    looks = (Coalesce(Subquery(items), 0), ArraySubquery(tokens), Subquery(stream), Exists(shown))
+    found: tuple[int, list[str], int | None, bool] = Target.objects.filter(pk=target.pk).values_list(*looks).get()
+    return found
 
 
 def ask(*, slug: str, actor: Actor, at: datetime) -> Target:
