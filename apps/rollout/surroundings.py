@@ -19,7 +19,7 @@ from apps.trust.models import Purpose
 
 DEFAULT_NAMESPACE = "sallyport"
 DISTRUSTED = "distrusted"
-"""In a mesh's ``facts``: fingerprints of certificates that nodes held which were removed."""
+"""In a mesh's ``facts``: fingerprints of certificates that nodes held which were removed, in whichever mesh."""
 
 
 def secret_of(target: Target) -> dict[str, str]:
@@ -56,12 +56,6 @@ def _token_value(target: Target) -> str:
     return vault.unseal(token.value_sealed).decode() if token is not None and token.value_sealed else ""
 
 
-def _distrusted() -> dict[str, str]:
-    """Fingerprints of what nodes held that are gone, in whichever mesh: they stand for nobody."""
-    facts = Target.objects.filter(facts__has_key=DISTRUSTED).values_list(f"facts__{DISTRUSTED}", flat=True)
-    return dict.fromkeys((one for found in facts for one in found), "")
-
-
 def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
     return MeshSurroundings(
         mesh_id=settings.SALLYPORT_MESH_ID,
@@ -72,7 +66,7 @@ def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
         context_keys=trust.verify_keys(Purpose.CONTEXT),
         context_issuer=context_issuer(target.config["edge"]),
         context_audience=context_audience(),
-        identities={**trust.identities(at=at), **_distrusted()},
+        identities={**trust.identities(at=at), **dict.fromkeys(target.facts.get(DISTRUSTED, ()), "")},
         listen=target.config.get("listen", LOOPBACK),
     )
 

@@ -12,7 +12,18 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models import (
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+)
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
@@ -30,6 +41,7 @@ from apps.rollout import content, tasks
 from apps.rollout.cluster import facts as cluster_facts
 from apps.rollout.drivers.akamai.code import CANCELLABLE
 from apps.rollout.models import (
+    LEAVING,
     Activation,
     Drift,
     EdgeMove,
@@ -83,16 +95,17 @@ def healths(targets: QuerySet[Target], at: datetime) -> list[Health]:
     counts = Target.objects.filter(pk__in=[one.pk for one in found]).annotate(
         uncompiled=_number_of(PendingChange.objects.all()),
         off=_number_of(Drift.objects.filter(resolved_at=None)),
+        leaving=ExpressionWrapper(Q(facts__has_key=LEAVING), output_field=BooleanField()),
         asking=Func("facts", template=HOW_MANY_HELD, output_field=IntegerField()),
     )
-    numbers = {pk: many for pk, *many in counts.values_list("pk", "uncompiled", "off", "asking")}
+    numbers = {pk: many for pk, *many in counts.values_list("pk", "uncompiled", "off", "asking", "leaving")}
     held = _held([one for one in found if numbers[one.pk][2]])
     nodes = list(Node.objects.filter(target__in=found))
     return [
         Health(
             target=one,
             activation=activations.get(one.pk),
-            door=door_of(one, activations.get(one.pk), numbers[one.pk][1]),
+            door=door_of(one, activations.get(one.pk), numbers[one.pk][1], leaving=numbers[one.pk][3]),
             nodes=sum(node.target_id == one.pk for node in nodes),
             online=sum(node.target_id == one.pk and is_live(node, at) for node in nodes),
             pending=numbers[one.pk][0] - held.get(one.pk, 0),
@@ -125,10 +138,10 @@ def _names_held(target: Target) -> QuerySet[Target, Any]:
     return Target.objects.filter(pk=target.pk).values_list(names)
 
 
-def door_of(target: Target, activation: Activation | None, drifted: int) -> str:
+def door_of(target: Target, activation: Activation | None, drifted: int, *, leaving: bool) -> str:
     if target.is_removed:
         return "closed"
-    if target.is_leaving and not target.error:
+    if leaving and not target.error:
         return "closing"
     if target.error or drifted or (activation is not None and activation.state == "failed"):
         return "failing"
@@ -166,7 +179,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     context = {
         "target": target,
         "uncompiled": [one for one in uncompiled if one["service"] not in target.facts.get(HELD, {})],
-        "door": door_of(target, activations[0] if activations else None, off),
+        "door": door_of(target, activations[0] if activations else None, off, leaving=target.is_leaving),
         "activations": activations,
         "nodes": [(node, is_live(node, at)) for node in nodes],
         "revisions": rows[:PAGE],
