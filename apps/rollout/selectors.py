@@ -11,7 +11,7 @@ from django.db.models import Q
 from apps.compiler.diff import raw_diff
 from apps.compiler.graph import AccessGraph
 from apps.rollout.emitting import emit_services, emitters_of
-from apps.rollout.models import Delivery, Drift, DriverName, Shard, Target
+from apps.rollout.models import KEPT, Drift, DriverName, Shard, Target
 from apps.rollout.snapshots import from_json
 
 
@@ -23,7 +23,8 @@ def list_raw_changes(
     A target that holds nothing yet has nothing to compare with.
     """
     found: list[tuple[str, str, str]] = []
-    for target in Target.objects.filter(environment__slug=environment_slug, active_number__gt=0).order_by("point"):
+    held = Target.objects.filter(KEPT, environment__slug=environment_slug, active_number__gt=0)
+    for target in held.order_by("point"):
         emit = emitters_of(target, at).service
         old, new = (emit_services(emit, graph, [service]) for graph in (before, after))
         found += [(target.name, service, why) for why in new.refused.values()]
@@ -64,9 +65,8 @@ class Place:
 
 
 def list_places(environment_slug: str) -> tuple[Place, ...]:
-    """Where access is enforced in an environment."""
-    there = Target.objects.filter(environment__slug=environment_slug).exclude(delivery=Delivery.REMOVED)
-    rows = there.order_by("point", "slug")
+    """Where access is enforced in an environment: not where a target was taken out."""
+    rows = Target.objects.filter(KEPT, environment__slug=environment_slug).order_by("point", "slug")
     columns = rows.values_list("slug", "name", "point", "driver", "config__namespaces")
     return tuple(
         Place(slug, name, point, driver == DriverName.KUBERNETES, frozenset(namespaces or ()))

@@ -20,7 +20,7 @@ from apps.trust.models import Purpose
 
 DEFAULT_NAMESPACE = "sallyport"
 DISTRUSTED = "distrusted"
-"""In a mesh's ``facts``: fingerprints of certificates that nodes held which were removed."""
+"""In a mesh's ``facts``: fingerprints of certificates that nodes held which were removed, in whichever mesh."""
 
 
 def secret_of(target: Target) -> dict[str, str]:
@@ -64,18 +64,12 @@ class EdgeSalt:
     salt: str
 
 
-def _distrusted() -> dict[str, str]:
-    """Fingerprints of what nodes held that are gone, in whichever mesh: they stand for nobody."""
-    facts = Target.objects.filter(facts__has_key=DISTRUSTED).values_list(f"facts__{DISTRUSTED}", flat=True)
-    return dict.fromkeys((one for found in facts for one in found), "")
-
-
 def mesh_surroundings(target: Target, at: datetime) -> MeshSurroundings:
     return replace(
         mesh_place(target),
         context_keys=trust.verify_keys(Purpose.CONTEXT),
         context_issuer=context_issuer(_edge_before(target, target.config["edge"])),
-        identities={**trust.identities(at=at), **_distrusted()},
+        identities={**trust.identities(at=at), **dict.fromkeys(target.facts.get(DISTRUSTED, ()), "")},
     )
 
 

@@ -95,17 +95,17 @@ def healths(targets: QuerySet[Target], at: datetime) -> list[Health]:
     counts = Target.objects.filter(pk__in=[one.pk for one in found]).annotate(
         uncompiled=_number_of(PendingChange.objects.all()),
         off=_number_of(Drift.objects.filter(resolved_at=None)),
+        leaving=ExpressionWrapper(Q(facts__has_key=LEAVING), output_field=BooleanField()),
         asking=Func("facts", template=HOW_MANY_HELD, output_field=IntegerField()),
-        leaves=ExpressionWrapper(Q(facts__has_key=LEAVING), output_field=BooleanField()),
     )
-    numbers = {pk: many for pk, *many in counts.values_list("pk", "uncompiled", "off", "asking", "leaves")}
+    numbers = {pk: many for pk, *many in counts.values_list("pk", "uncompiled", "off", "asking", "leaving")}
     held = _held([one for one in found if numbers[one.pk][2]])
     nodes = list(Node.objects.filter(target__in=found))
     return [
         Health(
             target=one,
             activation=activations.get(one.pk),
-            door=door_of(one, activations.get(one.pk), numbers[one.pk][1], leaves=numbers[one.pk][3]),
+            door=door_of(one, activations.get(one.pk), numbers[one.pk][1], leaving=numbers[one.pk][3]),
             nodes=sum(node.target_id == one.pk for node in nodes),
             online=sum(node.target_id == one.pk and is_live(node, at) for node in nodes),
             pending=numbers[one.pk][0] - held.get(one.pk, 0),
@@ -138,10 +138,10 @@ def _names_held(target: Target) -> QuerySet[Target, Any]:
     return Target.objects.filter(pk=target.pk).values_list(names)
 
 
-def door_of(target: Target, activation: Activation | None, drifted: int, *, leaves: bool) -> str:
+def door_of(target: Target, activation: Activation | None, drifted: int, *, leaving: bool) -> str:
     if target.is_removed:
         return "closed"
-    if leaves and not target.error:
+    if leaving and not target.error:
         return "closing"
     if target.error or drifted or (activation is not None and activation.state == "failed"):
         return "failing"
@@ -179,7 +179,7 @@ def show(request: PageRequest, slug: str) -> HttpResponse:
     context = {
         "target": target,
         "uncompiled": [one for one in uncompiled if one["service"] not in target.facts.get(HELD, {})],
-        "door": door_of(target, activations[0] if activations else None, off, leaves=target.is_leaving),
+        "door": door_of(target, activations[0] if activations else None, off, leaving=target.is_leaving),
         "activations": activations,
         "nodes": [(node, is_live(node, at)) for node in nodes],
         "revisions": rows[:PAGE],

@@ -8,9 +8,10 @@ from apps.rollout.models.desired import Blob, PendingChange, Revision, RevisionA
 from apps.rollout.models.lists import AddressList, ListProduct
 from apps.rollout.models.progress import Activation, Drift, Expect, Probe, Runner
 from apps.rollout.models.releases import Release
-from apps.rollout.models.targets import LEAVING, Delivery, DriverName, Node, Point, Production, Sight, Target
+from apps.rollout.models.targets import KEPT, LEAVING, Delivery, DriverName, Node, Point, Production, Sight, Target
 
 __all__ = [
+    "KEPT",
     "LEAVING",
     "Activation",
     "AddressList",

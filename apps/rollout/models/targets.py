@@ -38,6 +38,9 @@ class Delivery(models.TextChoices):
 LEAVING = "leaving"
 """In the ``facts`` of a target that is being taken out: what there is still to take away."""
 
+KEPT = ~Q(delivery=Delivery.REMOVED) & ~Q(facts__has_key=LEAVING)
+"""``Target.is_kept``, of many."""
+
 WATCHED_FOR = timedelta(seconds=60)
 """So long a cluster counts as watched after a process said that it is."""
 

@@ -12,7 +12,7 @@ from apps.access import selectors as access
 from apps.catalog import selectors as catalog
 from apps.rollout.cluster.settings import settings_of
 from apps.rollout.emitting import COMMON
-from apps.rollout.models import LEAVING, Delivery, DriverName, PendingChange, Target
+from apps.rollout.models import KEPT, DriverName, PendingChange, Target
 from apps.rollout.services.akamai import leaving
 from apps.rollout.services.cluster import leaving as cluster_leaving
 from apps.rollout.services.targets import GRANT_CHANGED, SERVICE_CHANGED
@@ -109,7 +109,7 @@ def note_distrust(*, node: str, at: datetime) -> list[str]:
 
 def _kept() -> QuerySet[Target]:
     """All but those that were taken out, or are being."""
-    return Target.objects.exclude(delivery=Delivery.REMOVED).exclude(facts__has_key=LEAVING)
+    return Target.objects.filter(KEPT)
 
 
 def _note(targets: Iterable[Target], services: Iterable[str], topic: str, cause: str, at: datetime) -> list[str]:

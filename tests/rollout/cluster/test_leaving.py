@@ -8,6 +8,7 @@ import pytest
 from apps.access import services as access
 from apps.access.models import Grant
 from apps.audit.models import Event
+from apps.rollout import selectors
 from apps.rollout.models import PendingChange, Revision, Target, TargetArtifact
 from apps.rollout.services import changes, drifting, reconciling
 from apps.rollout.services.akamai.attaching import PersonNeeded
@@ -136,6 +137,14 @@ def test_what_stands_in_for_a_last_target_goes_as_well(opened: Grant, cluster: L
     hands.work()
     assert names(cluster, TARGETS) == []
     assert Target.objects.get().is_removed
+
+
+def test_nothing_is_enforced_there_for_whoever_asks_where_access_is(opened: Grant, hands: Hands) -> None:
+    assert [place.name for place in selectors.list_places("demo")] == ["Shop cluster"]
+    ask(hands)
+    assert selectors.list_places("demo") == ()
+    hands.work()
+    assert selectors.list_places("demo") == ()
 
 
 def test_what_bears_our_labels_and_is_in_no_revision_goes_as_well(
