@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When, Window
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    CharField,
+    Count,
+    Exists,
+    F,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    Window,
+)
 from django.db.models.functions import Coalesce
 
 from apps.catalog.models import Door, Exposure, Service
@@ -37,12 +51,17 @@ def list_stops(*, slugs: Collection[str], workloads: Collection[str] = ()) -> tu
     return tuple(Stop(*row) for row in _rows(found.order_by("slug")))
 
 
-def list_first_stops(*, first: Collection[str], query: str, limit: int) -> tuple[tuple[Stop, ...], int]:
-    """Those in ``first``, then others by slug, as far as they match ``query``; and how many match. One query."""
+def list_first_stops(*, first: Sequence[str], query: str, limit: int) -> tuple[tuple[Stop, ...], int]:
+    """Those in ``first`` in that order, then others by slug, as far as they match ``query``; and how many match.
+
+    One query.
+    """
     found = Service.objects.filter(retired_at=None)
     for word in query.replace("\x00", " ").lower().split()[:8]:
         found = found.filter(mentions(word))
-    found = found.order_by(Case(When(slug__in=first, then=0), default=1), "slug")
+    slugs = Value(list(first), output_field=ArrayField(CharField(max_length=63)))
+    place = Func(slugs, F("slug"), function="array_position", output_field=IntegerField())
+    found = found.order_by(place.asc(nulls_last=True), "slug")
     rows = list(_rows(found.annotate(many=Window(Count("pk"))), "many")[:limit])
     return tuple(Stop(*row[:-1]) for row in rows), rows[0][-1] if rows else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -17,6 +18,8 @@ from apps.access.models import GrantDoor
 from apps.audit.actors import SYSTEM
 from apps.catalog.models import Service
 from apps.identity.models import Subject
+from apps.telemetry.models import Call
+from apps.telemetry.network.reading import MOST_CALLS, MOST_SERVICES, find_around_service, find_busiest
 from tests.factories import access, identity, pages
 
 pytestmark = pytest.mark.django_db
@@ -116,6 +119,30 @@ def test_words_choose_services_and_htmx_gets_the_part_with_its_title(house: page
     part = client.get("/network/?service=payments", headers={"HX-Request": "true", "HX-Target": "network"})
     assert "<html" not in text(part)
     assert '<h1 id="title" hx-swap-oob="true">Payments: 1 may call it' in text(part)
+
+
+def test_the_most_called_are_drawn_first_whether_words_chose_them_or_not(house: pages.House) -> None:
+    cyd, at = house.shop.cyd, datetime.now(UTC)
+    for number in range(MOST_SERVICES + 2):
+        slug = f"svc{number:02}"
+        access.service(slug, team=house.shop.storefront, doors=("mesh",))
+        for count in range(number if number > 2 else 0):
+            Call.objects.create(rid=uuid4(), first_at=at - timedelta(minutes=count), subject="person:x", service=slug,
+                                verdict="allow", reason="granted", status=200, ms=1)  # fmt: skip
+    for query in ("", "svc"):
+        found = find_busiest(cyd, at, query=query)
+        assert list(found.stops)[:3] == ["svc17", "svc16", "svc15"], query
+        assert not {"svc01", "svc02"} & found.stops.keys(), query
+
+
+def test_calls_beyond_those_that_are_counted_are_told_of_wherever_they_went(house: pages.House) -> None:
+    cyd, at = house.shop.cyd, datetime.now(UTC)
+    Call.objects.bulk_create(
+        Call(rid=uuid4(), first_at=at - timedelta(seconds=number), subject="person:x", service=f"gone{number % 50}",
+             verdict="allow", reason="granted", status=200, ms=1) for number in range(MOST_CALLS)
+    )  # fmt: skip
+    assert find_busiest(cyd, at).is_sampled
+    assert not find_around_service(cyd, at, "payments").is_sampled
 
 
 def test_what_is_not_there_is_not_found(house: pages.House, browse: Browse) -> None:

@@ -232,7 +232,7 @@ def _nodes(
     is_drawn = any(picked in (slug, found.stops[slug].workload) for slug in services)
     named = {*callers, *({picked} & found.side.keys() if not is_drawn else ())}
     shown = sorted((_caller(one, found.known) for one in named), key=lambda one: (one.name, one.id))
-    stops = (stop for slug, stop in found.stops.items() if slug in services)
+    stops = (found.stops[slug] for slug in sorted(services))
     drawn = [_service(stop, states.get(stop.slug, ("", "")), stop.slug in found.whole) for stop in stops]
     return {node.id: node for node in (*shown, *drawn)}
 

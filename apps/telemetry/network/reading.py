@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from apps.identity.models import Subject
 
 PERIOD = timedelta(days=1)
-MOST_SERVICES = 16
+MOST_SERVICES, MOST_RANKED = 16, 500
+"""How many services are drawn; and of those that were called, how many are known as the most called."""
 MOST_CALLS = 5_000
 """Of the calls of the period, how many of the latest are counted."""
 MOST_READ = 2_000
@@ -46,6 +47,7 @@ class Found:
     """``whole`` are the services of which everybody that holds access is among ``open_lines``, by slug.
 
     ``many`` is how many services there are to choose from. ``side`` is who is picked, with what belongs to it.
+    ``is_sampled``: there were more calls than are counted.
     """
 
     stops: Mapping[str, Stop] = field(default_factory=dict)
@@ -55,14 +57,15 @@ class Found:
     whole: frozenset[str] = frozenset()
     side: Mapping[str, Known] = field(default_factory=dict)
     many: int = 0
+    is_sampled: bool = False
 
     @property
     def is_cut(self) -> bool:
         return len(self.open_lines) == MOST_READ
 
-    @property
-    def is_sampled(self) -> bool:
-        return sum(one.calls for one in self.seen) >= MOST_CALLS
+
+def _is_sampled(counted: Iterable[Seen]) -> bool:
+    return sum(one.calls for one in counted) >= MOST_CALLS
 
 
 def find_busiest(viewer: Subject, at: datetime, *, query: str = "") -> Found:
@@ -72,12 +75,12 @@ def find_busiest(viewer: Subject, at: datetime, *, query: str = "") -> Found:
     for one in seen:
         counted[one.service] += one.calls
     ranked = sorted(counted, key=lambda slug: (-counted[slug], slug))
-    first = ranked if query else ranked[:MOST_SERVICES]
-    stops, many = list_first_stops(first=first, query=query, limit=MOST_SERVICES)
+    stops, many = list_first_stops(first=ranked[:MOST_RANKED], query=query, limit=MOST_SERVICES)
     lines = list_open_lines(at=at, services=[stop.pk for stop in stops], limit=MOST_READ)
     slugs = {stop.slug for stop in stops}
     shown = tuple(one for one in seen if one.service in slugs)
-    return Found(by_slug(stops), lines, shown, _known(lines, shown), frozenset(slugs), many=many)
+    known = _known(lines, shown)
+    return Found(by_slug(stops), lines, shown, known, frozenset(slugs), many=many, is_sampled=_is_sampled(seen))
 
 
 def find_around_service(viewer: Subject, at: datetime, slug: str) -> Found:
@@ -89,7 +92,8 @@ def find_around_service(viewer: Subject, at: datetime, slug: str) -> Found:
     lines = list_open_lines(at=at, services=[picked.pk], subjects=itself_id, limit=MOST_READ)
     every = count_calls(Call.objects.all(), since=at - PERIOD, services=[slug], subjects=itself)
     stops, seen = _around(sight_of(viewer), lines, every, slug)
-    return Found(stops, lines, seen, _known(lines, seen), frozenset({slug}), many=len(stops))
+    known = _known(lines, seen)
+    return Found(stops, lines, seen, known, frozenset({slug}), many=len(stops), is_sampled=_is_sampled(every))
 
 
 def find_around_subject(viewer: Subject, at: datetime, key: str) -> Found:
@@ -100,7 +104,7 @@ def find_around_subject(viewer: Subject, at: datetime, key: str) -> Found:
     lines = list_open_lines(at=at, subjects=[one.pk for one in side.values()], limit=MOST_READ)
     every = count_calls(Call.objects.all(), since=at - PERIOD, subjects=list(side))
     stops, seen = _around(sight_of(viewer), lines, every)
-    return Found(stops, lines, seen, side, frozenset(), side, many=len(stops))
+    return Found(stops, lines, seen, side, frozenset(), side, len(stops), _is_sampled(every))
 
 
 def _around(

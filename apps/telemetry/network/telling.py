@@ -22,8 +22,8 @@ def looks_of(drawn: Collection[str]) -> list[tuple[str, str]]:
 
 
 def left_out(found: Found, picture: Picture) -> str:
-    sampled = f", the latest {MOST_CALLS} of them" if found.is_sampled else ""
-    said = [f"Calls are those of the last day that you may see{sampled}, without probes."]
+    sampled = f", as far as they are among the latest {MOST_CALLS}" if found.is_sampled else ""
+    said = [f"Calls are those of the last day that you may see, without probes{sampled}."]
     if picture.services_left:
         many = len(picture.services)
         said.append(f"Drawn are {many} of {many + picture.services_left} services, those most called first.")
