@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.access import selectors as granted
 from apps.access import services as access
@@ -88,9 +88,9 @@ def hindrances(target: Target) -> list[str]:
     found = [f"The property of {host} runs the code: take our rule out under Properties first." for host in hosts]
     if attaching.is_under_way(target):
         found.append("A change of a property is under way: finish or drop it first.")
-    lists = AddressList.objects.filter(target=target).order_by("host").values_list("host", flat=True)
-    guarded = set(granted.list_guarded_hosts(target.environment.slug).values_list("host", flat=True))
-    return [*found, *(_of_list(host, host in guarded) for host in lists)]
+    guarded = Exists(granted.list_guarded_hosts(target.environment.slug).filter(host=OuterRef("host")))
+    lists = AddressList.objects.filter(target=target).annotate(guarded=guarded).order_by("host")
+    return [*found, *(_of_list(host, kept) for host, kept in lists.values_list("host", "guarded"))]
 
 
 def _of_list(host: str, guarded: bool) -> str:
@@ -101,13 +101,13 @@ def _of_list(host: str, guarded: bool) -> str:
 
 def parts(target: Target) -> list[Part]:
     """What a person sees before saying yes."""
-    worker, chosen = target.facts.get("edgeworker_id"), target.config.get("edgeworker_id")
+    worker, chosen = target.facts.get(KNOWN), target.config.get("edgeworker_id")
+    if worker is None:
+        return [Part("It was never set up as a whole: what was begun is deleted.")]
     items = _items(target).count()
     tokens = EdgeToken.objects.filter(target=target, gone_at=None).order_by("name").values_list("name", flat=True)
     stream = EdgeStream.objects.filter(target=target, stream_id__isnull=False).first()
     shown = OriginCertificate.objects.filter(target=target, certificate_id__isnull=False).exists()
-    if worker is None:
-        return [Part("It was never set up as a whole: what was begun is deleted.")]
     found = [Part(f"The code of EdgeWorker {worker} goes off both networks, and its versions are deleted.")]
     if chosen is None:
         found.append(Part(f"EdgeWorker {worker} is deleted."))
