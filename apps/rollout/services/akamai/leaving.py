@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import Count, Exists, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from apps.access import selectors as granted
@@ -90,9 +90,9 @@ def hindrances(target: Target) -> list[str]:
     found = [f"The property of {host} runs the code: take our rule out under Properties first." for host in hosts]
     if attaching.is_under_way(target):
         found.append("A change of a property is under way: finish or drop it first.")
-    lists = AddressList.objects.filter(target=target).order_by("host").values_list("host", flat=True)
-    guarded = set(granted.list_guarded_hosts(target.environment.slug).values_list("host", flat=True))
-    return [*found, *(_of_list(host, host in guarded) for host in lists)]
+    guarded = Exists(granted.list_guarded_hosts(target.environment.slug).filter(host=OuterRef("host")))
+    lists = AddressList.objects.filter(target=target).annotate(guarded=guarded).order_by("host")
+    return [*found, *(_of_list(host, kept) for host, kept in lists.values_list("host", "guarded"))]
 
 
 def _of_list(host: str, guarded: bool) -> str:
