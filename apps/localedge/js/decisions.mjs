@@ -178,11 +178,14 @@ function parsed(text) {
   }
 }
 
+/** A call that only asks the doors is known as one before there is a gate to say so. */
+const asksOnly = ({ headers = {} }) => (headers['x-sallyport-probe'] ?? []).includes('1');
+
 /** What the gate left in its variables. A request that died in the runtime is a denial, whatever the gate had said. */
-function verdictOf(variables, outcome) {
+function verdictOf(variables, outcome, call) {
   const { v, r, s = '', a, svc = '', rt = '', g = [], vr, t, pr } = parsed(variables.PMUSER_SP_V);
   const rarely = { ...(a ? { actor: a } : {}), ...(vr ? { variant: vr } : {}), ...(t ? { rules: t } : {}) };
-  const facts = { subject: s, ...rarely, service: svc, route: rt, grants: g, probe: pr === 1 };
+  const facts = { subject: s, ...rarely, service: svc, route: rt, grants: g, probe: pr === undefined ? asksOnly(call) : pr === 1 };
   if (outcome === 'refused') return { verdict: 'deny', reason: 'bad_path', ...facts };
   if (outcome === 'died') return { verdict: 'deny', reason: 'policy_unavailable', ...facts, grants: [] };
   // A bundle that is not our gate leaves no verdict: what happened is recorded, without a reason we cannot know.
@@ -211,7 +214,7 @@ export class Decisions {
       point: 'edge',
       node: this.#node,
       peer: '',
-      ...verdictOf(variables, outcome),
+      ...verdictOf(variables, outcome, call),
       method: call.method,
       path: call.path.slice(0, MOST_PATH),
       host: call.host.replace(/:\d+$/, '').toLowerCase(),
