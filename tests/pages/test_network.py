@@ -52,7 +52,7 @@ def drawn(answer: HttpResponse) -> set[str]:
 
 def tabled(answer: HttpResponse) -> set[tuple[str, ...]]:
     """Where the first two cells of each row lead."""
-    cells = r'<tr[^>]*>\s*<td>(.*?)</td>\s*<td data-label="may call">(.*?)</td>'
+    cells = r'<tr[^>]*>\s*<td>(.*?)</td>\s*<td data-label="to">(.*?)</td>'
     found = re.findall(cells, answer.content.decode(), re.DOTALL)
     return {tuple(re.findall(r'href="(\?[^"]+)"', cell)[0] for cell in row) for row in found}
 
