@@ -77,7 +77,7 @@ def export(request: PageRequest, slug: str) -> HttpResponse:
 
 def _made(slug: str) -> tuple[Export | None, str]:
     try:
-        return exporting.export_of(slug=slug), ""
+        return exporting.export_of(slug=slug, at=timezone.now()), ""
     except Refusal as refusal:
         return None, refusal.message
 
@@ -91,13 +91,13 @@ def _set(request: PageRequest, form: DeliveryForm, slug: str) -> bool:
 @require_GET
 def download(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
-    return zip_answer(exporting.export_of(slug=slug))
+    return zip_answer(exporting.export_of(slug=slug, at=timezone.now()))
 
 
 @require_GET
 def download_revision(request: PageRequest, slug: str, number: int) -> HttpResponse:
     require_role(request, *WATCHERS)
-    return zip_answer(exporting.export_of(slug=slug, number=number))
+    return zip_answer(exporting.export_of(slug=slug, at=timezone.now(), number=number))
 
 
 def zip_answer(export: Export) -> HttpResponse:

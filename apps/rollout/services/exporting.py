@@ -10,6 +10,7 @@ from apps.audit.errors import NotFound, Refusal
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import GROUP
 from apps.compiler.emitters.edgeworker import pack
+from apps.identity import vault
 from apps.rollout import content
 from apps.rollout.drivers.akamai.code import code_version
 from apps.rollout.drivers.akamai.driver import is_code
@@ -17,6 +18,8 @@ from apps.rollout.exports.state import EdgeState, NotExportable
 from apps.rollout.exports.tree import Export, export
 from apps.rollout.models import DriverName, Revision, RevisionArtifact, Target
 from apps.rollout.services.akamai.attached import beside
+from apps.rollout.services.akamai.beside_code import beside_code
+from apps.rollout.services.akamai.streaming import believed, get_stream
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import get_target
 from apps.rollout.surroundings import namespace_of
@@ -36,12 +39,12 @@ class ExportRefused(Refusal):
     code = "not_exportable"
 
 
-def export_of(*, slug: str, number: int | None = None) -> Export:
+def export_of(*, slug: str, at: datetime, number: int | None = None) -> Export:
     """The files of a revision, the newest unless ``number`` says another. Raises NothingToExport, ExportRefused.
 
-    Nothing in it is secret; nothing is written.
+    Nothing in it is secret; nothing is written. What is beside the code has no revisions: it is as of ``at``.
     """
-    state = state_of(slug=slug, number=number)
+    state = state_of(slug=slug, at=at, number=number)
     try:
         return export(state, lambda manifest: trust.sign_export(payload=manifest))
     except NotExportable as error:
@@ -50,7 +53,7 @@ def export_of(*, slug: str, number: int | None = None) -> Export:
 
 def code_bundle(*, slug: str, number: int | None = None, actor: Actor, at: datetime) -> bytes:
     """The packed code, which is confidential: that it left is recorded. Raises NothingToExport."""
-    state = state_of(slug=slug, number=number)
+    state = state_of(slug=slug, at=at, number=number)
     if not state.code:
         raise NothingToExport("This revision has no code.")
     after = {"revision": state.revision, "version": state.code_version, "sha256": state.code_sha256}
@@ -58,7 +61,18 @@ def code_bundle(*, slug: str, number: int | None = None, actor: Actor, at: datet
     return pack(state.code)
 
 
-def state_of(*, slug: str, number: int | None = None) -> EdgeState:
+def stream_secret(*, slug: str, actor: Actor, at: datetime) -> bytes:
+    """What deliveries of the log prove themselves with. That it left is recorded. Raises NothingToExport."""
+    target = get_target(slug)
+    stream = get_stream(target)
+    keys = believed(stream) if stream else []
+    if not keys:
+        raise NothingToExport("This target has no log at Akamai.")
+    record_target("stream.secret_exported", target, actor=actor, at=at)
+    return vault.unseal(keys[0].secret_sealed)
+
+
+def state_of(*, slug: str, at: datetime, number: int | None = None) -> EdgeState:
     target = get_target(slug)
     if target.driver != DriverName.AKAMAI:
         raise NothingToExport(f"{target.name} is no edge: its nodes fetch what they need.")
@@ -86,6 +100,7 @@ def state_of(*, slug: str, number: int | None = None) -> EdgeState:
         taken_over=target.active_number > 0,
         stream_id=more.stream_id,
         client_certificate=more.client_certificate,
+        beside=beside_code(target, more, at),
     )
 
 

@@ -14,22 +14,30 @@ from apps.rollout.models import EdgeStream, OriginCertificate, Target
 class Beside:
     """What the rule names beside the code: a stream of log lines, the certificate shown to the origin."""
 
-    stream_id: int | None
-    client_certificate: str
-    stream_properties: tuple[int, ...] = ()
+    stream: EdgeStream | None
+    certificate: OriginCertificate | None
+
+    @property
+    def stream_id(self) -> int | None:
+        return self.stream.stream_id if self.stream else None
+
+    @property
+    def client_certificate(self) -> str:
+        return self.certificate.deployed_guid if self.certificate else ""
 
     def serves(self, property_id: str) -> bool:
-        return property_id.removeprefix("prp_") in map(str, self.stream_properties)
+        properties = self.stream.found.get("properties", ()) if self.stream else ()
+        return property_id.removeprefix("prp_") in map(str, properties)
 
 
 def beside(target: Target) -> Beside:
     """What was never made is not named."""
-    stream = EdgeStream.objects.filter(target=target, stream_id__isnull=False).first()
-    certificate = OriginCertificate.objects.filter(target=target).exclude(deployed_guid="").first()
     return Beside(
-        stream_id=stream.stream_id if stream else None,
-        client_certificate=certificate.deployed_guid if certificate else "",
-        stream_properties=tuple(stream.found.get("properties", ())) if stream else (),
+        stream=EdgeStream.objects.filter(target=target, stream_id__isnull=False).select_related("target").first(),
+        certificate=OriginCertificate.objects.filter(target=target)
+        .exclude(deployed_guid="")
+        .select_related("target")
+        .first(),
     )
 
 

@@ -69,6 +69,16 @@ def _wanted(graph: policy.AddressGraph, host: str, at: datetime) -> Wanted:
     return Wanted(graph, policy.items(graph, host, int(at.timestamp())), host in graph.hosts)
 
 
+def wanted_at(target: Target, at: datetime) -> list[tuple[AddressList, Wanted]]:
+    """Of the lists of a target that there are at the vendor, in order: what each should hold."""
+    rows = list(of_target(target).exclude(list_id=""))
+    if not rows:
+        return []
+    graph = access.address_graph(environment_slug=target.environment.slug, at=at)
+    found = [(row, _wanted(graph, row.host, at)) for row in rows]
+    return [(row, wanted) for row, wanted in found if wanted.guarded]
+
+
 def ensure(at: datetime) -> None:
     """A row for each guarded host at the edge of its environment. Nothing is made at the vendor yet."""
     hosts = list(access.list_guarded_hosts())
