@@ -21,7 +21,7 @@ from apps.rollout.services.akamai.attached import beside
 from apps.rollout.services.akamai.beside_code import beside_code
 from apps.rollout.services.akamai.streaming import believed, get_stream
 from apps.rollout.services.evidence import record_target
-from apps.rollout.services.targets import get_target
+from apps.rollout.services.targets import UnknownTarget, get_target
 from apps.rollout.surroundings import namespace_of
 from apps.trust import services as trust
 
@@ -44,7 +44,22 @@ def export_of(*, slug: str, at: datetime, number: int | None = None) -> Export:
 
     Nothing in it is secret; nothing is written. What is beside the code has no revisions: it is as of ``at``.
     """
-    state = state_of(slug=slug, at=at, number=number)
+    return export_at(exportable(slug), at=at, number=number)
+
+
+def exportable(slug: str) -> Target:
+    """With what lies beside its code, in one query. Raises UnknownTarget, NothingToExport."""
+    target = Target.objects.select_related("environment", "stream", "origin_certificate").filter(slug=slug).first()
+    if target is None:
+        raise UnknownTarget
+    if target.driver != DriverName.AKAMAI:
+        raise NothingToExport(f"{target.name} is no edge: its nodes fetch what they need.")
+    return target
+
+
+def export_at(target: Target, *, at: datetime, number: int | None = None) -> Export:
+    """As ``export_of``, of what ``exportable`` found."""
+    state = _state(target, at, number)
     try:
         return export(state, lambda manifest: trust.sign_export(payload=manifest))
     except NotExportable as error:
@@ -73,16 +88,17 @@ def stream_secret(*, slug: str, actor: Actor, at: datetime) -> bytes:
 
 
 def state_of(*, slug: str, at: datetime, number: int | None = None) -> EdgeState:
-    target = get_target(slug)
-    if target.driver != DriverName.AKAMAI:
-        raise NothingToExport(f"{target.name} is no edge: its nodes fetch what they need.")
+    return _state(exportable(slug), at, number)
+
+
+def _state(target: Target, at: datetime, number: int | None) -> EdgeState:
     wanted = min(target.latest_number if number is None else number, LARGEST_NUMBER)
     revision = Revision.objects.filter(target=target, number=wanted).first()
     if revision is None:
         raise NothingToExport
     artifacts = artifacts_at(target, revision.number)
     code = tuple(one for one in artifacts if is_code(one.path))
-    more = beside(target)
+    more = beside(getattr(target, "stream", None), getattr(target, "origin_certificate", None))
     return EdgeState(
         target=target.slug,
         name=target.name,

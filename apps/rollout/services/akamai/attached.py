@@ -30,14 +30,11 @@ class Beside:
         return property_id.removeprefix("prp_") in map(str, properties)
 
 
-def beside(target: Target) -> Beside:
+def beside(stream: EdgeStream | None, certificate: OriginCertificate | None) -> Beside:
     """What was never made is not named."""
     return Beside(
-        stream=EdgeStream.objects.filter(target=target, stream_id__isnull=False).select_related("target").first(),
-        certificate=OriginCertificate.objects.filter(target=target)
-        .exclude(deployed_guid="")
-        .select_related("target")
-        .first(),
+        stream=stream if stream and stream.stream_id is not None else None,
+        certificate=certificate if certificate and certificate.deployed_guid else None,
     )
 
 
@@ -45,7 +42,9 @@ def attached(target: Target, hostnames: Sequence[str], property_id: str = "") ->
     """With the client certificate the target has, the origins that versions of services have, and the stream if it is
     that of this property: a stream serves one.
     """
-    more = beside(target)
+    more = beside(
+        EdgeStream.objects.filter(target=target).first(), OriginCertificate.objects.filter(target=target).first()
+    )
     services = catalog.graph_services(None, target.environment.slug).values() if hostnames else ()
     here = [one for one in services if one.edge is not None and one.edge.host.lower() in hostnames]
     return Attached(

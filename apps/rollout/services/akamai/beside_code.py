@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from apps.rollout.drivers.akamai.lists import Owner, Place
 from apps.rollout.drivers.akamai.property import Property
@@ -11,14 +14,17 @@ from apps.rollout.models import EdgeStream, OriginCertificate, PropertyChange, T
 from apps.rollout.services.akamai import listing, origin_certificate_steps, streaming_steps
 from apps.rollout.services.akamai.attached import Beside
 
+Compared = Mapping[str, Mapping[str, Any]]
+
 
 def beside_code(target: Target, more: Beside, at: datetime) -> BesideCode:
     """What was never made, or should deliver no longer, is not in it. Nobody at the vendor is asked."""
-    stream, certificate = more.stream, more.certificate
+    stream = more.stream if more.stream and more.stream.wanted and more.stream.found.get("properties") else None
+    compared = _compared(target) if stream or more.certificate else {}
     return BesideCode(
         lists=() if target.is_exported else _lists(target, at),
-        stream=_stream(target, stream) if stream and stream.wanted and stream.found.get("properties") else None,
-        certificate=_certificate(target, certificate) if certificate else None,
+        stream=_stream(target, stream, compared) if stream else None,
+        certificate=_certificate(target, more.certificate, compared) if more.certificate else None,
     )
 
 
@@ -37,23 +43,27 @@ def _lists(target: Target, at: datetime) -> tuple[HostList, ...]:
     )
 
 
-def _stream(target: Target, row: EdgeStream) -> KeptStream:
-    number = row.found["properties"][0]
-    wish = streaming_steps.wish_of(row, _property(target, row.hostname, f"prp_{number}"), password="")
-    return KeptStream(int(row.stream_id or 0), wish)
+def _stream(target: Target, row: EdgeStream, compared: Compared) -> KeptStream:
+    found = replace(_property(target, row.hostname, compared), id=f"prp_{row.found['properties'][0]}")
+    return KeptStream(int(row.stream_id or 0), streaming_steps.wish_of(row, found, password=""))
 
 
-def _certificate(target: Target, row: OriginCertificate) -> KeptCertificate:
-    wish = origin_certificate_steps.wish_of(row, _property(target, row.hostname))
+def _certificate(target: Target, row: OriginCertificate, compared: Compared) -> KeptCertificate:
+    wish = origin_certificate_steps.wish_of(row, _property(target, row.hostname, compared))
     return KeptCertificate(int(row.certificate_id or 0), wish, tuple(sorted(one["number"] for one in row.versions)))
 
 
-def _property(target: Target, hostname: str, id_: str = "") -> Property:
-    """As it was last read to compare it. Where it never was, what the target says of group and contract."""
-    changes = PropertyChange.objects.filter(target=target, hostname=hostname).exclude(found={}).order_by("-pk")
-    found = changes.values_list("found", flat=True).first() or {}
+def _compared(target: Target) -> Compared:
+    """Each property by its hostname, as it was last read to compare it."""
+    changes = PropertyChange.objects.filter(target=target).exclude(found={}).order_by("hostname", "-pk")
+    return dict(changes.distinct("hostname").values_list("hostname", "found"))
+
+
+def _property(target: Target, hostname: str, compared: Compared) -> Property:
+    """Where it was never compared, what the target says of group and contract."""
+    found = compared.get(hostname, {})
     return Property(
-        id=id_ or str(found.get("id", "")),
+        id=str(found.get("id", "")),
         name=str(found.get("name", "")),
         contract_id=str(found.get("contract_id") or target.config.get("contract_id", "")),
         group_id=str(found.get("group_id") or target.config["group_id"]),
