@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from apps.access import selectors as access
+from apps.compiler.address_lists import AddressGraph
 from apps.rollout.drivers.akamai.lists import Owner, Place
 from apps.rollout.drivers.akamai.property import Property
 from apps.rollout.exports.beside import BesideCode, HostList, KeptCertificate, KeptStream
-from apps.rollout.models import EdgeStream, OriginCertificate, PropertyChange, Target
+from apps.rollout.models import AddressList, EdgeStream, OriginCertificate, PropertyChange, Target
 from apps.rollout.services.akamai import listing, origin_certificate_steps, streaming_steps
 from apps.rollout.services.akamai.attached import Beside
 
@@ -29,17 +31,23 @@ def beside_code(target: Target, more: Beside, at: datetime) -> BesideCode:
 
 
 def _lists(target: Target, at: datetime) -> tuple[HostList, ...]:
-    place = Place(int(target.config["group_id"]), str(target.config.get("contract_id", "")))
-    return tuple(
-        HostList(
-            product=row.product,
-            list_id=row.list_id,
-            owner=Owner(target.slug, row.host),
-            place=place,
-            items=wanted.items,
-            live=row.settled == wanted.digest,
-        )
-        for row, wanted in listing.wanted_at(target, at)
+    """Of the hosts that are guarded, those there is a list for."""
+    rows = list(listing.of_target(target).exclude(list_id=""))
+    if not rows:
+        return ()
+    graph = access.address_graph(environment_slug=target.environment.slug, at=at)
+    return tuple(_list(target, row, graph, at) for row in rows if row.host in graph.hosts)
+
+
+def _list(target: Target, row: AddressList, graph: AddressGraph, at: datetime) -> HostList:
+    wanted = listing.wanted_in(graph, row.host, at)
+    return HostList(
+        product=row.product,
+        list_id=row.list_id,
+        owner=Owner(target.slug, row.host),
+        place=Place(int(target.config["group_id"]), str(target.config.get("contract_id", ""))),
+        items=wanted.items,
+        live=row.settled == wanted.digest,
     )
 
 
