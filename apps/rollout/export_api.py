@@ -43,7 +43,7 @@ class TargetExport(APIView):
     )
     def get(self, request: Request, slug: str) -> HttpResponse:
         acting_as(request, *WATCHERS)
-        return zip_answer(exporting.export_of(slug=slug))
+        return zip_answer(exporting.export_of(slug=slug, at=timezone.now()))
 
 
 class RevisionExport(APIView):
@@ -56,7 +56,7 @@ class RevisionExport(APIView):
     )
     def get(self, request: Request, slug: str, number: int) -> HttpResponse:
         acting_as(request, *WATCHERS)
-        return zip_answer(exporting.export_of(slug=slug, number=number))
+        return zip_answer(exporting.export_of(slug=slug, at=timezone.now(), number=number))
 
 
 class DeliveryInput(serializers.Serializer[Any]):

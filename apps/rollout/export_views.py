@@ -14,9 +14,9 @@ from apps.audit.errors import Refusal
 from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.identity.selectors import has_role
 from apps.rollout import tasks
-from apps.rollout.akamai.views import akamai_target
 from apps.rollout.exports.archive import zipped
 from apps.rollout.exports.tree import Export
+from apps.rollout.models import Target
 from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services import delivering, exporting
 
@@ -49,7 +49,7 @@ class DeliveryForm(forms.Form):
 def export(request: PageRequest, slug: str) -> HttpResponse:
     """What there is to export, and who brings it to Akamai; posting changes the latter."""
     require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
-    target = akamai_target(slug)
+    target = exporting.exportable(slug)
     known = {
         "delivery": target.delivery,
         "kv_token_ref": target.facts.get("kv_token_ref", ""),
@@ -63,7 +63,7 @@ def export(request: PageRequest, slug: str) -> HttpResponse:
             return redirect("target", slug)
         messages.success(request, "It is so now.")
         return redirect("target_export", slug)
-    made, why_not = _made(slug)
+    made, why_not = _made(target)
     context = {
         "target": target,
         "form": form,
@@ -75,9 +75,9 @@ def export(request: PageRequest, slug: str) -> HttpResponse:
     return TemplateResponse(request, "rollout/export.html", context, status=422 if form.errors else 200)
 
 
-def _made(slug: str) -> tuple[Export | None, str]:
+def _made(target: Target) -> tuple[Export | None, str]:
     try:
-        return exporting.export_of(slug=slug), ""
+        return exporting.export_at(target, at=timezone.now()), ""
     except Refusal as refusal:
         return None, refusal.message
 
@@ -91,13 +91,13 @@ def _set(request: PageRequest, form: DeliveryForm, slug: str) -> bool:
 @require_GET
 def download(request: PageRequest, slug: str) -> HttpResponse:
     require_role(request, *WATCHERS)
-    return zip_answer(exporting.export_of(slug=slug))
+    return zip_answer(exporting.export_of(slug=slug, at=timezone.now()))
 
 
 @require_GET
 def download_revision(request: PageRequest, slug: str, number: int) -> HttpResponse:
     require_role(request, *WATCHERS)
-    return zip_answer(exporting.export_of(slug=slug, number=number))
+    return zip_answer(exporting.export_of(slug=slug, at=timezone.now(), number=number))
 
 
 def zip_answer(export: Export) -> HttpResponse:

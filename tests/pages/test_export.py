@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -44,6 +45,16 @@ def test_what_can_be_had_is_listed_and_downloaded(house: pages.House, browse: Br
             assert "edge/manifest.json" in archive.namelist()
     assert client.get("/rollout/edge/export.zip").content == client.get("/rollout/edge/revisions/1/export.zip").content
     assert "/rollout/edge/revisions/1/export.zip" in client.get("/rollout/edge/revisions/1/").content.decode()
+
+
+def test_a_whole_revision_is_looked_at_in_eight_statements(
+    house: pages.House, browse: Browse, edge: Target, django_assert_num_queries: Any
+) -> None:
+    Target.objects.filter(slug="edge").update(delivery="direct")
+    client = browse(house.olga)
+    client.get("/rollout/edge/export/")
+    with django_assert_num_queries(8):
+        client.get("/rollout/edge/export/")
 
 
 def test_before_the_first_revision_the_page_says_so(house: pages.House, browse: Browse) -> None:

@@ -22,9 +22,9 @@ from apps.compiler.slices import split
 from apps.compiler.surroundings import SigningKey
 from apps.rollout.drivers.akamai.code import code_version
 from apps.rollout.exports.archive import zipped
+from apps.rollout.exports.blocks import literal
 from apps.rollout.exports.laid_out import compact, laid_out
 from apps.rollout.exports.state import EdgeState, NotExportable
-from apps.rollout.exports.terraform import literal
 from apps.rollout.exports.tree import Export, export
 from apps.rollout.exports.writing import NotOurDirectory, write
 from apps.trust import jose

@@ -19,19 +19,36 @@ import pytest
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgeworker import pack
+from apps.rollout.exports.beside import BesideCode
 from apps.rollout.exports.laid_out import compact
 from apps.rollout.exports.state import EdgeState
 from apps.rollout.exports.tree import export
 from tests.compiler.estate import estate
+from tests.rollout.test_export_beside import CERTIFICATE, STREAM, client_list, network_list
 from tests.rollout.test_export_files import sign, state_of
 
 PROGRAM = shutil.which("terraform")
-WITH_ALL = {"stream_id": 77, "client_certificate": "0f1e-guid", "edgeworker_name": "${odd} %{name}"}
+WITH_ALL = {
+    "stream_id": 77,
+    "client_certificate": "0f1e-guid",
+    "edgeworker_name": "${odd} %{name}",
+    "beside": BesideCode((client_list(contract=""), network_list()), STREAM, CERTIFICATE),
+}
+GIVEN = ("-var", "stream_secret=s3cret", "-var", 'notification_emails=["ops@shop.test"]', "-var", "contract_id=C-9")
 COMPUTED: Mapping[str, Mapping[str, object]] = {
     "akamai_edgeworker": {"edgeworker_id": 42},
+    "akamai_clientlist_list": {"list_id": "1_A", "version": 4},
+    "akamai_networklist_network_list": {"uniqueid": "2_B", "sync_point": 5},
     "akamai_property_rules_builder": {"json": "as the provider would build it"},
 }
 """What the provider works out by itself."""
+BESIDE: Mapping[str, str] = {
+    "password": "akamai_datastream.edge.https_connector.password",
+    "contract": "akamai_clientlist_list.for_api_shop_test.contract_id",
+    "version": "akamai_clientlist_activation.for_api_shop_test_production.version",
+    "sync_point": "akamai_networklist_activations.for_shop_test_staging.sync_point",
+    "told": "akamai_networklist_activations.for_shop_test_staging.notification_emails",
+}
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no terraform on this machine")
 
@@ -98,11 +115,15 @@ def stood_in(folder: Path) -> None:
     items = "${akamai_edgekv_group_items.production.items}"
     worker = "${akamai_edgeworker.edge.name}"
     shown = {"items": {"value": items}, "name": {"value": worker, "sensitive": True}}
+    for name, reference in BESIDE.items():
+        shown[name] = {"value": f"${{{reference}}}", "sensitive": True}
     file.write_text(rewritten(json.dumps({"resource": {"terraform_data": held}, "output": shown})))
 
 
 def holding(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    own = {name: given[name] for name in ("lifecycle", "depends_on") if name in given}
+    own = {name: given[name] for name in ("lifecycle", "depends_on", "//") if name in given}
+    if "lifecycle" in own:
+        own["lifecycle"] = {name: value for name, value in own["lifecycle"].items() if name != "ignore_changes"}
     return {"input": {name: value for name, value in given.items() if name not in own} | COMPUTED.get(kind, {}), **own}
 
 
@@ -123,17 +144,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_another_bundle_is_refused_before_anything_is_done(folder: Path) -> None:
-    refused = terraform(folder, "plan", "-input=false", "-var", "code_bundle=other.tgz")
+    refused = terraform(folder, "plan", "-input=false", "-var", "code_bundle=other.tgz", *GIVEN)
     assert refused.returncode == 1
     assert f"This is not the code bundle of version {state().code_version}." in refused.stderr
 
 
 def test_what_terraform_would_send_is_what_the_console_would(folder: Path) -> None:
     assert json.loads(ran(folder, "validate", "-json"))["valid"] is True
-    told = ran(folder, "apply", "-input=false", "-auto-approve", "-var", "code_bundle=bundle.tgz")
+    told = ran(folder, "apply", "-input=false", "-auto-approve", "-var", "code_bundle=bundle.tgz", *GIVEN)
     found = json.loads(ran(folder, "output", "-json"))
     assert found["items"]["value"] == {key: compact(content) for key, content in state().items.items()}
     assert found["name"]["value"] == "${odd} %{name}", "a name is no template"
+    beside = {name: found[name]["value"] for name in BESIDE}
+    assert beside == {
+        "password": "s3cret",
+        "contract": "C-9",
+        "version": 4,
+        "sync_point": 5,
+        "told": ["ops@shop.test"],
+    }
     assert found["sallyport_rule"]["value"] == COMPUTED["akamai_property_rules_builder"]["json"]
     order = [
         told.index(f"terraform_data.{name}: Creating")
@@ -144,6 +173,8 @@ def test_what_terraform_would_send_is_what_the_console_would(folder: Path) -> No
             "akamai_edgeworkers_activation_production",
         )
     ]
+    for name in ("akamai_clientlist_activation_for_api_shop_test", "akamai_networklist_activations_for_shop_test"):
+        assert told.index(f"{name}_staging: Creating") < told.index(f"{name}_production: Creating")
     assert order == sorted(order), "items before code, staging before production"
-    again = terraform(folder, "plan", "-input=false", "-detailed-exitcode", "-var", "code_bundle=bundle.tgz")
+    again = terraform(folder, "plan", "-input=false", "-detailed-exitcode", "-var", "code_bundle=bundle.tgz", *GIVEN)
     assert again.returncode == 0, "a second time there is nothing to do"

@@ -56,7 +56,7 @@ class Team:
                     self.api.put_text(where, content, "application/json")
 
     def bring_code(self) -> None:
-        state = exporting.state_of(slug="edge")
+        state = exporting.state_of(slug="edge", at=now())
         driver = AkamaiDriver(self.api, AkamaiConfig("sallyport", "by-hand", 1, 200, self.worker), EdgeCaller())
         eventually(lambda: driver.code.bring(state.code, Progress()))
 
@@ -116,7 +116,7 @@ def test_approved_is_not_active_until_the_edge_shows_it(
     assert (doors(grant)["edge"], Grant.objects.get().state) == ("opening", "pending")
     assert set(Probe.objects.values_list("state", flat=True)) == {"waiting"}
 
-    number, files = target.latest_number, exporting.export_of(slug="edge").files
+    number, files = target.latest_number, exporting.export_of(slug="edge", at=now()).files
     team.put_items(files)
     assert work(hands).active_number == 0, "the code that reads the items is not there"
     team.bring_code()
@@ -133,14 +133,14 @@ def test_approved_is_not_active_until_the_edge_shows_it(
 
     target = work(hands)
     assert target.latest_number == number + 1, "with its clock started, the grant's end is known: one more export"
-    team.put_items(exporting.export_of(slug="edge").files)
+    team.put_items(exporting.export_of(slug="edge", at=now()).files)
     eventually(lambda: work(hands).active_number == number + 1)
     assert Target.objects.get().waiting_for == ""
 
 
 def test_half_of_it_is_not_all_of_it(edge: Target, team: Team, hands: Hands) -> None:
     work(hands)
-    files = exporting.export_of(slug="edge").files
+    files = exporting.export_of(slug="edge", at=now()).files
     team.put_items({path: content for path, content in files.items() if not path.endswith("/payments.json")})
     team.bring_code()
     target = eventually(lambda: found if "the code" not in (found := work(hands)).waiting_for else None)
@@ -152,7 +152,7 @@ def test_half_of_it_is_not_all_of_it(edge: Target, team: Team, hands: Hands) -> 
 
 def test_drift_is_seen_without_calling_the_vendor(edge: Target, team: Team, hands: Hands) -> None:
     work(hands)
-    files = exporting.export_of(slug="edge").files
+    files = exporting.export_of(slug="edge", at=now()).files
     team.put_items(files)
     team.bring_code()
     eventually(lambda: work(hands).active_number > 0)
@@ -226,16 +226,16 @@ def compiled(shop: factory.Shop, hands: Hands) -> Target:
 
 
 def test_an_older_revision_can_be_had_as_it_was(compiled: Target, hands: Hands, shop: factory.Shop) -> None:
-    before = exporting.export_of(slug="edge", number=1)
+    before = exporting.export_of(slug="edge", at=now(), number=1)
     grant_to(shop.dan, shop.ben)
     work(hands)
-    assert exporting.export_of(slug="edge", number=1).files == before.files
-    after = exporting.export_of(slug="edge")
+    assert exporting.export_of(slug="edge", at=now(), number=1).files == before.files
+    after = exporting.export_of(slug="edge", at=now())
     changed = {path for path in after.files if after.files[path] != before.files.get(path)}
     assert changed == {"edgekv/services/payments.json", "manifest.json", "manifest.jws"}
     assert json.loads(after.files["manifest.json"])["digest"] == Revision.objects.get(number=2).digest
     with pytest.raises(Refusal, match="no such revision"):
-        exporting.export_of(slug="edge", number=2**40)
+        exporting.export_of(slug="edge", at=now(), number=2**40)
 
 
 def test_the_command_writes_what_differs_and_the_code_for_its_owner_only(compiled: Target, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from apps.compiler.artifacts import Artifact
 from apps.compiler.emitters.edgekv import GROUP, ITEM_LIMIT
 from apps.compiler.emitters.edgeworker import policy_in
 from apps.rollout.drivers.akamai.rules import Attached
+from apps.rollout.exports.beside import BesideCode
 from apps.rollout.exports.laid_out import compact
 
 UNKNOWN_ID = 0
@@ -30,7 +31,7 @@ class EdgeState:
 
     ``edgeworker_id`` is None as long as nobody said which it is. ``taken_over``: some revision was in force before, so
     the items and the activations are at Akamai already. ``stream_id`` and ``client_certificate`` are what the rule in a
-    property names beside the code, if anything.
+    property names beside the code, if anything; ``beside`` is what there is of it to export.
     """
 
     target: str
@@ -49,6 +50,7 @@ class EdgeState:
     taken_over: bool
     stream_id: int | None = None
     client_certificate: str = ""
+    beside: BesideCode = field(default_factory=BesideCode)
 
     @property
     def wish(self) -> Attached:
@@ -69,10 +71,11 @@ class EdgeState:
     def cautions(self) -> tuple[str, ...]:
         """What somebody who applies this has to know, in words."""
         if len(self.items) <= LISTED_AT_ONCE:
-            return ()
+            return self.beside.cautions
         return (
             f"The group {GROUP} has {len(self.items)} items, and Akamai's Terraform provider reads {LISTED_AT_ONCE} of"
             " them: its plans will go on showing the others as new. Applying them again does no harm.",
+            *self.beside.cautions,
         )
 
 

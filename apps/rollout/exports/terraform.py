@@ -13,14 +13,12 @@ from typing import Any
 from apps.compiler.emitters.edgekv import GROUP
 from apps.rollout.drivers.akamai.property import RULE_FORMAT
 from apps.rollout.drivers.akamai.rules import our_rule
+from apps.rollout.exports import terraform_beside
+from apps.rollout.exports.blocks import NETWORKS, PRODUCTION, Block, as_import, literal
 from apps.rollout.exports.laid_out import pretty
 from apps.rollout.exports.state import EdgeState
 
-STAGING, PRODUCTION = "staging", "production"
-NETWORKS = (STAGING, PRODUCTION)
 OLDEST_TERRAFORM, PROVIDER = ">= 1.7.0", ">= 9.2.0"
-
-Block = dict[str, Any]
 
 
 def terraform(state: EdgeState) -> dict[str, bytes]:
@@ -31,14 +29,12 @@ def terraform(state: EdgeState) -> dict[str, bytes]:
         "edgekv.tf.json": {"resource": _edgekv(state)},
         "edgeworker.tf.json": _edgeworker(state),
         "property.tf.json": _property(state),
+        "address_lists.tf.json": terraform_beside.address_lists(state.beside),
+        "datastream.tf.json": terraform_beside.datastream(state.beside),
+        "client_certificate.tf.json": terraform_beside.client_certificate(state.beside),
         "imports.tf.json": _imports(state),
     }
     return {name: pretty(content) for name, content in files.items() if content}
-
-
-def literal(text: str) -> str:
-    """A string that Terraform takes as it is: in JSON syntax, every string is a template."""
-    return text.replace("${", "$${").replace("%{", "%%{")
 
 
 def _versions() -> Block:
@@ -60,7 +56,7 @@ def _variables(state: EdgeState) -> Block:
             "sensitive": True,
             "description": "Path of the code bundle, written by `manage.py export_target --code`. It is confidential.",
         }
-    return {"variable": found}
+    return {"variable": found | terraform_beside.variables(state.beside)}
 
 
 # -- EdgeKV ------------------------------------------------------------------------------------------------------------
@@ -183,18 +179,19 @@ def _imports(state: EdgeState) -> Block:
     """Terraform takes over what exists instead of making it again; what it knows already is left alone."""
     found: list[Block] = []
     if state.edgeworker_id is not None:
-        found += [_import(f"akamai_edgekv.{one}", f"{state.namespace}:{one}") for one in NETWORKS]
+        found += [_taken(f"akamai_edgekv.{one}", f"{state.namespace}:{one}") for one in NETWORKS]
         if state.code:
-            found.append(_import("akamai_edgeworker.edge", str(state.edgeworker_id)))
+            found.append(_taken("akamai_edgeworker.edge", str(state.edgeworker_id)))
     if state.taken_over:
         if state.items:
             ids = {one: f"{state.namespace}:{one}:{GROUP}" for one in NETWORKS}
-            found += [_import(f"akamai_edgekv_group_items.{one}", ids[one]) for one in NETWORKS]
+            found += [_taken(f"akamai_edgekv_group_items.{one}", ids[one]) for one in NETWORKS]
         if state.code and state.edgeworker_id is not None:
             live = {one: f"{state.edgeworker_id}:{one.upper()}" for one in NETWORKS}
-            found += [_import(f"akamai_edgeworkers_activation.{one}", live[one]) for one in NETWORKS]
+            found += [_taken(f"akamai_edgeworkers_activation.{one}", live[one]) for one in NETWORKS]
+    found += terraform_beside.imports(state.beside)
     return {"import": found} if found else {}
 
 
-def _import(to: str, id_: str) -> Block:
-    return {"to": to, "id": literal(id_)}
+def _taken(to: str, id_: str) -> Block:
+    return as_import(to, literal(id_))

@@ -16,6 +16,7 @@ from apps.compiler.emitters.edgekv import GROUP
 from apps.compiler.emitters.edgeworker import POLICY, policy_in
 from apps.rollout.drivers.akamai.property import RULE_FORMAT
 from apps.rollout.drivers.akamai.rules import with_our_rule
+from apps.rollout.exports import beside
 from apps.rollout.exports.laid_out import laid_out, pretty
 from apps.rollout.exports.readme import README
 from apps.rollout.exports.state import EdgeState, require_exportable
@@ -48,6 +49,7 @@ def export(state: EdgeState, sign: Sign) -> Export:
     """Raises NotExportable."""
     require_exportable(state)
     files = {"README.md": README, **_items(state), **_code(state), **_property(state)}
+    files |= beside.files(state.beside)
     files |= {f"terraform/{name}": content for name, content in terraform(state).items()}
     manifest = _manifest(state, files)
     signed = sign(manifest).encode("ascii") + b"\n"

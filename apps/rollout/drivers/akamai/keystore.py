@@ -50,17 +50,7 @@ class KeystoreDriver:
         return next((int(row["certificateId"]) for row in rows if row["certificateName"] == name), None)
 
     def create(self, wish: CertificateWish) -> int:
-        body: dict[str, object] = {
-            "certificateName": wish.name,
-            "contractId": wish.contract_id,
-            "groupId": wish.group_id,
-            "geography": "CORE",
-            "secureNetwork": "STANDARD_TLS",
-            "signer": "THIRD_PARTY",
-            "keyAlgorithm": "ECDSA",
-            "notificationEmails": list(wish.emails),
-        }
-        return int(self._api.post_json(CERTIFICATES, body)["certificateId"])
+        return int(self._api.post_json(CERTIFICATES, certificate_body(wish))["certificateId"])
 
     def versions(self, certificate_id: int) -> tuple[CertificateVersion, ...] | None:
         """Newest first, each once: what an alias stands for is listed again under it. None without the certificate."""
@@ -83,6 +73,20 @@ class KeystoreDriver:
     def delete(self, certificate_id: int, version: int) -> None:
         """Akamai refuses while a property uses it, and may take a day."""
         self._api.delete(f"{CERTIFICATES}/{certificate_id}/versions/{version}")
+
+
+def certificate_body(wish: CertificateWish) -> dict[str, Any]:
+    """A certificate as it is made."""
+    return {
+        "certificateName": wish.name,
+        "contractId": wish.contract_id,
+        "groupId": wish.group_id,
+        "geography": "CORE",
+        "secureNetwork": "STANDARD_TLS",
+        "signer": "THIRD_PARTY",
+        "keyAlgorithm": "ECDSA",
+        "notificationEmails": list(wish.emails),
+    }
 
 
 def _version(row: Mapping[str, Any]) -> CertificateVersion:

@@ -7,7 +7,7 @@ and then on production, and read back. A list that does not carry our mark is so
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -134,16 +134,7 @@ class ClientLists:
         return self.read(str(row["listId"]))
 
     def create(self, owner: Owner, place: Place) -> Held:
-        body = {
-            "name": owner.name,
-            "type": "IP",
-            "notes": owner.mark,
-            "contractId": place.contract_id,
-            "groupId": place.group_id,
-            "tags": ["sallyport"],
-            "items": [],
-        }
-        made = self._api.post_json(f"{CLIENT_LISTS}/lists", body)
+        made = self._api.post_json(f"{CLIENT_LISTS}/lists", client_list(owner, place))
         return Held(str(made["listId"]), owner.name, int(made["version"]))
 
     def read(self, list_id: str) -> Held | None:
@@ -189,15 +180,7 @@ class NetworkLists:
         return self.read(str(row["uniqueId"]))
 
     def create(self, owner: Owner, place: Place) -> Held:
-        body: dict[str, object] = {
-            "name": owner.name,
-            "type": "IP",
-            "description": owner.mark,
-            "list": [],
-            "contractId": place.contract_id,
-            "groupId": place.group_id,
-        }
-        made = self._api.post_json(f"{NETWORK_LISTS}/network-lists", body)
+        made = self._api.post_json(f"{NETWORK_LISTS}/network-lists", network_list(owner, place))
         return Held(str(made["uniqueId"]), owner.name, int(made["syncPoint"]))
 
     def read(self, list_id: str) -> Held | None:
@@ -280,18 +263,46 @@ class ContractFinder:
         return Place(group_id, str(found[0]))
 
 
+def client_list(owner: Owner, place: Place, items: Iterable[Item] = ()) -> dict[str, Any]:
+    """A list as it is made."""
+    return {
+        "name": owner.name,
+        "type": "IP",
+        "notes": owner.mark,
+        "contractId": place.contract_id,
+        "groupId": place.group_id,
+        "tags": ["sallyport"],
+        "items": [_payload(item, owner) for item in items],
+    }
+
+
+def network_list(owner: Owner, place: Place, items: Iterable[Item] = ()) -> dict[str, Any]:
+    """A list as it is made."""
+    return {
+        "name": owner.name,
+        "type": "IP",
+        "description": owner.mark,
+        "list": sorted(item.value for item in items),
+        "contractId": place.contract_id,
+        "groupId": place.group_id,
+    }
+
+
 def _payload(item: Item, owner: Owner) -> dict[str, object]:
     """What is said of an entry names grants and no people."""
     return {
         "value": item.value,
         "description": (f"Sallyport {', '.join(item.grants)}" if item.grants else f"Always ({owner.target})")[:255],
-        "expirationDate": "" if item.ends_at is None else _iso(item.ends_at),
+        "expirationDate": end_of(item),
         "tags": ["sallyport"],
     }
 
 
-def _iso(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+def end_of(item: Item) -> str:
+    """When an entry stops to count, as client lists write it; empty for never."""
+    if item.ends_at is None:
+        return ""
+    return datetime.fromtimestamp(item.ends_at, UTC).isoformat(timespec="milliseconds")
 
 
 def _end(text: Any) -> int | None:

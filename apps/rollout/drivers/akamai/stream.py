@@ -81,7 +81,7 @@ class StreamDriver:
 
     def create(self, wish: StreamWish) -> Stream:
         """Active as soon as Akamai has spread it."""
-        body = {"groupId": wish.group_id, **_body(wish)}
+        body = stream_body(wish)
         return _stream(self._api.call("POST", STREAMS, params={"activate": "true"}, json=body).json())
 
     def replace(self, stream_id: int, wish: StreamWish) -> Stream:
@@ -98,6 +98,11 @@ class StreamDriver:
     def delete(self, stream_id: int) -> None:
         """For good. Akamai refuses while it is active."""
         self._api.delete(f"{STREAMS}/{stream_id}")
+
+
+def stream_body(wish: StreamWish) -> dict[str, Any]:
+    """A stream as it is made."""
+    return {"groupId": wish.group_id, **_body(wish)}
 
 
 def _body(wish: StreamWish) -> dict[str, object]:

@@ -14,22 +14,27 @@ from apps.rollout.models import EdgeStream, OriginCertificate, Target
 class Beside:
     """What the rule names beside the code: a stream of log lines, the certificate shown to the origin."""
 
-    stream_id: int | None
-    client_certificate: str
-    stream_properties: tuple[int, ...] = ()
+    stream: EdgeStream | None
+    certificate: OriginCertificate | None
+
+    @property
+    def stream_id(self) -> int | None:
+        return self.stream.stream_id if self.stream else None
+
+    @property
+    def client_certificate(self) -> str:
+        return self.certificate.deployed_guid if self.certificate else ""
 
     def serves(self, property_id: str) -> bool:
-        return property_id.removeprefix("prp_") in map(str, self.stream_properties)
+        properties = self.stream.found.get("properties", ()) if self.stream else ()
+        return property_id.removeprefix("prp_") in map(str, properties)
 
 
-def beside(target: Target) -> Beside:
+def beside(stream: EdgeStream | None, certificate: OriginCertificate | None) -> Beside:
     """What was never made is not named."""
-    stream = EdgeStream.objects.filter(target=target, stream_id__isnull=False).first()
-    certificate = OriginCertificate.objects.filter(target=target).exclude(deployed_guid="").first()
     return Beside(
-        stream_id=stream.stream_id if stream else None,
-        client_certificate=certificate.deployed_guid if certificate else "",
-        stream_properties=tuple(stream.found.get("properties", ())) if stream else (),
+        stream=stream if stream and stream.stream_id is not None else None,
+        certificate=certificate if certificate and certificate.deployed_guid else None,
     )
 
 
@@ -37,7 +42,9 @@ def attached(target: Target, hostnames: Sequence[str], property_id: str = "") ->
     """With the client certificate the target has, the origins that versions of services have, and the stream if it is
     that of this property: a stream serves one.
     """
-    more = beside(target)
+    more = beside(
+        EdgeStream.objects.filter(target=target).first(), OriginCertificate.objects.filter(target=target).first()
+    )
     services = catalog.graph_services(None, target.environment.slug).values() if hostnames else ()
     here = [one for one in services if one.edge is not None and one.edge.host.lower() in hostnames]
     return Attached(

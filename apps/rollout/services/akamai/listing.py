@@ -63,10 +63,10 @@ class Wanted:
 
 
 def wanted_of(row: AddressList, at: datetime) -> Wanted:
-    return _wanted(access.address_graph(environment_slug=row.target.environment.slug, at=at), row.host, at)
+    return wanted_in(access.address_graph(environment_slug=row.target.environment.slug, at=at), row.host, at)
 
 
-def _wanted(graph: policy.AddressGraph, host: str, at: datetime) -> Wanted:
+def wanted_in(graph: policy.AddressGraph, host: str, at: datetime) -> Wanted:
     return Wanted(graph, policy.items(graph, host, int(at.timestamp())), host in graph.hosts)
 
 
@@ -97,7 +97,7 @@ def due(at: datetime) -> list[int]:
         slug = row.target.environment.slug
         if slug not in graphs:
             graphs[slug] = access.address_graph(environment_slug=slug, at=at)
-        wanted = _wanted(graphs[slug], row.host, at)
+        wanted = wanted_in(graphs[slug], row.host, at)
         if row.put_back or row.settled != wanted.digest or _doors_wait(row):
             found.append(row.pk)
     return found

@@ -24,7 +24,7 @@ from apps.rollout.drivers.akamai.keystore import (
     CertificateWish,
     KeystoreDriver,
 )
-from apps.rollout.drivers.akamai.property import PropertyDriver
+from apps.rollout.drivers.akamai.property import Property, PropertyDriver
 from apps.rollout.drivers.akamai.rules import certificate_of, is_renewal
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, OriginCertificate, PendingChange, PropertyChange, Target
@@ -102,12 +102,14 @@ def _step(row: OriginCertificate, keystore: KeystoreDriver, properties: Property
 
 def _certificate(row: OriginCertificate, keystore: KeystoreDriver, properties: PropertyDriver) -> int:
     """Found by its name, or made. With the contract and group of the property that will name it."""
-    name = name_of(row.target)
-    known = keystore.find(name)
+    known = keystore.find(name_of(row.target))
     if known is not None:
         return known
-    found = properties.find(row.hostname)
-    return keystore.create(CertificateWish(name, found.contract, found.group, (row.email,)))
+    return keystore.create(wish_of(row, properties.find(row.hostname)))
+
+
+def wish_of(row: OriginCertificate, found: Property) -> CertificateWish:
+    return CertificateWish(name_of(row.target), found.contract, found.group, (row.email,))
 
 
 def name_of(target: Target) -> str:

@@ -1,7 +1,7 @@
 """The stream of log lines of an edge target: asked for, stopped, and its secret turned over.
 
 Here only rows are written; a worker takes the steps at Akamai (``streaming_steps``). Deliveries prove themselves with
-a secret that nobody ever sees: it is made here and goes to Akamai, and two are believed while one takes over.
+a secret that no page shows: it is made here and goes to Akamai, and two are believed while one takes over.
 """
 
 from __future__ import annotations

@@ -132,6 +132,10 @@ def name_of(target: Target) -> str:
 
 
 def _wish(stream: EdgeStream, key: StreamKey, found: Property) -> StreamWish:
+    return wish_of(stream, found, vault.unseal(key.secret_sealed).decode())
+
+
+def wish_of(stream: EdgeStream, found: Property, password: str) -> StreamWish:
     return StreamWish(
         name=name_of(stream.target),
         group_id=found.group,
@@ -140,7 +144,7 @@ def _wish(stream: EdgeStream, key: StreamKey, found: Property) -> StreamWish:
         emails=(stream.email,),
         endpoint=streaming.endpoint_of(stream),
         user=stream.target.slug,
-        password=vault.unseal(key.secret_sealed).decode(),
+        password=password,
     )
 
 
