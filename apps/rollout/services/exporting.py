@@ -20,6 +20,7 @@ from apps.rollout.models import DriverName, Revision, RevisionArtifact, Target
 from apps.rollout.services.akamai.attached import beside
 from apps.rollout.services.akamai.beside_code import beside_code
 from apps.rollout.services.akamai.streaming import believed, get_stream
+from apps.rollout.services.driving import edgeworker_name
 from apps.rollout.services.evidence import record_target
 from apps.rollout.services.targets import UnknownTarget, get_target
 from apps.rollout.surroundings import namespace_of
@@ -106,7 +107,7 @@ def _state(target: Target, at: datetime, number: int | None) -> EdgeState:
         namespace=namespace_of(target),
         group_id=int(target.config["group_id"]),
         resource_tier_id=int(target.config["resource_tier_id"]),
-        edgeworker_name=str(target.config.get("edgeworker_name", f"sallyport-{target.slug}")),
+        edgeworker_name=edgeworker_name(target),
         edgeworker_id=target.facts.get("edgeworker_id"),
         revision=revision.number,
         digest=revision.digest,
