@@ -22,7 +22,7 @@ from apps.rollout.drivers.akamai.api import EDGEWORKERS, AkamaiApi, Credentials
 from apps.rollout.drivers.akamai.calls import CALLS, Call
 from apps.rollout.drivers.akamai.capabilities import CHECKS
 from apps.rollout.drivers.akamai.code import BEGUN, UNDER_WAY
-from apps.rollout.drivers.akamai.driver import AkamaiConfig, AkamaiDriver
+from apps.rollout.drivers.akamai.driver import AkamaiConfig, AkamaiDriver, store_of
 from apps.rollout.drivers.akamai.edge_calls import EdgeCaller
 from apps.rollout.drivers.akamai.keystore import AWAITING, DEPLOYED, CertificateWish, KeystoreDriver
 from apps.rollout.drivers.akamai.lists import (
@@ -124,6 +124,8 @@ class Road:
         """What a person names is looked at before it is taken."""
         number, api = self.standin.new_id(), self.api()
         assert list(looking.list_groups(api)) == [1]
+        assert len(looking.list_contracts(api)) == 1
+        store_of(api)
         found = looking.find_worker(api, number)
         assert found is not None
         assert (found.running, looking.find_worker(api, 999_999)) == ("", None)

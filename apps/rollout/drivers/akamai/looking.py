@@ -21,6 +21,11 @@ def list_groups(api: AkamaiApi) -> dict[int, str]:
     return {int(one["groupId"]): str(one.get("groupName", "")) for one in rows}
 
 
+def list_contracts(api: AkamaiApi) -> list[str]:
+    """Those EdgeWorkers is on, as far as this API client sees."""
+    return [str(one) for one in api.get_json(f"{EDGEWORKERS}/contracts").get("contractIds", [])]
+
+
 def find_worker(api: AkamaiApi, number: int) -> ChosenWorker | None:
     """None where Akamai knows none, or this API client may not see it."""
     path = f"{EDGEWORKERS}/ids/{number}"

@@ -11,7 +11,8 @@ from django.db import transaction
 
 from apps.audit.actors import Actor
 from apps.rollout.akamai.edgerc import EdgeGridCredential
-from apps.rollout.drivers.akamai.api import EDGEWORKERS
+from apps.rollout.drivers.akamai import looking
+from apps.rollout.drivers.akamai.errors import as_documented
 from apps.rollout.drivers.akamai.words import explain
 from apps.rollout.drivers.base import VendorError
 from apps.rollout.models import DriverName, Target
@@ -87,8 +88,8 @@ def _require_contract(target: Target, wanted: str) -> None:
     if not wanted:
         return
     try:
-        with closing(akamai_api(target, read_seconds=connecting.TRIAL_SECONDS)) as api:
-            held = [str(one) for one in api.get_json(f"{EDGEWORKERS}/contracts").get("contractIds", [])]
+        with closing(akamai_api(target, read_seconds=connecting.TRIAL_SECONDS)) as api, as_documented():
+            held = looking.list_contracts(api)
     except VendorError as error:
         raise BadTarget(explain(error), fields={"contract_id": [explain(error)]}) from error
     if wanted not in held:
