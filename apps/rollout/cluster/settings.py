@@ -122,6 +122,9 @@ def _text_complaints(config: Mapping[str, object]) -> dict[str, list[str]]:
     for name, values in (("access_control", ACCESS_CONTROL), ("mtls", MTLS)):
         if config.get(name, values[0]) not in values:
             found[name] = [f"Choose one of {', '.join(values)}."]
+    if bool(config.get("upstream_tls_secret")) != bool(config.get("upstream_ca_secret")):
+        lacking = "upstream_ca_secret" if config.get("upstream_tls_secret") else "upstream_tls_secret"
+        found.setdefault(lacking, ["Name both: what the ingress shows to doors, and whom it believes there."])
     home = str(config.get("verifier", "")).partition("/")[0]
     if home and "verifier" not in found and home not in _names(config.get("namespaces")):
         found["verifier"] = [f"{home}: not among the namespaces that may be touched."]

@@ -197,7 +197,12 @@ def test_a_port_is_more_than_a_route_unless_somebody_looks_at_routes() -> None:
     alone = told(graph, graph)["netpol_whole_port"]
     assert alone.severity == "warning"
     assert alone.sentence.endswith("Nothing else in this cluster checks routes.")
-    assert told(graph, graph, replace(CLUSTER, upstream_tls_secret="door"))["netpol_whole_port"].severity == "note"
+    assert (
+        told(graph, graph, replace(CLUSTER, upstream_tls_secret="door", upstream_ca_secret="mesh-ca"))[
+            "netpol_whole_port"
+        ].severity
+        == "note"
+    )
     everything = frozenset(route.id for route in PAYMENTS.routes)
     only = replace(graph, grants=(replace(grant(), routes=everything),))
     assert "netpol_whole_port" not in told(only, only)
@@ -246,7 +251,12 @@ def test_what_an_address_does_not_say_is_told() -> None:
         found["netpol_address_alone"].sentence
     )
     assert "externalTrafficPolicy: Cluster" in found["netpol_translated"].sentence
-    assert told(graph, graph, replace(OUTSIDE, upstream_tls_secret="door"))["netpol_address_alone"].severity == "note"
+    assert (
+        told(graph, graph, replace(OUTSIDE, upstream_tls_secret="door", upstream_ca_secret="mesh-ca"))[
+            "netpol_address_alone"
+        ].severity
+        == "note"
+    )
     closed = told(graph, graph, replace(OUTSIDE, outside={"payments": ()}))
     assert {"netpol_no_address"} == {code for code in closed if "address" in code}
     assert "203.0.113.0/28" in told(AccessGraph(), graph, OUTSIDE)["netpol_isolates"].sentence

@@ -18,13 +18,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from apps.compiler.decide import Pdp
 from apps.compiler.emitters.cluster.objects import (
     NAME_LABEL,
     Account,
     Object,
     handout_labels,
-    ingress_account,
+    has_doors,
     label_value,
     labels,
     made,
@@ -35,7 +34,7 @@ from apps.compiler.emitters.cluster.objects import (
     unseen,
 )
 from apps.compiler.emitters.cluster.traps import Trap, ends_by_console
-from apps.compiler.graph import AccessGraph, Point, Service, SubjectKind
+from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.words import listed
@@ -75,18 +74,7 @@ def objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
 
 def callers_of(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[Account, ...]:
     """The accounts that may reach the service's port, in order. ``graph`` may be a slice."""
-    found = {opening.account for opening in openings(graph, service, surroundings)}
-    if service.edge is not None and _comes_round(graph, service, surroundings):
-        found.add(ingress_account(surroundings))
-    return tuple(sorted(found))
-
-
-def _comes_round(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> bool:
-    """Whether a workload may also come by the edge: then it is the ingress that connects."""
-    rows = Pdp(graph).entitlements(service.id, surroundings.at)
-    by_point = {point: {row.subject for row in rows if row.point is point} for point in Point}
-    both = by_point[Point.EDGE] & by_point[Point.MESH]
-    return any(subject.startswith(f"{SubjectKind.WORKLOAD}:") for subject in both)
+    return tuple(sorted({opening.account for opening in openings(graph, service, surroundings)}))
 
 
 def baseline(namespace: str, *, egress: bool = False) -> Object:
@@ -241,7 +229,7 @@ def _of_addresses(service: Service, surroundings: ClusterSurroundings) -> Iterat
         sentence = f"Nobody outside reaches the pods of {name}: no address is open at its host, or no list guards it."
         yield Trap("netpol_no_address", sentence, Severity.NOTE)
         return
-    guarded = surroundings.upstream_tls_secret != ""
+    guarded = has_doors(surroundings)
     asks = "The door beside the pods asks who." if guarded else "Nothing else in this cluster asks who."
     sentence = f"Whoever comes from {listed(blocks)} can connect to {name}: an address is not an identity. {asks}"
     yield Trap("netpol_address_alone", sentence, Severity.NOTE if guarded else Severity.WARNING)
@@ -260,7 +248,7 @@ def _of_callers(after: AccessGraph, service: Service, surroundings: ClusterSurro
         yield Trap("netpol_unseen_caller", sentence, Severity.ERROR)
     wide = sorted(_reach_more(after, service, surroundings))
     if wide:
-        checked = bool(ROUTE_CHECKERS & surroundings.emitters or surroundings.upstream_tls_secret)
+        checked = bool(ROUTE_CHECKERS & surroundings.emitters or has_doors(surroundings))
         who = listed(f"{one.namespace}/{one.name}" for one in wide)
         last = "The sidecar checks routes." if checked else "Nothing else in this cluster checks routes."
         sentence = f"{who} may call some routes of {name} only; the port is open to them for all. {last}"
