@@ -1,6 +1,6 @@
 """Who may call what, as a map: services down, the teams of those who hold access across, both doors in each cell.
 
-It costs what a page of services holds, whatever the size of the estate: two queries besides those for the services.
+It costs what a page of services holds, whatever the size of the estate: three queries besides those for the services.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
+from apps.access.guardrails import graph_guardrail, list_guardrail_rows
 from apps.access.models import Grant, GrantDoor
 from apps.access.selectors.graph import graph_openings
 from apps.access.states import LIVE_GRANTS
@@ -104,7 +105,7 @@ class ServiceMap:
 
 
 def service_map(shape: graph.Service, at: datetime) -> ServiceMap:
-    """Of one service. Two queries."""
+    """Of one service. Three queries."""
     found = _read([shape], at)
     cells = tuple(cell for _, cell in sorted(found.cells[shape.id].items()))
     return ServiceMap(cells, found.names, found.subjects)
@@ -162,7 +163,8 @@ def _read(shapes: Collection[graph.Service], at: datetime) -> _Read:
         grants[grant.service].append(grant)
     placed = identity.list_placed({one.subject for many in grants.values() for one in many}, at=at)
     names = dict([NO_TEAM, *(team for one in placed.values() for team in one.belongs)])
-    who = graph.AccessGraph(subjects={key: one.subject for key, one in placed.items()})
+    walls = tuple(map(graph_guardrail, list_guardrail_rows([shape.id for shape in shapes])))
+    who = graph.AccessGraph(subjects={key: one.subject for key, one in placed.items()}, guardrails=walls)
     unproven = {key for key, one in placed.items() if one.is_unproven}
     found: dict[str, dict[str, Cell]] = {}
     for shape in shapes:
