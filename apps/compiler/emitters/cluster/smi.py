@@ -232,7 +232,11 @@ def _mode(
         sentence = f"The first target closes {name} to everybody it does not name, whoever called it until now."
         yield Trap("first_target_closes", sentence, Severity.WARNING)
     if opens_alone and closed_before and not closed_after:
-        yield Trap("last_target_opens", f"Without its targets {name} is open to the whole mesh.", Severity.ERROR)
+        sentence = (
+            f"The last targets of {name} go. Without any it would be open to the whole mesh, so one that lets nobody "
+            "in is left there: nobody can call it through the mesh until somebody deletes that one by hand."
+        )
+        yield Trap("last_target_opens", sentence, Severity.ERROR)
     if surroundings.mtls != "strict" and closed_after:
         sentence = (
             f"The mesh takes mTLS as {surroundings.mtls}: a caller may come without a certificate, so that nobody is "
