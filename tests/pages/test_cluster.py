@@ -110,13 +110,27 @@ def test_settings_are_kept_or_refused_by_name(olga: Client) -> None:
         "mtls": "strict",
         "ingress": "nic/nic",
     }
-    answer = olga.post("/rollout/cluster/settings", given)
+    answer = olga.post("/rollout/cluster/settings", {**given, "sure": "on"})
     assert answer.status_code == 302
     config = Target.objects.get(slug="cluster").config
     assert (config["emitters"], config["access_control"], config["server"]) == (["nic"], "deny", "https://127.0.0.1:1")
     answer = olga.post("/rollout/cluster/settings", {**given, "namespaces": "Shop"})
     assert answer.status_code == 422
     assert "Namespaces have lower-case letters" in answer.content.decode()
+
+
+def test_what_guards_pods_is_taken_off_by_who_read_that_they_are_open_then(olga: Client) -> None:
+    given = {"namespaces": "shop", "access_control": "allow", "mtls": "permissive", "ingress": "nic/nic"}
+    before = Target.objects.get(slug="cluster").config
+    assert "networkpolicy" in before["emitters"]
+    answer = olga.post("/rollout/cluster/settings", {**given, "emitters": ["nic"]})
+    assert answer.status_code == 422
+    assert "everybody in the cluster can connect to the pods it guards now" in answer.content.decode()
+    assert "Take it off all the same" in answer.content.decode()
+    assert Target.objects.get(slug="cluster").config == before
+    answer = olga.post("/rollout/cluster/settings", {**given, "emitters": [*before["emitters"], "nic"]})
+    assert answer.status_code == 302
+    assert "Take it off" not in text_of(olga, "/rollout/cluster/settings")
 
 
 def test_a_credential_is_never_put_back_into_a_page(olga: Client) -> None:

@@ -66,6 +66,20 @@ class ClusterSettings:
         return SMI in self.emitters and self.access_control == "allow"
 
 
+NO_LONGER = {
+    NETWORK: "Without NetworkPolicy everybody in the cluster can connect to the pods it guards now, unless a baseline"
+    " stands in their namespace.",
+    SMI: "Without SMI nobody can call through the mesh what its targets guard now: one that lets nobody in stays there"
+    " until somebody deletes it by hand.",
+}
+"""What becomes of calls when a cluster no longer takes something."""
+
+
+def what_ends(before: ClusterSettings, after: ClusterSettings) -> tuple[str, ...]:
+    """What a change of settings does besides, in sentences; nothing where it takes nothing off that guards."""
+    return tuple(words for name, words in NO_LONGER.items() if name in before.emitters and name not in after.emitters)
+
+
 def settings_of(config: Mapping[str, object]) -> ClusterSettings:
     """What a target's ``config`` says; what it does not say is as if nobody had chosen."""
     known = {one.name: config[one.name] for one in fields(ClusterSettings) if one.name in config}
