@@ -91,7 +91,7 @@ def _ingress(service: Service, callers: Sequence[Account], surroundings: Cluster
     """Without a rule nobody is let in; a rule without ``from`` would let everybody in."""
     blocks = [{"ipBlock": {"cidr": block}} for block in surroundings.outside.get(service.id, ())]
     peers = [*(_pods(account) for account in callers), *blocks]
-    rules = [{"from": peers, "ports": _ports(service)}] if peers else []
+    rules = [{"from": peers, "ports": _ports(service, surroundings)}] if peers else []
     spec = {"podSelector": _own(service), "policyTypes": ["Ingress"], "ingress": rules}
     return _policy(_namespace(service), object_name(service.id), service, surroundings, spec)
 
@@ -105,7 +105,7 @@ def _egress(service: Service, namespace: str, callers: Iterable[Account], surrou
     spec = {
         "podSelector": {"matchExpressions": [{"key": NAME_LABEL, "operator": "In", "values": names}]},
         "policyTypes": ["Egress"],
-        "egress": [{"to": [there], "ports": _ports(service)}, DNS],
+        "egress": [{"to": [there], "ports": _ports(service, surroundings)}, DNS],
     }
     return _policy(namespace, object_name(service.id, "out"), service, surroundings, spec)
 
@@ -128,9 +128,14 @@ def _own(service: Service) -> Object:
     return {"matchLabels": {NAME_LABEL: service_name(service.id)}}
 
 
-def _ports(service: Service) -> list[Object]:
-    """Ports of the pod, not of its Service: the usual version's and those of the versions beside it."""
+def _ports(service: Service, surroundings: ClusterSurroundings) -> list[Object]:
+    """Ports of the pod, not of its Service: the usual version's and those of the versions beside it.
+
+    Where doors of ours stand before the pods, theirs as well: the ingress calls them there. A door asks everybody.
+    """
     usual = [] if service.mesh is None else [service.mesh.upstream_port]
+    if service.mesh is not None and has_doors(surroundings):
+        usual.append(service.mesh.port)
     numbers = {*usual, *(variant.upstream_port for variant in service.variants)}
     return [{"protocol": "TCP", "port": number} for number in sorted(numbers)]
 
@@ -166,7 +171,7 @@ def _of_selection(
         callers = [f"{one.namespace}/{one.name}" for one in callers_of(after, now, surroundings)]
         callers += surroundings.outside.get(now.id, ())
         left = f"only {listed(callers)} can" if callers else "nobody can"
-        ports = listed(str(port["port"]) for port in _ports(now))
+        ports = listed(str(port["port"]) for port in _ports(now, surroundings))
         sentence = (
             f"The first NetworkPolicy isolates the pods of {name}: {left} connect to them, on port {ports}; "
             "whoever else does today, and every other port, is cut off."
