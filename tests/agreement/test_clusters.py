@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from apps.compiler.decide import Action, Context, Pdp, Resource
 from apps.compiler.doors import EdgeDoor
 from apps.compiler.emitters.cluster import emit_common, emit_service
+from apps.compiler.emitters.cluster.leaving import Mesh
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object, caller_account, ingress_account, server_account
 from apps.compiler.emitters.nginx import upstream_key
 from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Route, Service, Subject, SubjectKind
+from apps.compiler.impact import Call
 from apps.compiler.paths import segments
 from apps.compiler.slices import split
 from apps.compiler.surroundings import ClusterSurroundings
@@ -172,6 +174,24 @@ def test_an_ingress_asks_about_the_service_that_answers_there(situation: Situati
             if resource is not None and is_plainly_spelt(case.target) and segments(resource.path) is not None:
                 assert asked.key == upstream_key(resource.service), case
                 assert asked.passed_on == resource.path, case
+
+
+@thoroughly
+@given(situations(faulty=1), st.sampled_from(("allow", "deny")))
+def test_a_replay_takes_of_the_mesh_what_its_objects_say(situation: Situation, mode: str) -> None:
+    """Else the way out could shut somebody out whom the replay did not name."""
+    for at, cases in by_moment(situation.cases).items():
+        targets = Targets(situation.graph, at, mode)
+        meshes = {
+            name: Mesh(targets.graph, service, targets.surroundings) for name, service in targets.graph.services.items()
+        }
+        for case in (case for case in cases if case.service is not None):
+            inside = caller_account(case.subject, targets.surroundings) is not None
+            wanted = targets.passes(case.subject, case) and (inside or targets.may(case.subject, case))
+            call = Call(case.subject, case.method, case.service or "", case.path, Point.MESH, at)
+            found = meshes[call.service].allows(call)
+            assert found or not wanted, f"taken for shut out already: {case}"
+            assert wanted or not found or not is_plainly_spelt(case.path), f"taken for let in: {case}"
 
 
 def test_a_difference_is_noticed() -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.audit.models import Event
 from apps.identity.models import Subject
-from apps.rollout.models import Drift, Node, PendingChange, Preflight, Target, TargetArtifact
+from apps.rollout.models import Drift, Node, PendingChange, Preflight, Revision, Target, TargetArtifact
 from apps.rollout.surroundings import secret_of
 from apps.rollout.views import healths
 from tests.factories import clusters, pages
@@ -63,6 +63,14 @@ def test_the_plan_names_who_called_lately_and_may_not_then(house: pages.House, o
     assert "payments is closed to every pod that is not named." in shown
     assert "workload:spiffe://shop.test/ns/shop/sa/cart" in shown
     assert '<div class="faint mono tiny wraps">person:ada</div><div class="quiet">1 call, the last' in shown
+
+
+def test_the_plan_says_how_bad_it_is_what_a_revision_brings_along(olga: Client) -> None:
+    made = pages.revise(Target.objects.get(slug="cluster"), 7, datetime.now(UTC))
+    trap = {"service": "payments", "code": "netpol_reopens", "sentence": "Everybody can reach it.", "severity": "error"}
+    Revision.objects.filter(pk=made.pk).update(traps=[trap])
+    shown = text_of(olga, "/rollout/cluster/plan/")
+    assert '<span class="tag tone-bad">error</span><div class="sub">Everybody can reach it.</div>' in shown
 
 
 def test_a_yes_is_kept_and_asked_only_once(olga: Client) -> None:
