@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations, product
 
-from apps.compiler.decide import open_methods
+from apps.compiler.decide import guards, open_methods
 from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, Service, Subject, SubjectKind
 from apps.compiler.words import grant_words, listed, routes_words, service_name, subject_name
 
@@ -199,7 +199,8 @@ def _one_door(graph: AccessGraph, grants: Iterable[Grant]) -> Iterator[Finding]:
 
 def _missing_door(graph: AccessGraph, own: list[Grant], usable: list[Grant]) -> Iterator[Finding]:
     who, service = graph.subjects[own[0].subject], graph.services[own[0].service]
-    left = {point: _left_open(graph.guardrails, who, service, point) for point in Point}
+    held = frozenset[str]().union(*(grant.routes for grant in usable))
+    left = {point: _left_open(graph.guardrails, who, service, held, point) for point in Point}
     reach = {
         point: frozenset(r for g in usable if point in g.points for r in g.routes) & left[point] for point in Point
     }
@@ -212,10 +213,15 @@ def _missing_door(graph: AccessGraph, own: list[Grant], usable: list[Grant]) -> 
             yield _half_open(graph, grant, Code.MESH_WITHOUT_EDGE, mesh_only, "edge")
 
 
-def _left_open(guardrails: Iterable[Guardrail], who: Subject, service: Service, point: Point) -> frozenset[str]:
-    """Routes of which guardrails leave something at a door."""
-    walls = tuple(guardrails)
-    return frozenset(route.id for route in service.routes if open_methods(walls, who, service.id, route, point))
+def _left_open(
+    guardrails: Iterable[Guardrail], who: Subject, service: Service, held: frozenset[str], point: Point
+) -> frozenset[str]:
+    """Those of the routes held of which guardrails leave something at a door. Most holders have none in their way."""
+    walls = [g for g in guardrails if guards(g, who) and (not g.services or service.id in g.services)]
+    if not walls:
+        return held
+    mine = (route for route in service.routes if route.id in held)
+    return frozenset(route.id for route in mine if open_methods(walls, who, service.id, route, point))
 
 
 def _half_open(graph: AccessGraph, grant: Grant, code: Code, routes: frozenset[str], missing: str) -> Finding:
