@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from apps.compiler.decide import open_methods
 from apps.compiler.graph import AccessGraph, Grant, Point, Service, Subject, SubjectKind
-from apps.compiler.words import routes_words, service_name, subject_name
+from apps.compiler.words import listed, route_words, routes_words, service_name, subject_name
+
+_EITHER = ((Point.EDGE, Point.MESH), (Point.MESH, Point.EDGE))
+
+Left = Mapping[str, frozenset[str]]
+"""Of each route the methods that guardrails leave open at a door."""
 
 _SERVICE_ACCOUNT = re.compile(r"workload:spiffe://[^/]+/ns/([^/]+)/sa/([^/]+)")
 
@@ -29,7 +35,10 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """``routes`` that one door opens and ``shut`` does not. ``by_asking``: a grant would close it."""
+    """``routes`` that one door opens and ``shut`` does not. ``by_asking``: a grant would close it.
+
+    Where a guardrail shuts a door nothing is ``missing``: it is meant to be shut.
+    """
 
     routes: frozenset[str]
     shut: Point
@@ -55,7 +64,8 @@ def held_at(
 ) -> tuple[Held, ...]:
     """One for each subject with a grant of its own among ``grants``, which are those of the service that run.
 
-    ``unproven`` are subjects that have no way to a token, so that the edge cannot know them.
+    What guardrails of ``graph`` shut is shut, and who is suspended may call nothing. ``unproven`` are subjects that
+    have no way to a token, so that the edge cannot know them.
     """
     by_holder: dict[str, list[Grant]] = defaultdict(list)
     for grant in grants:
@@ -75,20 +85,57 @@ def _usable(graph: AccessGraph, holder: str, by_holder: dict[str, list[Grant]]) 
 def _held(
     graph: AccessGraph, service: Service, who: Subject, own: list[Grant], usable: list[Grant], is_unproven: bool
 ) -> Held:
-    known = {route.id for route in service.routes}
-    reach = {point: frozenset(r for g in usable if point in g.points for r in g.routes) & known for point in Point}
-    mine = frozenset(route for grant in own for route in grant.routes) & known
-    gaps = (*_gaps(graph, service, who, reach, mine), *_nameless(graph, service, who, reach, is_unproven))
     ids = tuple(sorted(grant.id for grant in own))
+    if not who.active:
+        return Held(who.id, service.id, frozenset(), frozenset(), ids, ())
+    granted = {point: frozenset(r for g in usable if point in g.points for r in g.routes) for point in Point}
+    left = {point: _left(graph, service, who, point) for point in Point}
+    reach = {point: granted[point] & left[point].keys() for point in Point}
+    mine = frozenset(route for grant in own for route in grant.routes)
+    askable = {point: reach[point] - (granted[other] | _barred(service, left[other])) for point, other in _EITHER}
+    gaps = (
+        *_gaps(graph, service, who, askable, mine),
+        *_walls(graph, service, who, left, {point: reach[point] & mine for point in Point}),
+        *_nameless(graph, service, who, reach, is_unproven),
+    )
     return Held(who.id, service.id, reach[Point.EDGE], reach[Point.MESH], ids, gaps)
 
 
+def _left(graph: AccessGraph, service: Service, who: Subject, point: Point) -> Left:
+    ways = ((route.id, open_methods(graph.guardrails, who, service.id, route, point)) for route in service.routes)
+    return {route: methods for route, methods in ways if methods}
+
+
+def _barred(service: Service, left: Left) -> frozenset[str]:
+    return frozenset(route.id for route in service.routes) - left.keys()
+
+
+def _walls(
+    graph: AccessGraph, service: Service, who: Subject, left: dict[Point, Left], reach: dict[Point, frozenset[str]]
+) -> Iterator[Gap]:
+    """What one door lets through, and guardrails forbid at the other alone. A workload needs no edge."""
+    if service.edge is None or service.mesh is None:
+        return
+    for point, shut in _EITHER:
+        if shut is Point.EDGE and who.kind is SubjectKind.WORKLOAD:
+            continue
+        across = [
+            replace(route, methods=left[point][route.id] - left[shut].get(route.id, frozenset()))
+            for route in service.routes
+            if route.id in reach[point]
+        ]
+        found = [route for route in across if route.methods]
+        if found:
+            what = listed(sorted(map(route_words, found)))
+            words = f"The {point} lets {subject_name(graph, who.id)} call {what}. A guardrail forbids it at the {shut}."
+            yield Gap(frozenset(route.id for route in found), shut, (), words, by_asking=False)
+
+
 def _gaps(
-    graph: AccessGraph, service: Service, who: Subject, reach: dict[Point, frozenset[str]], mine: frozenset[str]
+    graph: AccessGraph, service: Service, who: Subject, only: dict[Point, frozenset[str]], mine: frozenset[str]
 ) -> Iterator[Gap]:
     inside = who.kind is SubjectKind.WORKLOAD
-    only_edge = (reach[Point.EDGE] - reach[Point.MESH]) & mine
-    only_mesh = (reach[Point.MESH] - reach[Point.EDGE]) & mine
+    only_edge, only_mesh = only[Point.EDGE] & mine, only[Point.MESH] & mine
     if only_edge:
         yield _shut_mesh(graph, service, who, only_edge)
     if only_mesh and not inside and service.edge is not None:

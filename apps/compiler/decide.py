@@ -100,6 +100,14 @@ def guards(guardrail: Guardrail, who: Subject) -> bool:
     return who.kind in guardrail.kinds or who.id in guardrail.subjects or not guardrail.subjects.isdisjoint(who.teams)
 
 
+def open_methods(
+    guardrails: Iterable[Guardrail], who: Subject, service: str, route: Route, point: Point
+) -> frozenset[str]:
+    """The methods of a route that no guardrail takes from ``who`` at a door, whatever was granted."""
+    mine = [g for g in guardrails if guards(g, who) and _selected(g.services, service)]
+    return frozenset(method for method in route.methods if not any(stands(g, route, method, point) for g in mine))
+
+
 def _selected(selector: frozenset[str] | frozenset[Point], value: str) -> bool:
     return not selector or value in selector
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations, product
 
-from apps.compiler.decide import guards, stands
+from apps.compiler.decide import guards, open_methods
 from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Route, Service, Subject, SubjectKind
 from apps.compiler.words import grant_words, listed, routes_words, service_name, subject_name
 
@@ -108,10 +108,10 @@ def _exposed(service: Service) -> frozenset[Point]:
 
 
 def _all_barred(guardrails: Iterable[Guardrail], subject: Subject, service: Service, grant: Grant) -> bool:
-    mine = [g for g in guardrails if guards(g, subject) and (not g.services or service.id in g.services)]
-    routes = [route for route in service.routes if route.id in grant.routes]
-    ways = [(route, method, point) for route, point in product(routes, grant.points) for method in route.methods]
-    return all(any(stands(guardrail, *way) for guardrail in mine) for way in ways)
+    walls, routes = tuple(guardrails), [route for route in service.routes if route.id in grant.routes]
+    return not any(
+        open_methods(walls, subject, service.id, route, point) for route, point in product(routes, grant.points)
+    )
 
 
 def _too_wide(graph: AccessGraph, grant: Grant, at: int) -> Iterator[Finding]:
@@ -182,7 +182,10 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
 
 
 def _one_door(graph: AccessGraph, grants: Iterable[Grant]) -> Iterator[Finding]:
-    """Whoever comes from outside passes both doors; a workload calls inside and needs the mesh only."""
+    """Whoever comes from outside passes both doors; a workload calls inside and needs the mesh only.
+
+    A door at which guardrails leave nothing of a route is shut for it.
+    """
     held: dict[tuple[str, str], list[Grant]] = defaultdict(list)
     for grant in grants:
         held[grant.service, grant.subject].append(grant)
@@ -195,13 +198,30 @@ def _one_door(graph: AccessGraph, grants: Iterable[Grant]) -> Iterator[Finding]:
 
 
 def _missing_door(graph: AccessGraph, own: list[Grant], usable: list[Grant]) -> Iterator[Finding]:
-    reach = {point: frozenset(r for g in usable if point in g.points for r in g.routes) for point in Point}
+    who, service = graph.subjects[own[0].subject], graph.services[own[0].service]
+    held = frozenset[str]().union(*(grant.routes for grant in usable))
+    left = {point: _left_open(graph.guardrails, who, service, held, point) for point in Point}
+    reach = {
+        point: frozenset(r for g in usable if point in g.points for r in g.routes) & left[point] for point in Point
+    }
     for grant in own:
-        if Point.EDGE in grant.points and grant.routes - reach[Point.MESH]:
-            yield _half_open(graph, grant, Code.EDGE_WITHOUT_MESH, grant.routes - reach[Point.MESH], "mesh")
-        outside = graph.subjects[grant.subject].kind is not SubjectKind.WORKLOAD
-        if outside and Point.MESH in grant.points and grant.routes - reach[Point.EDGE]:
-            yield _half_open(graph, grant, Code.MESH_WITHOUT_EDGE, grant.routes - reach[Point.EDGE], "edge")
+        edge_only = (grant.routes & left[Point.EDGE]) - reach[Point.MESH]
+        if Point.EDGE in grant.points and edge_only:
+            yield _half_open(graph, grant, Code.EDGE_WITHOUT_MESH, edge_only, "mesh")
+        mesh_only = (grant.routes & left[Point.MESH]) - reach[Point.EDGE]
+        if who.kind is not SubjectKind.WORKLOAD and Point.MESH in grant.points and mesh_only:
+            yield _half_open(graph, grant, Code.MESH_WITHOUT_EDGE, mesh_only, "edge")
+
+
+def _left_open(
+    guardrails: Iterable[Guardrail], who: Subject, service: Service, held: frozenset[str], point: Point
+) -> frozenset[str]:
+    """Those of the routes held of which guardrails leave something at a door. Most holders have none in their way."""
+    walls = [g for g in guardrails if guards(g, who) and (not g.services or service.id in g.services)]
+    if not walls:
+        return held
+    mine = (route for route in service.routes if route.id in held)
+    return frozenset(route.id for route in mine if open_methods(walls, who, service.id, route, point))
 
 
 def _half_open(graph: AccessGraph, grant: Grant, code: Code, routes: frozenset[str], missing: str) -> Finding:

@@ -14,13 +14,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.access.models import Examined, Grant, UpkeepFinding
+from apps.access.models import Examined, Grant, Guardrail, UpkeepFinding
 from apps.access.selectors.access_map import AccessMap, access_map
 from apps.access.selectors.upkeep import count_findings, list_findings
 from apps.access.services.examining import EVERY, examine_due
 from apps.access.services.standing import ensure_watching
 from apps.access.services.uses import note_uses
 from apps.catalog.models import Service
+from apps.identity.models import Subject
 from tests.access.test_clean_ups import standing, twins
 from tests.factories import identity
 from tests.factories.access import Shop, service, shop
@@ -152,6 +153,17 @@ class TestMap:
         standing(there.storefront, "read", at=at, points=("mesh",))
         standing(identity.person("zed"), "list", at=at)
         assert cells(access_map(at=at)) == {("payments", "team:storefront"): (2, 1, 2), ("payments", ""): (1, 1, 0)}
+
+    def test_a_guardrail_at_one_door_makes_a_gap_and_whoever_is_suspended_holds_nothing(self, at: datetime) -> None:
+        there = shop()
+        standing(there.ada, "read", at=at)
+        assert cells(access_map(at=at)) == {("payments", "team:storefront"): (1, 1, 0)}
+        wall = Guardrail.objects.create(slug="k", sentence="Never inside.", methods=["GET"], points=["mesh"])
+        assert cells(access_map(at=at)) == {("payments", "team:storefront"): (1, 0, 1)}
+        Guardrail.objects.filter(pk=wall.pk).update(enabled=False)
+        assert cells(access_map(at=at)) == {("payments", "team:storefront"): (1, 1, 0)}
+        Subject.objects.filter(pk=there.ada.pk).update(state="suspended", suspended_at=at)
+        assert cells(access_map(at=at)) == {("payments", "team:storefront"): (0, 0, 0)}
 
     def test_it_is_narrowed_by_whose_access_and_whose_services(self, at: datetime) -> None:
         there = shop()

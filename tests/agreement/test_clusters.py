@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from apps.compiler.decide import Action, Context, Pdp, Resource
 from apps.compiler.doors import EdgeDoor
 from apps.compiler.emitters.cluster import emit_common, emit_service
+from apps.compiler.emitters.cluster.leaving import Mesh
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object, caller_account, ingress_account, server_account
 from apps.compiler.emitters.nginx import upstream_key
 from apps.compiler.graph import AccessGraph, Grant, MeshExposure, Point, Route, Service, Subject, SubjectKind
+from apps.compiler.impact import Call
 from apps.compiler.paths import segments
 from apps.compiler.slices import split
 from apps.compiler.surroundings import ClusterSurroundings
@@ -77,10 +79,15 @@ class Targets:
         assert lint_objects(objects) == ()
         self.model, self.pdp = Smi(objects, mode), Pdp(graph)
 
-    def may(self, subject: str, case: Case) -> bool:
+    def may(self, subject: str, case: Case, point: Point = Point.MESH) -> bool:
         assert case.service is not None
         resource = Resource(case.service, case.path)
-        return self.pdp.decide(subject, Action(case.method), resource, Context(Point.MESH), self.at).allowed
+        return self.pdp.decide(subject, Action(case.method), resource, Context(point), self.at).allowed
+
+    def may_come_in(self, subject: str, case: Case) -> bool:
+        """A workload calls inside, unless it may come by the edge as well."""
+        comes_in = subject in PEOPLE or self.may(subject, case, Point.EDGE)
+        return comes_in and self.may(subject, case)
 
     def passes(self, subject: str, case: Case) -> bool:
         service = self.graph.services[case.service or ""]
@@ -144,7 +151,7 @@ def test_the_ingress_gets_through_to_what_somebody_outside_may_do(situation: Sit
     for at, cases in by_moment(situation.cases).items():
         targets = Targets(situation.graph, at, "deny")
         for case in {replace(case, subject="", actor=None) for case in cases if case.service is not None}:
-            wanted = any(targets.may(subject, case) for subject in PEOPLE)
+            wanted = any(targets.may_come_in(subject, case) for subject in ACTORS)
             found = targets.passes("person:anybody", case)
             assert wanted or not found, f"let through: {case}"
             assert found or not wanted or not is_plainly_spelt(case.path), f"kept out: {case}"
@@ -167,6 +174,24 @@ def test_an_ingress_asks_about_the_service_that_answers_there(situation: Situati
             if resource is not None and is_plainly_spelt(case.target) and segments(resource.path) is not None:
                 assert asked.key == upstream_key(resource.service), case
                 assert asked.passed_on == resource.path, case
+
+
+@thoroughly
+@given(situations(faulty=1), st.sampled_from(("allow", "deny")))
+def test_a_replay_takes_of_the_mesh_what_its_objects_say(situation: Situation, mode: str) -> None:
+    """Else the way out could shut somebody out whom the replay did not name."""
+    for at, cases in by_moment(situation.cases).items():
+        targets = Targets(situation.graph, at, mode)
+        meshes = {
+            name: Mesh(targets.graph, service, targets.surroundings) for name, service in targets.graph.services.items()
+        }
+        for case in (case for case in cases if case.service is not None):
+            inside = caller_account(case.subject, targets.surroundings) is not None
+            wanted = targets.passes(case.subject, case) and (inside or targets.may(case.subject, case))
+            call = Call(case.subject, case.method, case.service or "", case.path, Point.MESH, at)
+            found = meshes[call.service].allows(call)
+            assert found or not wanted, f"taken for shut out already: {case}"
+            assert wanted or not found or not is_plainly_spelt(case.path), f"taken for let in: {case}"
 
 
 def test_a_difference_is_noticed() -> None:

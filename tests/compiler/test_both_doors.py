@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from apps.compiler.both_doors import Held, Missing, held_at
-from apps.compiler.graph import Grant, Point, Service, Subject, SubjectKind
+from apps.compiler.decide import entitlements
+from apps.compiler.graph import AccessGraph, Grant, Guardrail, Point, Service, Subject, SubjectKind
+from tests.agreement.strategies import graphs, moments
 from tests.compiler.estate import BOTH, CART_ID, EDGE, MESH, NIGHT, PAYMENTS, estate
 
 ADA = Grant("g1", "person:ada", "payments", frozenset({"refund"}), EDGE, NIGHT)
@@ -69,10 +74,66 @@ def test_a_suspended_team_closes_nothing() -> None:
     graph = estate()
     asleep = replace(graph.subjects["team:storefront"], active=False)
     graph = replace(graph, subjects={**graph.subjects, asleep.id: asleep})
-    assert [one.subject for one in held_at(graph, PAYMENTS, [ADA, team]) if one.gaps] == [
-        "person:ada",
-        "team:storefront",
+    found = held_at(graph, PAYMENTS, [ADA, team])
+    assert [(one.subject, sorted(one.mesh), len(one.gaps)) for one in found] == [
+        ("person:ada", [], 1),
+        ("team:storefront", [], 0),
     ]
+
+
+def test_who_is_suspended_may_call_nothing() -> None:
+    [one] = held_at(estate(), PAYMENTS, [replace(ADA, subject="person:dan", points=BOTH)])
+    assert (one.edge, one.mesh, one.gaps) == (frozenset(), frozenset(), ())
+
+
+def walled(*grants: Grant, points: frozenset[Point], methods: frozenset[str] = frozenset()) -> tuple[Held, ...]:
+    wall = Guardrail("k", "Never.", services=frozenset({"payments"}), points=points, methods=methods)
+    return held_at(replace(estate(), guardrails=(wall,)), PAYMENTS, grants)
+
+
+def test_a_guardrail_at_one_door_is_a_gap_that_no_request_closes() -> None:
+    [one] = walled(replace(ADA, points=BOTH), points=MESH)
+    assert (sorted(one.edge), sorted(one.mesh)) == (["refund"], [])
+    [gap] = one.gaps
+    assert (gap.shut, gap.missing, gap.by_asking) == (Point.MESH, (), False)
+    assert gap.sentence == "The edge lets Ada call POST /orders/{id}/refunds. A guardrail forbids it at the mesh."
+    [one] = walled(replace(ADA, points=EDGE), points=MESH)
+    assert [(gap.shut, gap.by_asking) for gap in one.gaps] == [(Point.MESH, False)]
+    [one] = walled(replace(ADA, points=BOTH), points=BOTH)
+    assert (one.edge, one.mesh, one.gaps) == (frozenset(), frozenset(), ())
+
+
+def test_a_guardrail_across_some_methods_of_a_route_names_them() -> None:
+    order = replace(ADA, routes=frozenset({"order"}), points=BOTH)
+    [one] = walled(order, points=EDGE, methods=frozenset({"HEAD"}))
+    assert (sorted(one.edge), sorted(one.mesh)) == (["order"], ["order"])
+    [gap] = one.gaps
+    assert gap.sentence == "The mesh lets Ada call HEAD /orders/{id}. A guardrail forbids it at the edge."
+
+
+def test_a_workload_needs_no_edge_whatever_guardrails_say_there() -> None:
+    assert [one.gaps for one in walled(CART, points=EDGE)] == [()]
+    [one] = walled(replace(CART, points=BOTH), points=MESH)
+    assert [gap.shut for gap in one.gaps] == [Point.MESH]
+
+
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(graphs(), st.data())
+def test_the_map_says_of_each_door_what_decide_says(graph: AccessGraph, data: st.DataObject) -> None:
+    """Of whoever holds something of its own: routes of which it may call some method."""
+    graph, at = replace(graph, denials=()), data.draw(moments(graph))
+    for service in graph.services.values():
+        running = [
+            one
+            for one in graph.grants
+            if one.service == service.id and one.starts_at <= at and (one.ends_at is None or at < one.ends_at)
+        ]
+        may = {(row.subject, row.route, row.point) for row in entitlements(graph, service.id, at)}
+        for one in held_at(graph, service, running):
+            if graph.subjects[one.subject].kind is not SubjectKind.TEAM:
+                told = {(one.subject, route, Point.EDGE) for route in one.edge}
+                told |= {(one.subject, route, Point.MESH) for route in one.mesh}
+                assert told == {way for way in may if way[0] == one.subject}
 
 
 def test_what_the_catalogue_does_not_name_is_not_to_be_had_by_asking() -> None:

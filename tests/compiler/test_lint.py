@@ -79,7 +79,7 @@ def test_grants_that_can_never_work() -> None:
     assert codes(REFUND, graph=walled) == never
     assert codes(replace(REFUND, routes=frozenset())) == never
     edge_wall = replace(walled.guardrails[0], points=frozenset({Point.EDGE}))
-    assert codes(REFUND, graph=replace(walled, guardrails=(edge_wall,))) == []
+    assert codes(REFUND, graph=replace(walled, guardrails=(edge_wall,))) == [(Code.MESH_WITHOUT_EDGE, ("g1",))]
 
 
 def test_one_door_is_not_enough_from_outside() -> None:

@@ -9,9 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object
 from apps.compiler.graph import AccessGraph, Breaker, TrafficRule, Variant
+from apps.compiler.surroundings import CLUSTER_EMITTERS, ClusterSurroundings
+from tests.agreement.strategies import T0, graphs
 from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.cluster.test_beside import agent_objects
 from tests.compiler.estate import CART, CART_ID, MESH, PAYMENTS, estate
@@ -70,6 +75,39 @@ def test_what_controllers_describe_is_as_described() -> None:
         "TrafficTarget", "VirtualServer", "VirtualServerRoute",
     }  # fmt: skip
     assert {one["metadata"]["name"]: faults(one) for one in found if faults(one) != []} == {}
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> ClusterSurroundings:
+    """Of all emitters, in every way the rest can be told."""
+    doors = draw(st.booleans())
+    return replace(
+        SURROUNDINGS,
+        emitters=frozenset(CLUSTER_EMITTERS),
+        plus=draw(st.booleans()),
+        upstream_tls_secret="ingress-identity" if doors else "",
+        upstream_ca_secret="mesh-ca" if doors else "",
+        tls_secret=draw(st.sampled_from(("", "host-tls"))),
+        client_ca_secret=draw(st.sampled_from(("", "edge-ca"))),
+        isolated=draw(st.sampled_from((frozenset(), frozenset({"shop"})))),
+        outside=draw(st.sampled_from(({}, {"payments": ("203.0.113.0/28", "2001:db8::/48")}, {"cart": ()}))),
+        at=T0,
+    )
+
+
+@settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(graphs(), clusters())
+def test_whatever_the_policy_every_object_is_as_described_and_nothing_is_found_in_it(
+    graph: AccessGraph, around: ClusterSurroundings
+) -> None:
+    made = parsed(emitted(graph, around))
+    told = [
+        one
+        for one in made
+        if one["kind"] not in UNDESCRIBED and (CUSTOM.is_dir() or one["kind"] in CORE | {"NetworkPolicy"})
+    ]
+    assert {one["metadata"]["name"]: faults(one) for one in told if faults(one) != []} == {}
+    assert lint_objects(made, plus=around.plus) == ()
 
 
 @described

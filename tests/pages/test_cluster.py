@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.audit.models import Event
 from apps.identity.models import Subject
-from apps.rollout.models import Drift, Node, PendingChange, Preflight, Target, TargetArtifact
+from apps.rollout.models import Drift, Node, PendingChange, Preflight, Revision, Target, TargetArtifact
 from apps.rollout.surroundings import secret_of
 from apps.rollout.views import healths
 from tests.factories import clusters, pages
@@ -65,6 +65,14 @@ def test_the_plan_names_who_called_lately_and_may_not_then(house: pages.House, o
     assert '<div class="faint mono tiny wraps">person:ada</div><div class="quiet">1 call, the last' in shown
 
 
+def test_the_plan_says_how_bad_it_is_what_a_revision_brings_along(olga: Client) -> None:
+    made = pages.revise(Target.objects.get(slug="cluster"), 7, datetime.now(UTC))
+    trap = {"service": "payments", "code": "netpol_reopens", "sentence": "Everybody can reach it.", "severity": "error"}
+    Revision.objects.filter(pk=made.pk).update(traps=[trap])
+    shown = text_of(olga, "/rollout/cluster/plan/")
+    assert '<span class="tag tone-bad">error</span><div class="sub">Everybody can reach it.</div>' in shown
+
+
 def test_a_yes_is_kept_and_asked_only_once(olga: Client) -> None:
     answer = olga.post("/rollout/cluster/plan/", {"service": "payments"})
     assert (answer.status_code, answer["Location"]) == (302, "/rollout/cluster/plan/")
@@ -110,13 +118,27 @@ def test_settings_are_kept_or_refused_by_name(olga: Client) -> None:
         "mtls": "strict",
         "ingress": "nic/nic",
     }
-    answer = olga.post("/rollout/cluster/settings", given)
+    answer = olga.post("/rollout/cluster/settings", {**given, "sure": "on"})
     assert answer.status_code == 302
     config = Target.objects.get(slug="cluster").config
     assert (config["emitters"], config["access_control"], config["server"]) == (["nic"], "deny", "https://127.0.0.1:1")
     answer = olga.post("/rollout/cluster/settings", {**given, "namespaces": "Shop"})
     assert answer.status_code == 422
     assert "Namespaces have lower-case letters" in answer.content.decode()
+
+
+def test_what_guards_pods_is_taken_off_by_who_read_that_they_are_open_then(olga: Client) -> None:
+    given = {"namespaces": "shop", "access_control": "allow", "mtls": "permissive", "ingress": "nic/nic"}
+    before = Target.objects.get(slug="cluster").config
+    assert "networkpolicy" in before["emitters"]
+    answer = olga.post("/rollout/cluster/settings", {**given, "emitters": ["nic"]})
+    assert answer.status_code == 422
+    assert "everybody in the cluster can connect to the pods it guards now" in answer.content.decode()
+    assert "Take it off all the same" in answer.content.decode()
+    assert Target.objects.get(slug="cluster").config == before
+    answer = olga.post("/rollout/cluster/settings", {**given, "emitters": [*before["emitters"], "nic"]})
+    assert answer.status_code == 302
+    assert "Take it off" not in text_of(olga, "/rollout/cluster/settings")
 
 
 def test_a_credential_is_never_put_back_into_a_page(olga: Client) -> None:

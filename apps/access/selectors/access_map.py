@@ -16,7 +16,7 @@ from django.db.models import OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
 from apps.access.models import Grant, GrantDoor
-from apps.access.selectors.graph import graph_openings
+from apps.access.selectors.circumstances import openings_and_walls
 from apps.access.states import LIVE_GRANTS
 from apps.catalog import selectors as catalog
 from apps.compiler import graph
@@ -157,12 +157,14 @@ class _Read:
 
 
 def _read(shapes: Collection[graph.Service], at: datetime) -> _Read:
+    slugs = [shape.id for shape in shapes]
+    opened, walls = openings_and_walls(_running(at).filter(service__slug__in=slugs), slugs)
     grants: dict[str, list[graph.Grant]] = defaultdict(list)
-    for grant in graph_openings(_running(at).filter(service__slug__in=[shape.id for shape in shapes])):
+    for grant in opened:
         grants[grant.service].append(grant)
     placed = identity.list_placed({one.subject for many in grants.values() for one in many}, at=at)
     names = dict([NO_TEAM, *(team for one in placed.values() for team in one.belongs)])
-    who = graph.AccessGraph(subjects={key: one.subject for key, one in placed.items()})
+    who = graph.AccessGraph(subjects={key: one.subject for key, one in placed.items()}, guardrails=walls)
     unproven = {key for key, one in placed.items() if one.is_unproven}
     found: dict[str, dict[str, Cell]] = {}
     for shape in shapes:

@@ -196,24 +196,6 @@ def read_rows(grants: QuerySet[Grant]) -> Iterator[Row]:
     return (Row(*values) for values in rows)
 
 
-def graph_openings(grants: QuerySet[Grant]) -> tuple[graph.Grant, ...]:
-    """What these open, to whom and through which doors, without since when and until when: reading moments is most of
-    the work, and whoever asks for what is open now has chosen by them already. One query."""
-    columns = ("public_id", "subject__key", "service__slug", "points", "route_keys")
-    rows = grants.annotate(route_keys=_ROUTE_KEYS).order_by("public_id").values_list(*columns)
-    return tuple(
-        graph.Grant(
-            id=public_id,
-            subject=subject,
-            service=service,
-            routes=frozenset(routes),
-            points=frozenset(map(graph.Point, points)),
-            starts_at=0,
-        )
-        for public_id, subject, service, points, routes in rows
-    )
-
-
 def graph_grants(grants: QuerySet[Grant], at: datetime) -> tuple[graph.Grant, ...]:
     """Those that open something, in one query."""
     return tuple(graph_grant(row, at) for row in read_rows(grants) if row.treatment is None)

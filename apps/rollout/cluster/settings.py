@@ -66,6 +66,20 @@ class ClusterSettings:
         return SMI in self.emitters and self.access_control == "allow"
 
 
+NO_LONGER = {
+    NETWORK: "Without NetworkPolicy everybody in the cluster can connect to the pods it guards now, unless a baseline"
+    " stands in their namespace.",
+    SMI: "Without SMI nobody can call through the mesh what its targets guard now: one that lets nobody in stays there"
+    " until somebody deletes it by hand.",
+}
+"""What becomes of calls when a cluster no longer takes something."""
+
+
+def what_ends(before: ClusterSettings, after: ClusterSettings) -> tuple[str, ...]:
+    """What a change of settings does besides, in sentences; nothing where it takes nothing off that guards."""
+    return tuple(words for name, words in NO_LONGER.items() if name in before.emitters and name not in after.emitters)
+
+
 def settings_of(config: Mapping[str, object]) -> ClusterSettings:
     """What a target's ``config`` says; what it does not say is as if nobody had chosen."""
     known = {one.name: config[one.name] for one in fields(ClusterSettings) if one.name in config}
@@ -122,6 +136,9 @@ def _text_complaints(config: Mapping[str, object]) -> dict[str, list[str]]:
     for name, values in (("access_control", ACCESS_CONTROL), ("mtls", MTLS)):
         if config.get(name, values[0]) not in values:
             found[name] = [f"Choose one of {', '.join(values)}."]
+    if bool(config.get("upstream_tls_secret")) != bool(config.get("upstream_ca_secret")):
+        lacking = "upstream_ca_secret" if config.get("upstream_tls_secret") else "upstream_tls_secret"
+        found.setdefault(lacking, ["Name both: what the ingress shows to doors, and whom it believes there."])
     home = str(config.get("verifier", "")).partition("/")[0]
     if home and "verifier" not in found and home not in _names(config.get("namespaces")):
         found["verifier"] = [f"{home}: not among the namespaces that may be touched."]

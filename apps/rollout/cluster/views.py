@@ -17,7 +17,7 @@ from apps.identity.pages import PageRequest, complaints_on, require_role
 from apps.rollout import tasks
 from apps.rollout.cluster.facts import manifest_of
 from apps.rollout.cluster.forms import NewClusterForm, SettingsForm, WayForm, told
-from apps.rollout.cluster.settings import END_OF_SALE, SMI, settings_of
+from apps.rollout.cluster.settings import END_OF_SALE, SMI, settings_of, what_ends
 from apps.rollout.models import DriverName, Target
 from apps.rollout.policies import KEEPERS, WATCHERS
 from apps.rollout.services.cluster import connecting as cluster_connecting
@@ -95,7 +95,7 @@ def _connect(request: PageRequest, form: WayForm, slug: str) -> bool:
 
 @require_http_methods(["GET", "POST"])
 def settings(request: PageRequest, slug: str) -> HttpResponse:
-    """What is compiled for the cluster."""
+    """What is compiled for the cluster. What guards calls there is taken off by who has read what that does."""
     require_role(request, *(KEEPERS if request.method == "POST" else WATCHERS))
     target = cluster_target(slug)
     chosen = settings_of(target.config)
@@ -104,12 +104,20 @@ def settings(request: PageRequest, slug: str) -> HttpResponse:
         tasks.poke([slug])
         messages.success(request, "Kept. Everything is compiled again.")
         return redirect("target", slug)
-    context = {"target": target, "form": form, "end_of_sale": END_OF_SALE if SMI in chosen.emitters else ""}
-    return TemplateResponse(request, "rollout/cluster_settings.html", context, status=422 if form.errors else 200)
+    context = {
+        "target": target,
+        "form": form,
+        "end_of_sale": END_OF_SALE if SMI in chosen.emitters else "",
+        "asks": form.is_bound and form.is_valid() and what_ends(chosen, form.settings(kept=chosen)),
+    }
+    return TemplateResponse(request, "rollout/cluster_settings.html", context, status=422 if form.is_bound else 200)
 
 
 def _change(request: PageRequest, form: SettingsForm, target: Target) -> bool:
-    wanted = form.settings(kept=settings_of(target.config))
+    kept = settings_of(target.config)
+    wanted = form.settings(kept=kept)
+    if what_ends(kept, wanted) and request.POST.get("sure") != "on":
+        return False
     with complaints_on(form):
         cluster_connecting.change_settings(
             slug=target.slug, chosen=wanted, actor=request.subject.actor, at=timezone.now()

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from apps.compiler.emitters.cluster import emit_traps
 from apps.compiler.emitters.cluster.leaving import Verdict, aspects, replay
 from apps.compiler.graph import AccessGraph, Breaker, Grant, Point, Subject, SubjectKind, TrafficRule
 from apps.compiler.impact import Call
+from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.traffic import EVERYBODY
 from tests.compiler.estate import CART_ID, MESH, NIGHT, PAYMENTS, estate
@@ -16,7 +18,7 @@ from tests.compiler.estate import CART_ID, MESH, NIGHT, PAYMENTS, estate
 CLUSTER = ClusterSurroundings("east", "https://c.test", "shop.test", frozenset({"smi"}), mtls="strict", at=NIGHT)
 GUARDED = replace(
     CLUSTER, emitters=frozenset({"smi", "nic", "networkpolicy"}), verifier="sallyport/verifier:8080",
-    upstream_tls_secret="door",
+    upstream_tls_secret="door", upstream_ca_secret="mesh-ca",
 )  # fmt: skip
 ADS = "workload:spiffe://shop.test/ns/shop/sa/ads"
 
@@ -43,6 +45,24 @@ def test_what_becomes_of_each_part() -> None:
     guarded = told(GUARDED)
     assert guarded["People and agents from outside"] == Verdict.GAINED
     assert guarded["Other ports of the pod"] == Verdict.EQUAL
+
+
+def test_a_gateway_does_not_get_past_a_door_and_both_sides_say_so() -> None:
+    gateway = replace(GUARDED, emitters=frozenset({"smi", "gateway"}), gateway="gateways/outside")
+    assert told(gateway)["People and agents from outside"] == Verdict.LOST
+    part = service_slice(estate(), "payments")
+    found = {trap.code: trap.severity for trap in emit_traps(estate(), part, part, PAYMENTS, gateway)}
+    assert found["door_shut"] == "error"
+
+
+@pytest.mark.parametrize("half", ["upstream_tls_secret", "upstream_ca_secret"])
+def test_half_of_what_leads_to_a_door_is_no_door(half: str) -> None:
+    graph, some = estate(), replace(GUARDED, **{half: ""}, emitters=frozenset({"nic", "networkpolicy"}))  # type: ignore[arg-type]  # a field
+    assert told(some)["People and agents from outside"] == Verdict.TO_DO
+    part = service_slice(graph, "payments")
+    found = {trap.code: trap.severity for trap in emit_traps(graph, part, part, PAYMENTS, some)}
+    assert found["pods_unguarded"] == "warning"
+    assert found["netpol_whole_port"] == "warning"
 
 
 def test_what_the_mesh_cannot_see_is_gained_and_what_nobody_calls_has_nobody_to_lose() -> None:

@@ -89,6 +89,15 @@ def test_two_limits_of_one_pair_are_found_however_they_are_written() -> None:
     assert lint_objects(other) == ()
 
 
+def test_two_targets_of_one_source_and_destination_are_found() -> None:
+    [found] = [one for one in SOUND if one["kind"] == "TrafficTarget" and "from-cart" in one["metadata"]["name"]]
+    again = deepcopy(found)
+    again["metadata"]["name"] = "again"
+    assert "same_pair" in {trap.code for trap in lint_objects([*SOUND, again])}
+    again["spec"]["destination"]["port"] = 1
+    assert "same_pair" not in {trap.code for trap in lint_objects([*SOUND, again])}
+
+
 @pytest.mark.parametrize("rate", ["3r/,", "0r/m", "3", "3r/h", "r/s", "3r/m "])
 def test_a_rate_is_checked_beyond_what_the_schema_does(rate: str) -> None:
     assert {trap.code for trap in lint_objects([limit("a", rate, kind="Deployment", name="cart")])} == {"bad_rate"}

@@ -28,6 +28,7 @@ from apps.compiler.graph import (
 from apps.compiler.graph import Cause as CauseOf
 from apps.compiler.slices import service_slice
 from apps.compiler.surroundings import ClusterSurroundings
+from tests.compiler.cluster.estate import SURROUNDINGS, emitted, of_kind, parsed
 from tests.compiler.estate import CART_ID, HOUR, MESH, NIGHT, PAYMENTS, estate
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -43,6 +44,7 @@ CLUSTER = ClusterSurroundings(
     at=NIGHT,
 )
 OUTSIDE = replace(CLUSTER, outside={"payments": ("203.0.113.0/28", "2001:db8::/48")})
+DOORS: Any = {"upstream_tls_secret": "ingress-identity", "upstream_ca_secret": "mesh-ca"}
 WEB = Subject("workload:spiffe://shop.test/ns/front/sa/web", SubjectKind.WORKLOAD, "web")
 ABROAD = Subject("workload:spiffe://other.test/ns/front/sa/web", SubjectKind.WORKLOAD, "abroad")
 
@@ -197,10 +199,25 @@ def test_a_port_is_more_than_a_route_unless_somebody_looks_at_routes() -> None:
     alone = told(graph, graph)["netpol_whole_port"]
     assert alone.severity == "warning"
     assert alone.sentence.endswith("Nothing else in this cluster checks routes.")
-    assert told(graph, graph, replace(CLUSTER, upstream_tls_secret="door"))["netpol_whole_port"].severity == "note"
+    assert told(graph, graph, replace(CLUSTER, **DOORS))["netpol_whole_port"].severity == "note"
     everything = frozenset(route.id for route in PAYMENTS.routes)
     only = replace(graph, grants=(replace(grant(), routes=everything),))
     assert "netpol_whole_port" not in told(only, only)
+
+
+def test_the_ingress_reaches_a_door_where_it_calls_it() -> None:
+    """What NGINX Ingress Controller is told to call is a port that the NetworkPolicy leaves open to it."""
+    both = replace(
+        SURROUNDINGS, emitters=frozenset({"networkpolicy", "nic"}), ingress="nginx-ingress/nginx-ingress", **DOORS
+    )
+    for around in (both, replace(both, upstream_tls_secret="", upstream_ca_secret="")):
+        made = parsed(emitted(estate(), around))
+        [upstream] = of_kind(made, "VirtualServerRoute")["sp-payments"]["spec"]["upstreams"]
+        [rule] = of_kind(made, "NetworkPolicy")["sp-payments"]["spec"]["ingress"]
+        assert upstream["port"] in [port["port"] for port in rule["ports"]]
+        names = {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in rule["from"]}
+        assert "nginx-ingress" in names
+        assert (9102 in [port["port"] for port in rule["ports"]]) is (around is both)
 
 
 def test_what_kubernetes_cannot_know_is_an_error_and_not_passed_over() -> None:
@@ -246,7 +263,12 @@ def test_what_an_address_does_not_say_is_told() -> None:
         found["netpol_address_alone"].sentence
     )
     assert "externalTrafficPolicy: Cluster" in found["netpol_translated"].sentence
-    assert told(graph, graph, replace(OUTSIDE, upstream_tls_secret="door"))["netpol_address_alone"].severity == "note"
+    assert (
+        told(graph, graph, replace(OUTSIDE, upstream_tls_secret="door", upstream_ca_secret="mesh-ca"))[
+            "netpol_address_alone"
+        ].severity
+        == "note"
+    )
     closed = told(graph, graph, replace(OUTSIDE, outside={"payments": ()}))
     assert {"netpol_no_address"} == {code for code in closed if "address" in code}
     assert "203.0.113.0/28" in told(AccessGraph(), graph, OUTSIDE)["netpol_isolates"].sentence

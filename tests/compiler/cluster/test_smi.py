@@ -9,6 +9,7 @@ import pytest
 from apps.compiler.emitters.cluster import emit_service, emit_traps
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object
+from apps.compiler.emitters.cluster.regexes import LONGEST
 from apps.compiler.graph import (
     AccessGraph,
     Breaker,
@@ -176,6 +177,7 @@ NOTHING = AccessGraph()
         ("identity_unproved", estate(), estate(), replace(SMI, mtls="permissive")),
         ("identity_unproved", estate(), estate(), replace(SMI, mtls="off")),
         ("ingress_unasked", estate(), estate(), SMI),
+        ("ingress_unasked", estate(), estate(), replace(SMI, emitters=frozenset({"smi", "nic"}), verifier="")),
         ("ends_by_console", estate(), estate(), SMI),
         ("starts_by_console", estate(), estate(), replace(SMI, at=NIGHT)),
     ],
@@ -212,11 +214,30 @@ def test_who_is_no_service_account_is_named() -> None:
     assert "server_unseen" in codes(graph, graph)
 
 
-def test_a_path_that_nginx_cannot_hold_is_told() -> None:
+def test_a_path_that_nginx_cannot_hold_is_left_out_and_told() -> None:
+    """In the objects it would keep the mesh from taking the next change over, and that may be a revocation."""
     deep = Route("deep", frozenset({"GET"}), "".join(f"/{{p{place}}}" for place in range(10)))
-    graph = replace(estate(), services={"payments": replace(PAYMENTS, routes=(*PAYMENTS.routes, deep))})
+    grant = Grant("g-deep", CART_ID, "payments", frozenset({"deep"}), MESH, NIGHT)
+    services = {"payments": replace(PAYMENTS, routes=(*PAYMENTS.routes, deep))}
+    graph = replace(estate(), services=services, grants=(*estate().grants, grant))
+    made = objects(graph)
+    [cart] = [one["spec"] for name, one in of_kind(made, "TrafficTarget").items() if "from-cart" in name]
+    assert cart["rules"][0]["matches"] == ["charge-post-0"]
+    matches = of_kind(made, "HTTPRouteGroup")["sp-payments"]["spec"]["matches"]
+    assert max(len(match["pathRegex"]) for match in matches) <= LONGEST
+    assert lint_objects(made) == ()
     assert "pattern_too_long" in codes(graph, graph)
     assert "pattern_too_long" not in codes(estate(), estate())
+
+
+def test_a_workload_that_may_come_by_the_edge_comes_as_the_ingress_too() -> None:
+    inside = replace(estate(), grants=(Grant("g", CART_ID, "payments", frozenset({"charge"}), MESH, NIGHT),))
+    assert [name for name in targets(inside) if "from-nginx-ingress" in name] == []
+    round_about = replace(inside, grants=(replace(inside.grants[0], points=BOTH),))
+    [ingress] = [one["spec"] for name, one in targets(round_about).items() if "from-nginx-ingress" in name]
+    assert ingress["rules"][0]["matches"] == ["charge-post-0"]
+    assert "ingress_unasked" not in codes(inside, inside)
+    assert "ingress_unasked" in codes(round_about, round_about)
 
 
 def test_two_services_behind_one_account_and_port_are_told_apart_by_nothing() -> None:

@@ -10,11 +10,11 @@ from apps.compiler.emitters.cluster import emit_service, emit_traps
 from apps.compiler.emitters.cluster.leaving import Verdict, aspects
 from apps.compiler.emitters.cluster.lints import lint_objects
 from apps.compiler.emitters.cluster.objects import Object
-from apps.compiler.graph import AccessGraph, Breaker, TrafficRule
+from apps.compiler.graph import AccessGraph, Breaker, EdgeExposure, TrafficRule
 from apps.compiler.slices import service_slice
-from apps.compiler.surroundings import ClusterSurroundings
+from apps.compiler.surroundings import CLUSTER_EMITTERS, ClusterSurroundings
 from tests.compiler.cluster.estate import SURROUNDINGS, of_kind, parsed
-from tests.compiler.estate import MESH
+from tests.compiler.estate import ADA, BOTH, MESH
 from tests.compiler.test_connections import DB, MAY_CONNECT, estate
 from tests.contract.schemas import faults
 
@@ -73,6 +73,21 @@ def test_a_rule_from_before_is_left_out_and_said() -> None:
     graph = replace(estate(MAY_CONNECT), traffic=(rule,))
     assert of_kind(objects(graph), "CircuitBreaker") == {}
     assert "traffic_rule_left_out" in codes(graph, SMI)
+
+
+def test_nobody_comes_to_it_by_the_ingress() -> None:
+    """A connection does not say which person is behind it, so no ingress is let in, whatever people may do."""
+    outside = replace(DB, edge=EdgeExposure("db.shop.test"))
+    grant = replace(MAY_CONNECT, subject="person:ada", points=BOTH)
+    graph = replace(estate(grant, service=outside), subjects={"person:ada": ADA})
+    told = replace(SURROUNDINGS, emitters=frozenset(CLUSTER_EMITTERS))
+    made = objects(graph, told)
+    assert {one["kind"] for one in made} == {"NetworkPolicy", "TCPRoute", "TrafficTarget"}
+    [shut] = of_kind(made, "TrafficTarget").values()
+    assert shut["spec"]["sources"][0]["name"] == "sallyport-nobody"
+    [policy] = of_kind(made, "NetworkPolicy").values()
+    assert policy["spec"]["ingress"] == []
+    assert "tcp_left_out" in codes(graph, told)
 
 
 def test_leaving_the_mesh_loses_the_proof_of_who_connects() -> None:

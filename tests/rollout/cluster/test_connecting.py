@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from apps.audit.models import Event
 from apps.rollout.cluster.settings import settings_of
-from apps.rollout.models import Preflight, Target, TargetArtifact
+from apps.rollout.models import Preflight, Production, Revision, Target, TargetArtifact
 from apps.rollout.services import preflights
 from apps.rollout.services.cluster import connecting
 from apps.rollout.services.cluster.connecting import ClusterRefused, Way
@@ -153,6 +153,22 @@ def test_what_a_cluster_no_longer_takes_is_removed(target: Target, cluster: Loca
     connecting.change_settings(slug="cluster", chosen=chosen, actor=OLGA, at=AT)
     hands.work()
     assert policy(cluster) is None
+    told = {trap["code"]: trap["severity"] for trap in Revision.objects.latest("number").traps}
+    assert told["netpol_reopens"] == "warning"
+
+
+def test_what_a_cluster_takes_only_now_is_told_as_what_is_new_to_it(target: Target, hands: Hands) -> None:
+    agreed(hands)
+    Target.objects.update(production=Production.AUTOMATIC)
+    chosen = replace(settings_of(target.config), emitters=("networkpolicy", "smi"), mtls="strict")
+    connecting.change_settings(slug="cluster", chosen=chosen, actor=OLGA, at=AT)
+    hands.work()
+    assert {trap["code"] for trap in Revision.objects.latest("number").traps} >= {"first_target_closes"}
+    assert "netpol_isolates" not in {trap["code"] for trap in Revision.objects.latest("number").traps}
+    connecting.change_settings(slug="cluster", chosen=replace(chosen, emitters=("networkpolicy",)), actor=OLGA, at=AT)
+    hands.work()
+    told = {trap["code"]: trap["severity"] for trap in Revision.objects.latest("number").traps}
+    assert told["last_target_opens"] == "error"
 
 
 def test_a_look_tells_what_is_granted_and_what_breaks_without_it(

@@ -123,6 +123,14 @@ def test_no_stranger_is_waited_for_and_none_is_asked_once_access_has_ended(
     assert doors(grant) == {"mesh": "closed"}
 
 
+def test_the_ingress_is_no_stranger(cart_pod: Node, shop: factory.Shop, hands: Hands) -> None:
+    """Its account is let through for the people behind it."""
+    pod("ingress", "spiffe://shop.test/ns/nginx-ingress/sa/nginx-ingress", hands)
+    granted(shop, hands)
+    answer(cart_pod, hands, "allow")
+    assert not Probe.objects.exclude(stranger="").exists()
+
+
 def test_without_another_pod_there_is_nobody_to_refuse(cart_pod: Node, shop: factory.Shop, hands: Hands) -> None:
     grant = granted(shop, hands)
     answer(cart_pod, hands, "allow")

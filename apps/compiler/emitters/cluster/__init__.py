@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -78,13 +78,25 @@ def _artifacts(objects: Iterable[Object]) -> tuple[Artifact, ...]:
 
 
 def emit_traps(
-    graph: AccessGraph, before: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
+    graph: AccessGraph,
+    before: AccessGraph,
+    after: AccessGraph,
+    service: Service,
+    surroundings: ClusterSurroundings,
+    had: Collection[str] | None = None,
 ) -> tuple[Trap, ...]:
     """What a reviewer of the change from ``before`` to ``after`` (slices of the service) must know.
 
     ``graph`` is as much of the whole as there is: what two services have in common is only seen where both are in it.
+    ``had`` names the emitters whose objects of the service are there: to one that was not chosen until now everything
+    is new, and by one that no longer is everything is taken away. None where the choice stayed as it was.
     """
-    told = [one.traps(graph, before, after, service, surroundings) for one in _chosen(surroundings)]
+    told: list[tuple[Trap, ...]] = []
+    for name in CLUSTER_EMITTERS:
+        chosen, had_some = name in surroundings.emitters, had is None or name in had
+        if chosen or (had is not None and had_some):
+            was, now = before if had_some else AccessGraph(), after if chosen else AccessGraph()
+            told.append(EMITTERS[name].traps(graph, was, now, service, surroundings))
     return tuple(dict.fromkeys((*chain.from_iterable(told), *_faults(after, service, surroundings))))
 
 

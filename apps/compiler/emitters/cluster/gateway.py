@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apps.compiler.emitters.cluster import treatments, verifier
-from apps.compiler.emitters.cluster.objects import Account, Object, labels, made, object_name, service_name
+from apps.compiler.emitters.cluster.objects import Account, Object, has_doors, labels, made, object_name, service_name
 from apps.compiler.emitters.cluster.outside import (
     SPOKEN_IN_OUR_NAME,
     TELLING,
@@ -139,6 +139,9 @@ def _own(after: AccessGraph, service: Service, surroundings: ClusterSurroundings
         return
     sentence = "Who may bring context tokens is up to the Gateway: let it ask for the edge's client certificate."
     yield Trap("edge_unproved", sentence, Severity.WARNING)
+    if has_doors(surroundings):
+        sentence = f"A door before the pods of {name} turns this gateway away, which shows it no certificate."
+        yield Trap("door_shut", sentence, Severity.ERROR)
     counted = treatments.running(after, service, surroundings)
     yield from treatments.traps(after, service, surroundings, counted)
 

@@ -12,7 +12,9 @@ from enum import StrEnum
 
 from apps.compiler.decide import Action, Context, Decision, Pdp, Resource
 from apps.compiler.emitters.cluster.objects import (
+    asked_at_ingress,
     caller_account,
+    has_doors,
     ingress_account,
     opened,
     openings,
@@ -118,7 +120,10 @@ def _outsiders(graph: AccessGraph, service: Service, surroundings: ClusterSurrou
     asks = asked_at_ingress(surroundings)
     today = "The ingress asks our verifier." if asks else "The ingress passes for all of them; nobody asks who it is."
     name = "People and agents from outside"
-    if surroundings.upstream_tls_secret:
+    if "gateway" in surroundings.emitters:
+        after = "Gateway Fabric shows a door no certificate and is turned away: keep NGINX Ingress Controller."
+        yield Aspect(name, today, after, Verdict.LOST)
+    elif has_doors(surroundings):
         yield Aspect(name, today, "The door asks as well, with the token the edge sent.", Verdict.GAINED)
     else:
         after = "The door turns the ingress away until it shows a certificate: set the cluster's upstream TLS secret."
@@ -151,11 +156,6 @@ def _other_ports(surroundings: ClusterSurroundings) -> Aspect:
 def _ends() -> Aspect:
     today = "When the console takes the object back."
     return Aspect("When access ends", today, "On the second, with the console down as well.", Verdict.GAINED)
-
-
-def asked_at_ingress(surroundings: ClusterSurroundings) -> bool:
-    """Whether an ingress controller asks the verifier about calls from outside, so that there is anything to ask."""
-    return bool(surroundings.verifier and surroundings.emitters & {"nic", "gateway"})
 
 
 class Mesh:

@@ -36,7 +36,7 @@ def lint_objects(objects: Iterable[Object], *, plus: bool = False, beside: Itera
     told = [trap for rule in _RULES for one in found for trap in rule(one, index)]
     if not plus:
         told += [trap for one in found for trap in _plus_only(one)]
-    return tuple(dict.fromkeys((*told, *_duplicate_limits(found))))
+    return tuple(dict.fromkeys((*told, *_duplicate_limits(found), *_same_pair(found))))
 
 
 def _key(one: Object) -> tuple[str, str, str]:
@@ -211,6 +211,20 @@ def _duplicate_limits(objects: Sequence[Object]) -> Iterator[Trap]:
     for several in seen.values():
         if len(several) > 1:
             yield _error("duplicate_limit", several[-1], "its source and destination already have a limit.")
+
+
+def _same_pair(objects: Sequence[Object]) -> Iterator[Trap]:
+    """Which of two targets a mesh reads first is not said, so all that one source may do at a destination is in one."""
+    seen: dict[tuple[object, ...], list[Object]] = defaultdict(list)
+    for one in objects:
+        if one["kind"] == "TrafficTarget":
+            namespace, spec = one["metadata"]["namespace"], one["spec"]
+            there = (*_party(spec["destination"], namespace), spec["destination"].get("port"))
+            for source in spec.get("sources", ()):
+                seen[there, _party(source, namespace)].append(one)
+    for several in seen.values():
+        if len(several) > 1:
+            yield _error("same_pair", several[-1], "another target has its source and destination.")
 
 
 def _party(party: Mapping[str, str], namespace: str) -> tuple[str, ...]:

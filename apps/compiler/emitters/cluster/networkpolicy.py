@@ -18,13 +18,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from apps.compiler.decide import Pdp
 from apps.compiler.emitters.cluster.objects import (
     NAME_LABEL,
     Account,
     Object,
     handout_labels,
-    ingress_account,
+    has_doors,
     label_value,
     labels,
     made,
@@ -35,7 +34,7 @@ from apps.compiler.emitters.cluster.objects import (
     unseen,
 )
 from apps.compiler.emitters.cluster.traps import Trap, ends_by_console
-from apps.compiler.graph import AccessGraph, Point, Service, SubjectKind
+from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.words import listed
@@ -75,18 +74,7 @@ def objects(graph: AccessGraph, service: Service, surroundings: ClusterSurroundi
 
 def callers_of(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[Account, ...]:
     """The accounts that may reach the service's port, in order. ``graph`` may be a slice."""
-    found = {opening.account for opening in openings(graph, service, surroundings)}
-    if service.edge is not None and _comes_round(graph, service, surroundings):
-        found.add(ingress_account(surroundings))
-    return tuple(sorted(found))
-
-
-def _comes_round(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> bool:
-    """Whether a workload may also come by the edge: then it is the ingress that connects."""
-    rows = Pdp(graph).entitlements(service.id, surroundings.at)
-    by_point = {point: {row.subject for row in rows if row.point is point} for point in Point}
-    both = by_point[Point.EDGE] & by_point[Point.MESH]
-    return any(subject.startswith(f"{SubjectKind.WORKLOAD}:") for subject in both)
+    return tuple(sorted({opening.account for opening in openings(graph, service, surroundings)}))
 
 
 def baseline(namespace: str, *, egress: bool = False) -> Object:
@@ -103,7 +91,7 @@ def _ingress(service: Service, callers: Sequence[Account], surroundings: Cluster
     """Without a rule nobody is let in; a rule without ``from`` would let everybody in."""
     blocks = [{"ipBlock": {"cidr": block}} for block in surroundings.outside.get(service.id, ())]
     peers = [*(_pods(account) for account in callers), *blocks]
-    rules = [{"from": peers, "ports": _ports(service)}] if peers else []
+    rules = [{"from": peers, "ports": _ports(service, surroundings)}] if peers else []
     spec = {"podSelector": _own(service), "policyTypes": ["Ingress"], "ingress": rules}
     return _policy(_namespace(service), object_name(service.id), service, surroundings, spec)
 
@@ -117,7 +105,7 @@ def _egress(service: Service, namespace: str, callers: Iterable[Account], surrou
     spec = {
         "podSelector": {"matchExpressions": [{"key": NAME_LABEL, "operator": "In", "values": names}]},
         "policyTypes": ["Egress"],
-        "egress": [{"to": [there], "ports": _ports(service)}, DNS],
+        "egress": [{"to": [there], "ports": _ports(service, surroundings)}, DNS],
     }
     return _policy(namespace, object_name(service.id, "out"), service, surroundings, spec)
 
@@ -140,9 +128,14 @@ def _own(service: Service) -> Object:
     return {"matchLabels": {NAME_LABEL: service_name(service.id)}}
 
 
-def _ports(service: Service) -> list[Object]:
-    """Ports of the pod, not of its Service: the usual version's and those of the versions beside it."""
+def _ports(service: Service, surroundings: ClusterSurroundings) -> list[Object]:
+    """Ports of the pod, not of its Service: the usual version's and those of the versions beside it.
+
+    Where doors of ours stand before the pods, theirs as well: the ingress calls them there. A door asks everybody.
+    """
     usual = [] if service.mesh is None else [service.mesh.upstream_port]
+    if service.mesh is not None and has_doors(surroundings):
+        usual.append(service.mesh.port)
     numbers = {*usual, *(variant.upstream_port for variant in service.variants)}
     return [{"protocol": "TCP", "port": number} for number in sorted(numbers)]
 
@@ -178,7 +171,7 @@ def _of_selection(
         callers = [f"{one.namespace}/{one.name}" for one in callers_of(after, now, surroundings)]
         callers += surroundings.outside.get(now.id, ())
         left = f"only {listed(callers)} can" if callers else "nobody can"
-        ports = listed(str(port["port"]) for port in _ports(now))
+        ports = listed(str(port["port"]) for port in _ports(now, surroundings))
         sentence = (
             f"The first NetworkPolicy isolates the pods of {name}: {left} connect to them, on port {ports}; "
             "whoever else does today, and every other port, is cut off."
@@ -241,7 +234,7 @@ def _of_addresses(service: Service, surroundings: ClusterSurroundings) -> Iterat
         sentence = f"Nobody outside reaches the pods of {name}: no address is open at its host, or no list guards it."
         yield Trap("netpol_no_address", sentence, Severity.NOTE)
         return
-    guarded = surroundings.upstream_tls_secret != ""
+    guarded = has_doors(surroundings)
     asks = "The door beside the pods asks who." if guarded else "Nothing else in this cluster asks who."
     sentence = f"Whoever comes from {listed(blocks)} can connect to {name}: an address is not an identity. {asks}"
     yield Trap("netpol_address_alone", sentence, Severity.NOTE if guarded else Severity.WARNING)
@@ -260,7 +253,7 @@ def _of_callers(after: AccessGraph, service: Service, surroundings: ClusterSurro
         yield Trap("netpol_unseen_caller", sentence, Severity.ERROR)
     wide = sorted(_reach_more(after, service, surroundings))
     if wide:
-        checked = bool(ROUTE_CHECKERS & surroundings.emitters or surroundings.upstream_tls_secret)
+        checked = bool(ROUTE_CHECKERS & surroundings.emitters or has_doors(surroundings))
         who = listed(f"{one.namespace}/{one.name}" for one in wide)
         last = "The sidecar checks routes." if checked else "Nothing else in this cluster checks routes."
         sentence = f"{who} may call some routes of {name} only; the port is open to them for all. {last}"

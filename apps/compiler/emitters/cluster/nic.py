@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from apps.compiler.emitters.cluster import treatments, verifier
-from apps.compiler.emitters.cluster.objects import Object, labels, made, object_name, service_name
+from apps.compiler.emitters.cluster.objects import Object, has_doors, labels, made, object_name, service_name
 from apps.compiler.emitters.cluster.outside import (
     SPOKEN_IN_OUR_NAME,
     TELLING,
@@ -68,15 +68,11 @@ def _policies(
             "v1", "Secret", mesh.namespace, keys, told, type="nginx.org/jwk", stringData={"jwk": jwks(surroundings)}
         )
         yield made_policy("token", jwt={"realm": "sallyport", "secret": keys, "token": "$http_txn_token"})
-    if _is_encrypted(surroundings):
+    if has_doors(surroundings):
         yield made_policy("upstream", egressMTLS=_upstream_tls(mesh, surroundings))
     rule = treatments.brake(graph, service, surroundings)
     if rule is not None and rule.calls_per_minute is not None:
         yield made_policy("brake", rateLimit=_brake(rule.calls_per_minute))
-
-
-def _is_encrypted(surroundings: ClusterSurroundings) -> bool:
-    return surroundings.upstream_tls_secret != "" and surroundings.upstream_ca_secret != ""
 
 
 def _upstream_tls(mesh: MeshExposure, surroundings: ClusterSurroundings) -> dict[str, object]:
@@ -157,7 +153,7 @@ def _patience(breaker: Breaker) -> dict[str, object]:
 
 
 def _upstream(name: str, target: str, mesh: MeshExposure, surroundings: ClusterSurroundings) -> dict[str, object]:
-    if not _is_encrypted(surroundings):
+    if not has_doors(surroundings):
         return {"name": name, "service": target, "port": mesh.upstream_port}
     return {"name": name, "service": target, "port": mesh.port, "tls": {"enable": True}}
 
@@ -174,7 +170,7 @@ def _action(
 
 def _proxy(upstream: str, edge: EdgeExposure, surroundings: ClusterSurroundings) -> dict[str, object]:
     """The context token goes on to a sidecar of ours, which asks again, and to nobody else."""
-    taken = sorted({*SPOKEN_IN_OUR_NAME, *TELLING} | (set() if _is_encrypted(surroundings) else {TOKEN_HEADER}))
+    taken = sorted({*SPOKEN_IN_OUR_NAME, *TELLING} | (set() if has_doors(surroundings) else {TOKEN_HEADER}))
     headers = {"pass": True, "set": [{"name": name, "value": ""} for name in taken]}
     rewrite = {"rewritePath": "/"} if edge.base_path else {}
     return {"proxy": {"upstream": upstream, "requestHeaders": headers, **rewrite}}

@@ -149,10 +149,22 @@ def ingress_account(surroundings: ClusterSurroundings) -> Account:
     return Account(namespace, account)
 
 
-def entitled(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> tuple[Entitlement, ...]:
-    """What runs inside the mesh at the moment compiled for, guardrails and denials applied. A slice is enough."""
+def entitled(
+    graph: AccessGraph, service: Service, surroundings: ClusterSurroundings, point: Point = Point.MESH
+) -> tuple[Entitlement, ...]:
+    """What runs there at the moment compiled for, guardrails and denials applied. A slice is enough."""
     found = Pdp(graph).entitlements(service.id, surroundings.at)
-    return tuple(row for row in found if row.point is Point.MESH)
+    return tuple(row for row in found if row.point is point)
+
+
+def has_doors(surroundings: ClusterSurroundings) -> bool:
+    """Whether doors of ours stand before the pods, and the ingress can show who it is and believe whom it reaches."""
+    return surroundings.upstream_tls_secret != "" and surroundings.upstream_ca_secret != ""
+
+
+def asked_at_ingress(surroundings: ClusterSurroundings) -> bool:
+    """Whether an ingress asks the verifier about calls from outside, so that there is anything to ask."""
+    return bool(surroundings.verifier and surroundings.emitters & {"nic", "gateway"})
 
 
 class Opening(NamedTuple):
@@ -167,15 +179,20 @@ def openings(graph: AccessGraph, service: Service, surroundings: ClusterSurround
     """Who Kubernetes has to let through to a service.
 
     People and agents stand behind the ingress, so theirs is its account, where the service is exposed at the edge at
-    all. A workload that Kubernetes cannot see has no opening: ``unseen`` names it.
+    all and there is something to ask: a connection of plain TCP does not say who is behind it. A workload that may call
+    the same at both doors may come that way too. One that Kubernetes cannot see has no opening: ``unseen`` names it.
     """
+    at_edge = {(row.subject, row.route): row.methods for row in entitled(graph, service, surroundings, Point.EDGE)}
+    comes_in = service.edge is not None and not service.is_tcp
     for row in entitled(graph, service, surroundings):
+        outside = row.methods
         if row.subject.startswith(f"{SubjectKind.WORKLOAD}:"):
+            outside &= at_edge.get((row.subject, row.route), frozenset())
             account = caller_account(row.subject, surroundings)
-        else:
-            account = ingress_account(surroundings) if service.edge is not None else None
-        if account is not None:
-            yield Opening(account, row.route, row.methods)
+            if account is not None:
+                yield Opening(account, row.route, row.methods)
+        if comes_in and outside:
+            yield Opening(ingress_account(surroundings), row.route, outside)
 
 
 def opened(

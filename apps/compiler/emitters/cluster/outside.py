@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from apps.compiler.emitters.cluster import treatments, verifier
-from apps.compiler.emitters.cluster.objects import is_label
+from apps.compiler.emitters.cluster.objects import has_doors, is_label
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.graph import AccessGraph, EdgeExposure, Service
 from apps.compiler.lint import Severity
@@ -87,7 +87,7 @@ def _of_either(
         )
         return
     yield from _same_address(graph, service)
-    if "smi" not in surroundings.emitters and not surroundings.upstream_tls_secret:
+    if "smi" not in surroundings.emitters and not has_doors(surroundings):
         sentence = f"The ingress asks about calls to {name}; whoever reaches its pods past the ingress is not asked."
         yield Trap("pods_unguarded", sentence, Severity.WARNING)
     if any(treatments.limited(rule) for rule in treatments.running(after, service, surroundings)):

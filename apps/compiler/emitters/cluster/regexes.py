@@ -41,11 +41,16 @@ _ESCAPED = rf"%(?:2[0-46-9A-Da-d]|3[0-9AC-Fac-f]|[46]{_HEX}|5[0-9ABD-Fabd-f]|7[0
 
 
 class Lane(NamedTuple):
-    """What one method of one route answers, as disjoint sets of paths, each ``^...$``."""
+    """What one method of one route answers, as disjoint sets of paths, each ``^...$``.
+
+    ``too_long``: so many more would not fit into NGINX's configuration. One of them would keep the mesh from taking
+    any change over, a revocation too, so nobody calls that way instead.
+    """
 
     route: str
     method: str
     patterns: tuple[str, ...]
+    too_long: int = 0
 
 
 def lanes(routes: Iterable[Route]) -> Iterator[Lane]:
@@ -55,8 +60,9 @@ def lanes(routes: Iterable[Route]) -> Iterator[Lane]:
         for method in METHODS:
             if method in route.methods:
                 before = [other for other, earlier in order[:place] if method in earlier.methods]
-                boxes = territory(template, before)
-                yield Lane(route.id, method, tuple(map(pattern, boxes)))
+                patterns = [pattern(box) for box in territory(template, before)]
+                fitting = tuple(one for one in patterns if len(one) <= LONGEST)
+                yield Lane(route.id, method, fitting, len(patterns) - len(fitting))
 
 
 def territory(template: Template, before: Iterable[Template]) -> tuple[Box, ...]:

@@ -15,6 +15,7 @@ from apps.compiler.emitters.cluster import treatments
 from apps.compiler.emitters.cluster.objects import (
     Account,
     Object,
+    asked_at_ingress,
     caller_account,
     labels,
     legal_name,
@@ -27,7 +28,7 @@ from apps.compiler.emitters.cluster.objects import (
 )
 from apps.compiler.emitters.cluster.regexes import NOTHING, Lane, lanes
 from apps.compiler.emitters.cluster.traps import Trap, ends_by_console
-from apps.compiler.graph import AccessGraph, Service
+from apps.compiler.graph import AccessGraph, Point, Service
 from apps.compiler.lint import Severity
 from apps.compiler.surroundings import ClusterSurroundings
 from apps.compiler.words import listed, subject_name
@@ -231,7 +232,11 @@ def _mode(
         sentence = f"The first target closes {name} to everybody it does not name, whoever called it until now."
         yield Trap("first_target_closes", sentence, Severity.WARNING)
     if opens_alone and closed_before and not closed_after:
-        yield Trap("last_target_opens", f"Without its targets {name} is open to the whole mesh.", Severity.ERROR)
+        sentence = (
+            f"The last targets of {name} go. Without any it would be open to the whole mesh, so one that lets nobody "
+            "in is left there: nobody can call it through the mesh until somebody deletes that one by hand."
+        )
+        yield Trap("last_target_opens", sentence, Severity.ERROR)
     if surroundings.mtls != "strict" and closed_after:
         sentence = (
             f"The mesh takes mTLS as {surroundings.mtls}: a caller may come without a certificate, so that nobody is "
@@ -244,6 +249,7 @@ def _standing(
     graph: AccessGraph, after: AccessGraph, service: Service, surroundings: ClusterSurroundings
 ) -> Iterator[Trap]:
     yield from _unseen(graph, after, service, surroundings)
+    yield from _too_long(service)
     yield from _shared_account(graph, service, surroundings)
     yield from _ingress_unasked(after, service, surroundings)
     counted = treatments.workload_limits(after, service, surroundings)
@@ -268,6 +274,15 @@ def _unseen(
         yield Trap("caller_unseen", sentence, Severity.ERROR)
 
 
+def _too_long(service: Service) -> Iterator[Trap]:
+    cut = [] if service.is_tcp else [(lane.method, lane.route) for lane in lanes(service.routes) if lane.too_long]
+    templates = {route.id: route.template for route in service.routes}
+    if cut:
+        names = listed(f"{method} {templates[route]}" for method, route in cut)
+        sentence = f"NGINX takes no pattern as long as {names} of {service.name or service.id} needs: it is left out."
+        yield Trap("pattern_too_long", f"{sentence} Nobody can call it through the mesh.", Severity.ERROR)
+
+
 def _shared_account(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
     mine = server_account(service, surroundings), _port(service)
     for other in sorted(graph.services.values(), key=lambda one: one.id):
@@ -282,10 +297,14 @@ def _shared_account(graph: AccessGraph, service: Service, surroundings: ClusterS
 
 
 def _ingress_unasked(graph: AccessGraph, service: Service, surroundings: ClusterSurroundings) -> Iterator[Trap]:
-    from_outside = any(
-        caller_account(grant.subject, surroundings) is None for grant in graph.grants if grant.service == service.id
+    """People, or workloads, for whom the ingress is let through: now, or when what they hold begins."""
+    comes_in = service.edge is not None and not service.is_tcp
+    from_outside = comes_in and any(
+        caller_account(grant.subject, surroundings) is None or grant.points == frozenset(Point)
+        for grant in graph.grants
+        if grant.service == service.id
     )
-    if from_outside and service.edge is not None and not surroundings.emitters & {"nic", "gateway"}:
+    if from_outside and not asked_at_ingress(surroundings):
         sentence = (
             "The mesh lets the ingress through to all that anybody outside may do; who it is must be asked at the "
             "ingress, and nothing here asks."

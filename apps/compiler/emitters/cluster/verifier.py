@@ -40,9 +40,10 @@ def place(surroundings: ClusterSurroundings) -> tuple[Account, int]:
 def is_asked(service: Service, surroundings: ClusterSurroundings) -> bool:
     """Whether an ingress has to ask about calls of a service: it is reachable from outside, and there is a verifier.
 
-    A namespace that Kubernetes does not know by that name has nothing in it that could be reached.
+    A namespace that Kubernetes does not know by that name has nothing in it that could be reached, and an ingress
+    leads to no plain TCP.
     """
-    there = service.mesh is not None and is_label(service.mesh.namespace)
+    there = service.mesh is not None and not service.is_tcp and is_label(service.mesh.namespace)
     return service.edge is not None and there and surroundings.verifier != ""
 
 

@@ -20,7 +20,7 @@ from apps.compiler.emitters.cluster import emit_traps
 from apps.compiler.emitters.cluster.traps import Trap
 from apps.compiler.graph import AccessGraph, Service
 from apps.compiler.surroundings import ClusterSurroundings
-from apps.rollout.cluster.settings import settings_of
+from apps.rollout.cluster.settings import NETWORK, SMI, settings_of
 from apps.rollout.drivers.kubernetes.kinds import TRAFFIC_TARGETS
 from apps.rollout.emitting import COMMON, Emitted
 from apps.rollout.models import DriverName, PendingChange, Production, Revision, Shard, Target, TargetArtifact
@@ -68,12 +68,18 @@ def traps_of(target: Target, slices: Mapping[str, AccessGraph], at: datetime) ->
         return []
     before = {row.service: from_json(row.graph) for row in Shard.objects.filter(target=target, service__in=slices)}
     around = cluster_surroundings(target, at)
-    others = beside(target, slices, around)
+    others, there = beside(target, slices, around), _there(target, slices)
     return [
         {**asdict(trap), "severity": trap.severity.value, "service": service}
         for service, after in sorted(slices.items())
-        for trap in _traps(service, before.get(service, AccessGraph()), after, around, others)
+        for trap in _traps(service, before.get(service, AccessGraph()), after, around, others, _had(there, service))
     ]
+
+
+def _had(there: Mapping[str, Collection[str]], service: str) -> frozenset[str]:
+    """The emitters that close with the first object, and open or cut off with the last, by what they have there."""
+    kinds = there.get(service, ())
+    return frozenset(name for name, kind in ((NETWORK, NETWORK_POLICIES), (SMI, TRAFFIC_TARGETS)) if kind in kinds)
 
 
 def traps_lately(target: Target) -> list[tuple[int, dict[str, str]]]:
@@ -88,13 +94,14 @@ def _traps(
     after: AccessGraph,
     around: ClusterSurroundings,
     others: Mapping[str, Service],
+    had: Collection[str] = (),
 ) -> tuple[Trap, ...]:
     found = after.services.get(service) or before.services.get(service)
     if found is None:
         return ()
     own = after if service in after.services else before
     graph = replace(own, services={**others, **own.services})
-    return emit_traps(graph, before, after, found, around)
+    return emit_traps(graph, before, after, found, around, had)
 
 
 def held(target: Target, made: Mapping[str, Sequence[Artifact]]) -> dict[str, str]:
