@@ -211,13 +211,6 @@ def test_health_is_told_to_this_machine_only(gate: StandIn) -> None:
     assert gate.get("/__sallyport/healthz").json()["path"] == "/__sallyport/healthz"
 
 
-def test_a_call_that_only_asks_is_known_as_one_before_there_is_a_gate(make_standin: MakeStandIn) -> None:
-    standin = make_standin()
-    standin.get("/ours", headers={"X-Sallyport-Probe": "1"})
-    standin.get("/theirs")
-    assert [(line["path"], line["probe"]) for line in standin.decisions(2)] == [("/ours", True), ("/theirs", False)]
-
-
 def test_every_request_leaves_one_line(make_standin: MakeStandIn) -> None:
     standin = make_standin(name="edge-7")
     standin.get("/before", headers={"Host": "Api.Shop.localhost:8080"})

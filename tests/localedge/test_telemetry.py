@@ -172,3 +172,10 @@ def test_the_last_lines_are_sent_before_it_ends(make_standin: MakeStandIn, tmp_p
         standin.get("/last")
         assert standin.stop() == 0
         assert [line["path"] for line in console.lines] == ["/last"]
+
+
+def test_a_call_that_only_asks_is_known_as_one_before_there_is_a_gate(make_standin: MakeStandIn) -> None:
+    standin = make_standin()
+    standin.get("/ours", headers={"X-Sallyport-Probe": "1"})
+    standin.get("/theirs")
+    assert [(line["path"], line["probe"]) for line in standin.decisions(2)] == [("/ours", True), ("/theirs", False)]
