@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.identity import selectors
 from apps.identity.views import aws
-from apps.telemetry import source_views
+from apps.rollout.policies import KEEPERS
 from console.pages import outbox, signals
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Roles], ...]], ...] = (
         "System",
         (
             ("outbox", "Outbox", outbox.KEEPERS),
-            ("sources", "Log shippers", source_views.KEEPERS),
+            ("sources", "Log shippers", KEEPERS),
             ("gallery", "Components", outbox.KEEPERS),
         ),
     ),

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.identity.acting import acting_as
+from apps.rollout.policies import KEEPERS
 from apps.telemetry import selectors, services
-from apps.telemetry.source_views import KEEPERS, MOST
+from apps.telemetry.source_views import MOST
 
 
 class SourceSchema(serializers.Serializer[Any]):

@@ -10,9 +10,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.identity.pages import PageRequest, require_role
+from apps.rollout.policies import KEEPERS
 from apps.telemetry import selectors, services
 
-KEEPERS = ("operator", "administrator")
 MOST = 500
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.access import selectors as access
+from apps.access.services import DoorReport, mark_doors
 from apps.access.wishes import Wish
 from apps.compiler.graph import Point, SubjectKind, TrafficRule
 from apps.rollout.models import Expect, Probe, Target
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from apps.access.models import GrantDoor
 
 LIVE = ("pending", "active")
+REPORTED_AT_ONCE = 500
 JOINED = "joined_at"
 """In a target's ``facts``: since when it is where it is. What was shown at another address shows nothing."""
 
@@ -91,3 +93,10 @@ def _tasks(rows: QuerySet[GrantDoor]) -> list[DoorTask]:
         )
         for door in doors.select_related("grant__subject", "grant__service").prefetch_related("grant__routes")
     ]
+
+
+def report_doors(target: Target, states: Sequence[tuple[str, str]], words: str, at: datetime) -> None:
+    """How the doors of grants at a target are now, by grant; however many there are."""
+    reports = [DoorReport(grant_id, target.point, state, words) for grant_id, state in states]
+    for start in range(0, len(reports), REPORTED_AT_ONCE):
+        mark_doors(reports=reports[start : start + REPORTED_AT_ONCE], at=at)

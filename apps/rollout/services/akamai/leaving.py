@@ -18,8 +18,6 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from apps.access import selectors as granted
-from apps.access import services as access
-from apps.access.services import DoorReport
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
@@ -52,7 +50,7 @@ from apps.rollout.services import moving, proving, releases, troubles
 from apps.rollout.services.akamai import attaching, origin_certificate_steps, streaming_steps
 from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.akamai.placing import FOUND
-from apps.rollout.services.doors import door_tasks
+from apps.rollout.services.doors import door_tasks, report_doors
 from apps.rollout.services.driving import NotConnected, akamai_api, akamai_driver, is_here
 from apps.rollout.services.evidence import CHANNEL, record_target, tell_pages
 from apps.rollout.services.holding import hold_activations, hold_target
@@ -66,7 +64,7 @@ KNOWN = FOUND[0]
 """In its ``facts`` once it was set up."""
 
 POLL, SOON = timedelta(seconds=10), timedelta(seconds=0.2)
-VERSIONS_AT_ONCE, DOORS_AT_ONCE = 50, 500
+VERSIONS_AT_ONCE = 50
 
 
 class StillInUse(Refusal):
@@ -193,11 +191,8 @@ def tell(target: Target, services: Collection[str], at: datetime) -> None:
     _report(target, [(task.grant_id, states[Expect(task.expect)]) for task in tasks], at)
 
 
-def _report(target: Target, found: Sequence[tuple[str, str]], at: datetime) -> None:
-    words = f"{target.name} was taken out of Akamai: nobody comes in by it."
-    reports = [DoorReport(grant_id, target.point, state, words) for grant_id, state in found]
-    for start in range(0, len(reports), DOORS_AT_ONCE):
-        access.mark_doors(reports=reports[start : start + DOORS_AT_ONCE], at=at)
+def _report(target: Target, states: Sequence[tuple[str, str]], at: datetime) -> None:
+    report_doors(target, states, f"{target.name} was taken out of Akamai: nobody comes in by it.", at)
 
 
 # -- at Akamai ---------------------------------------------------------------------------------------------------------

@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from apps.access import selectors as granted
-from apps.access import services as access
-from apps.access.services import DoorReport
 from apps.audit.actors import SYSTEM, Actor
 from apps.audit.errors import Refusal
 from apps.catalog import selectors as catalog
@@ -44,7 +42,7 @@ from apps.rollout.services.akamai.attaching import PersonNeeded
 from apps.rollout.services.cluster.closing import NETWORK_POLICIES
 from apps.rollout.services.cluster.connecting import AGENT
 from apps.rollout.services.cluster.driving import AGREED, CONFLICTS, HELD, TAKEN, cluster_driver, held_of
-from apps.rollout.services.doors import JOINED, door_tasks
+from apps.rollout.services.doors import JOINED, door_tasks, report_doors
 from apps.rollout.services.evidence import CHANNEL, record_target, tell_pages
 from apps.rollout.services.holding import hold_activations, hold_target
 from apps.rollout.services.targets import JOINED_ANEW, BadTarget, TakenOut, compile_everything, get_target
@@ -54,7 +52,6 @@ LEFT = "left"
 """In the target's ``facts``: when nothing of it was left."""
 TOPIC = "rollout.target.leaving"
 AGAIN = timedelta(seconds=10)
-DOORS_AT_ONCE = 500
 WAYS_IN = frozenset(
     {"virtualservers.k8s.nginx.org", "virtualserverroutes.k8s.nginx.org", "httproutes.gateway.networking.k8s.io"}
 )
@@ -228,11 +225,8 @@ def _shut(target: Target) -> str:
     return "closing" if target.is_leaving else "closed"
 
 
-def _report(target: Target, found: Sequence[tuple[str, str]], at: datetime) -> None:
-    words = f"{target.name} was taken out: nothing of ours checks callers there any more."
-    reports = [DoorReport(grant_id, target.point, state, words) for grant_id, state in found]
-    for start in range(0, len(reports), DOORS_AT_ONCE):
-        access.mark_doors(reports=reports[start : start + DOORS_AT_ONCE], at=at)
+def _report(target: Target, states: Sequence[tuple[str, str]], at: datetime) -> None:
+    report_doors(target, states, f"{target.name} was taken out: nothing of ours checks callers there any more.", at)
 
 
 # -- in the cluster ----------------------------------------------------------------------------------------------------
